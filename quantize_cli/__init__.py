@@ -1,0 +1,1 @@
+"""Turn a Hugging Face safetensors checkpoint into a quantized GGUF file."""

@@ -1,0 +1,67 @@
+"""What a checkpoint looks like to the rest of the package, wherever its tensors come from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+#: safetensors dtype name -> NumPy dtype, for every dtype whose values can become weights of a GGUF file.
+FLOAT_DTYPES: dict[str, np.dtype[Any]] = {
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "F16": np.dtype(np.float16),
+    "F32": np.dtype(np.float32),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One tensor as its file's header describes it; no weight has been read."""
+
+    name: str
+    dtype: str  #: safetensors name: "BF16", "F16", "F32", "I64" ...
+    shape: tuple[int, ...]  #: row-major, as in safetensors
+    nbytes: int
+    file: str  #: name of the file that holds it, for messages
+
+    @property
+    def elements(self) -> int:
+        """Number of weights."""
+        return math.prod(self.shape)
+
+
+class Checkpoint(Protocol):
+    """A set of named tensors beside a folder of configuration and tokenizer files."""
+
+    @property
+    def folder(self) -> Path:
+        """Where config.json and the tokenizer files lie."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The model's name as a person would say it: the folder's name, or the Hub id's last part."""
+        ...
+
+    @property
+    def infos(self) -> Mapping[str, TensorInfo]:
+        """Every tensor of every file, known from headers alone, in file order."""
+        ...
+
+    def read_rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Rows `start:stop` of the first axis, in the source's dtype (one of FLOAT_DTYPES).
+
+        Returns a fresh array of shape (stop - start, *shape[1:]). Safe to call from several threads.
+        Raises CheckpointError when the file cannot be read any more.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release file handles."""
+        ...

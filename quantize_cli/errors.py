@@ -1,0 +1,31 @@
+"""The errors this package raises on purpose: each message is one sentence that says what is wrong, where, and what to do.
+
+Anything else that escapes the library is a bug. The library never prints and never exits; the command line maps
+these classes to exit codes (`exit_code`).
+"""
+
+from __future__ import annotations
+
+
+class QuantizeError(Exception):
+    """Base of every deliberate error; `str(error)` is the sentence a user reads."""
+
+    exit_code = 1
+
+
+class CheckpointError(QuantizeError):
+    """The checkpoint's files are missing, damaged or contradict each other."""
+
+
+class UnsupportedError(QuantizeError):
+    """The input is well formed, but of a kind this version cannot convert."""
+
+
+class OutputError(QuantizeError):
+    """The output cannot be written: it exists, its folder is not writable, or the disk is too small."""
+
+
+class UsageError(QuantizeError):
+    """An option or argument is wrong."""
+
+    exit_code = 2

@@ -1,0 +1,39 @@
+"""The one decorator every kernel is compiled with."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar, cast
+
+import numba
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _cache_folder() -> Path:
+    """A folder of the user's cache, named after the text of every kernel.
+
+    Numba's own index looks only at the file of the outermost function, so a change in a shared helper would leave
+    stale machine code behind; with the sources' hash in the path, old code can never be run for new source.
+    """
+    base = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return Path(base) / "quantize-cli" / digest.hexdigest()[:16]
+
+
+numba.config.CACHE_DIR = str(_cache_folder())
+
+
+def kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile `function` on its first call and cache the machine code.
+
+    No fastmath and no contraction: the reference is IEEE float32 in element order, and so are we. `nogil` lets slabs
+    run on threads; `error_model="numpy"` makes a division by zero a value, as in C, instead of a branch.
+    """
+    return cast("Callable[P, R]", numba.njit(function, cache=True, nogil=True, error_model="numpy"))
