@@ -1,0 +1,67 @@
+"""Rotary position embedding: the parameters of config.json as transformers reads them, and Llama 3's factors."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from quantize_cli.architectures.base import TensorRecipe
+from quantize_cli.architectures.config import Config
+from quantize_cli.architectures.family import Dimensions
+from quantize_cli.errors import CheckpointError
+
+#: RoPE types whose parameters name the context length before scaling.
+SCALED_TYPES = ("llama3", "yarn", "longrope")
+
+
+def rope_parameters(config: Config) -> Config:
+    """`rope_scaling` (older files) or `rope_parameters`, with rope_type, rope_theta and the original context filled in.
+
+    The order of precedence is that of transformers' RotaryEmbeddingConfigMixin.
+    """
+    section = config.section("rope_scaling").values or config.section("rope_parameters").values
+    values = {"rope_theta": config.get("rope_theta"), "rope_type": section.get("type", "default"), **section}
+    if not isinstance(values["rope_type"], str):
+        raise config.error(("rope_parameters", "rope_scaling"), section, "an object whose rope_type is text")
+    if values["rope_type"] in SCALED_TYPES:
+        name = "original_max_position_embeddings"
+        outer = config.get(name)
+        values[name] = section.get(name, config.get("max_position_embeddings")) if outer is None else outer
+    return Config(config.path, config.name, values)
+
+
+def llama3_factors(config: Config, dimensions: Dimensions) -> tuple[TensorRecipe, ...]:
+    """The divisors of the rotation frequencies that Llama 3.1 scales its context with, where config.json asks for it.
+
+    Long wavelengths are divided by `factor`, short ones are left alone, and between the two the divisor is
+    interpolated. Float32 throughout and in the reference's order of operations. The power alone is rounded from
+    float64, that is correctly, where the reference's own may be off by one unit in the last place.
+    """
+    rope = rope_parameters(config)
+    if rope.values["rope_type"].lower() != "llama3":
+        return ()
+
+    def positive(name: str, default: float) -> float:
+        value = rope.number(name)
+        if value == 0:
+            raise rope.error((name,), value, "greater than 0")
+        return default if value is None else value
+
+    base = positive("rope_theta", 10000.0)
+    factor = np.float32(positive("factor", 8.0))
+    low, high = positive("low_freq_factor", 1.0), positive("high_freq_factor", 4.0)
+    context = positive("original_max_position_embeddings", 8192.0)
+    if low >= high:
+        raise CheckpointError(f"{config.path} gives rope's low_freq_factor as {low}, not below high_freq_factor {high}.")
+
+    one = np.float32(1)
+    exponents = np.arange(0, dimensions.head, 2, dtype=np.float32) / np.float32(dimensions.head)
+    periods = np.array([base ** float(exponent) for exponent in exponents]).astype(np.float32)
+    wavelengths = one / (one / periods) * np.float32(2 * math.pi)
+    smooth = (one / wavelengths * np.float32(context) - np.float32(low)) / np.float32(high - low)
+    between = one / ((one - smooth) / factor + smooth)
+    factors = np.where(wavelengths > np.float32(context / low), factor, between)
+    factors = np.where(wavelengths < np.float32(context / high), one, factors)
+    values = tuple(float(value) for value in factors)
+    return (TensorRecipe("rope_freqs.weight", (len(values),), (), values=values),)

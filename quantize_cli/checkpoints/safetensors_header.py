@@ -1,0 +1,177 @@
+"""The header of a safetensors file, believed only where it agrees with itself and with the file's length.
+
+Layout: u64 little-endian N, then N bytes of JSON {name: {dtype, shape, data_offsets: [begin, end]}}, then the bytes of
+the tensors without gaps. The `safetensors` library is not used for it: it maps the file into memory, where every page
+that is read counts as resident, and it does not tell where in the file a tensor lies.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import reprlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from quantize_cli.checkpoints.base import TensorInfo
+from quantize_cli.errors import CheckpointError, UnsupportedError
+
+#: Bits per element of every dtype the format knows (safetensors 0.8, `enum Dtype`).
+DTYPE_BITS = {
+    "BOOL": 8,
+    "F4": 4,
+    "F6_E2M3": 6,
+    "F6_E3M2": 6,
+    "U8": 8,
+    "I8": 8,
+    "F8_E5M2": 8,
+    "F8_E4M3": 8,
+    "F8_E5M2FNUZ": 8,
+    "F8_E4M3FNUZ": 8,
+    "F8_E8M0": 8,
+    "I16": 16,
+    "U16": 16,
+    "F16": 16,
+    "BF16": 16,
+    "I32": 32,
+    "U32": 32,
+    "F32": 32,
+    "C64": 64,
+    "F64": 64,
+    "I64": 64,
+    "U64": 64,
+}
+
+MAX_HEADER_BYTES = 100_000_000  #: the safetensors library's own limit
+_MAX_DIMENSIONS = 64  # NumPy's
+_MAX_TENSOR_BITS = 2**63 - 1
+_LFS_POINTER = b"version "  # "version https://git-lfs.github.com/spec/v1"
+
+_repr = reprlib.Repr()
+_repr.maxstring = 120
+_repr.maxother = 120
+
+#: `repr` for values out of untrusted files: control characters escaped, length bounded.
+shown = _repr.repr
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A tensor and where its bytes lie."""
+
+    info: TensorInfo
+    offset: int  #: in bytes from the start of the file
+
+
+def read_header(path: Path) -> list[Located]:
+    """The tensors of one safetensors file, sorted by name.
+
+    Raises:
+        CheckpointError: The header is damaged, or contradicts the file's length.
+        UnsupportedError: A tensor has a dtype that the format does not know.
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        prefix = file.read(8)
+        if len(prefix) < 8:
+            raise CheckpointError(f"{path} is only {size} bytes long, too short for safetensors: download it again")
+        if prefix == _LFS_POINTER:
+            raise CheckpointError(f"{path} is a Git LFS pointer, not the weights: run `git lfs pull` in its folder")
+        length = int.from_bytes(prefix, "little")
+        if length > size - 8:
+            raise _damaged(path, f"it says its header has {length} bytes, but only {size - 8} follow")
+        if length > MAX_HEADER_BYTES:
+            raise _damaged(path, f"its header of {length} bytes is over the format's limit of {MAX_HEADER_BYTES}")
+        return parse_header(file.read(length), size - 8 - length, path)
+
+
+def parse_header(header: bytes, data_bytes: int, path: Path) -> list[Located]:
+    """The tensors that `header` describes, sorted by name, where `data_bytes` follow it in the file.
+
+    Raises:
+        CheckpointError: The header is damaged, or its tensors do not fill the `data_bytes` exactly.
+        UnsupportedError: A tensor has a dtype that the format does not know.
+    """
+    try:
+        entries = parse_object(header)
+    except ValueError as error:
+        raise _damaged(path, f"its header is not a JSON object ({error})") from error
+    entries.pop("__metadata__", None)
+    located = [_located(name, entry, path) for name, entry in entries.items()]
+    located.sort(key=lambda tensor: (tensor.offset, tensor.info.nbytes))
+    end = 0
+    for tensor in located:
+        name = shown(tensor.info.name)
+        if tensor.offset != end:
+            trouble = "overlapping" if tensor.offset < end else "leaving a hole after"
+            raise _damaged(path, f"tensor {name} begins at byte {tensor.offset}, {trouble} the one that ends at {end}")
+        end += tensor.info.nbytes
+        if end > data_bytes:
+            raise _damaged(path, f"tensor {name} ends at byte {end}, but the file is cut off at {data_bytes}")
+    if end != data_bytes:
+        raise _damaged(path, f"{data_bytes - end} bytes follow its last tensor")
+    data_start = 8 + len(header)
+    located = [Located(tensor.info, data_start + tensor.offset) for tensor in located]
+    return sorted(located, key=lambda tensor: tensor.info.name)
+
+
+def parse_object(text: bytes) -> dict[str, Any]:
+    """A JSON object from an untrusted file: UTF-8, every key once, and keys that can be encoded again.
+
+    Raises:
+        ValueError: It is not that.
+    """
+    if not text.startswith(b"{"):
+        raise ValueError("it does not begin with '{'")
+    try:
+        parsed: dict[str, Any] = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    "".join(parsed).encode()  # refuses lone surrogates
+    return parsed
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
+        name, count = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"{shown(name)} stands in it {count} times")
+    return unique
+
+
+def _located(name: str, entry: object, path: Path) -> Located:
+    """One entry of the header, checked by itself; its offset still counts from the end of the header."""
+    if not isinstance(entry, dict):
+        raise _damaged(path, f"tensor {shown(name)} is {shown(entry)} instead of an object")
+    dtype, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
+    if not isinstance(dtype, str):
+        raise _damaged(path, f"tensor {shown(name)} has the dtype {shown(dtype)}")
+    if not _is_naturals(shape) or len(shape) > _MAX_DIMENSIONS:
+        raise _damaged(path, f"tensor {shown(name)} has the shape {shown(shape)}")
+    if not _is_naturals(offsets) or len(offsets) != 2:
+        raise _damaged(path, f"tensor {shown(name)} has the data_offsets {shown(offsets)}")
+    if dtype not in DTYPE_BITS:
+        raise UnsupportedError(
+            f"{path}: tensor {shown(name)} has the unknown dtype {shown(dtype)}: save the model as BF16, F16 or F32"
+        )
+    # Dimensions of 0 are left out, so that the others stay bounded in an empty tensor too.
+    if math.prod(filter(None, shape)) * DTYPE_BITS[dtype] > _MAX_TENSOR_BITS:
+        raise _damaged(path, f"tensor {shown(name)} of shape {shown(shape)} is larger than any file")
+    begin, end = offsets
+    if (end - begin) * 8 != math.prod(shape) * DTYPE_BITS[dtype]:
+        raise _damaged(
+            path, f"tensor {shown(name)}, {dtype} of shape {shown(shape)}, does not fill its data_offsets {offsets}"
+        )
+    return Located(TensorInfo(name, dtype, tuple(shape), end - begin, path.name), begin)
+
+
+def _is_naturals(value: object) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
+
+
+def _damaged(path: Path, trouble: str) -> CheckpointError:
+    return CheckpointError(f"{path} is damaged: {trouble}; download it again")

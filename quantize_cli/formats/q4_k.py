@@ -1,0 +1,85 @@
+"""Q4_K: 4.5 bits per weight; x = d * scale * level - dmin * min, level 0..15.
+
+A super-block of 256 weights, 8 sub-blocks of 32, 144 bytes:
+
+    0    d      float16, scale of the scales
+    2    dmin   float16, scale of the mins
+    4    scales 12 bytes, see _k_scales.py
+    16   qs     128 bytes: byte 32 p + l holds element l of sub-block 2p (low 4 bits) and of 2p + 1 (high 4 bits)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from gguf import GGMLQuantizationType
+
+from quantize_cli.formats._affine import FIT_SIZE, AffineSearch, search_affine
+from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._half import load_half
+from quantize_cli.formats._k_scales import (
+    HEAD_BYTES,
+    SUB_BLOCK,
+    SUB_BLOCKS,
+    SUPER_BLOCK,
+    encode_head,
+    encode_levels,
+    min_at,
+    scale_at,
+)
+from quantize_cli.formats._k_weights import rms_plus_magnitude
+from quantize_cli.formats._lanes import LANES, load_lanes
+from quantize_cli.formats.base import BlockFormat, Packed, Rows
+
+F = np.float32
+BLOCK_BYTES = 144
+TOP = 15
+SEARCH = AffineSearch(size=SUB_BLOCK, top=F(TOP), first=F(-1), step=F(0.1), steps=21, absolute=False)
+
+
+@kernel
+def quantize(rows: Rows, out: Packed) -> None:
+    """Rows float32[n, k] -> out uint8[n, k / 256 * 144]."""
+    flat = rows.reshape(-1)
+    packed = out.reshape(-1)
+    x = np.empty(SUB_BLOCK * LANES, np.float32)
+    w = np.empty(SUB_BLOCK * LANES, np.float32)
+    fit = np.empty(FIT_SIZE, np.float32)
+    levels = np.empty(SUPER_BLOCK, np.uint8)
+    blocks = flat.size // SUPER_BLOCK
+    for first in range(0, blocks, LANES // SUB_BLOCKS):
+        load_lanes(flat, first * SUB_BLOCKS, SUB_BLOCK, x)
+        rms_plus_magnitude(x, w)
+        search_affine(x, w, fit, SEARCH)
+        for block in range(first, min(blocks, first + LANES // SUB_BLOCKS)):
+            lane = (block - first) * SUB_BLOCKS
+            at = block * BLOCK_BYTES
+            values = flat[block * SUPER_BLOCK : (block + 1) * SUPER_BLOCK]
+            encode_head(fit, lane, packed, at)
+            encode_levels(values, fit, lane, packed, at, TOP, levels)
+            for pair in range(SUB_BLOCKS // 2):
+                for i in range(SUB_BLOCK):
+                    low = levels[2 * pair * SUB_BLOCK + i]
+                    high = levels[(2 * pair + 1) * SUB_BLOCK + i]
+                    packed[at + HEAD_BYTES + pair * SUB_BLOCK + i] = low | high << 4
+
+
+@kernel
+def dequantize(packed: Packed, out: Rows) -> None:
+    """Packed uint8[n, k / 256 * 144] -> out float32[n, k]."""
+    source = packed.reshape(-1)
+    flat = out.reshape(-1)
+    for block in range(flat.size // SUPER_BLOCK):
+        at = block * BLOCK_BYTES
+        d = load_half(source, at)
+        dmin = load_half(source, at + 2)
+        for j in range(SUB_BLOCKS):
+            scale = d * F(scale_at(source, at + 4, j))
+            low = dmin * F(min_at(source, at + 4, j))
+            levels = at + HEAD_BYTES + j // 2 * SUB_BLOCK
+            shift = j % 2 * 4
+            start = block * SUPER_BLOCK + j * SUB_BLOCK
+            for i in range(SUB_BLOCK):
+                flat[start + i] = scale * F(source[levels + i] >> shift & 15) - low
+
+
+Q4_K = BlockFormat(GGMLQuantizationType.Q4_K, SUPER_BLOCK, BLOCK_BYTES, quantize, dequantize)
