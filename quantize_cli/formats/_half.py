@@ -61,3 +61,11 @@ def store_half(out: np.ndarray, at: int, half: np.uint16) -> None:
 def load_half(packed: np.ndarray, at: int) -> np.float32:
     """Read the float16 at byte `at`, little-endian."""
     return from_half(np.uint16(np.uint16(packed[at]) | (np.uint16(packed[at + 1]) << np.uint16(8))))
+
+
+@kernel
+def clamped_int(value: np.float32, bottom: np.int32, top: np.int32) -> np.int32:
+    """`nearest_int` clamped to bottom..top; all in int32, which vectorises where Numba's usual int64 does not."""
+    level = nearest_int(value)
+    level = level if level > bottom else bottom
+    return level if level < top else top
