@@ -20,7 +20,7 @@ SUMS = 5
 
 #: Independent float64 accumulators of each sum. Without fastmath the compiler keeps a sum's order, so only lanes that
 #: never meet inside the loop can fill a vector register.
-LANES = 64
+LANES = 32
 
 
 @kernel
@@ -43,14 +43,18 @@ def accumulate(x: NDArray[np.float32], y: NDArray[np.float32], sums: NDArray[np.
     tail_x = np.zeros(LANES, np.float32)
     tail_y = np.zeros(LANES, np.float32)
     for row in range(rows):
-        lanes[:] = 0.0
+        # Plain loops, here and below: assignments to slices make the compilation three times as long.
+        for column in range(SUMS):
+            for lane in range(LANES):
+                lanes[column, lane] = 0.0
         for start in range(0, columns, LANES):
             if start + LANES <= columns:
                 group_x = x[row, start : start + LANES]
                 group_y = y[row, start : start + LANES]
             else:
-                tail_x[:tail] = x[row, start:]
-                tail_y[:tail] = y[row, start:]
+                for lane in range(tail):
+                    tail_x[lane] = x[row, start + lane]
+                    tail_y[lane] = y[row, start + lane]
                 group_x, group_y = tail_x, tail_y
             for lane in range(LANES):
                 a = np.float64(group_x[lane])
@@ -62,7 +66,8 @@ def accumulate(x: NDArray[np.float32], y: NDArray[np.float32], sums: NDArray[np.
                 lanes[SUM_XY, lane] += a * b
                 lanes[SUM_D2, lane] += difference * difference
                 lanes[MAX_D, lane] = difference if difference > largest else largest
-        sums[row] = lanes[:, 0]
+        for column in range(SUMS):
+            sums[row, column] = lanes[column, 0]
         for lane in range(1, LANES):
             for column in range(MAX_D):
                 sums[row, column] += lanes[column, lane]
@@ -80,7 +85,7 @@ def first_nonfinite(x: NDArray[np.float32], sums: NDArray[np.float64]) -> int | 
     if bad_rows.size == 0:
         return None
     row = int(bad_rows[0])
-    return row * x.shape[1] + int(np.argmin(np.isfinite(x[row])))
+    return row * int(x.shape[1]) + int(np.argmin(np.isfinite(x[row])))
 
 
 def merge(sums: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import gguf
 import yaml  # type: ignore[import-untyped]
 
 from quantize_cli.errors import CheckpointError
 
+#: Whatever a JSON file may hold.
+Json: TypeAlias = Any
+
 #: No configuration file or model card of a real model comes near this.
 MAX_FILE_BYTES = 16 << 20
 
-#: GGUF keeps sizes as UINT32.
+#: GGUF keeps sizes as UINT32 and numbers as FLOAT32.
 MAX_INTEGER = 2**32 - 1
+MAX_NUMBER = 3e38
 
 
 def read_text(path: Path) -> str:
@@ -29,11 +32,11 @@ def read_text(path: Path) -> str:
         if len(content) > MAX_FILE_BYTES:
             raise CheckpointError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB, so it cannot be a {path.name}.")
         return content.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read as UTF-8 text: {error}.") from error
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> Json:
     """Value of a small JSON file; raises CheckpointError where it cannot be read or is not JSON."""
     try:
         return json.loads(read_text(path))
@@ -41,7 +44,7 @@ def read_json(path: Path) -> Any:
         raise CheckpointError(f"{path} is not valid JSON ({error}): download it again.") from error
 
 
-def read_json_object(path: Path) -> dict[str, Any]:
+def read_json_object(path: Path) -> dict[str, Json]:
     """The same for a file that must hold a JSON object."""
     value = read_json(path)
     if not isinstance(value, dict):
@@ -49,7 +52,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return value
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Json]:
     """config.json as it stands; raises CheckpointError where it is missing or not a JSON object."""
     path = folder / "config.json"
     if not path.is_file():
@@ -57,7 +60,19 @@ def read_config(folder: Path) -> dict[str, Any]:
     return read_json_object(path)
 
 
-def read_model_card(folder: Path) -> dict[str, Any]:
+def read_generation_config(folder: Path) -> dict[str, Json]:
+    """generation_config.json, {} where it is absent or, as for the reference, not JSON."""
+    path = folder / "generation_config.json"
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(read_text(path))
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def read_model_card(folder: Path) -> dict[str, Json]:
     """YAML front matter of README.md, {} where there is none; raises CheckpointError where it cannot be parsed."""
     path = folder / "README.md"
     if not path.is_file():
@@ -67,7 +82,9 @@ def read_model_card(folder: Path) -> dict[str, Any]:
         return gguf.Metadata.load_model_card(folder)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise CheckpointError(f"{path} has front matter that is not valid YAML ({reason}): repair or delete it.") from error
+        raise CheckpointError(
+            f"{path} has front matter that is not valid YAML ({reason}): repair or delete it."
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +97,14 @@ class Config:
 
     path: Path  #: of config.json, for messages
     name: str  #: the checkpoint's name
-    values: Mapping[str, Any]
+    values: Mapping[str, Json]
 
     @property
     def folder(self) -> Path:
         """Where config.json lies."""
         return self.path.parent
 
-    def get(self, *names: str) -> Any:
+    def get(self, *names: str) -> Json:
         """The value as it stands."""
         return next((self.values[name] for name in names if name in self.values), None)
 
@@ -101,19 +118,28 @@ class Config:
         return value
 
     def number(self, *names: str) -> float | None:
-        """A finite number greater than or equal to 0."""
+        """A number, 0 to MAX_NUMBER."""
         value = self.get(*names)
         if value is None:
             return None
-        if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= 3e38:
-            raise self.error(names, value, "a finite number that is not negative")
+        if type(value) not in (int, float) or not 0 <= value <= MAX_NUMBER:
+            raise self.error(names, value, f"a number from 0 to {MAX_NUMBER}")
         return float(value)
 
     def required(self, *names: str, maximum: int = MAX_INTEGER) -> int:
         """`integer`, which must be there."""
         value = self.integer(*names, maximum=maximum)
         if value is None:
-            raise CheckpointError(f"{self.path} lacks {names[0]}, without which the model's shapes are unknown.")
+            raise CheckpointError(
+                f"{self.path} lacks {' or '.join(names)}, without which the shapes are unknown: download it again."
+            )
+        return value
+
+    def text(self, name: str) -> str | None:
+        """A string."""
+        value = self.get(name)
+        if value is not None and not isinstance(value, str):
+            raise self.error((name,), value, "text")
         return value
 
     def section(self, name: str) -> Config:
@@ -123,7 +149,7 @@ class Config:
             raise self.error((name,), value, "an object")
         return Config(self.path, self.name, value or {})
 
-    def error(self, names: tuple[str, ...], value: Any, wanted: str) -> CheckpointError:
+    def error(self, names: tuple[str, ...], value: Json, wanted: str) -> CheckpointError:
         """What to raise for a value that cannot be used."""
         name = next(name for name in names if name in self.values)
         shown = json.dumps(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gguf import MODEL_ARCH, GGUFWriter
@@ -74,4 +74,4 @@ class Family:
     defaults: Mapping[str, Any]
     derived: Mapping[str, Callable[[Config], int]]  #: values that follow from others where absent or null
     add_metadata: Callable[[GGUFWriter, Config, Dimensions], None]  #: the keys after the common hyperparameters
-    computed: Callable[[Config, Dimensions], tuple[TensorRecipe, ...]] = field(default=nothing_computed)
+    computed: Callable[[Config, Dimensions], tuple[TensorRecipe, ...]] = nothing_computed

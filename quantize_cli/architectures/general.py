@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
+import struct
 from pathlib import Path
-from typing import Any
 
 from gguf import GGUFType, GGUFValueType, GGUFWriter, Metadata, size_label
 
-from quantize_cli.architectures.config import read_config, read_json_object, read_model_card
+from quantize_cli.architectures.config import Config, read_generation_config, read_model_card
 from quantize_cli.errors import CheckpointError
 from quantize_cli.gguf_file.fields import Field, collected_fields
 
@@ -28,30 +27,41 @@ SAMPLING = {
     "sampling_mirostat_eta": ("mirostat_eta",),
 }
 
-#: What a Python value must be to be written as a GGUF type.
-PYTHON_TYPES: dict[GGUFValueType, tuple[type, ...]] = {
-    GGUFValueType.STRING: (str,),
-    GGUFValueType.INT32: (int,),
-    GGUFValueType.UINT32: (int,),
-    GGUFValueType.FLOAT32: (int, float),
-}
+#: How GGUF packs a number.
+NUMBERS = {GGUFValueType.INT32: "<i", GGUFValueType.UINT32: "<I", GGUFValueType.FLOAT32: "<f"}
 
 
-def add_general(writer: GGUFWriter, folder: Path, name: str, parameters: int) -> None:
+def add_general(writer: GGUFWriter, config: Config, parameters: int) -> None:
     """Write the general.* keys that follow general.architecture, as gguf's own heuristics derive them.
 
-    `name` is the checkpoint's, which for a Hub snapshot is not the folder's. `parameters` counts the weights of all
-    GGUF tensors. Raises CheckpointError where the model card or generation_config.json holds values of wrong types.
+    `parameters` counts the weights of all GGUF tensors. Raises CheckpointError where the model card or
+    generation_config.json holds values of wrong types.
     """
-    metadata = _from_card(folder, name, parameters)
+    metadata = Metadata()
+    sampling = read_generation_config(config.folder)
     for attribute, names in SAMPLING.items():
-        sampling = _generation_config(folder)
-        setattr(metadata, attribute, next((sampling[key] for key in names if key in sampling), None))
-    if metadata.name is None:
-        metadata.name = name
-    if metadata.size_label is None:
-        metadata.size_label = size_label(parameters, parameters, 0, 0)
+        setattr(metadata, attribute, next((sampling[name] for name in names if name in sampling), None))
+    card, identity = read_model_card(config.folder), {"_name_or_path": config.text("_name_or_path")}
     writer.add_type(GGUFType.MODEL)
-    metadata.set_gguf_meta_model(writer)
-    for field in collected_fields(writer):
-        _check(field, folder)
+    try:
+        # A Hub snapshot's folder is named after a commit, so the heuristics get the checkpoint's name instead of it.
+        Metadata.apply_metadata_heuristic(metadata, card, identity, Path(config.name), parameters)
+        metadata.name = config.name if metadata.name is None else metadata.name
+        metadata.size_label = metadata.size_label or size_label(parameters, parameters, 0, 0)
+        metadata.set_gguf_meta_model(writer)
+        for field in collected_fields(writer):
+            _check(field)
+    except (TypeError, ValueError, OverflowError, struct.error) as error:
+        files = " or ".join(str(config.folder / name) for name in ("README.md", "generation_config.json"))
+        raise CheckpointError(f"{files} holds a value of the wrong type ({error}): correct or delete it.") from error
+
+
+def _check(field: Field) -> None:
+    """Raise one of the errors above where `field` could not be written."""
+    items = field.value if field.type == GGUFValueType.ARRAY else (field.value,)
+    if field.type in NUMBERS:
+        struct.pack(NUMBERS[field.type], field.value)
+    elif not all(isinstance(item, str) for item in items):
+        raise TypeError(f"{field.key} is {field.value!r:.60}")
+    else:
+        "".join(items).encode()  # JSON and YAML can spell what UTF-8 cannot

@@ -11,8 +11,8 @@ from quantize_cli.architectures.family import Dimensions
 from quantize_cli.architectures.rope import rope_parameters
 from quantize_cli.errors import CheckpointError
 
-#: A GGUF file of more layers does not exist; the tensor names of every layer are held in memory.
-MAX_LAYERS = 10_000
+#: No real model comes near this many; the name map holds some three hundred tensor names for every layer.
+MAX_LAYERS = 1_000
 
 # The names that hyperparameters go by in config.json, in order of preference.
 LAYERS = ("n_layers", "num_hidden_layers", "n_layer", "num_layers")
@@ -50,26 +50,35 @@ YARN: tuple[tuple[Callable[[GGUFWriter, float], None], tuple[str, ...]], ...] = 
 )
 
 
+def own_kv_heads(config: Config) -> int:
+    """As many key-value heads as heads: no grouped-query attention."""
+    return config.required(*HEADS)
+
+
+def even_heads(config: Config) -> int:
+    """The width of a head where the heads share the hidden size evenly; raises CheckpointError where they cannot."""
+    hidden, heads = config.required(*HIDDEN), config.required(*HEADS)
+    if hidden % heads:
+        raise CheckpointError(
+            f"{config.path} gives hidden_size {hidden}, which is not a multiple of its {heads} attention heads."
+        )
+    return hidden // heads
+
+
 def dimensions(config: Config) -> Dimensions:
     """The model's sizes; raises CheckpointError where one is missing or absurd."""
-    hidden, heads = config.required(*HIDDEN), config.required(*HEADS)
+    heads = config.required(*HEADS)
     kv_heads = config.integer(*KV_HEADS) or heads
     if heads % kv_heads:
         raise CheckpointError(
-            f"{config.path} gives {heads} attention heads and {kv_heads} key-value heads, which do not divide them."
+            f"{config.path} gives {heads} attention heads, which cannot share {kv_heads} key-value heads evenly."
         )
-    head = config.integer("head_dim")
-    if head is None:
-        if hidden % heads:
-            raise CheckpointError(
-                f"{config.path} gives hidden_size {hidden}, which is not a multiple of its {heads} attention heads."
-            )
-        head = hidden // heads
+    head = config.integer("head_dim") or even_heads(config)
     if head % 2:
         raise CheckpointError(f"{config.path} makes an attention head {head} wide, but rotary embedding needs pairs.")
     return Dimensions(
         vocab=config.required("vocab_size"),
-        hidden=hidden,
+        hidden=config.required(*HIDDEN),
         ffn=config.required(*FFN),
         layers=config.required(*LAYERS, maximum=MAX_LAYERS),
         heads=heads,

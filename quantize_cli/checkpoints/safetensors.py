@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ class SafetensorsCheckpoint:
     """
 
     def __init__(self, path: Path, name: str | None = None) -> None:
-        weight_map, files = _find_files(path)
+        with reading(path):
+            weight_map, files = _find_files(path)
         self._folder = path if path.is_dir() else path.parent
         self._name = name or _folder_name(self._folder)
         self._infos: dict[str, TensorInfo] = {}
@@ -60,7 +62,7 @@ class SafetensorsCheckpoint:
         if weight_map is not None:
             self._check_against(weight_map)
         if not self._infos:
-            raise CheckpointError(f"{path} holds no tensors at all: download the model again")
+            raise CheckpointError(f"{path} holds no tensors at all; download the model again.")
 
     @property
     def folder(self) -> Path:
@@ -93,8 +95,8 @@ class SafetensorsCheckpoint:
             raise IndexError(f"rows {start}:{stop} of a tensor of {rows} rows")
         if info.dtype not in FLOAT_DTYPES:
             raise UnsupportedError(
-                f"{self._folder / info.file}: tensor {shown(name)} is {info.dtype}, of which no weights can be made: "
-                f"save the model as {', '.join(FLOAT_DTYPES)}"
+                f"{self._folder / info.file}: tensor {shown(name)} is {info.dtype}, of which no weights can be made; "
+                f"save the model as {', '.join(FLOAT_DTYPES)}."
             )
         row_bytes = info.nbytes // max(rows, 1)
         data = np.empty((stop - start) * row_bytes, np.uint8)
@@ -105,15 +107,15 @@ class SafetensorsCheckpoint:
         """Nothing to release: no file stays open between two calls."""
 
     def _add(self, file: Path) -> None:
-        with _reading(file):
+        with reading(file):
             self._stamps[file.name] = _stamp(file.stat())
             tensors = read_header(file)
         for tensor in tensors:
             name = tensor.info.name
             if name in self._infos:
                 raise CheckpointError(
-                    f"{self._folder}: tensor {shown(name)} is in both {self._infos[name].file} and {file.name}: "
-                    "remove the file that does not belong to the model"
+                    f"{self._folder}: tensor {shown(name)} is in both {self._infos[name].file} and {file.name}; "
+                    "remove the file that does not belong to the model."
                 )
             self._infos[name] = tensor.info
             self._offsets[name] = tensor.offset
@@ -123,17 +125,17 @@ class SafetensorsCheckpoint:
         index = self._folder / INDEX_NAME
         for name, shard in weight_map.items():
             if name not in self._infos:
-                raise CheckpointError(f"{index}: tensor {shown(name)} is not in {shard}: download that file again")
+                raise CheckpointError(f"{index}: tensor {shown(name)} is not in {shard}; download that file again.")
         for name, info in self._infos.items():
             if name not in weight_map:
                 raise CheckpointError(
-                    f"{index} does not list tensor {shown(name)} of {info.file}: download both files again"
+                    f"{index} does not list tensor {shown(name)} of {info.file}; download both files again."
                 )
 
     def _read_into(self, data: NDArray[np.uint8], info: TensorInfo, offset: int) -> None:
         path = self._folder / info.file
         left = data.data
-        with _reading(path), path.open("rb", buffering=0) as file:
+        with reading(path), path.open("rb", buffering=0) as file:
             unchanged = _stamp(os.fstat(file.fileno())) == self._stamps[info.file]
             file.seek(offset)
             while unchanged and left:
@@ -142,7 +144,7 @@ class SafetensorsCheckpoint:
                 left = left[count:]
         if not unchanged:
             raise CheckpointError(
-                f"{path} has changed while tensor {shown(info.name)} was read: start again when it is complete"
+                f"{path} has changed while tensor {shown(info.name)} was read; start again when it is complete."
             )
 
 
@@ -150,38 +152,41 @@ def _find_files(path: Path) -> tuple[dict[str, str] | None, list[Path]]:
     """The index's map from tensors to shards, if there is an index, and the files to read, sorted by name."""
     if not path.is_dir():
         if not path.exists():
-            raise CheckpointError(f"There is no such folder or file as {path}: check the path")
+            raise CheckpointError(f"There is no such folder or file as {path}; check the path.")
         if path.suffix != ".safetensors":
-            raise UnsupportedError(f"{path} is no safetensors file: give a model folder or a .safetensors file")
+            raise UnsupportedError(f"{path} is no safetensors file; give a model folder or a .safetensors file.")
         return None, [path]
     index = path / INDEX_NAME
     if index.exists():
-        weight_map = _read_index(index)
+        weight_map = read_index(index)
         return weight_map, [path / shard for shard in sorted(set(weight_map.values()))]
-    with _reading(path):
-        files = sorted(path.glob("model*.safetensors"))
+    files = sorted(file for file in path.iterdir() if fnmatchcase(file.name, "model*.safetensors"))
     if not files:
         raise _no_safetensors(path)
     return None, files
 
 
-def _read_index(path: Path) -> dict[str, str]:
-    """The `weight_map` of an index: tensor name -> file name beside the index."""
-    with _reading(path), path.open("rb") as file:
+def read_index(path: Path) -> dict[str, str]:
+    """The `weight_map` of an index: tensor name -> name of a file beside the index.
+
+    Raises:
+        CheckpointError: The index is damaged, or names files elsewhere.
+    """
+    with reading(path), path.open("rb") as file:
         text = file.read(MAX_HEADER_BYTES + 1)
     try:
         if len(text) > MAX_HEADER_BYTES:
             raise ValueError(f"it has more than {MAX_HEADER_BYTES} bytes")
         weight_map = parse_object(text).get("weight_map")
     except ValueError as error:
-        raise CheckpointError(f"{path} is not a JSON object ({error}): download it again") from error
+        raise CheckpointError(f"{path} is not a JSON object ({error}); download it again.") from error
     if not isinstance(weight_map, dict):
-        raise CheckpointError(f"{path} has no weight_map: download it again")
+        raise CheckpointError(f"{path} has no weight_map; download it again.")
     for name, shard in weight_map.items():
         if not isinstance(shard, str) or not _SHARD_NAME.fullmatch(shard):
             raise CheckpointError(
                 f"{path} places tensor {shown(name)} in {shown(shard)}, which is not the name of a .safetensors file "
-                "beside it: take the model from a source you trust"
+                "beside it; take the model from a source you trust."
             )
     return weight_map
 
@@ -189,8 +194,8 @@ def _read_index(path: Path) -> dict[str, str]:
 def _no_safetensors(folder: Path) -> CheckpointError | UnsupportedError:
     for pattern, advice in _OTHER_WEIGHTS.items():
         if other := min(folder.glob(pattern), default=None):
-            return UnsupportedError(f"{folder} holds no model*.safetensors, only {other.name}: {advice}")
-    return CheckpointError(f"{folder} holds no model*.safetensors: give the folder of a downloaded model")
+            return UnsupportedError(f"{folder} holds no model*.safetensors, only {other.name}; {advice}.")
+    return CheckpointError(f"{folder} holds no model*.safetensors; give the folder of a downloaded model.")
 
 
 def _folder_name(folder: Path) -> str:
@@ -203,15 +208,15 @@ def _stamp(stat: os.stat_result) -> tuple[int, int]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals about `path` into sentences; a pipe or device is refused before it blocks."""
+def reading(path: Path) -> Iterator[None]:
+    """Turn the system's refusals about `path` into sentences, and refuse a pipe or device, which could block."""
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):
-            raise CheckpointError(f"{path} is not a regular file: take the model from a source you trust")
+            raise CheckpointError(f"{path} is not a regular file; take the model from a source you trust.")
         yield
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is missing: download it, or the whole model, again") from error
+        raise CheckpointError(f"{path} is missing; download it, or the whole model, again.") from error
     except OSError as error:
         raise CheckpointError(
-            f"{path} cannot be read ({error.strerror}): check its permissions and its disk"
+            f"{path} cannot be read ({error.strerror}); check its permissions and its disk."
         ) from error

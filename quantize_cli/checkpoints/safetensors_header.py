@@ -78,9 +78,9 @@ def read_header(path: Path) -> list[Located]:
         size = os.fstat(file.fileno()).st_size
         prefix = file.read(8)
         if len(prefix) < 8:
-            raise CheckpointError(f"{path} is only {size} bytes long, too short for safetensors: download it again")
+            raise CheckpointError(f"{path} is only {size} bytes long, too short for safetensors; download it again.")
         if prefix == _LFS_POINTER:
-            raise CheckpointError(f"{path} is a Git LFS pointer, not the weights: run `git lfs pull` in its folder")
+            raise CheckpointError(f"{path} is a Git LFS pointer, not the weights; run `git lfs pull` in its folder.")
         length = int.from_bytes(prefix, "little")
         if length > size - 8:
             raise _damaged(path, f"it says its header has {length} bytes, but only {size - 8} follow")
@@ -105,13 +105,15 @@ def parse_header(header: bytes, data_bytes: int, path: Path) -> list[Located]:
     located.sort(key=lambda tensor: (tensor.offset, tensor.info.nbytes))
     end = 0
     for tensor in located:
-        name = shown(tensor.info.name)
-        if tensor.offset != end:
-            trouble = "overlapping" if tensor.offset < end else "leaving a hole after"
-            raise _damaged(path, f"tensor {name} begins at byte {tensor.offset}, {trouble} the one that ends at {end}")
+        name, begin = tensor.info.name, tensor.offset
+        if begin != end:
+            trouble = "overlapping" if begin < end else "leaving a hole after"
+            raise _damaged(
+                path, f"tensor {shown(name)} begins at byte {shown(begin)}, {trouble} the one that ends at {end}"
+            )
         end += tensor.info.nbytes
         if end > data_bytes:
-            raise _damaged(path, f"tensor {name} ends at byte {end}, but the file is cut off at {data_bytes}")
+            raise _damaged(path, f"tensor {shown(name)} ends at byte {end}, but the file is cut off at {data_bytes}")
     if end != data_bytes:
         raise _damaged(path, f"{data_bytes - end} bytes follow its last tensor")
     data_start = 8 + len(header)
@@ -125,12 +127,12 @@ def parse_object(text: bytes) -> dict[str, Any]:
     Raises:
         ValueError: It is not that.
     """
-    if not text.startswith(b"{"):
-        raise ValueError("it does not begin with '{'")
     try:
-        parsed: dict[str, Any] = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
+        parsed = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+    if not isinstance(parsed, dict):
+        raise ValueError(f"it is {shown(parsed)}")
     "".join(parsed).encode()  # refuses lone surrogates
     return parsed
 
@@ -156,7 +158,7 @@ def _located(name: str, entry: object, path: Path) -> Located:
         raise _damaged(path, f"tensor {shown(name)} has the data_offsets {shown(offsets)}")
     if dtype not in DTYPE_BITS:
         raise UnsupportedError(
-            f"{path}: tensor {shown(name)} has the unknown dtype {shown(dtype)}: save the model as BF16, F16 or F32"
+            f"{path}: tensor {shown(name)} has the unknown dtype {shown(dtype)}; save the model as BF16, F16 or F32."
         )
     # Dimensions of 0 are left out, so that the others stay bounded in an empty tensor too.
     if math.prod(filter(None, shape)) * DTYPE_BITS[dtype] > _MAX_TENSOR_BITS:
@@ -164,7 +166,8 @@ def _located(name: str, entry: object, path: Path) -> Located:
     begin, end = offsets
     if (end - begin) * 8 != math.prod(shape) * DTYPE_BITS[dtype]:
         raise _damaged(
-            path, f"tensor {shown(name)}, {dtype} of shape {shown(shape)}, does not fill its data_offsets {offsets}"
+            path,
+            f"tensor {shown(name)}, {dtype} of shape {shown(shape)}, does not fill its data_offsets {shown(offsets)}",
         )
     return Located(TensorInfo(name, dtype, tuple(shape), end - begin, path.name), begin)
 
@@ -174,4 +177,4 @@ def _is_naturals(value: object) -> TypeGuard[list[int]]:
 
 
 def _damaged(path: Path, trouble: str) -> CheckpointError:
-    return CheckpointError(f"{path} is damaged: {trouble}; download it again")
+    return CheckpointError(f"{path} is damaged: {trouble}; download it again.")

@@ -1,0 +1,72 @@
+"""What a tensor is for, read off its GGUF name, and whether it may be quantized at all.
+
+The categories and the exceptions are the reference's (src/llama-quant.cpp, `tensor_get_category` and
+`tensor_allows_quantization`).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """The categories that the mixes tell apart."""
+
+    OUTPUT = "output"
+    TOKEN_EMBD = "token_embd"  # noqa: S105
+    ATTN_QKV = "attn_qkv"
+    ATTN_KV_B = "attn_kv_b"
+    ATTN_V = "attn_v"
+    ATTN_K = "attn_k"
+    ATTN_Q = "attn_q"
+    ATTN_OUTPUT = "attn_output"
+    FFN_UP = "ffn_up"
+    FFN_GATE = "ffn_gate"
+    FFN_DOWN = "ffn_down"
+    OTHER = "other"
+
+
+#: The projections that llama.cpp counts as "attention v", the most sensitive ones.
+VALUE_ROLES = frozenset({Role.ATTN_V, Role.ATTN_QKV, Role.ATTN_KV_B})
+
+_WHOLE_NAMES = {
+    "output.weight": Role.OUTPUT,
+    "token_embd.weight": Role.TOKEN_EMBD,
+    "per_layer_token_embd.weight": Role.TOKEN_EMBD,
+}
+#: Searched in this order, anywhere in the name.
+_PARTS = {
+    "attn_qkv.weight": Role.ATTN_QKV,
+    "attn_kv_b.weight": Role.ATTN_KV_B,
+    "attn_v.weight": Role.ATTN_V,
+    "attn_k.weight": Role.ATTN_K,
+    "attn_q.weight": Role.ATTN_Q,
+    "attn_output.weight": Role.ATTN_OUTPUT,
+    "ffn_up": Role.FFN_UP,
+    "ffn_gate": Role.FFN_GATE,
+    "ffn_down": Role.FFN_DOWN,
+}
+
+
+def role_of(name: str) -> Role:
+    """The role of the tensor with this GGUF name."""
+    if name in _WHOLE_NAMES:
+        return _WHOLE_NAMES[name]
+    return next((role for part, role in _PARTS.items() if part in name), Role.OTHER)
+
+
+def why_kept(name: str, shape: tuple[int, ...]) -> str | None:
+    """Why a tensor stays as the converter wrote it, float32, or None where a mix may choose its type.
+
+    `shape` is row-major; as in GGML, leading dimensions of 1 do not count.
+    """
+    significant = len(shape)
+    while significant > 1 and shape[len(shape) - significant] == 1:
+        significant -= 1
+    if significant < 2:
+        return "one-dimensional tensors stay F32"
+    if not name.endswith("weight"):
+        return "only weights are quantized"
+    if "_norm.weight" in name:
+        return "norms stay F32"
+    return None

@@ -1,0 +1,61 @@
+"""Checkpoints that are headers only: nothing here may depend on a weight."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import quantize_cli.architectures
+from quantize_cli.checkpoints.base import TensorInfo
+
+ITEM_BYTES = {"BF16": 2, "F16": 2, "F32": 4, "I32": 4, "F8_E4M3": 1}
+
+
+@dataclass(frozen=True)
+class Headers:
+    """A checkpoint whose weights cannot be read."""
+
+    folder: Path
+    name: str
+    infos: dict[str, TensorInfo]
+
+    def read_rows(self, name: str, start: int, stop: int) -> Any:  # noqa: ARG002
+        raise AssertionError("a description must not read weights")
+
+    def close(self) -> None:
+        pass
+
+
+MakeCheckpoint = Callable[..., Headers]
+
+
+@pytest.fixture
+def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
+    """(name, files, tensors) of a golden record -> a checkpoint in a fresh folder of that name."""
+
+    def make(name: str, files: dict[str, Any], tensors: dict[str, Any], **_rest: Any) -> Headers:
+        folder = tmp_path / name
+        folder.mkdir()
+        for file, content in files.items():
+            path = folder / file
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(content if isinstance(content, str) else json.dumps(content))
+        infos = {
+            tensor: TensorInfo(tensor, dtype, tuple(shape), math.prod(shape) * ITEM_BYTES[dtype], file)
+            for tensor, (dtype, shape, file) in tensors.items()
+        }
+        return Headers(folder, name, infos)
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _no_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tokenizer has tests of its own."""
+    monkeypatch.setattr(quantize_cli.architectures, "add_vocabulary", lambda *_args, **_options: None)

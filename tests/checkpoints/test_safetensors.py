@@ -1,0 +1,356 @@
+"""Folders, shards and single files of safetensors, held against the `safetensors` library."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from quantize_cli.checkpoints import open_checkpoint
+from quantize_cli.checkpoints.base import Checkpoint
+from quantize_cli.checkpoints.safetensors import INDEX_NAME, SafetensorsCheckpoint
+from quantize_cli.errors import CheckpointError, UnsupportedError
+
+DTYPES = [np.float32, np.float16, ml_dtypes.bfloat16]
+SHAPES = [(), (1,), (7,), (5, 3), (4, 2, 3), (0, 3), (3, 0)]
+
+
+def tensors_of(seed: int = 0) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(seed)
+    return {
+        f"{np.dtype(dtype).name}.{'x'.join(map(str, shape))}.{seed}": np.asarray(random.normal(size=shape)).astype(
+            dtype
+        )
+        for dtype in DTYPES
+        for shape in SHAPES
+    }
+
+
+def write_shards(folder: Path, shards: dict[str, dict[str, np.ndarray]]) -> None:
+    folder.mkdir(exist_ok=True)
+    for file, tensors in shards.items():
+        save_file(tensors, folder / file)
+    write_index(folder, {name: file for file, tensors in shards.items() for name in tensors})
+
+
+def write_index(folder: Path, weight_map: object) -> None:
+    (folder / INDEX_NAME).write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+
+
+def rows_of(info) -> int:
+    return info.shape[0] if info.shape else 1
+
+
+def assert_holds(checkpoint: Checkpoint, tensors: dict[str, np.ndarray]) -> None:
+    assert set(checkpoint.infos) == set(tensors)
+    for name, info in checkpoint.infos.items():
+        read = checkpoint.read_rows(name, 0, rows_of(info))
+        assert (info.name, info.shape, info.nbytes) == (name, tensors[name].shape, tensors[name].nbytes)
+        assert read.dtype == tensors[name].dtype
+        assert read.shape == (rows_of(info), *info.shape[1:])
+        assert read.tobytes() == tensors[name].tobytes()
+        assert read.flags.c_contiguous
+        assert read.flags.writeable
+
+
+@pytest.fixture
+def one(tmp_path):
+    """A folder with model.safetensors, and its tensors."""
+    folder = tmp_path / "some-model"
+    folder.mkdir()
+    tensors = tensors_of()
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder, tensors
+
+
+@pytest.fixture
+def two(tmp_path):
+    """A folder with two shards and an index, and all its tensors."""
+    shards = {"model-00002-of-00002.safetensors": tensors_of(1), "model-00001-of-00002.safetensors": tensors_of(2)}
+    write_shards(tmp_path / "sharded", shards)
+    return tmp_path / "sharded", tensors_of(1) | tensors_of(2)
+
+
+def test_one_file_equals_the_library(one):
+    folder, tensors = one
+    checkpoint = SafetensorsCheckpoint(folder)
+    assert (checkpoint.folder, checkpoint.name) == (folder, "some-model")
+    assert_holds(checkpoint, tensors)
+    with safe_open(folder / "model.safetensors", framework="np") as theirs:
+        assert list(checkpoint.infos) == list(theirs.keys())
+        for name, info in checkpoint.infos.items():
+            assert info.dtype == theirs.get_slice(name).get_dtype()
+            assert checkpoint.read_rows(name, 0, rows_of(info)).tobytes() == theirs.get_tensor(name).tobytes()
+
+
+def test_shards_with_an_index_come_in_order_of_file_and_name(two):
+    folder, tensors = two
+    checkpoint = SafetensorsCheckpoint(folder)
+    assert_holds(checkpoint, tensors)
+    order = [(info.file, name) for name, info in checkpoint.infos.items()]
+    assert order == sorted(order)
+
+
+def test_shards_without_an_index(two):
+    folder, tensors = two
+    (folder / INDEX_NAME).unlink()
+    assert_holds(SafetensorsCheckpoint(folder), tensors)
+
+
+def test_the_index_decides_which_files_count(two):
+    folder, tensors = two
+    save_file({"stray": np.ones(1, np.float32)}, folder / "model.safetensors")
+    assert_holds(SafetensorsCheckpoint(folder), tensors)
+
+
+def test_an_index_may_name_another_shard_as_long_as_the_names_agree(two):
+    folder, tensors = two
+    write_index(folder, {name: f"model-0000{name[-1]}-of-00002.safetensors" for name in tensors})
+    assert_holds(SafetensorsCheckpoint(folder), tensors)
+
+
+def test_a_single_file_brings_only_its_own_tensors(two):
+    folder, _ = two
+    checkpoint = SafetensorsCheckpoint(folder / "model-00001-of-00002.safetensors")
+    assert (checkpoint.folder, checkpoint.name) == (folder, "sharded")
+    assert_holds(checkpoint, tensors_of(2))
+
+
+def test_symbolic_links_as_in_the_hub_cache(two, tmp_path):
+    folder, tensors = two
+    links = tmp_path / "links"
+    links.mkdir()
+    for file in folder.iterdir():
+        (links / file.name).symlink_to(file)
+    assert_holds(SafetensorsCheckpoint(links), tensors)
+
+
+@pytest.mark.parametrize(("path", "name"), [(".", "some-model"), ("..", "some-model"), ("../../link", "link")])
+def test_name_is_the_one_a_person_would_say(one, monkeypatch, path, name):
+    folder, _ = one
+    (folder.parent / "link").symlink_to(folder)
+    (folder / "deeper").mkdir()
+    monkeypatch.chdir(folder if path == "." else folder / "deeper")
+    assert SafetensorsCheckpoint(Path(path)).name == name
+
+
+def test_other_dtypes_are_listed_but_not_read(tmp_path):
+    save_file({"position_ids": np.arange(4), "mask": np.ones(2, bool)}, tmp_path / "model.safetensors")
+    checkpoint = SafetensorsCheckpoint(tmp_path)
+    assert {name: info.dtype for name, info in checkpoint.infos.items()} == {"position_ids": "I64", "mask": "BOOL"}
+    with pytest.raises(UnsupportedError, match="tensor 'position_ids' is I64"):
+        checkpoint.read_rows("position_ids", 0, 1)
+
+
+def test_any_range_of_rows(one):
+    folder, tensors = one
+    checkpoint = SafetensorsCheckpoint(folder)
+    for name, info in checkpoint.infos.items():
+        whole = tensors[name].reshape(rows_of(info), *info.shape[1:])
+        for start in range(rows_of(info) + 1):
+            for stop in range(start, rows_of(info) + 1):
+                read = checkpoint.read_rows(name, start, stop)
+                assert read.shape == whole[start:stop].shape
+                assert read.tobytes() == whole[start:stop].tobytes()
+
+
+@pytest.mark.parametrize(("start", "stop"), [(-1, 2), (0, 6), (3, 2)])
+def test_rows_that_do_not_exist(one, start, stop):
+    with pytest.raises(IndexError):
+        SafetensorsCheckpoint(one[0]).read_rows("float32.5x3.0", start, stop)
+
+
+def open_files() -> int:
+    """Open file descriptors of this process, where the system tells."""
+    return len(list(Path("/proc/self/fd").glob("*")))
+
+
+def test_many_threads_and_shards_leave_no_file_open(tmp_path):
+    tensors = {f"layer.{i:03}": np.full((64, 16), i, np.float32) for i in range(100)}
+    write_shards(tmp_path / "many", {f"model-{name}.safetensors": {name: held} for name, held in tensors.items()})
+    before = open_files()
+    checkpoint = SafetensorsCheckpoint(tmp_path / "many")
+
+    def sum_of(job: int) -> float:
+        i, slab = job % 100, job // 100
+        return float(checkpoint.read_rows(f"layer.{i:03}", 16 * slab, 16 * slab + 16).sum())
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(sum_of, range(400))) == [256.0 * (job % 100) for job in range(400)]
+    assert open_files() <= before
+    checkpoint.close()
+
+
+def test_memory_is_what_was_asked_for(tmp_path):
+    save_file({"wide": np.ones((64, 65536), np.float32)}, tmp_path / "model.safetensors")
+    tracemalloc.start()
+    try:
+        checkpoint = SafetensorsCheckpoint(tmp_path)
+        checkpoint.read_rows("wide", 3, 4)
+        assert tracemalloc.get_traced_memory()[1] < 2 * 65536 * 4
+    finally:
+        tracemalloc.stop()
+
+
+def refused(path: Path, says: str, kind: type[Exception] = CheckpointError) -> None:
+    with pytest.raises(kind, match=re.escape(says)) as raised:
+        open_checkpoint(path)
+    assert str(path) in str(raised.value)
+    assert str(raised.value).endswith(".")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("path", ["missing", "missing/deeper/still", "missing.safetensors", "nul\0byte"])
+def test_no_such_path(tmp_path, path):
+    refused(tmp_path / path, "There is no such folder or file")
+
+
+def test_a_file_of_another_kind(tmp_path):
+    (tmp_path / "model.bin").write_bytes(b"")
+    refused(tmp_path / "model.bin", "is no safetensors file", UnsupportedError)
+
+
+def test_an_empty_folder(tmp_path):
+    refused(tmp_path, "holds no model*.safetensors; give the folder")
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        ("pytorch_model.bin", "only pytorch_model.bin; save the model as safetensors first"),
+        ("consolidated.00.pth", "only consolidated.00.pth; save the model as safetensors first"),
+        ("model-q4.gguf", "only model-q4.gguf; take the safetensors checkpoint"),
+        ("adapter_model.safetensors", "only adapter_model.safetensors; merge this adapter"),
+        ("consolidated.safetensors", "only consolidated.safetensors; take the model's Hugging Face layout"),
+        ("other.safetensors", "only other.safetensors; give the path of that file"),
+    ],
+)
+def test_a_folder_with_other_weights(tmp_path, file, says):
+    (tmp_path / file).write_bytes(b"")
+    refused(tmp_path, says, UnsupportedError)
+
+
+def test_a_model_without_tensors(tmp_path):
+    save_file({}, tmp_path / "model.safetensors")
+    refused(tmp_path, "holds no tensors at all")
+
+
+def test_a_damaged_file_in_a_folder(one):
+    folder, _ = one
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    refused(folder, "the file is cut off")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"{", "is not a JSON object"),
+        (b"\xff", "is not a JSON object"),
+        (b"[]", "is not a JSON object (it is [])"),
+        (b"{}", "has no weight_map"),
+        (b'{"weight_map": ["a"]}', "has no weight_map"),
+        (b'{"weight_map": {"a": "x.safetensors", "a": "y.safetensors"}}', "'a' stands in it 2 times"),
+        (b'{"weight_map": {}}', "holds no tensors at all"),
+        (b'{"weight_map": ' + b"[" * 200_000, "nested too deeply"),
+    ],
+)
+def test_a_broken_index(tmp_path, text, says):
+    (tmp_path / INDEX_NAME).write_bytes(text)
+    refused(tmp_path, says)
+
+
+@pytest.mark.parametrize(
+    "shard",
+    [
+        "../outside.safetensors",
+        "/etc/outside.safetensors",
+        "sub/shard.safetensors",
+        "sub\\shard.safetensors",
+        "C:shard.safetensors",
+        "..",
+        "",
+        ".safetensors\n",
+        "nul\0.safetensors",
+        "\ud800.safetensors",
+        "config.json",
+        7,
+        None,
+    ],
+)
+def test_an_index_that_leaves_the_folder(tmp_path, shard):
+    save_file({"a": np.ones(1, np.float32)}, tmp_path / "outside.safetensors")
+    (tmp_path / "model").mkdir()
+    write_index(tmp_path / "model", {"a": shard})
+    refused(tmp_path / "model", "which is not the name of a .safetensors file beside it")
+
+
+def test_a_missing_shard(two):
+    folder, _ = two
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    refused(folder, "model-00002-of-00002.safetensors is missing; download it")
+
+
+def test_a_shard_name_too_long_for_the_system(tmp_path):
+    write_index(tmp_path, {"a": "a" * 5000 + ".safetensors"})
+    refused(tmp_path, "cannot be read (File name too long)")
+
+
+def test_a_listed_tensor_that_its_shard_lacks(two):
+    folder, tensors = two
+    write_index(folder, dict.fromkeys(tensors, "model-00001-of-00002.safetensors"))
+    refused(folder, "is not in model-00001-of-00002.safetensors")
+
+
+def test_a_tensor_that_the_index_lacks(two):
+    folder, tensors = two
+    write_index(
+        folder, {name: f"model-0000{3 - int(name[-1])}-of-00002.safetensors" for name in tensors if name[0] != "b"}
+    )
+    refused(folder, "does not list tensor 'bfloat16.")
+
+
+def test_a_tensor_in_two_shards(two):
+    folder, _ = two
+    save_file(tensors_of(1), folder / "model-00001-of-00002.safetensors")
+    refused(folder, "is in both model-00001-of-00002.safetensors and model-00002-of-00002.safetensors")
+
+
+def test_a_folder_in_place_of_a_file(tmp_path):
+    (tmp_path / "model.safetensors").mkdir()
+    refused(tmp_path, "cannot be read (Is a directory)")
+
+
+def test_a_pipe_in_place_of_a_file_does_not_block(tmp_path):
+    os.mkfifo(tmp_path / "model.safetensors")
+    refused(tmp_path, "is not a regular file")
+
+
+def test_a_dangling_link(tmp_path):
+    (tmp_path / "model.safetensors").symlink_to(tmp_path / "gone")
+    refused(tmp_path, "model.safetensors is missing")
+
+
+@pytest.mark.parametrize("change", ["cut", "replaced", "gone"])
+def test_a_file_that_changes_after_its_header_was_read(one, change):
+    folder, tensors = one
+    checkpoint = SafetensorsCheckpoint(folder)
+    path = folder / "model.safetensors"
+    if change == "cut":
+        os.truncate(path, 100)
+    elif change == "replaced":
+        save_file(tensors, path)
+        os.utime(path, ns=(0, 0))
+    else:
+        path.unlink()
+    with pytest.raises(CheckpointError, match=r"model\.safetensors (has changed|is missing)"):
+        checkpoint.read_rows("float32.5x3.0", 0, 5)

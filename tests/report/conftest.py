@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from quantize_cli.report.model import SCHEMA_VERSION, Report, TensorError, TensorReport, Totals, TypeReport
+
+EXACT = TensorError(0.0, 0.0, None, 0.0, 1.0)
+ZERO = TensorError(0.0, None, None, 0.0, None)
+OVERFLOW = TensorError(math.inf, math.inf, -math.inf, math.inf, None)
+
+
+def error(relative: float) -> TensorError:
+    return TensorError(relative / 50, relative, -20 * math.log10(relative), relative / 10, 1 - relative**2 / 2)
+
+
+def tensor(name, type_, reason, bits, figures, shape=(1536, 576), dtype="BF16"):
+    weights = math.prod(shape)
+    return TensorReport(
+        name=name,
+        sources=(f"model.{name}",),
+        shape=shape,
+        source_dtype=dtype,
+        type=type_,
+        reason=reason,
+        source_bytes=weights * 2,
+        bytes=int(weights * bits / 8),
+        bits_per_weight=bits,
+        error=figures,
+    )
+
+
+@pytest.fixture
+def report() -> Report:
+    """A report with everything awkward in it: long names, markup, an overflow, an exact and an all-zero tensor."""
+    tensors = (
+        tensor("token_embd.weight", "Q8_0", "Q6_K needs rows of 256, this one has 576", 8.5, error(0.0051)),
+        tensor("output_norm.weight", "F32", "one dimension", 32.0, EXACT, (576,)),
+        tensor("blk.0.attn_q.bias", "F32", "one dimension", 32.0, ZERO, (576,)),
+        tensor("blk.12.ffn_gate_up_shared_experts_per_layer_projection.weight", "Q4_K", "base", 4.5, error(0.0731)),
+        tensor("blk.29.attn_output.weight", "Q5_0", "Q4_K needs rows of 256, this one has 576", 5.5, error(0.0382)),
+        tensor("odd|name[bold]*x*\x1b[31m.weight", "F16", "asked for", 16.0, OVERFLOW),
+        tensor("blk.3.ffn_down.weight", "Q6_K", "more bits for every third layer", 6.5625, error(0.0121)),
+        tensor("blk.4.attn_k.weight", "BF16", "asked for", 16.0, error(1e-7)),
+    )
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        generator="quantize-cli 0.1.0",
+        model="SmolLM2-135M-Instruct",
+        architecture="llama",
+        format="Q4_K_M",
+        output="/home/someone/models/SmolLM2-135M-Instruct-Q4_K_M.gguf",
+        totals=Totals(
+            tensors=272,
+            weights=134_515_008,
+            source_bytes=269_030_016,
+            bytes=103_668_480,
+            file_bytes=105_453_984,
+            bits_per_weight=6.1654,
+            seconds=1.2345,
+            weights_per_second=108_963_149.5,
+            peak_memory_bytes=421_642_240,
+            threads=2,
+            error=error(0.0413),
+        ),
+        types=(
+            TypeReport("Q5_0", 150, 80_000_000, 55_000_000, 5.5, error(0.0382)),
+            TypeReport("Q4_K", 30, 1_235_814_400, 695_145_600, 4.5, error(0.0731)),
+            TypeReport("F16", 1, 884_736, 1_769_472, 16.0, OVERFLOW),
+            TypeReport("F32", 61, 35_136, 140_544, 32.0, EXACT),
+        ),
+        tensors=tensors,
+        warnings=(
+            "180 of 272 tensors have rows that are no multiple of 256 and got a larger type instead: "
+            "the file is 23.4 MiB (31 %) larger than Q4_K_M suggests.",
+        ),
+    )

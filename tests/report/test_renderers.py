@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+
+import pytest
+from rich.console import Console
+
+from quantize_cli.report import figures, markdown, terminal
+from quantize_cli.report import json as json_report
+
+
+def printed(report, width, **options):
+    console = Console(width=width, record=True, **options)
+    with console.capture() as capture:
+        console.print(terminal.render(report))
+    return capture.get()
+
+
+def strict(text):
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def with_finite_errors(report):
+    tensors = tuple(tensor for tensor in report.tensors if tensor.type != "F16")
+    types = tuple(row for row in report.types if row.type != "F16")
+    return dataclasses.replace(report, tensors=tensors, types=types)
+
+
+class TestJson:
+    def test_is_the_dataclass_field_by_field(self, report):
+        finite = with_finite_errors(report)
+        expected = json.loads(json.dumps(dataclasses.asdict(finite)))
+        assert strict(json_report.render(finite)) == expected
+
+    def test_keys_are_in_the_order_of_the_fields(self, report):
+        data = strict(json_report.render(report))
+        for value, item in [
+            (data, report),
+            (data["totals"], report.totals),
+            (data["types"][0], report.types[0]),
+            (data["tensors"][0], report.tensors[0]),
+            (data["tensors"][0]["error"], report.tensors[0].error),
+        ]:
+            assert list(value) == [field.name for field in dataclasses.fields(item)]
+        assert next(iter(data)) == "schema_version"
+
+    def test_infinities_are_null(self, report):
+        data = strict(json_report.render(report))
+        overflow = next(tensor for tensor in data["tensors"] if tensor["type"] == "F16")
+        assert set(overflow["error"].values()) == {None}
+
+    def test_is_ascii_and_ends_with_one_newline(self, report):
+        text = json_report.render(dataclasses.replace(report, model="模型"))
+        assert text.isascii()
+        assert text.endswith("}\n")
+
+
+def cells(line):
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+class TestMarkdown:
+    def test_every_table_is_rectangular(self, report):
+        blocks = [block for block in markdown.render(report).split("\n\n") if block.startswith("|")]
+        assert len(blocks) == 4
+        for block in blocks:
+            lines = block.splitlines()
+            assert {len(cells(line)) for line in lines} == {len(cells(lines[0]))}
+            assert all(set(cell) <= {"-", ":"} for cell in cells(lines[1]))
+
+    def test_has_a_row_for_every_tensor_and_type(self, report):
+        tables = markdown.render(report).split("## ")
+        types = next(part for part in tables if part.startswith("Types"))
+        tensors = next(part for part in tables if part.startswith("Tensors"))
+        assert [cells(line)[0] for line in types.splitlines()[4:] if line] == [row.type for row in report.types]
+        rows = [cells(line) for line in tensors.splitlines()[4:] if line.startswith("|")]
+        assert [row[0].replace("\\", "") for row in rows] == [figures.printable(row.name) for row in report.tensors]
+        embedding = ["1536 x 576", "BF16", "Q8_0", "Q6_K needs rows of 256, this one has 576", "1,769,472", "940,032"]
+        assert rows[0][2:8] == embedding
+        assert rows[0][8:] == ["8.50", "0.000102", "0.510 %", "45.85", "0.00051", "0.999987"]
+
+    def test_names_cannot_become_markup(self, report):
+        text = markdown.render(report)
+        assert r"odd\|name\[bold\]\*x\*?\[31m.weight" in text
+        assert "\x1b" not in text
+        assert "blk.29.attn_output.weight" in text  # an underscore inside a word is left alone
+
+    def test_warnings_and_largest_errors(self, report):
+        text = markdown.render(report)
+        assert "> **Warning:** 180 of 272 tensors" in text
+        assert "Largest errors" in text
+        quiet = dataclasses.replace(report, warnings=(), tensors=report.tensors[1:3])
+        assert "Warning" not in markdown.render(quiet)
+        assert "Largest errors" not in markdown.render(quiet)
+
+
+class TestTerminal:
+    @pytest.mark.parametrize("width", [80, 120])
+    @pytest.mark.parametrize("color", [None, "truecolor"])
+    def test_fits_and_never_wraps_a_row(self, report, width, color):
+        text = printed(report, width, color_system=color, force_terminal=color is not None)
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+        assert "\x1b" not in plain
+        assert all(len(line) <= width for line in plain.splitlines())
+        for row in ("Q5_0      150", "Q4_K       30", "F16         1", "F32        61"):
+            assert sum(line.startswith(row) for line in plain.splitlines()) == 1
+        for name in ("odd|name[bold]", "blk.12.ffn_gate_up", "blk.29.attn_output.weight ", "token_embd.weight "):
+            assert sum(line.startswith(name) for line in plain.splitlines()) == 1
+        assert "7.310 %    22.72" in plain
+        assert ("this one has 576" in plain) == (width == 120)
+
+    def test_widest_figures_fit_80_columns(self, report):
+        wide = dataclasses.replace(report.types[0], tensors=12_345, weights=1_234_567_890_123, bytes=2**40 - 1)
+        text = printed(dataclasses.replace(report, types=(wide,)), 80)
+        assert "1,234,567,890,123" in text
+        assert "1024.00 GiB" in text
+        assert "SQNR dB" in text
+        assert "28.36" in text
+
+    def test_totals(self, report):
+        text = printed(report, 80)
+        for part in (
+            "SmolLM2-135M-Instruct as Q4_K_M",
+            "256.57 MiB  269,030,016 bytes  16.00 bits/weight",
+            "98.87 MiB  103,668,480 bytes   6.17 bits/weight",
+            "100.57 MiB  105,453,984 bytes",
+            "134,515,008 in 272 tensors",
+            "4.130 % relative RMSE, SQNR 27.68 dB",
+            "1.23 s, 109.0 M weights/s, 2 threads",
+            "402.11 MiB at the peak",
+            "/home/someone/models/SmolLM2-135M-Instruct-Q4_K_M.gguf",
+            "warning: 180 of 272",
+        ):
+            assert part in text
+
+    def test_largest_errors_come_first_and_exact_tensors_never(self, report):
+        types = [tensor.type for tensor in figures.largest_errors(report)]
+        assert types == ["F16", "Q4_K", "Q5_0", "Q6_K", "Q8_0"]
+        exact = dataclasses.replace(report, tensors=report.tensors[1:3])
+        assert "largest errors" not in printed(exact, 80)
+
+    def test_a_long_path_is_shown_whole(self, report):
+        path = "/models/" + "x" * 150 + ".gguf"
+        text = printed(dataclasses.replace(report, output=path), 80)
+        assert path in re.sub(r"\s+", "", text)
+
+    def test_standard_output_is_named(self, report):
+        assert "standard output" in printed(dataclasses.replace(report, output="-"), 80)
+
+
+@pytest.mark.parametrize(
+    ("nbytes", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.00 KiB"),
+        (2**20, "1.00 MiB"),
+        (105_453_984, "100.57 MiB"),
+        (5 * 2**30 // 4, "1.25 GiB"),
+        (2**52, "4096.00 TiB"),
+    ],
+)
+def test_size(nbytes, text):
+    assert figures.size(nbytes) == text
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"), [(None, "-"), (0.0, "0.000 %"), (1e-7, "<0.001 %"), (0.0731, "7.310 %"), (1.0, "100.000 %")]
+)
+def test_percent(ratio, text):
+    assert figures.percent(ratio) == text

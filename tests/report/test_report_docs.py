@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from quantize_cli.report import model
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
+SECTIONS = {
+    "Top level": model.Report,
+    "Totals": model.Totals,
+    "Types": model.TypeReport,
+    "Tensors": model.TensorReport,
+    "Errors": model.TensorError,
+}
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_a_section_documents_its_fields_in_their_order(title):
+    section = PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == [
+        field.name for field in dataclasses.fields(SECTIONS[title])
+    ]
+
+
+def test_every_dataclass_has_a_section():
+    defined = {value for value in vars(model).values() if dataclasses.is_dataclass(value)}
+    assert defined == set(SECTIONS.values())
+
+
+def test_the_schema_version_is_the_current_one():
+    assert re.search(r"`schema_version` \|.*: (\d+) \|", PAGE)[1] == str(model.SCHEMA_VERSION)
