@@ -105,7 +105,8 @@ def add_vocabulary(
         )
     if pre_tokenizer is not None and not kind.TAKES_PRE_TOKENIZER:
         raise UsageError(
-            f"--pre-tokenizer is for byte-level BPE and {files.path(kind.NAME)} is a SentencePiece vocabulary: leave it out."
+            f"--pre-tokenizer is for byte-level BPE, but {files.path(kind.NAME)} holds a SentencePiece vocabulary, "
+            "which has none to choose."
         )
     kind.add(writer, files, vocab_size, pre_tokenizer)
     if vocab_size is not None and (step := steps.after.get(vocab_size)):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import llama_cpp
 from record import dumps, record
-from small_checkpoints import EXAMPLE, FAMILIES, TOKENIZERS, SmallCheckpoint, build
+from small_checkpoints import EXAMPLE, FAMILIES, SMOLLM2, TOKENIZERS, SmallCheckpoint, build, build_smollm2
 
 GOLDEN = Path(__file__).resolve().parent
 
@@ -79,14 +79,10 @@ def small_job(checkpoint: SmallCheckpoint, formats: tuple[str, ...], work: Path,
     return Job(checkpoint.name, folder, checkpoint.outtype, checkpoint.pre_tokenizer, formats)
 
 
-def smollm2_job(shared: Path, work: Path, dtype: str, shards: int) -> Job:
-    """The job of SmolLM2-135M-Instruct in one dtype."""
-    golden = f"SmolLM2-135M-Instruct-{dtype}" + (f"-{shards}-shards" if shards > 1 else "")
-    folder = work / golden / "SmolLM2-135M-Instruct"  # the folder's name becomes general.name
-    script = shared / "tools" / "smollm2_checkpoint.py"
-    options = ["--dtype", dtype, "--shards", str(shards)]
-    subprocess.run([sys.executable, str(script), str(folder), *options], check=True)
-    return Job(golden, folder, dtype, None, tuple(FILE_TYPES))
+def smollm2_job(golden: str, formats: tuple[str, ...], shared: Path, work: Path) -> Job:
+    """The job of SmolLM2-135M-Instruct in one dtype, sharded or not."""
+    folder = build_smollm2(golden, work, shared)
+    return Job(golden, folder, SMOLLM2[golden][1], None, formats)
 
 
 def jobs(shared: Path, work: Path, wanted: set[str]) -> Iterator[Job]:
@@ -98,11 +94,11 @@ def jobs(shared: Path, work: Path, wanted: set[str]) -> Iterator[Job]:
     for checkpoint in TOKENIZERS:
         if not wanted or checkpoint.name in wanted:
             yield small_job(checkpoint, ("q4_k_m",), work, shared / "tokenizers")
+    for golden in SMOLLM2:
+        if not wanted or golden in wanted:
+            yield smollm2_job(golden, ("q4_k_m",) if "shards" in golden else every, shared, work)
     if not wanted or EXAMPLE.name in wanted:
         yield Job(EXAMPLE.name, EXAMPLE, "bf16", "gpt-2", every)
-    for dtype, shards in (("bf16", 1), ("f16", 1), ("bf16", 3)):
-        if not wanted or f"smollm2-{dtype}" in wanted:
-            yield smollm2_job(shared, work, dtype, shards)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""Small random checkpoints, the same bits on every machine, for comparing whole files with the reference.
+"""Checkpoints, the same bits on every machine, for comparing whole files with the reference.
 
-Weights come from PCG64's raw integers (a stream that NumPy keeps stable) by float32 steps that IEEE 754 fixes. Every
+All but SmolLM2 are small and random. Weights come from PCG64's raw integers (a stream that NumPy keeps stable) by float32 steps that IEEE 754 fixes. Every
 matrix has rows of the awkward kinds: zeros, constants, single outliers, tiny and subnormal and large values.
 """
 
@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +123,13 @@ TOKENIZERS = (
     tokenizer_checkpoint("Qwen3-tokenizer", "Qwen3", 151936, "qwen3", head_dim=32, tie_word_embeddings=True),
 )
 
+#: SmolLM2-135M-Instruct by the golden's folder: options of shared/tools/smollm2_checkpoint.py.
+SMOLLM2: Mapping[str, tuple[str, ...]] = {
+    "SmolLM2-135M-Instruct-bf16": ("--dtype", "bf16"),
+    "SmolLM2-135M-Instruct-f16": ("--dtype", "f16"),
+    "SmolLM2-135M-Instruct-bf16-3-shards": ("--dtype", "bf16", "--shards", "3"),
+}
+
 
 def tensor_shapes(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Every tensor of the checkpoint by its Hugging Face name."""
@@ -212,4 +221,12 @@ def build(checkpoint: SmallCheckpoint, parent: Path, tokenizers: Path | None = N
         for file in TOKENIZER_FILES:
             if (source / file).exists():
                 shutil.copyfile(source / file, folder / file)
+    return folder
+
+
+def build_smollm2(name: str, parent: Path, shared: Path) -> Path:
+    """Write the SmolLM2 checkpoint `name` of SMOLLM2 and return its folder, whose own name becomes general.name."""
+    folder = parent / name / "SmolLM2-135M-Instruct"
+    script = shared / "tools" / "smollm2_checkpoint.py"
+    subprocess.run([sys.executable, str(script), str(folder), *SMOLLM2[name]], check=True, stdout=subprocess.DEVNULL)
     return folder

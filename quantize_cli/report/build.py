@@ -1,0 +1,101 @@
+"""A finished run -> its report."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantize_cli.metrics import error_from_sums
+from quantize_cli.pipeline import RunResult
+from quantize_cli.plan import Plan
+from quantize_cli.report.model import SCHEMA_VERSION, Report, TensorReport, Totals, TypeReport
+from quantize_cli.version import GENERATOR
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What neither the plan nor the result knows."""
+
+    output: str
+    file_bytes: int
+    seconds: float
+    threads: int
+    warnings: tuple[str, ...] = ()  #: beside the plan's own
+
+
+def build_report(plan: Plan, result: RunResult, facts: RunFacts) -> Report:
+    """The report of `plan`, run with `result`."""
+    by_type: dict[str, list[int]] = defaultdict(list)
+    for index, tensor in enumerate(plan.tensors):
+        by_type[tensor.type].append(index)
+    types = [_type_report(plan, result.sums, indices) for indices in by_type.values()]
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        generator=GENERATOR,
+        model=plan.model,
+        architecture=plan.architecture,
+        format=plan.format,
+        output=facts.output,
+        totals=_totals(plan, result.sums, facts),
+        types=tuple(sorted(types, key=lambda row: -row.bytes)),
+        tensors=tuple(_tensor_report(plan, result.sums, index) for index in range(len(plan.tensors))),
+        warnings=(*plan.warnings, *facts.warnings),
+    )
+
+
+def _tensor_report(plan: Plan, sums: NDArray[np.float64], index: int) -> TensorReport:
+    tensor = plan.tensors[index]
+    return TensorReport(
+        name=tensor.name,
+        sources=tensor.sources,
+        shape=tensor.shape,
+        source_dtype=tensor.source_dtype,
+        type=tensor.type,
+        reason=tensor.reason,
+        source_bytes=tensor.source_bytes,
+        bytes=tensor.nbytes,
+        bits_per_weight=tensor.nbytes * 8 / tensor.weights,
+        error=error_from_sums(sums[[index]], tensor.weights),
+    )
+
+
+def _type_report(plan: Plan, sums: NDArray[np.float64], indices: list[int]) -> TypeReport:
+    tensors = [plan.tensors[index] for index in indices]
+    weights = sum(tensor.weights for tensor in tensors)
+    nbytes = sum(tensor.nbytes for tensor in tensors)
+    return TypeReport(
+        type=tensors[0].type,
+        tensors=len(tensors),
+        weights=weights,
+        bytes=nbytes,
+        bits_per_weight=nbytes * 8 / weights,
+        error=error_from_sums(sums[indices], weights),
+    )
+
+
+def _totals(plan: Plan, sums: NDArray[np.float64], facts: RunFacts) -> Totals:
+    nbytes = sum(tensor.nbytes for tensor in plan.tensors)
+    return Totals(
+        tensors=len(plan.tensors),
+        weights=plan.weights,
+        source_bytes=sum(tensor.source_bytes for tensor in plan.tensors),
+        bytes=nbytes,
+        file_bytes=facts.file_bytes,
+        bits_per_weight=nbytes * 8 / plan.weights,
+        seconds=facts.seconds,
+        weights_per_second=plan.weights / facts.seconds,
+        peak_memory_bytes=_peak_memory(),
+        threads=facts.threads,
+        error=error_from_sums(sums, plan.weights),
+    )
+
+
+def _peak_memory() -> int:
+    """Peak resident set of this process; Linux counts in KiB, macOS in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
