@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 
 import pytest
-
 from golden.record import record
 from golden.small_checkpoints import EXAMPLE, FAMILIES, SMOLLM2, TOKENIZERS, build, build_smollm2
+
 from quantize_cli import quantize_model
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -35,10 +35,8 @@ def marks(golden: str, format_name: str) -> list[pytest.MarkDecorator]:
     return [] if format_name in QUICK_FORMATS else [pytest.mark.slow]
 
 
-CASES = [
-    pytest.param(path.parent.name, path.stem, marks=marks(path.parent.name, path.stem), id=f"{path.parent.name}-{path.stem}")
-    for path in sorted(GOLDEN.glob("*/*.json"))
-]
+FILES = [(path.parent.name, path.stem) for path in sorted(GOLDEN.glob("*/*.json"))]
+CASES = [pytest.param(*case, marks=marks(*case), id="-".join(case)) for case in FILES]
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +58,7 @@ def checkpoints(tmp_path_factory):
 
 def test_there_is_a_golden_file_for_every_checkpoint():
     expected = {EXAMPLE.name, *SMOLLM2, *SMALL}
-    assert {path.parent.name for path in GOLDEN.glob("*/*.json")} == expected
+    assert {golden for golden, _ in FILES} == expected
 
 
 @pytest.mark.parametrize(("golden", "format_name"), CASES)

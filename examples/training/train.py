@@ -123,10 +123,11 @@ class Llama(nn.Module):
         self.layers = nn.ModuleList(Layer(config, dropout) for _ in range(config.num_hidden_layers))
         self.norm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.cos, self.sin = rotary_table(config)
+        into_residual = 0.02 / math.sqrt(2 * config.num_hidden_layers)  # as GPT-2 does it
         for name, parameter in self.named_parameters():
             if parameter.ndim == 2:
-                into_residual = name.endswith(("o_proj.weight", "down_proj.weight"))
-                nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * config.num_hidden_layers) if into_residual else 0.02)
+                is_last = name.endswith(("o_proj.weight", "down_proj.weight"))
+                nn.init.normal_(parameter, std=into_residual if is_last else 0.02)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Token ids (batch, positions) to logits (batch, positions, vocabulary)."""

@@ -49,7 +49,6 @@ def llama3_factors(config: Config, dimensions: Dimensions) -> tuple[TensorRecipe
         return default if value is None else value
 
     base = positive("rope_theta", 10000.0)
-    factor = np.float32(positive("factor", 8.0))
     low, high = positive("low_freq_factor", 1.0), positive("high_freq_factor", 4.0)
     context = positive("original_max_position_embeddings", 8192.0)
     if low >= high:
@@ -59,11 +58,15 @@ def llama3_factors(config: Config, dimensions: Dimensions) -> tuple[TensorRecipe
 
     one = np.float32(1)
     exponents = np.arange(0, dimensions.head, 2, dtype=np.float32) / np.float32(dimensions.head)
-    periods = np.array([base ** float(exponent) for exponent in exponents]).astype(np.float32)
-    wavelengths = one / (one / periods) * np.float32(2 * math.pi)
-    smooth = (one / wavelengths * np.float32(context) - np.float32(low)) / np.float32(high - low)
-    between = one / ((one - smooth) / factor + smooth)
-    factors = np.where(wavelengths > np.float32(context / low), factor, between)
-    factors = np.where(wavelengths < np.float32(context / high), one, factors)
+    with np.errstate(all="ignore"):
+        factor = np.float32(positive("factor", 8.0))
+        periods = np.array([base ** float(exponent) for exponent in exponents]).astype(np.float32)
+        wavelengths = one / (one / periods) * np.float32(2 * math.pi)
+        smooth = (one / wavelengths * np.float32(context) - np.float32(low)) / np.float32(high - low)
+        between = one / ((one - smooth) / factor + smooth)
+        factors = np.where(wavelengths > np.float32(context / low), factor, between)
+        factors = np.where(wavelengths < np.float32(context / high), one, factors)
+    if not (np.isfinite(factors) & (factors > 0)).all():
+        raise CheckpointError(f"{config.path} gives rope parameters of type llama3 that no frequency can be scaled by.")
     values = tuple(float(value) for value in factors)
     return (TensorRecipe("rope_freqs.weight", (len(values),), (), values=values),)

@@ -24,7 +24,7 @@ class DefaultCommand(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(cls=DefaultCommand, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(cls=DefaultCommand, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.callback()

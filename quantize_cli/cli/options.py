@@ -28,7 +28,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-MODEL = typer.Argument(metavar="[MODEL]", help="Folder, .safetensors file or Hub id (org/name).", show_default=False)
+MODEL = typer.Argument(metavar="MODEL", help="Folder, .safetensors file or Hub id (org/name).", show_default=False)
 FORMAT = typer.Option(
     "--format",
     "-f",

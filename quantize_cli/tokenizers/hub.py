@@ -8,6 +8,7 @@ wherever the reference converter knows the result.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -67,14 +68,12 @@ def load(files: TokenizerFiles) -> HubTokenizer:
 
     config = _settings(files)
     declared = _declared_tokens(config, files)
-    known = {token.content: token for _, token in sorted(declared.items())}
+    known = {token.content: token for token in declared.values()}
     named = {key: known.get(token.content, token) for key, token in _named_tokens(config)}
     extra = list(_extra_tokens(config))
 
-    present = backend.get_added_tokens_decoder().values()
-    unchanged = {repr(token) for token in present}
-    new = [token for _, token in sorted(declared.items()) if repr(token) not in unchanged]
-    contents = {token.content for token in present} | {token.content for token in new}
+    new = [token for _, token in sorted(declared.items())]
+    contents = {token.content for token in (*backend.get_added_tokens_decoder().values(), *new)}
     for token in (*named.values(), *extra):
         if token.content not in contents:
             contents.add(token.content)
@@ -101,14 +100,13 @@ def _class_name(files: TokenizerFiles) -> str:
     name = _FORCED_CLASS.get(str(model_type)) or declared or _USUAL_CLASS.get(str(model_type), _PLAIN)
     name = str(name).removesuffix("Fast")
     # LLaMA 3 checkpoints declare a class whose unknown token and the like they do not have
-    return _PLAIN if name == "LlamaTokenizer" and is_byte_level(files) else name
+    return _PLAIN if name == "LlamaTokenizer" and _is_byte_level(files) else name
 
 
-def is_byte_level(files: TokenizerFiles) -> bool:
-    """Whether tokenizer.json maps bytes to letters, as GPT-2 did."""
-    parts = [mapping(files.tokenizer.get(key)) for key in ("pre_tokenizer", "decoder", "post_processor")]
-    parts += [mapping(part) for whole in parts for part in sequence(whole.get("pretokenizers"))]
-    return any(part.get("type") == "ByteLevel" for part in parts)
+def _is_byte_level(files: TokenizerFiles) -> bool:
+    """Whether tokenizer.json maps bytes to letters, as GPT-2 did, in any of its steps."""
+    steps = [files.tokenizer.get(key) for key in ("normalizer", "pre_tokenizer", "post_processor", "decoder")]
+    return '"ByteLevel"' in json.dumps(steps)
 
 
 def _declared_tokens(config: dict[str, Any], files: TokenizerFiles) -> dict[int, AddedToken]:
@@ -138,8 +136,8 @@ def _named_tokens(config: dict[str, Any]) -> Iterator[tuple[str, AddedToken]]:
 
 def _extra_tokens(config: dict[str, Any]) -> Iterator[AddedToken]:
     """Special tokens without a role."""
-    extra = config.get("extra_special_tokens") or config.get("additional_special_tokens")
-    for value in sequence(extra):
+    extra = sequence(config.get("extra_special_tokens"))
+    for value in extra or sequence(config.get("additional_special_tokens")):
         if isinstance(value, (str, dict)):
             yield _added_token(value)
 

@@ -147,6 +147,7 @@ VALUES = {
         {"rope_scaling": {"rope_type": "llama3", "low_freq_factor": 4, "high_freq_factor": 1}},
         "low_freq_factor",
     ),
+    "a llama3 factor that float32 cannot hold": ({"rope_scaling": {"rope_type": "llama3", "factor": 1e-60}}, "llama3"),
     "heads that do not share the hidden size": ({"num_attention_heads": 6}, "not a multiple of its 6"),
     "heads that do not share key-value heads": ({"num_key_value_heads": 3}, "cannot share 3"),
     "a head without pairs": ({"head_dim": 63}, "63 wide"),

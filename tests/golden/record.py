@@ -57,7 +57,7 @@ class Cursor:
 
     def numbers(self, dtype: str, count: int) -> list[Any]:
         """The next `count` numbers."""
-        return np.frombuffer(self.take(count * np.dtype(dtype).itemsize), dtype).tolist()
+        return list(np.frombuffer(self.take(count * np.dtype(dtype).itemsize), dtype).tolist())
 
     def number(self, dtype: str) -> Any:
         """The next number."""
@@ -69,7 +69,9 @@ class Cursor:
 
     def items(self, kind: GGUFValueType, count: int) -> list[Any]:
         """The next `count` values of a kind that is no array."""
-        return [self.string() for _ in range(count)] if kind == GGUFValueType.STRING else self.numbers(NUMBERS[kind], count)
+        if kind == GGUFValueType.STRING:
+            return [self.string() for _ in range(count)]
+        return self.numbers(NUMBERS[kind], count)
 
 
 def record(path: Path) -> Record:

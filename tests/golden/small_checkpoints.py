@@ -1,7 +1,8 @@
 """Checkpoints, the same bits on every machine, for comparing whole files with the reference.
 
-All but SmolLM2 are small and random. Weights come from PCG64's raw integers (a stream that NumPy keeps stable) by float32 steps that IEEE 754 fixes. Every
-matrix has rows of the awkward kinds: zeros, constants, single outliers, tiny and subnormal and large values.
+All but SmolLM2 are small and random. Weights come from PCG64's raw integers (a stream that NumPy keeps stable) by
+float32 steps that IEEE 754 fixes. Every matrix has rows of the awkward kinds: zeros, constants, outliers, one sign, and
+large, tiny and subnormal values.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ Array = NDArray[Any]
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "shakespeare-llama"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json")
 DTYPES: Mapping[str, Any] = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16, "float32": np.float32}
+OUTTYPES = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}
 MIXED = ("bfloat16", "float16", "float32")
 
 
@@ -36,7 +38,7 @@ class SmallCheckpoint:
     name: str
     config: Mapping[str, Any]
     dtypes: tuple[str, ...]  #: torch names; tensors take them in turn
-    tokenizers: tuple[str, ...] = ()  #: folders under shared/tokenizers, later files replace earlier; none: the example's
+    tokenizers: tuple[str, ...] = ()  #: folders under shared/tokenizers, the later win; none: the example's tokenizer
     shards: int = 1
 
     @property
@@ -47,7 +49,7 @@ class SmallCheckpoint:
     @property
     def outtype(self) -> str:
         """The converter's output type that loses nothing."""
-        return {("bfloat16",): "bf16", ("float16",): "f16"}.get(self.dtypes, "f32")
+        return OUTTYPES[self.dtypes[0]] if len(self.dtypes) == 1 else "f32"
 
 
 def config(
@@ -88,7 +90,10 @@ FAMILIES = (
         MIXED,
     ),
     SmallCheckpoint(
-        "Random-Mistral-9M-v0.3", config("Mistral", 1024, 4, 512, 768, 8, 4, sliding_window=None), ("float16",), shards=3
+        "Random-Mistral-9M-v0.3",
+        config("Mistral", 1024, 4, 512, 768, 8, 4, sliding_window=None),
+        ("float16",),
+        shards=3,
     ),
     # Rows of 320: every K type of the 256 falls back to a type of 32; those of ffn_down do not.
     SmallCheckpoint(
