@@ -16,7 +16,7 @@ from quantize_cli.pipeline import available_threads, run
 from quantize_cli.plan import make_plan
 from quantize_cli.report.build import RunFacts, build_report
 from quantize_cli.report.model import Report
-from quantize_cli.sinks import Sink, check_output, replacing
+from quantize_cli.sinks import Sink, check_output, replacing, writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Settings:
 
 def quantize_model(
     model: str | Path,
-    format: str,  # noqa: A002
+    format: str,
     output: Path | BinaryIO | None = None,
     *,
     settings: Settings | None = None,
@@ -76,5 +76,6 @@ def _opened(target: Path | BinaryIO, size: int, *, force: bool) -> Iterator[Sink
         with replacing(target, force=force) as sink:
             yield sink
     else:
-        yield target
-        target.flush()
+        with writing("The output stream"):
+            yield target
+            target.flush()

@@ -1,4 +1,4 @@
-"""The errors this package raises on purpose: each message is one sentence that says what is wrong, where, and what to do.
+"""The errors this package raises on purpose: each is one sentence that says what is wrong, where, and what to do.
 
 Anything else that escapes the library is a bug. The library never prints and never exits; the command line maps
 these classes to exit codes (`exit_code`).

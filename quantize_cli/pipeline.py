@@ -87,7 +87,7 @@ def run(
         for slab, packed, sums in _in_order(pool, _slabs(plan, slab_weights), checkpoint, 2 * threads):
             if slab.first:
                 observer.tensor_started(slab.tensor)
-            sink.write(memoryview(packed).cast("B"))
+            sink.write(packed.data.cast("B"))
             sink.write(bytes(slab.padding))
             row_sums.append(sums)
             if slab.stop == _rows(slab.tensor.shape):

@@ -144,7 +144,9 @@ def _choices(recipes: list[TensorRecipe], mix: Mix, traits: Traits) -> Iterable[
     roles = [role_of(recipe.name) for recipe in recipes]
     counts = Counter(roles)
     seen: Counter[Role] = Counter()
-    is_70b = traits.layers == 80 and (traits.architecture == "qwen2" or traits.heads != traits.kv_heads)
+    grouped = traits.heads != traits.kv_heads
+    # The reference tells a 70B by its 80 layers, in these two architectures; a Llama without grouped heads is a 65B.
+    is_70b = traits.layers == 80 and (traits.architecture == "qwen2" or (traits.architecture == "llama" and grouped))
     for recipe, role in zip(recipes, roles, strict=True):
         kept = why_kept(recipe.name, recipe.shape)
         if kept is not None:
@@ -167,8 +169,8 @@ def _warnings(tensors: tuple[PlannedTensor, ...], mix: Mix) -> Iterable[str]:
     fallen = [tensor for tensor in tensors if tensor.instead_of is not None]
     if fallen:
         extra = sum(tensor.extra_bytes for tensor in fallen)
-        total = sum(tensor.nbytes for tensor in tensors)
+        share = extra / (sum(tensor.nbytes for tensor in tensors) - extra)
         yield (
-            f"{len(fallen)} of {len(tensors)} tensors have rows that their type's blocks do not divide and fell back to "
-            f"other types: the file is {extra:,} bytes ({extra / (total - extra):.1%}) bigger than {mix.name} suggests."
+            f"{len(fallen)} of {len(tensors)} tensors have rows that their type's blocks do not divide, and fell back "
+            f"to other types: the file is {extra:,} bytes ({share:.1%}) bigger than {mix.name} suggests."
         )

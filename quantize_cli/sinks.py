@@ -7,11 +7,15 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 from quantize_cli.errors import OutputError
+
+
+#: What to do about an error of the system; about all others: write elsewhere.
+_ADVICE = {errno.ENOSPC: "free some space", errno.EPIPE: "let its reader take all of it"}
 
 
 class Sink(Protocol):
@@ -29,16 +33,17 @@ def check_output(path: Path, size: int, *, force: bool) -> None:
         OutputError: `path` exists and `force` is not set, or is no regular file; its folder is missing or not
             writable; or the disk has less than `size` bytes free.
     """
-    folder = path.parent
-    if path.exists() and not path.is_file():
-        raise OutputError(f"{path} is not a regular file; choose another output, or -o - for standard output.")
-    if path.exists() and not force:
-        raise OutputError(f"{path} exists; choose another output with -o, or overwrite it with --force.")
-    if not folder.is_dir():
-        raise OutputError(f"The output folder {folder} does not exist; create it, or choose another with -o.")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"The output folder {folder} is not writable; choose another with -o.")
-    free = shutil.disk_usage(folder).free
+    with writing(path):
+        folder = _real(path).parent
+        if path.exists() and not path.is_file():
+            raise OutputError(f"{path} is not a regular file; choose another output, or -o - for standard output.")
+        if path.exists() and not force:
+            raise OutputError(f"{path} exists; choose another output with -o, or overwrite it with --force.")
+        if not folder.is_dir():
+            raise OutputError(f"The output folder {folder} does not exist; create it, or choose another with -o.")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise OutputError(f"The output folder {folder} is not writable; choose another with -o.")
+        free = shutil.disk_usage(folder).free
     if free < size:
         raise OutputError(
             f"{path} will take {size:,} bytes, but its disk has {free:,} free; "
@@ -53,32 +58,41 @@ def replacing(path: Path, *, force: bool) -> Iterator[Sink]:
     Raises:
         OutputError: the file cannot be written, or `path` has come to exist meanwhile and `force` is not set.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    target = _real(path)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with _writing(path), open(temporary, "xb", buffering=0) as file:  # noqa: PTH123
+        # Buffered, because an unbuffered file may write less than it is given, and says so only in its result.
+        with writing(path), temporary.open("xb") as file:
             yield file
+            file.flush()
             os.fsync(file.fileno())
-        with _writing(path):
-            if path.exists() and not force:
+        with writing(path):
+            if target.exists() and not force:
                 raise OutputError(f"{path} has come to exist during the run; overwrite it with --force.")
-            os.replace(temporary, path)  # noqa: PTH105
-            _sync_folder(path.parent)
+            temporary.replace(target)
+        _sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(output: Path | str) -> Iterator[None]:
+    """Turn the system's refusals to write `output` into sentences."""
     try:
         yield
     except OSError as error:
-        hint = "free some space" if error.errno == errno.ENOSPC else "choose another output with -o"
-        raise OutputError(f"{path} cannot be written ({error.strerror}); {hint}.") from error
+        advice = _ADVICE.get(error.errno or 0, "choose another output with -o")
+        raise OutputError(f"{output} cannot be written ({error.strerror or error}); {advice}.") from error
+
+
+def _real(path: Path) -> Path:
+    """What symbolic links lead to: the file there is replaced, not the link."""
+    return Path(os.path.realpath(path))
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the platform lets a folder be opened."""
-    if os.name == "posix":
+    """Make the rename itself durable, where the platform and the folder's permissions let it be opened."""
+    with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

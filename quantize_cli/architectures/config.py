@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import gguf
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from quantize_cli.errors import CheckpointError
 

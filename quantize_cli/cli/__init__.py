@@ -1,0 +1,1 @@
+"""The `quantize` command: Typer, rich and tqdm stay in here."""

@@ -43,7 +43,7 @@ def model(
     threads: Annotated[int | None, options.THREADS] = None,
     force: Annotated[bool, options.FORCE] = False,
     debug: Annotated[bool, options.DEBUG] = False,
-    version: Annotated[bool, options.VERSION] = False,
+    _version: Annotated[bool, options.VERSION] = False,
 ) -> None:
     """Turn a Hugging Face safetensors checkpoint into a quantized GGUF file, in one streamed step.
 
@@ -55,20 +55,23 @@ def model(
         from quantize_cli.report import check_report_path, write_report
 
         if report is not None:
+            options.check_different(output, report)
             check_report_path(report, force=force)
-        result = quantize_model(
-            model_ or options.default_model(),
-            format_,
-            options.output_stream(output),
-            settings=Settings(
-                revision=revision,
-                pre_tokenizer=pre_tokenizer,
-                threads=threads,
-                force=force,
-                progress=sys.stderr.isatty(),
-            ),
-            observer=console.progress(),
+        settings = Settings(
+            revision=revision,
+            pre_tokenizer=pre_tokenizer,
+            threads=threads,
+            force=force,
+            progress=console.is_terminal(sys.stderr),
         )
+        with console.progress() as observer:
+            result = quantize_model(
+                model_ or options.default_model(),
+                format_,
+                options.output_stream(output),
+                settings=settings,
+                observer=observer,
+            )
         if report is not None:
             write_report(result, report)
         console.show(result)
@@ -76,5 +79,5 @@ def model(
 
 def main() -> None:
     """The `quantize` command."""
-    console.stop_on_sigterm()
+    console.stop_on_signals()
     app(prog_name="quantize")

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import typer
 
@@ -23,18 +23,23 @@ if TYPE_CHECKING:
 
 #: Exit codes beside those of the errors: the shell's conventions, 128 + the signal's number.
 INTERRUPTED = 130
-TERMINATED = 143
+SIGNALLED = 128
+
+#: What ends a process without unwinding its stack; SIGHUP is a terminal that was closed, unknown to Windows.
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 _LAYER = re.compile(r"blk\.\d+")
 
 
-def stop_on_sigterm() -> None:
-    """Let SIGTERM unwind the stack, so that no temporary file stays behind."""
+def stop_on_signals() -> None:
+    """Let the signals that end a process unwind the stack, so that no temporary file stays behind."""
 
-    def stop(_signal: int, _frame: object) -> None:
-        raise SystemExit(TERMINATED)
+    def stop(number: int, _frame: object) -> None:
+        raise SystemExit(SIGNALLED + number)
 
-    signal.signal(signal.SIGTERM, stop)
+    for number in _ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP, and means it
+            signal.signal(number, stop)
 
 
 @contextmanager
@@ -44,46 +49,60 @@ def errors(*, debug: bool) -> Iterator[None]:
         yield
     except QuantizeError as error:
         _fail(str(error), error.exit_code, error if debug else None)
-    except BrokenPipeError as error:
-        # Python flushes standard output once more at exit: give it somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _fail("Standard output was closed before the file was complete.", 1, error if debug else None)
     except KeyboardInterrupt as error:
-        _fail("Interrupted; no file was written.", INTERRUPTED, error if debug else None)
+        _fail("Interrupted; no unfinished file was left.", INTERRUPTED, error if debug else None)
 
 
 def _fail(sentence: str, code: int, cause: BaseException | None) -> None:
+    from quantize_cli.report.figures import printable
+
     if cause is not None:
         import traceback
 
         traceback.print_exception(cause, file=sys.stderr)
-    typer.echo(f"quantize: {sentence}", err=True)
+    _settle_standard_output()
+    typer.echo(f"quantize: {printable(sentence)}", err=True)
     raise typer.Exit(code)
 
 
-def progress() -> Observer:
+def _settle_standard_output() -> None:
+    """Python flushes standard output once more at exit: where it is closed or full, give it somewhere to go."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody looks at `sys.stdout` or `sys.stderr`, which are None where the shell closed them."""
+    return stream is not None and stream.isatty()
+
+
+@contextmanager
+def progress() -> Iterator[Observer]:
     """A bar where standard error is a terminal, else a plain line a layer."""
-    return _Bar() if sys.stderr.isatty() else _Lines()
+    if is_terminal(sys.stderr):
+        from tqdm import tqdm
+
+        with tqdm(unit=" weights", unit_scale=True, leave=False, dynamic_ncols=True, delay=0.1) as bar:
+            yield _Bar(bar)
+    else:
+        yield _Lines()
 
 
 class _Bar(Observer):
-    def __init__(self) -> None:
-        self._bar: tqdm[object] | None = None
+    def __init__(self, bar: tqdm[object]) -> None:
+        self._bar = bar
 
     def started(self, plan: Plan) -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(total=plan.weights, unit=" weights", unit_scale=True, leave=False, dynamic_ncols=True)
+        self._bar.reset(plan.weights)
 
     def tensor_started(self, tensor: PlannedTensor) -> None:
-        if self._bar is not None:
-            self._bar.set_description_str(f"{tensor.name} {tensor.type}", refresh=False)
+        self._bar.set_description_str(f"{tensor.name} {tensor.type}", refresh=False)
 
     def weights_done(self, weights: int) -> None:
-        if self._bar is not None:
-            self._bar.update(weights)
-            if self._bar.n >= (self._bar.total or 0):
-                self._bar.close()
+        self._bar.update(weights)
 
 
 class _Lines(Observer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -67,10 +68,18 @@ def default_model() -> Path:
     return here if (here / "config.json").is_file() else here / "model"
 
 
+def check_different(output: Path | None, report: Path) -> None:
+    """The report is written last, and must not take the model's place."""
+    if output is not None and os.path.realpath(output) == os.path.realpath(report):
+        raise UsageError(f"{report} cannot hold both the model and its report; give --report another path.")
+
+
 def output_stream(output: Path | None) -> Path | BinaryIO | None:
-    """`-` means standard output, which must not be a terminal."""
+    """`-` means standard output, which must be open, and no terminal."""
     if output != Path("-"):
         return output
+    if sys.stdout is None:
+        raise UsageError("Standard output is closed: redirect it, or name a file with -o.")
     if sys.stdout.isatty():
-        raise UsageError("Refusing to write a GGUF file to a terminal: redirect standard output, or name a file with -o.")
+        raise UsageError("A GGUF file is not for a terminal: redirect standard output, or name a file with -o.")
     return sys.stdout.buffer

@@ -32,10 +32,12 @@ class AffineSearch(NamedTuple):
 # spares LLVM the alias checks. The first four are its result.
 SCALE, MIN = 0 * LANES, 1 * LANES
 INVERSE, ORIGIN = 2 * LANES, 3 * LANES  # the winning levels are clamp(round(INVERSE * (x - ORIGIN)))
-_BEST, _MAX, _SUM_W, _SUM_X = 4 * LANES, 5 * LANES, 6 * LANES, 7 * LANES
-_TRY_INVERSE, _TRY_SCALE, _TRY_MIN, _ERROR = 8 * LANES, 9 * LANES, 10 * LANES, 11 * LANES
-_SUM_L, _SUM_L2, _SUM_XL = 12 * LANES, 13 * LANES, 14 * LANES
-FIT_SIZE = 15 * LANES
+_BEST = 4 * LANES  # the winner's error
+_NEXT = 5 * LANES  # the rows above after the candidate in hand, see `_keep_better`
+_MAX, _SUM_W, _SUM_X = 10 * LANES, 11 * LANES, 12 * LANES
+_TRY_INVERSE, _TRY_SCALE, _TRY_MIN, _ERROR = 13 * LANES, 14 * LANES, 15 * LANES, 16 * LANES
+_SUM_L, _SUM_L2, _SUM_XL = 17 * LANES, 18 * LANES, 19 * LANES
+FIT_SIZE = 20 * LANES
 
 
 @kernel
@@ -58,21 +60,27 @@ def _statistics(x: Lanes, w: Lanes, fit: Lanes, size: int) -> None:
     for lane in range(LANES):
         fit[MIN + lane] = x[lane]
         fit[_MAX + lane] = x[lane]
-        fit[_SUM_W + lane] = w[lane]
-        fit[_SUM_X + lane] = w[lane] * x[lane]
-    for i in range(1, size):
+        fit[_SUM_W + lane] = F(0)
+        fit[_SUM_X + lane] = F(0)
+    for first in range(0, size, UNROLL):
+        xs = x[first * LANES : (first + UNROLL) * LANES]
+        ws = w[first * LANES : (first + UNROLL) * LANES]
         for lane in range(LANES):
-            value = x[i * LANES + lane]
-            weight = w[i * LANES + lane]
             low = fit[MIN + lane]
             high = fit[_MAX + lane]
-            fit[MIN + lane] = value if value < low else low
-            fit[_MAX + lane] = value if value > high else high
-            fit[_SUM_W + lane] += weight
-            fit[_SUM_X + lane] += weight * value
-    for lane in range(LANES):
-        low = fit[MIN + lane]
-        fit[MIN + lane] = F(0) if low > F(0) else low
+            sum_w = fit[_SUM_W + lane]
+            sum_x = fit[_SUM_X + lane]
+            for i in range(UNROLL):
+                value = xs[i * LANES + lane]
+                weight = ws[i * LANES + lane]
+                low = value if value < low else low
+                high = value if value > high else high
+                sum_w += weight
+                sum_x += weight * value
+            fit[MIN + lane] = low if low < F(0) else F(0)
+            fit[_MAX + lane] = high
+            fit[_SUM_W + lane] = sum_w
+            fit[_SUM_X + lane] = sum_x
 
 
 @kernel
@@ -144,6 +152,28 @@ def _errors(x: Lanes, w: Lanes, fit: Lanes, search: AffineSearch) -> None:
 
 
 @kernel
+def _keep_better(fit: Lanes) -> None:
+    """Let the candidate replace the winner in the lanes where its error is smaller.
+
+    Both sides are loaded before the choice, which is written beside the winner and copied back: otherwise LLVM makes
+    masked loads and stores of it, and those took a third of the search's time on an AMD Zen 3.
+    """
+    for lane in range(LANES):
+        error, best = fit[_ERROR + lane], fit[_BEST + lane]
+        new_scale, scale = fit[_TRY_SCALE + lane], fit[SCALE + lane]
+        new_inverse, inverse = fit[_TRY_INVERSE + lane], fit[INVERSE + lane]
+        new_low, low, origin = fit[_TRY_MIN + lane], fit[MIN + lane], fit[ORIGIN + lane]
+        better = error < best
+        fit[_NEXT + SCALE + lane] = new_scale if better else scale
+        fit[_NEXT + MIN + lane] = new_low if better else low
+        fit[_NEXT + INVERSE + lane] = new_inverse if better else inverse
+        fit[_NEXT + ORIGIN + lane] = low if better else origin
+        fit[_NEXT + _BEST + lane] = error if better else best
+    for i in range(_NEXT):
+        fit[i] = fit[_NEXT + i]
+
+
+@kernel
 def search_affine(x: Lanes, w: Lanes, fit: Lanes, search: AffineSearch) -> None:
     """Find every lane's scale and minimum; results are the rows SCALE, MIN, INVERSE and ORIGIN of `fit`.
 
@@ -175,10 +205,4 @@ def search_affine(x: Lanes, w: Lanes, fit: Lanes, search: AffineSearch) -> None:
         _level_sums(x, w, fit, search.size, search.top)
         _solve(fit)
         _errors(x, w, fit, search)
-        for lane in range(LANES):
-            better = fit[_ERROR + lane] < fit[_BEST + lane]
-            fit[_BEST + lane] = fit[_ERROR + lane] if better else fit[_BEST + lane]
-            fit[SCALE + lane] = fit[_TRY_SCALE + lane] if better else fit[SCALE + lane]
-            fit[INVERSE + lane] = fit[_TRY_INVERSE + lane] if better else fit[INVERSE + lane]
-            fit[ORIGIN + lane] = fit[MIN + lane] if better else fit[ORIGIN + lane]
-            fit[MIN + lane] = fit[_TRY_MIN + lane] if better else fit[MIN + lane]
+        _keep_better(fit)

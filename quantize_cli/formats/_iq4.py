@@ -7,6 +7,8 @@ explains most wins.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,14 +38,15 @@ def _threshold(low: int, high: int) -> np.float32:
 
 
 #: Level l is chosen from THRESHOLDS[l - 1] on.
-THRESHOLDS = tuple(float(_threshold(low, high)) for low, high in zip(VALUES, VALUES[1:], strict=False))
+THRESHOLDS = tuple(float(_threshold(low, high)) for low, high in pairwise(VALUES))
 _T0, _T1, _T2, _T3, _T4, _T5, _T6, _T7, _T8, _T9, _T10, _T11, _T12, _T13, _T14 = (F(t) for t in THRESHOLDS)
 _V = tuple(F(v) for v in VALUES)
 
 # Rows of the work space; the first is the result.
-SCALE = 0 * LANES
-_MAX, _INVERSE, _SUM_QX, _SUM_Q2, _BEST = 1 * LANES, 2 * LANES, 3 * LANES, 4 * LANES, 5 * LANES
-FIT_SIZE = 6 * LANES
+SCALE, _BEST = 0 * LANES, 1 * LANES
+_NEXT = 2 * LANES  # the rows above after the candidate in hand; masked stores are slow, see `_affine._keep_better`
+_MAX, _INVERSE, _SUM_QX, _SUM_Q2 = 4 * LANES, 5 * LANES, 6 * LANES, 7 * LANES
+FIT_SIZE = 8 * LANES
 #: Two elements a visit: the decision tree below fills the registers.
 _UNROLL = 2
 
@@ -124,10 +127,13 @@ def search_scale(x: Lanes, fit: Lanes) -> None:
         for lane in range(LANES):
             sum_qx = fit[_SUM_QX + lane]
             sum_q2 = fit[_SUM_Q2 + lane]
-            better = (sum_q2 > F(0)) & (sum_qx * sum_qx > fit[_BEST + lane] * sum_q2)
+            old_scale, best = fit[SCALE + lane], fit[_BEST + lane]
+            better = (sum_q2 > F(0)) & (sum_qx * sum_qx > best * sum_q2)
             scale = sum_qx / sum_q2
-            fit[SCALE + lane] = scale if better else fit[SCALE + lane]
-            fit[_BEST + lane] = scale * sum_qx if better else fit[_BEST + lane]
+            fit[_NEXT + SCALE + lane] = scale if better else old_scale
+            fit[_NEXT + _BEST + lane] = scale * sum_qx if better else best
+        for i in range(_NEXT):
+            fit[i] = fit[_NEXT + i]
     for lane in range(LANES):
         fit[SCALE + lane] = F(0) if fit[_MAX + lane] == F(0) else fit[SCALE + lane]
 

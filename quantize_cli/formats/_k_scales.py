@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from quantize_cli.formats._affine import INVERSE, MIN, ORIGIN, SCALE, level_of
 from quantize_cli.formats._compile import kernel
-from quantize_cli.formats._half import from_half, load_half, nearest_int, store_half, to_half
+from quantize_cli.formats._half import clamped_int, load_half, nearest_int, store_half, to_half
 from quantize_cli.formats._lanes import Lanes
 
 F = np.float32
@@ -28,7 +28,7 @@ HEAD_BYTES = 16
 @kernel
 def _six_bits(value: np.float32) -> int:
     """Nearest integer as the reference's uint8, at most 63: a negative number wraps and becomes 63."""
-    return min(63, nearest_int(value) & 0xFF)
+    return min(63, int(nearest_int(value)) & 0xFF)
 
 
 @kernel
@@ -58,16 +58,16 @@ def encode_head(fit: Lanes, lane: int, out: NDArray[np.uint8], at: int) -> None:
 def scale_at(block: NDArray[np.uint8], at: int, j: int) -> int:
     """The 6-bit scale of sub-block j, from the 12 bytes at `at`."""
     if j < 4:
-        return block[at + j] & 63
-    return (block[at + j + 4] & 15) | (block[at + j - 4] >> 6) << 4
+        return int(block[at + j] & 63)
+    return int((block[at + j + 4] & 15) | (block[at + j - 4] >> 6) << 4)
 
 
 @kernel
 def min_at(block: NDArray[np.uint8], at: int, j: int) -> int:
     """The 6-bit min of sub-block j, from the 12 bytes at `at`."""
     if j < 4:
-        return block[at + j + 4] & 63
-    return (block[at + j + 4] >> 4) | (block[at + j] >> 6) << 4
+        return int(block[at + j + 4] & 63)
+    return int((block[at + j + 4] >> 4) | (block[at + j] >> 6) << 4)
 
 
 @kernel
@@ -91,5 +91,4 @@ def encode_levels(
                 levels[i] = np.uint8(level_of(inverse * (values[i] - origin), F(top)))
         else:
             for i in range(start, start + SUB_BLOCK):
-                level = nearest_int((values[i] + low) / scale)
-                levels[i] = np.uint8(min(top, max(0, level)))
+                levels[i] = clamped_int((values[i] + low) / scale, np.int32(0), np.int32(top))

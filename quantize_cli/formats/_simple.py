@@ -17,14 +17,14 @@ HALF_BLOCK = 16
 def inverse_or_zero(d: np.float32) -> np.float32:
     """1 / d, or 0 where that is infinite or d is 0: the reference's conversion of an infinite level gives 0 too."""
     inverse = F(1) / d
-    return inverse if abs(inverse) < F(np.inf) else F(0)
+    return F(inverse) if abs(inverse) < F(np.inf) else F(0)
 
 
 @kernel
 def round_away(value: np.float32) -> np.float32:
     """C's roundf: half away from zero."""
     whole = np.trunc(value)
-    return whole + np.copysign(F(1), value) if abs(value - whole) >= F(0.5) else whole
+    return F(whole + np.copysign(F(1), value)) if abs(value - whole) >= F(0.5) else F(whole)
 
 
 @kernel
@@ -36,7 +36,7 @@ def extreme_of(values: Lanes) -> np.float32:
     if largest > F(0):
         for i in range(BLOCK):
             if abs(values[i]) == largest:
-                return values[i]
+                return F(values[i])
     return F(0)
 
 
@@ -66,9 +66,7 @@ def load_fifth_bits(packed: NDArray[np.uint8], at: int) -> np.uint32:
 
 
 @kernel
-def shifted_levels(
-    values: Lanes, d: np.float32, shift: np.float32, top: np.int32, levels: NDArray[np.uint8]
-) -> None:
+def shifted_levels(values: Lanes, d: np.float32, shift: np.float32, top: np.int32, levels: NDArray[np.uint8]) -> None:
     """Levels trunc(x / d + shift), at most `top`; all 0 where 1 / d is infinite."""
     inverse = F(1) / d if d != F(0) else F(0)
     if abs(inverse) == F(np.inf):

@@ -20,8 +20,10 @@ GROUP_MAX_EPS = F(1e-15)
 # Rows of the work space; the first two are the result: the scale, and the inverse scale of the winning levels, which
 # is 0 for a sub-block that counts as zero.
 SCALE, INVERSE = 0 * LANES, 1 * LANES
-_MAX, _TRY_INVERSE, _SUM_LX, _SUM_L2, _BEST = 2 * LANES, 3 * LANES, 4 * LANES, 5 * LANES, 6 * LANES
-FIT_SIZE = 7 * LANES
+_BEST = 2 * LANES
+_NEXT = 3 * LANES  # the rows above after the candidate in hand; masked stores are slow, see `_affine._keep_better`
+_MAX, _TRY_INVERSE, _SUM_LX, _SUM_L2 = 6 * LANES, 7 * LANES, 8 * LANES, 9 * LANES
+FIT_SIZE = 10 * LANES
 
 
 @kernel
@@ -29,14 +31,17 @@ def find_extreme(x: Lanes, size: int, extreme: Lanes) -> None:
     """The first value of the largest magnitude in each lane, or 0 where that magnitude is below GROUP_MAX_EPS."""
     for lane in range(LANES):
         extreme[lane] = F(0)
-    for i in range(size):
+    for first in range(0, size, UNROLL):
+        xs = x[first * LANES : (first + UNROLL) * LANES]
         for lane in range(LANES):
-            value = x[i * LANES + lane]
             held = extreme[lane]
-            extreme[lane] = value if abs(value) > abs(held) else held
+            for i in range(UNROLL):
+                value = xs[i * LANES + lane]
+                held = value if abs(value) > abs(held) else held
+            extreme[lane] = held
     for lane in range(LANES):
         held = extreme[lane]
-        extreme[lane] = F(0) if abs(held) < GROUP_MAX_EPS else held
+        extreme[lane] = held * F(abs(held) >= GROUP_MAX_EPS)
 
 
 @kernel
@@ -98,12 +103,16 @@ def search_symmetric(x: Lanes, fit: Lanes) -> None:
         for lane in range(LANES):
             sum_lx = fit[_SUM_LX + lane]
             sum_l2 = fit[_SUM_L2 + lane]
-            better = (sum_l2 > F(0)) & (sum_lx * sum_lx > fit[_BEST + lane] * sum_l2)
+            old_scale, best = fit[SCALE + lane], fit[_BEST + lane]
+            new_inverse, inverse = fit[_TRY_INVERSE + lane], fit[INVERSE + lane]
+            better = (sum_l2 > F(0)) & (sum_lx * sum_lx > best * sum_l2)
             scale = sum_lx / sum_l2
-            fit[SCALE + lane] = scale if better else fit[SCALE + lane]
-            fit[INVERSE + lane] = fit[_TRY_INVERSE + lane] if better else fit[INVERSE + lane]
-            fit[_BEST + lane] = scale * sum_lx if better else fit[_BEST + lane]
+            fit[_NEXT + SCALE + lane] = scale if better else old_scale
+            fit[_NEXT + INVERSE + lane] = new_inverse if better else inverse
+            fit[_NEXT + _BEST + lane] = scale * sum_lx if better else best
+        for i in range(_NEXT):
+            fit[i] = fit[_NEXT + i]
     for lane in range(LANES):
-        zero = fit[_MAX + lane] == F(0)
-        fit[SCALE + lane] = F(0) if zero else fit[SCALE + lane]
-        fit[INVERSE + lane] = F(0) if zero else fit[INVERSE + lane]
+        if fit[_MAX + lane] == F(0):
+            fit[SCALE + lane] = F(0)
+            fit[INVERSE + lane] = F(0)

@@ -39,9 +39,7 @@ def _encode_block(values: Lanes, scales: Lanes, out: Packed, levels: Packed) -> 
     for j in range(BLOCKS):
         scale = clamped_int(inverse * scales[j], np.int32(-32), np.int32(31))
         step = d * F(scale)  # the unrounded d, as in the reference
-        encode_nearest(
-            values[j * BLOCK : (j + 1) * BLOCK], F(1) / step if step != F(0) else F(0), levels
-        )
+        encode_nearest(values[j * BLOCK : (j + 1) * BLOCK], F(1) / step if step != F(0) else F(0), levels)
         pack_nibbles(levels, out[QS + 16 * j : QS + 16 * (j + 1)])
         out[SCALES_L + j // 2] |= (scale + 32 & 15) << 4 * (j % 2)
         out[SCALES_H + j // 4] |= (scale + 32 >> 4) << 2 * (j % 4)

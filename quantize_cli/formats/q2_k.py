@@ -15,7 +15,7 @@ from gguf import GGMLQuantizationType
 
 from quantize_cli.formats._affine import FIT_SIZE, INVERSE, MIN, ORIGIN, SCALE, AffineSearch, level_of, search_affine
 from quantize_cli.formats._compile import kernel
-from quantize_cli.formats._half import load_half, nearest_int, store_half, to_half
+from quantize_cli.formats._half import clamped_int, load_half, nearest_int, store_half, to_half
 from quantize_cli.formats._k_pack import pack_two_bits
 from quantize_cli.formats._lanes import LANES, Lanes, load_lanes
 from quantize_cli.formats.base import BlockFormat, Packed, Rows
@@ -62,7 +62,7 @@ def _encode_levels(values: Lanes, fit: Lanes, lane: int, block: Packed, at: int,
                 levels[i] = np.uint8(level_of(inverse * (values[i] - origin), F(TOP)))
         else:
             for i in range(start, start + SUB_BLOCK):
-                levels[i] = np.uint8(min(TOP, max(0, nearest_int((values[i] + low) / scale))))
+                levels[i] = clamped_int((values[i] + low) / scale, np.int32(0), np.int32(TOP))
 
 
 @kernel

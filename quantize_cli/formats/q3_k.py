@@ -33,10 +33,14 @@ BOTTOM, TOP = np.int32(-4), np.int32(3)
 ROUNDS = 5
 HMASK, QS, SCALES, D = 0, 32, 96, 108
 
-# Rows of the work space, behind the levels of the 16 elements (-4..3; 0 - 4 in a sub-block that counts as zero).
-SCALE = SUB_BLOCK * LANES
+# Rows of the work space, behind the levels -4..3 of the 16 elements.
+_NEXT = SUB_BLOCK * LANES  # the levels after the round in hand; masked stores are slow, see `_affine._keep_better`
+SCALE = 2 * SUB_BLOCK * LANES
 _MAX, _SUM_LX, _SUM_L2, _CHANGED = SCALE + LANES, SCALE + 2 * LANES, SCALE + 3 * LANES, SCALE + 4 * LANES
-FIT_SIZE = SCALE + 5 * LANES
+_INVERSE = SCALE + 5 * LANES
+FIT_SIZE = SCALE + 6 * LANES
+#: Elements handled in one visit of a lane; the division fills the registers.
+_UNROLL = 2
 
 
 @kernel
@@ -45,10 +49,11 @@ def _start(x: Lanes, fit: Lanes) -> None:
     for lane in range(LANES):
         fit[_SUM_LX + lane] = F(0)
         fit[_SUM_L2 + lane] = F(0)
+        fit[_INVERSE + lane] = F(BOTTOM) / fit[_MAX + lane]
     for i in range(SUB_BLOCK):
         for lane in range(LANES):
             value = x[i * LANES + lane]
-            level = F(clamped_int(F(BOTTOM) / fit[_MAX + lane] * value, BOTTOM, TOP))
+            level = F(clamped_int(fit[_INVERSE + lane] * value, BOTTOM, TOP))
             weighted = value * value
             fit[i * LANES + lane] = level
             fit[_SUM_LX + lane] += weighted * value * level
@@ -60,32 +65,43 @@ def _improve(x: Lanes, fit: Lanes) -> bool:
     """One round over the elements; whether any lane changed a level."""
     for lane in range(LANES):
         fit[_CHANGED + lane] = F(0)
-    for i in range(SUB_BLOCK):
+    for first in range(0, SUB_BLOCK, _UNROLL):
+        xs = x[first * LANES : (first + _UNROLL) * LANES]
+        levels = fit[first * LANES : (first + _UNROLL) * LANES]
+        next_levels = fit[_NEXT + first * LANES : _NEXT + (first + _UNROLL) * LANES]
         for lane in range(LANES):
-            value = x[i * LANES + lane]
-            level = fit[i * LANES + lane]
             sum_lx = fit[_SUM_LX + lane]
             sum_l2 = fit[_SUM_L2 + lane]
-            weight = value * value
-            rest_lx = sum_lx - weight * value * level
-            rest_l2 = sum_l2 - weight * level * level
-            other = F(clamped_int(value * rest_l2 / rest_lx, BOTTOM, TOP))
-            new_lx = rest_lx + weight * value * other
-            new_l2 = rest_l2 + weight * other * other
-            better = (
-                (rest_lx > F(0))
-                & (other != level)
-                & (new_l2 > F(0))
-                & (new_lx * new_lx * sum_l2 > sum_lx * sum_lx * new_l2)
-            )
-            fit[i * LANES + lane] = other if better else level
-            fit[_SUM_LX + lane] = new_lx if better else sum_lx
-            fit[_SUM_L2 + lane] = new_l2 if better else sum_l2
-            fit[_CHANGED + lane] = F(1) if better else fit[_CHANGED + lane]
-    changed = F(0)
+            changed = fit[_CHANGED + lane]
+            for i in range(_UNROLL):
+                value = xs[i * LANES + lane]
+                level = levels[i * LANES + lane]
+                weight = value * value
+                weighted = weight * value
+                rest_lx = sum_lx - weighted * level
+                rest_l2 = sum_l2 - weight * level * level
+                other = F(clamped_int(value * rest_l2 / rest_lx, BOTTOM, TOP))
+                new_lx = rest_lx + weighted * other
+                new_l2 = rest_l2 + weight * other * other
+                better = (
+                    (rest_lx > F(0))
+                    & (other != level)
+                    & (new_l2 > F(0))
+                    & (new_lx * new_lx * sum_l2 > sum_lx * sum_lx * new_l2)
+                )
+                next_levels[i * LANES + lane] = other if better else level
+                sum_lx = new_lx if better else sum_lx
+                sum_l2 = new_l2 if better else sum_l2
+                changed = F(1) if better else changed
+            fit[_SUM_LX + lane] = sum_lx
+            fit[_SUM_L2 + lane] = sum_l2
+            fit[_CHANGED + lane] = changed
+    for i in range(SUB_BLOCK * LANES):
+        fit[i] = fit[_NEXT + i]
     for lane in range(LANES):
-        changed = max(changed, fit[_CHANGED + lane])
-    return changed > F(0)
+        if fit[_CHANGED + lane] > F(0):
+            return True
+    return False
 
 
 @kernel
@@ -100,13 +116,10 @@ def _search(x: Lanes, fit: Lanes) -> None:
         if not _improve(x, fit):
             break
     for lane in range(LANES):
+        sum_lx = fit[_SUM_LX + lane]
         sum_l2 = fit[_SUM_L2 + lane]
-        scale = fit[_SUM_LX + lane] / sum_l2 if sum_l2 > F(0) else F(0)
-        fit[SCALE + lane] = F(0) if fit[_MAX + lane] == F(0) else scale
-    for lane in range(LANES):
-        if fit[_MAX + lane] == F(0):
-            for i in range(SUB_BLOCK):
-                fit[i * LANES + lane] = F(BOTTOM)
+        nonzero = (sum_l2 > F(0)) & (fit[_MAX + lane] != F(0))
+        fit[SCALE + lane] = sum_lx / sum_l2 if nonzero else F(0)
 
 
 @kernel
@@ -140,8 +153,9 @@ def _encode_levels(values: Lanes, fit: Lanes, lane: int, out: Packed, scales: La
         levels[i] = clamped_int(values[i] / scales[i], BOTTOM, TOP) - BOTTOM
     for j in range(SUB_BLOCKS):
         if scales[j * SUB_BLOCK] == F(0):
+            zero = fit[_MAX + lane + j] == F(0)
             for i in range(SUB_BLOCK):
-                levels[j * SUB_BLOCK + i] = np.int32(fit[i * LANES + lane + j]) - BOTTOM
+                levels[j * SUB_BLOCK + i] = 0 if zero else np.int32(fit[i * LANES + lane + j]) - BOTTOM
     out[HMASK:QS] = 0
     for plane in range(8):
         for i in range(32):

@@ -68,7 +68,7 @@ def _encode_block(values: Lanes, fit: Lanes, lane: int, out: Packed, at: int, le
     inverse = F(-128) / largest
     store_half(out, at + D, to_half(F(1) / inverse))
     for j in range(SUB_BLOCKS):
-        out[at + SCALES + j] = np.uint8(min(127, nearest_int(inverse * fit[SCALE + lane + j])))
+        out[at + SCALES + j] = np.uint8(min(127, int(nearest_int(inverse * fit[SCALE + lane + j]))))
     _encode_levels(values, fit, lane, out, at, levels)
     for half in range(2):
         for i in range(64):

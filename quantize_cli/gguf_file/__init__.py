@@ -1,0 +1,1 @@
+"""The GGUF container, on the `gguf` package; no facts about models."""

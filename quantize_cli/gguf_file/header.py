@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, cast
 
 from gguf import GGUF_DEFAULT_ALIGNMENT, GGMLQuantizationType
 from gguf.gguf_writer import TensorInfo, WriterState
@@ -43,7 +42,7 @@ def encode_header(fields: Iterable[Field], tensors: Sequence[TensorEntry]) -> by
     writer.tensors = [{t.name: TensorInfo(_significant(t.shape), t.type, t.nbytes) for t in tensors}]
     # The writer wants to open a path; a buffer in its place makes the header known before any file exists.
     buffer = BytesIO()
-    writer.fout = cast("list[Any]", [buffer])
+    writer.fout = [buffer]  # type: ignore[list-item]
     writer.state = WriterState.EMPTY
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -1,4 +1,4 @@
-"""What a tensor gets whose rows are not a multiple of its type's block (src/llama-quant.cpp, `tensor_type_fallback`)."""
+"""What a tensor gets whose rows its type's blocks do not divide (src/llama-quant.cpp, `tensor_type_fallback`)."""
 
 from __future__ import annotations
 

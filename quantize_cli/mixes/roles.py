@@ -13,7 +13,7 @@ class Role(StrEnum):
     """The categories that the mixes tell apart."""
 
     OUTPUT = "output"
-    TOKEN_EMBD = "token_embd"  # noqa: S105
+    TOKEN_EMBD = "token_embd"
     ATTN_QKV = "attn_qkv"
     ATTN_KV_B = "attn_kv_b"
     ATTN_V = "attn_v"

@@ -14,8 +14,9 @@ def choose(mix: Mix, place: Place, columns: int) -> Choice:
     fitting = fitting_type(wanted.type, columns)
     if fitting == wanted.type:
         return wanted
-    reason = f"{columns} columns do not divide by {FORMATS[wanted.type].block_size}: {fitting} instead of {wanted.type}"
-    return Choice(fitting, reason, instead_of=wanted.type)
+    ruled_out = wanted.instead_of or wanted.type
+    reason = f"{columns} columns do not divide by {FORMATS[wanted.type].block_size}: {fitting} instead of {ruled_out}"
+    return Choice(fitting, reason, instead_of=ruled_out)
 
 
 def _wanted(mix: Mix, place: Place, columns: int) -> Choice:

@@ -76,6 +76,8 @@ def _merges(files: TokenizerFiles) -> list[str]:
         return [" ".join(pair) for pair in pairs if len(pair) == 2]
     # a space within a part is spelled as the letter that GPT-2's byte map gives a space
     return [
-        merge if isinstance(merge, str) else " ".join(str(part).replace(" ", chr(ord(" ") + 256)) for part in merge)
+        merge
+        if isinstance(merge, str)
+        else " ".join(str(part).replace(" ", chr(ord(" ") + 256)) for part in sequence(merge))
         for merge in merges
     ]

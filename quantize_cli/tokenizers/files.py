@@ -63,14 +63,11 @@ class TokenizerFiles:
         Raises:
             CheckpointError: It is not a JSON object.
         """
-        if not self.has(name):
-            return {}
+        content = self._parsed(name)
         try:
-            content = json.loads(self.text(name))
-        except (ValueError, RecursionError) as error:
-            raise CheckpointError(f"{self.path(name)} is not JSON ({error}); check the download.") from error
-        if not isinstance(content, dict):
-            raise CheckpointError(f"{self.path(name)} is not a JSON object; check the download.")
+            json.dumps(content, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise CheckpointError(f"{self.path(name)} has half a character ({error}); check the download.") from error
         return content
 
     @cached_property
@@ -86,8 +83,19 @@ class TokenizerFiles:
     @cached_property
     def tokenizer(self) -> dict[str, Any]:
         """tokenizer.json without its vocabulary, which `hub.load` reads with less memory."""
-        content = self.json("tokenizer.json")
+        content = self._parsed("tokenizer.json")
         mapping(content.get("model")).pop("vocab", None)
+        return content
+
+    def _parsed(self, name: str) -> dict[str, Any]:
+        if not self.has(name):
+            return {}
+        try:
+            content = json.loads(self.text(name))
+        except (ValueError, RecursionError) as error:
+            raise CheckpointError(f"{self.path(name)} is not JSON ({error}); check the download.") from error
+        if not isinstance(content, dict):
+            raise CheckpointError(f"{self.path(name)} is not a JSON object; check the download.")
         return content
 
 

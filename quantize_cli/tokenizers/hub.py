@@ -24,10 +24,11 @@ _NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 _PLAIN = "TokenizersBackend"
+_QWEN2 = "Qwen2Tokenizer"
 #: model_type -> the class that is used whatever tokenizer_config.json says.
-_FORCED_CLASS = {"mistral": _PLAIN, "mixtral": _PLAIN, "qwen2": "Qwen2Tokenizer"}
+_FORCED_CLASS = {"mistral": _PLAIN, "mixtral": _PLAIN, "qwen2": _QWEN2}
 #: model_type -> the class where tokenizer_config.json says nothing.
-_USUAL_CLASS = {"qwen3": "Qwen2Tokenizer"}
+_USUAL_CLASS = {"qwen3": _QWEN2}
 #: class -> the special tokens that it has where tokenizer_config.json does not set them.
 _CLASS_TOKENS: dict[str, dict[str, str]] = {
     "GemmaTokenizer": {
@@ -39,7 +40,7 @@ _CLASS_TOKENS: dict[str, dict[str, str]] = {
         "pad_token": "<|padding|>",
     },
     "LlamaTokenizer": {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"},
-    "Qwen2Tokenizer": dict.fromkeys(("eos_token", "unk_token", "pad_token"), "<|endoftext|>"),
+    _QWEN2: dict.fromkeys(("eos_token", "unk_token", "pad_token"), "<|endoftext|>"),
 }
 
 
@@ -66,32 +67,32 @@ def load(files: TokenizerFiles) -> HubTokenizer:
     backend.no_truncation()
     backend.no_padding()
 
-    config = _settings(files)
+    class_name = _class_name(files)
+    config = _settings(files, class_name)
     declared = _declared_tokens(config, files)
-    known = {token.content: token for token in declared.values()}
-    named = {key: known.get(token.content, token) for key, token in _named_tokens(config)}
+    by_text = {token.content: token for token in declared.values()}
+    named = {key: by_text.get(token.content, token) for key, token in _named_tokens(config)}
     extra = list(_extra_tokens(config))
 
     new = [token for _, token in sorted(declared.items())]
-    contents = {token.content for token in (*backend.get_added_tokens_decoder().values(), *new)}
-    for token in (*named.values(), *extra):
-        if token.content not in contents:
-            contents.add(token.content)
-            new.append(token)
+    present = {token.content for token in (*backend.get_added_tokens_decoder().values(), *new)}
+    new += [token for token in (*named.values(), *extra) if token.content not in present]
     names = {token.content for token in named.values()}
     for token in new:
         token.special = token.special or token.content in names
     backend.add_tokens(new)
     special = frozenset(token.content for token in (*named.values(), *extra))
+    if class_name == _QWEN2:
+        backend.add_tokens([AddedToken(text, special=True) for text in special])
     return HubTokenizer(backend, special, bos=named["bos_token"].content if "bos_token" in named else None)
 
 
-def _settings(files: TokenizerFiles) -> dict[str, Any]:
-    """tokenizer_config.json over its class's defaults, with older checkpoints' special_tokens_map.json."""
+def _settings(files: TokenizerFiles, class_name: str) -> dict[str, Any]:
+    """tokenizer_config.json over the class's defaults, with older checkpoints' special_tokens_map.json."""
     config = files.tokenizer_config
     if "added_tokens_decoder" not in config:
         config = {**config, **files.json("special_tokens_map.json")}
-    return {**_CLASS_TOKENS.get(_class_name(files), {}), **config}
+    return {**_CLASS_TOKENS.get(class_name, {}), **config}
 
 
 def _class_name(files: TokenizerFiles) -> str:
@@ -113,7 +114,7 @@ def _declared_tokens(config: dict[str, Any], files: TokenizerFiles) -> dict[int,
     """Added tokens by id, as tokenizer_config.json has them, or else the files that came before it."""
     if "added_tokens_decoder" in config:
         entries = mapping(config["added_tokens_decoder"]).items()
-        return {int(i): _added_token(entry) for i, entry in entries if str(i).isdecimal()}
+        return {int(i): _added_token(entry) for i, entry in entries if i.isdecimal() and isinstance(entry, dict)}
     special = {token.content for _, token in _named_tokens(config)} | {t.content for t in _extra_tokens(config)}
     tokens = {
         i: AddedToken(text, normalized=text not in special, special=text in special)

@@ -26,13 +26,13 @@ def applies(files: TokenizerFiles) -> bool:
 
 def add(writer: GGUFWriter, files: TokenizerFiles, vocab_size: int | None, _: str | None) -> None:
     """Add the pieces, with the added tokens of the JSON files over them, padded to `vocab_size`."""
-    processor = _load(files)
-    size = vocab_size or processor.vocab_size()
+    pieces = _pieces(files)
+    size = vocab_size or len(pieces)
     tokens = [f"[PAD{i}]" for i in range(size)]
     scores = [_UNUSED_SCORE] * size
     types = [TokenType.UNUSED] * size
-    for i in range(min(size, processor.vocab_size())):
-        tokens[i], scores[i], types[i] = processor.IdToPiece(i), processor.GetScore(i), _piece_type(processor, i)
+    for i, (token, score, type_) in enumerate(pieces[:size]):
+        tokens[i], scores[i], types[i] = token, score, type_
     for i, token, type_ in _added_tokens(files):
         if i < size:
             tokens[i], scores[i], types[i] = token, _ADDED_SCORE, type_
@@ -45,14 +45,18 @@ def add(writer: GGUFWriter, files: TokenizerFiles, vocab_size: int | None, _: st
     read_special_tokens(files, vocab_size=size).add_to(writer)
 
 
-def _load(files: TokenizerFiles) -> SentencePieceProcessor:
+def _pieces(files: TokenizerFiles) -> list[tuple[str, float, TokenType]]:
+    """Text, score and type of each piece of tokenizer.model."""
     path = files.checked_path(NAME)
     processor = SentencePieceProcessor()
     try:
         processor.LoadFromFile(str(path))
-    except (OSError, RuntimeError) as error:
+        return [
+            (processor.IdToPiece(i), processor.GetScore(i), _piece_type(processor, i))
+            for i in range(processor.vocab_size())
+        ]
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path} is not a SentencePiece model; check the download.") from error
-    return processor
 
 
 def _piece_type(processor: SentencePieceProcessor, i: int) -> TokenType:

@@ -1,0 +1,46 @@
+# `make demo` and `make test` set everything up themselves, in .venv, and need no network afterwards.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
+
+.PHONY: demo test test-slow lint bench clean help
+
+help: ## Show the targets
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+demo: .venv/installed ## Quantize the example model to five formats, show the reports, load one in llama.cpp if it is there
+	$(BIN)/python examples/demo.py
+
+test: .venv/tested ## The tests (a few minutes at most)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: .venv/tested ## The tests that take longer: whole real models
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/linted ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/tested ## Speed against the reference, side by side, and memory
+	$(BIN)/python bench/kernels.py
+	$(BIN)/python bench/whole_command.py
+	$(BIN)/python bench/memory.py
+
+clean: ## Remove the environment and every cache
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis out
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.x ...")'
+	$(PYTHON) -m venv .venv
+	$(PIP) -e .
+	touch $@
+
+.venv/tested: .venv/installed
+	$(PIP) -e .[test]
+	touch $@
+
+.venv/linted: .venv/installed
+	$(PIP) -e .[lint]
+	touch $@

@@ -1,0 +1,101 @@
+"""Checkpoint folders without weights: real tokenizer files of shared/tokenizers beside a small config.json."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+GOLDEN = Path(__file__).resolve().parent / "golden"
+
+ARCHITECTURES = {
+    "llama": "LlamaForCausalLM",
+    "mistral": "MistralForCausalLM",
+    "qwen2": "Qwen2ForCausalLM",
+    "qwen3": "Qwen3ForCausalLM",
+}
+#: The reference converter asks for these; no tokenizer key comes from them.
+SHAPE = {
+    "hidden_size": 256,
+    "head_dim": 64,
+    "intermediate_size": 512,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 2048,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 10000.0,
+    "hidden_act": "silu",
+    "tie_word_embeddings": False,
+}
+#: Files of shared/tokenizers that are no tokenizer files.
+OTHERS = ("config", "generation_config.json", "params.json", "model.safetensors.index.json", "tokenizer.model.v3")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One tokenizer in one family."""
+
+    model_type: str
+    tokenizer: str  #: folder in shared/tokenizers
+    vocab_size: int
+    ids: dict[str, Any] = field(default_factory=dict)  #: special token ids of config.json
+    suffix: str = ""
+    renamed: dict[str, str] = field(default_factory=dict)  #: file -> its name in the checkpoint
+    slow: bool = False
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return f"{self.model_type}-{self.tokenizer}{self.suffix}"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """config.json."""
+        model = {"architectures": [ARCHITECTURES[self.model_type]], "model_type": self.model_type}
+        return {**model, "vocab_size": self.vocab_size, **SHAPE, **self.ids}
+
+    def make(self, parent: Path, tokenizers: Path) -> Path:
+        """Make the folder in `parent` with links into `tokenizers`."""
+        folder = parent / self.name
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps(self.config, indent=2))
+        for source in (tokenizers / self.tokenizer).resolve().iterdir():
+            if source.name in self.renamed or not source.name.startswith(OTHERS):
+                (folder / self.renamed.get(source.name, source.name)).symlink_to(source)
+        return folder
+
+
+LLAMA_2 = {"bos_token_id": 1, "eos_token_id": 2}
+LLAMA_3 = {"bos_token_id": 128000, "eos_token_id": [128001, 128008, 128009]}
+SMOLLM2 = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
+DEEPSEEK = {"bos_token_id": 0, "eos_token_id": 1}
+QWEN = {"bos_token_id": 151643, "eos_token_id": 151645}
+MISTRAL_SPM = {"tokenizer.model.v3": "tokenizer.model"}
+
+CASES = (
+    Case("llama", "llama2", 32000, LLAMA_2),
+    Case("llama", "llama2-spm", 32000, LLAMA_2),
+    Case("llama", "llama2-spm", 32016, LLAMA_2, suffix="-codellama"),
+    Case("llama", "llama3_1", 128256, LLAMA_3),
+    Case("llama", "smollm2", 49152, SMOLLM2),
+    Case("llama", "merlinite-7b-mistral-v0.1", 32008, LLAMA_2),
+    Case("llama", "phi3-mini", 32064, {"bos_token_id": 1, "eos_token_id": 32000, "pad_token_id": 32000}),
+    Case("llama", "deepseek_v3", 129280, DEEPSEEK),
+    Case("llama", "granite-3.1-moe", 49155, {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}),
+    Case("llama", "gpt2", 50257, {"bos_token_id": 50256, "eos_token_id": 50256}),
+    Case("llama", "pythia-410m", 50304, {"bos_token_id": 0, "eos_token_id": 0}),
+    Case("llama", "qwen3", 151936, QWEN),
+    Case("llama", "gptoss", 201088, {"eos_token_id": 200002, "pad_token_id": 199999}, slow=True),
+    Case("llama", "gemma3", 262208, slow=True),
+    Case("mistral", "mistral-7b-v0.3", 32768, LLAMA_2),
+    Case("mistral", "mistral-7b-v0.3", 32768, LLAMA_2, suffix="-spm", renamed=MISTRAL_SPM),
+    Case("mistral", "merlinite-7b-mistral-v0.1", 32008, LLAMA_2),
+    Case("mistral", "llama3_1", 128256, LLAMA_3),
+    Case("mistral", "smollm2", 49152, SMOLLM2),
+    Case("qwen2", "qwen3", 151936, QWEN),
+    Case("qwen3", "qwen3", 151936, QWEN),
+    Case("qwen3", "llama3_1", 128256, LLAMA_3),
+    Case("qwen3", "deepseek_v3", 129280, DEEPSEEK),
+)
