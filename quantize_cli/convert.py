@@ -57,12 +57,11 @@ def quantize_model(
         threads = settings.threads or available_threads()
         plan = make_plan(checkpoint, mix, settings.pre_tokenizer)
         target = Path(f"{plan.model}-{plan.format}.gguf") if output is None else output
-        file_bytes = len(plan.header()) + plan.data_bytes
-        with _opened(target, file_bytes, force=settings.force) as sink:
+        with _opened(target, plan.file_bytes, force=settings.force) as sink:
             result = run(plan, checkpoint, sink, threads=threads, observer=observer)
         facts = RunFacts(
             output=str(target) if isinstance(target, Path) else "-",
-            file_bytes=file_bytes,
+            file_bytes=plan.file_bytes,
             seconds=time.perf_counter() - started,
             threads=threads,
         )

@@ -22,8 +22,10 @@ from quantize_cli.metrics import SUMS, accumulate, merge
 from quantize_cli.plan import Plan, PlannedTensor
 from quantize_cli.sinks import Sink
 
-#: Weights in a slab. A slab in flight takes about 14 bytes a weight; its float32 rows still fit a shared cache.
+#: Weights in a slab, whose float32 rows still fit a shared cache; with many threads, less.
 SLAB_WEIGHTS = 1 << 19
+#: Weights in flight, in all slabs together. They take about 14 bytes each: 224 MiB.
+WEIGHTS_IN_FLIGHT = 1 << 24
 #: Weights decoded and measured at a time, so that they stay in a core's own cache.
 TILE_WEIGHTS = 1 << 15
 
@@ -35,6 +37,11 @@ class Slab:
     tensor: PlannedTensor
     start: int
     stop: int
+
+    @property
+    def weights(self) -> int:
+        """Number of weights."""
+        return (self.stop - self.start) * self.tensor.shape[-1]
 
     @property
     def first(self) -> bool:
@@ -67,7 +74,7 @@ def run(
     *,
     threads: int | None = None,
     observer: Observer | None = None,
-    slab_weights: int = SLAB_WEIGHTS,
+    slab_weights: int | None = None,
 ) -> RunResult:
     """Write the GGUF file that `plan` describes to `sink`.
 
@@ -78,13 +85,15 @@ def run(
     """
     observer = observer or Observer()
     observer.started(plan)
-    sink.write(plan.header())
+    sink.write(plan.header)
     threads = threads or available_threads()
+    ahead = 2 * threads
+    slabs = _slabs(plan, slab_weights or min(SLAB_WEIGHTS, WEIGHTS_IN_FLIGHT // ahead))
     merged = np.zeros((len(plan.tensors), SUMS))
     row_sums: list[NDArray[np.float64]] = []
     tensors = iter(range(len(plan.tensors)))
     with ThreadPoolExecutor(threads, thread_name_prefix="quantize") as pool:
-        for slab, packed, sums in _in_order(pool, _slabs(plan, slab_weights), checkpoint, 2 * threads):
+        for slab, packed, sums in _in_order(pool, slabs, checkpoint, ahead):
             if slab.first:
                 observer.tensor_started(slab.tensor)
             sink.write(packed.data.cast("B"))
@@ -93,24 +102,25 @@ def run(
             if slab.stop == _rows(slab.tensor.shape):
                 merged[next(tensors)] = merge(np.concatenate(row_sums))
                 row_sums.clear()
-            observer.weights_done(packed.shape[0] * slab.tensor.shape[-1])
+            observer.weights_done(slab.weights)
     return RunResult(merged)
 
 
 _Done = tuple[Slab, NDArray[np.uint8], NDArray[np.float64]]
 
 
-def _in_order(
-    pool: ThreadPoolExecutor, slabs: Iterator[Slab], checkpoint: Checkpoint, in_flight: int
-) -> Iterator[_Done]:
-    """Finished slabs in the order of `slabs`; at most `in_flight` are being worked on or waiting, to bound memory."""
+def _in_order(pool: ThreadPoolExecutor, slabs: Iterator[Slab], checkpoint: Checkpoint, ahead: int) -> Iterator[_Done]:
+    """Finished slabs in the order of `slabs`; at most `ahead` are in flight, fewer where they are large."""
+    in_flight = 0
     waiting: deque[tuple[Slab, Future[tuple[NDArray[np.uint8], NDArray[np.float64]]]]] = deque()
     try:
         for slab in slabs:
             waiting.append((slab, pool.submit(_convert, slab, checkpoint)))
-            if len(waiting) >= in_flight:
+            in_flight += slab.weights
+            while len(waiting) >= ahead or in_flight >= WEIGHTS_IN_FLIGHT:
                 done, future = waiting.popleft()
                 yield (done, *future.result())
+                in_flight -= done.weights
         while waiting:
             done, future = waiting.popleft()
             yield (done, *future.result())

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from gguf import GGML_QUANT_VERSION, GGUFValueType
 
@@ -51,7 +52,7 @@ class PlannedTensor:
         return self.nbytes - round(self.weights * FORMATS[self.instead_of].bits_per_weight / 8)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """The whole output file."""
 
@@ -62,8 +63,9 @@ class Plan:
     tensors: tuple[PlannedTensor, ...]  #: in file order
     warnings: tuple[str, ...]
 
+    @cached_property
     def header(self) -> bytes:
-        """The bytes before the tensor data, padding included."""
+        """The bytes before the tensor data, padding included; a large vocabulary takes a second to encode."""
         entries = [TensorEntry(t.name, t.shape, FORMATS[t.type].type, t.nbytes) for t in self.tensors]
         return encode_header(self.metadata, entries)
 
@@ -72,6 +74,11 @@ class Plan:
         """Size of the tensor data, padding included."""
         last = self.tensors[-1]
         return last.offset + padded(last.nbytes)
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of the file."""
+        return len(self.header) + self.data_bytes
 
     @property
     def weights(self) -> int:

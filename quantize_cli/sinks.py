@@ -13,7 +13,6 @@ from typing import Protocol
 
 from quantize_cli.errors import OutputError
 
-
 #: What to do about an error of the system; about all others: write elsewhere.
 _ADVICE = {errno.ENOSPC: "free some space", errno.EPIPE: "let its reader take all of it"}
 
@@ -59,7 +58,7 @@ def replacing(path: Path, *, force: bool) -> Iterator[Sink]:
         OutputError: the file cannot be written, or `path` has come to exist meanwhile and `force` is not set.
     """
     target = _real(path)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    temporary = target.with_name(f".quantize-{secrets.token_hex(8)}.tmp")  # never longer than a name may be
     try:
         # Buffered, because an unbuffered file may write less than it is given, and says so only in its result.
         with writing(path), temporary.open("xb") as file:

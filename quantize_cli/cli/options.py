@@ -44,9 +44,7 @@ OUTPUT = typer.Option(
     help="File to write, - for standard output. Default: NAME-FORMAT.gguf in the current folder.",
     show_default=False,
 )
-REPORT = typer.Option(
-    "--report", metavar="FILE", help="Write the full report, as .json or .md.", show_default=False, dir_okay=False
-)
+REPORT = typer.Option("--report", metavar="FILE", help="Write the full report, as .json or .md.", show_default=False)
 REVISION = typer.Option("--revision", help="Branch, tag or commit on the Hub.", show_default=False)
 PRE_TOKENIZER = typer.Option(
     "--pre-tokenizer",

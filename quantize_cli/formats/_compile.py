@@ -37,3 +37,12 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     run on threads; `error_model="numpy"` makes a division by zero a value, as in C, instead of a branch.
     """
     return cast("Callable[P, R]", numba.njit(function, cache=True, nogil=True, error_model="numpy"))
+
+
+def part(function: Callable[P, R]) -> Callable[P, R]:
+    """Like `kernel`, for what is called once for every small block: it becomes part of the kernel that calls it.
+
+    A call proper costs about 12 ns, as much as the work on a block of 32 weights: Numba counts the references to each
+    array that it passes.
+    """
+    return cast("Callable[P, R]", numba.njit(function, cache=True, nogil=True, error_model="numpy", inline="always"))

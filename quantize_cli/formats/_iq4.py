@@ -72,7 +72,7 @@ def _nearest_value(x: np.float32) -> np.float32:
 @kernel
 def encode_nearest(values: Lanes, inverse: np.float32, levels: NDArray[np.uint8]) -> None:
     """Level of the table value nearest to inverse * value, for each of a block's 32 values."""
-    for i in range(BLOCK):
+    for i in range(values.size):
         x = inverse * values[i]
         level = np.int32(0)
         for threshold in THRESHOLDS:

@@ -9,13 +9,16 @@ The super-block's d and dmin, float16, multiply them: x ~ d * scale * level - dm
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-from numpy.typing import NDArray
 
 from quantize_cli.formats._affine import INVERSE, MIN, ORIGIN, SCALE, level_of
 from quantize_cli.formats._compile import kernel
-from quantize_cli.formats._half import clamped_int, load_half, nearest_int, store_half, to_half
+from quantize_cli.formats._half import load_half, nearest_int, store_half, to_half
+from quantize_cli.formats._k_pack import round_levels
 from quantize_cli.formats._lanes import Lanes
+from quantize_cli.formats.base import Packed
 
 F = np.float32
 SUPER_BLOCK = 256
@@ -25,6 +28,20 @@ SUB_BLOCKS = 8
 HEAD_BYTES = 16
 
 
+class Work(NamedTuple):
+    """Room for one super-block."""
+
+    scale: Lanes  #: float32[256]
+    low: Lanes  #: float32[256]
+    levels: Packed  #: uint8[256]
+
+
+@kernel
+def new_work() -> Work:
+    """Allocate it."""
+    return Work(np.empty(SUPER_BLOCK, np.float32), np.empty(SUPER_BLOCK, np.float32), np.empty(SUPER_BLOCK, np.uint8))
+
+
 @kernel
 def _six_bits(value: np.float32) -> int:
     """Nearest integer as the reference's uint8, at most 63: a negative number wraps and becomes 63."""
@@ -32,7 +49,7 @@ def _six_bits(value: np.float32) -> int:
 
 
 @kernel
-def encode_head(fit: Lanes, lane: int, out: NDArray[np.uint8], at: int) -> None:
+def encode_head(fit: Lanes, lane: int, out: Packed) -> None:
     """Write d, dmin and the packed scales and mins of the super-block whose sub-blocks start at `lane`."""
     max_scale = F(0)
     max_min = F(0)
@@ -41,9 +58,9 @@ def encode_head(fit: Lanes, lane: int, out: NDArray[np.uint8], at: int) -> None:
         max_min = max(max_min, -fit[MIN + lane + j])
     inverse_scale = F(63) / max_scale if max_scale > F(0) else F(0)
     inverse_min = F(63) / max_min if max_min > F(0) else F(0)
-    store_half(out, at, to_half(max_scale / F(63)))
-    store_half(out, at + 2, to_half(max_min / F(63)))
-    packed = at + 4
+    store_half(out, 0, to_half(max_scale / F(63)))
+    store_half(out, 2, to_half(max_min / F(63)))
+    packed = 4
     for j in range(4):
         low_scale = _six_bits(inverse_scale * fit[SCALE + lane + j])
         low_min = _six_bits(inverse_min * -fit[MIN + lane + j])
@@ -55,40 +72,33 @@ def encode_head(fit: Lanes, lane: int, out: NDArray[np.uint8], at: int) -> None:
 
 
 @kernel
-def scale_at(block: NDArray[np.uint8], at: int, j: int) -> int:
-    """The 6-bit scale of sub-block j, from the 12 bytes at `at`."""
+def scale_and_min(block: Packed, j: int) -> tuple[np.float32, np.float32]:
+    """What the levels of sub-block j are multiplied with, and what is then subtracted."""
     if j < 4:
-        return int(block[at + j] & 63)
-    return int((block[at + j + 4] & 15) | (block[at + j - 4] >> 6) << 4)
+        scale = block[4 + j] & 63
+        low = block[8 + j] & 63
+    else:
+        scale = (block[8 + j] & 15) | (block[j] >> 6) << 4
+        low = (block[8 + j] >> 4) | (block[4 + j] >> 6) << 4
+    return load_half(block, 0) * F(scale), load_half(block, 2) * F(low)
 
 
 @kernel
-def min_at(block: NDArray[np.uint8], at: int, j: int) -> int:
-    """The 6-bit min of sub-block j, from the 12 bytes at `at`."""
-    if j < 4:
-        return int(block[at + j + 4] & 63)
-    return int((block[at + j + 4] >> 4) | (block[at + j] >> 6) << 4)
-
-
-@kernel
-def encode_levels(
-    values: Lanes, fit: Lanes, lane: int, block: NDArray[np.uint8], at: int, top: int, levels: NDArray[np.uint8]
-) -> None:
-    """Levels 0..top of one super-block's 256 `values` under its stored scales and mins.
+def encode_levels(values: Lanes, fit: Lanes, lane: int, block: Packed, top: int, work: Work) -> None:
+    """Levels 0..top of one super-block's 256 `values` under its stored scales and mins, into work.levels.
 
     A sub-block whose stored scale is 0 keeps the levels of the search, as in the reference.
     """
-    d = load_half(block, at)
-    dmin = load_half(block, at + 2)
+    for j in range(SUB_BLOCKS):
+        scale, low = scale_and_min(block, j)
+        for i in range(j * SUB_BLOCK, (j + 1) * SUB_BLOCK):
+            work.scale[i] = scale
+            work.low[i] = low
+    round_levels(values, work.low, work.scale, np.int32(top), work.levels)
     for j in range(SUB_BLOCKS):
         start = j * SUB_BLOCK
-        scale = d * F(scale_at(block, at + 4, j))
-        low = dmin * F(min_at(block, at + 4, j))
-        if scale == F(0):
+        if work.scale[start] == F(0):
             inverse = fit[INVERSE + lane + j]
             origin = fit[ORIGIN + lane + j]
             for i in range(start, start + SUB_BLOCK):
-                levels[i] = np.uint8(level_of(inverse * (values[i] - origin), F(top)))
-        else:
-            for i in range(start, start + SUB_BLOCK):
-                levels[i] = clamped_int((values[i] + low) / scale, np.int32(0), np.int32(top))
+                work.levels[i] = np.uint8(level_of(inverse * (values[i] - origin), F(top)))

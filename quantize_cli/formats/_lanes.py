@@ -27,13 +27,20 @@ UNROLL = 8
 
 
 @kernel
-def load_lanes(flat: Lanes, first: int, size: int, x: Lanes) -> None:
-    """Put LANES sub-blocks of `size` elements, from number `first` on, into lanes; beyond the end they are zero."""
-    count = min(LANES, flat.size // size - first)
+def load_lanes(values: Lanes, first: int, size: int, x: Lanes) -> None:
+    """Put LANES sub-blocks of `size` elements, from number `first` on, into lanes; beyond the end they are zero.
+
+    Args:
+        values: all blocks, flat.
+        first: number of the sub-block that comes into lane 0.
+        size: elements of a sub-block.
+        x: receives them, flat float32[size * LANES] or longer.
+    """
+    count = max(0, min(LANES, values.size // size - first))
     for lane in range(count):
         start = (first + lane) * size
         for i in range(size):
-            x[i * LANES + lane] = flat[start + i]
+            x[i * LANES + lane] = values[start + i]
     for i in range(size):
         for lane in range(count, LANES):
             x[i * LANES + lane] = np.float32(0)

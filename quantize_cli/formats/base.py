@@ -11,21 +11,20 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.float32]
 Packed = NDArray[np.uint8]
+#: What kernels work on: float32[blocks, block_size] and uint8[blocks, block_bytes]. Their last axis is a run-time value
+#: to the compiler; a loop over a number of steps that it knows would be unrolled before it could be vectorised.
+Blocks = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class BlockFormat:
-    """One GGML tensor type.
-
-    quantize(rows f32[n, k], out u8[n, row_bytes(k)]) and dequantize(packed u8[n, row_bytes(k)], out f32[n, k])
-    take C-contiguous arrays whose k is a multiple of `block_size`; rows are independent of one another.
-    """
+    """One GGML tensor type: its layout, and the kernels `pack` and `unpack`; blocks are independent of one another."""
 
     type: GGMLQuantizationType
     block_size: int  #: weights in a block
     block_bytes: int
-    quantize: Callable[[Rows, Packed], None]
-    dequantize: Callable[[Packed, Rows], None]
+    pack: Callable[[Blocks, Packed], None]
+    unpack: Callable[[Packed, Blocks], None]
 
     @property
     def name(self) -> str:
@@ -40,3 +39,11 @@ class BlockFormat:
     def row_bytes(self, columns: int) -> int:
         """Bytes of a row of `columns` weights (a multiple of the block size)."""
         return columns // self.block_size * self.block_bytes
+
+    def quantize(self, rows: Rows, out: Packed) -> None:
+        """C-contiguous rows float32[n, k], k a multiple of the block size -> out uint8[n, row_bytes(k)]."""
+        self.pack(rows.reshape(-1, self.block_size), out.reshape(-1, self.block_bytes))
+
+    def dequantize(self, packed: Packed, out: Rows) -> None:
+        """C-contiguous rows uint8[n, row_bytes(k)] -> out float32[n, k]."""
+        self.unpack(packed.reshape(-1, self.block_bytes), out.reshape(-1, self.block_size))

@@ -16,43 +16,36 @@ from quantize_cli.formats._half import load_half, store_half, to_half
 from quantize_cli.formats._iq4 import BLOCK, FIT_SIZE, SCALE, decode_nibbles, encode_nearest, search_scale
 from quantize_cli.formats._lanes import LANES, load_lanes
 from quantize_cli.formats._simple import pack_nibbles
-from quantize_cli.formats.base import BlockFormat, Packed, Rows
+from quantize_cli.formats.base import BlockFormat, Blocks, Packed
 
 F = np.float32
 BLOCK_BYTES = 18
 
 
 @kernel
-def quantize(rows: Rows, out: Packed) -> None:
-    """Rows float32[n, k] -> out uint8[n, k / 32 * 18]."""
-    flat = rows.reshape(-1)
-    packed = out.reshape(-1)
+def pack(blocks: Blocks, out: Packed) -> None:
+    """Blocks float32[n, 32] -> out uint8[n, 18]."""
+    flat = blocks.reshape(-1)
     x = np.empty(BLOCK * LANES, np.float32)
     fit = np.empty(FIT_SIZE, np.float32)
-    levels = np.empty(BLOCK, np.uint8)
-    blocks = flat.size // BLOCK
-    for first in range(0, blocks, LANES):
+    levels = np.empty(blocks.shape[1], np.uint8)
+    for first in range(0, blocks.shape[0], LANES):
         load_lanes(flat, first, BLOCK, x)
         search_scale(x, fit)
-        for block in range(first, min(blocks, first + LANES)):
-            at = block * BLOCK_BYTES
-            d = fit[SCALE + block - first]
-            inverse = F(1) / d if d != F(0) else F(0)
-            store_half(packed, at, to_half(d))
-            encode_nearest(flat[block * BLOCK : (block + 1) * BLOCK], inverse, levels)
-            pack_nibbles(levels, packed[at + 2 : at + BLOCK_BYTES])
+        for number in range(first, min(blocks.shape[0], first + LANES)):
+            block = out[number]
+            d = fit[SCALE + number - first]
+            store_half(block, 0, to_half(d))
+            encode_nearest(blocks[number], F(1) / d if d != F(0) else F(0), levels)
+            pack_nibbles(levels, block[2:])
 
 
 @kernel
-def dequantize(packed: Packed, out: Rows) -> None:
-    """Packed uint8[n, k / 32 * 18] -> out float32[n, k]."""
-    source = packed.reshape(-1)
-    flat = out.reshape(-1)
-    for block in range(flat.size // BLOCK):
-        at = block * BLOCK_BYTES
-        decode_nibbles(
-            source[at + 2 : at + BLOCK_BYTES], load_half(source, at), flat[block * BLOCK : (block + 1) * BLOCK]
-        )
+def unpack(packed: Packed, out: Blocks) -> None:
+    """Packed uint8[n, 18] -> out float32[n, 32]."""
+    for number in range(packed.shape[0]):
+        block = packed[number]
+        decode_nibbles(block[2:], load_half(block, 0), out[number])
 
 
-IQ4_NL = BlockFormat(GGMLQuantizationType.IQ4_NL, BLOCK, BLOCK_BYTES, quantize, dequantize)
+IQ4_NL = BlockFormat(GGMLQuantizationType.IQ4_NL, BLOCK, BLOCK_BYTES, pack, unpack)

@@ -18,7 +18,7 @@ from quantize_cli.formats._half import clamped_int, load_half, store_half, to_ha
 from quantize_cli.formats._iq4 import BLOCK, FIT_SIZE, SCALE, decode_nibbles, encode_nearest, search_scale
 from quantize_cli.formats._lanes import LANES, Lanes, load_lanes
 from quantize_cli.formats._simple import pack_nibbles
-from quantize_cli.formats.base import BlockFormat, Packed, Rows
+from quantize_cli.formats.base import BlockFormat, Blocks, Packed
 
 F = np.float32
 SUPER_BLOCK = 256
@@ -46,42 +46,31 @@ def _encode_block(values: Lanes, scales: Lanes, out: Packed, levels: Packed) -> 
 
 
 @kernel
-def quantize(rows: Rows, out: Packed) -> None:
-    """Rows float32[n, k] -> out uint8[n, k / 256 * 136]."""
-    flat = rows.reshape(-1)
-    packed = out.reshape(-1)
+def pack(blocks: Blocks, out: Packed) -> None:
+    """Blocks float32[n, 256] -> out uint8[n, 136]."""
+    flat = blocks.reshape(-1)
     x = np.empty(BLOCK * LANES, np.float32)
     fit = np.empty(FIT_SIZE, np.float32)
     levels = np.empty(BLOCK, np.uint8)
-    blocks = flat.size // SUPER_BLOCK
-    for first in range(0, blocks, LANES // BLOCKS):
+    for first in range(0, blocks.shape[0], LANES // BLOCKS):
         load_lanes(flat, first * BLOCKS, BLOCK, x)
         search_scale(x, fit)
-        for block in range(first, min(blocks, first + LANES // BLOCKS)):
-            lane = SCALE + (block - first) * BLOCKS
-            values = flat[block * SUPER_BLOCK : (block + 1) * SUPER_BLOCK]
-            _encode_block(
-                values, fit[lane : lane + BLOCKS], packed[block * BLOCK_BYTES : (block + 1) * BLOCK_BYTES], levels
-            )
+        for number in range(first, min(blocks.shape[0], first + LANES // BLOCKS)):
+            lane = SCALE + (number - first) * BLOCKS
+            _encode_block(blocks[number], fit[lane : lane + BLOCKS], out[number], levels)
 
 
 @kernel
-def dequantize(packed: Packed, out: Rows) -> None:
-    """Packed uint8[n, k / 256 * 136] -> out float32[n, k]."""
-    source = packed.reshape(-1)
-    flat = out.reshape(-1)
-    for block in range(flat.size // SUPER_BLOCK):
-        at = block * BLOCK_BYTES
-        d = load_half(source, at)
+def unpack(packed: Packed, out: Blocks) -> None:
+    """Packed uint8[n, 136] -> out float32[n, 256]."""
+    for number in range(packed.shape[0]):
+        block, values = packed[number], out[number]
+        d = load_half(block, 0)
         for j in range(BLOCKS):
-            low = source[at + SCALES_L + j // 2] >> 4 * (j % 2) & 15
-            high = source[at + SCALES_H + j // 4] >> 2 * (j % 4) & 3
-            start = block * SUPER_BLOCK + j * BLOCK
-            decode_nibbles(
-                source[at + QS + 16 * j : at + QS + 16 * (j + 1)],
-                d * F(np.int32(low | high << 4) - 32),
-                flat[start : start + BLOCK],
-            )
+            low = block[SCALES_L + j // 2] >> 4 * (j % 2) & 15
+            high = block[SCALES_H + j // 4] >> 2 * (j % 4) & 3
+            scale = d * F(np.int32(low | high << 4) - 32)
+            decode_nibbles(block[QS + 16 * j : QS + 16 * (j + 1)], scale, values[j * BLOCK : (j + 1) * BLOCK])
 
 
-IQ4_XS = BlockFormat(GGMLQuantizationType.IQ4_XS, SUPER_BLOCK, BLOCK_BYTES, quantize, dequantize)
+IQ4_XS = BlockFormat(GGMLQuantizationType.IQ4_XS, SUPER_BLOCK, BLOCK_BYTES, pack, unpack)

@@ -7,18 +7,18 @@ import numpy as np
 from gguf import GGMLQuantizationType
 from numpy.typing import DTypeLike
 
-from quantize_cli.formats.base import BlockFormat, Packed, Rows
+from quantize_cli.formats.base import BlockFormat, Blocks, Packed
 
 
 def _plain(ggml_type: GGMLQuantizationType, dtype: DTypeLike) -> BlockFormat:
-    def quantize(rows: Rows, out: Packed) -> None:
+    def pack(blocks: Blocks, out: Packed) -> None:
         with np.errstate(over="ignore"):  # beyond float16 lies infinity, in the reference too; the report shows it
-            out.view(dtype)[...] = rows
+            out.view(dtype)[...] = blocks
 
-    def dequantize(packed: Packed, out: Rows) -> None:
+    def unpack(packed: Packed, out: Blocks) -> None:
         out[...] = packed.view(dtype)
 
-    return BlockFormat(ggml_type, 1, np.dtype(dtype).itemsize, quantize, dequantize)
+    return BlockFormat(ggml_type, 1, np.dtype(dtype).itemsize, pack, unpack)
 
 
 F32 = _plain(GGMLQuantizationType.F32, np.float32)

@@ -15,10 +15,11 @@ from gguf import GGMLQuantizationType
 
 from quantize_cli.formats._affine import FIT_SIZE, INVERSE, MIN, ORIGIN, SCALE, AffineSearch, level_of, search_affine
 from quantize_cli.formats._compile import kernel
-from quantize_cli.formats._half import clamped_int, load_half, nearest_int, store_half, to_half
-from quantize_cli.formats._k_pack import pack_two_bits
+from quantize_cli.formats._half import load_half, nearest_int, store_half, to_half
+from quantize_cli.formats._k_pack import pack_two_bits, round_levels
+from quantize_cli.formats._k_scales import Work, new_work
 from quantize_cli.formats._lanes import LANES, Lanes, load_lanes
-from quantize_cli.formats.base import BlockFormat, Packed, Rows
+from quantize_cli.formats.base import BlockFormat, Blocks, Packed
 
 F = np.float32
 SUPER_BLOCK = 256
@@ -31,7 +32,7 @@ SEARCH = AffineSearch(size=SUB_BLOCK, top=F(TOP), first=F(-0.5), step=F(0.1), st
 
 
 @kernel
-def _encode_scales(fit: Lanes, lane: int, out: Packed, at: int) -> None:
+def _encode_scales(fit: Lanes, lane: int, out: Packed) -> None:
     max_scale = F(0)
     max_min = F(0)
     for j in range(SUB_BLOCKS):
@@ -42,69 +43,66 @@ def _encode_scales(fit: Lanes, lane: int, out: Packed, at: int) -> None:
     for j in range(SUB_BLOCKS):
         scale = nearest_int(inverse_scale * fit[SCALE + lane + j])
         low = nearest_int(inverse_min * -fit[MIN + lane + j])
-        out[at + j] = np.uint8(scale | low << 4)  # a negative scale wraps, and spoils the min's bits: so it does there
-    store_half(out, at + D, to_half(max_scale / F(15)))
-    store_half(out, at + DMIN, to_half(max_min / F(15)))
+        out[j] = np.uint8(scale | low << 4)  # a negative scale wraps, and spoils the min's bits: so it does there
+    store_half(out, D, to_half(max_scale / F(15)))
+    store_half(out, DMIN, to_half(max_min / F(15)))
 
 
 @kernel
-def _encode_levels(values: Lanes, fit: Lanes, lane: int, block: Packed, at: int, levels: Packed) -> None:
-    d = load_half(block, at + D)
-    dmin = load_half(block, at + DMIN)
+def _encode_levels(values: Lanes, fit: Lanes, lane: int, block: Packed, work: Work) -> None:
+    """Levels under the stored scales and mins; a sub-block with stored scale 0 keeps the levels of the search."""
+    d = load_half(block, D)
+    dmin = load_half(block, DMIN)
+    for j in range(SUB_BLOCKS):
+        scale = d * F(block[j] & 15)
+        low = dmin * F(block[j] >> 4)
+        for i in range(j * SUB_BLOCK, (j + 1) * SUB_BLOCK):
+            work.scale[i] = scale
+            work.low[i] = low
+    round_levels(values, work.low, work.scale, np.int32(TOP), work.levels)
     for j in range(SUB_BLOCKS):
         start = j * SUB_BLOCK
-        scale = d * F(block[at + j] & 15)
-        low = dmin * F(block[at + j] >> 4)
-        if scale == F(0):
+        if work.scale[start] == F(0):
             inverse = fit[INVERSE + lane + j]
             origin = fit[ORIGIN + lane + j]
             for i in range(start, start + SUB_BLOCK):
-                levels[i] = np.uint8(level_of(inverse * (values[i] - origin), F(TOP)))
-        else:
-            for i in range(start, start + SUB_BLOCK):
-                levels[i] = clamped_int((values[i] + low) / scale, np.int32(0), np.int32(TOP))
+                work.levels[i] = np.uint8(level_of(inverse * (values[i] - origin), F(TOP)))
+    pack_two_bits(work.levels, block[QS:D])
 
 
 @kernel
-def quantize(rows: Rows, out: Packed) -> None:
-    """Rows float32[n, k] -> out uint8[n, k / 256 * 84]."""
-    flat = rows.reshape(-1)
-    packed = out.reshape(-1)
+def pack(blocks: Blocks, out: Packed) -> None:
+    """Blocks float32[n, 256] -> out uint8[n, 84]."""
+    flat = blocks.reshape(-1)
     x = np.empty(SUB_BLOCK * LANES, np.float32)
     w = np.empty(SUB_BLOCK * LANES, np.float32)
     fit = np.empty(FIT_SIZE, np.float32)
-    levels = np.empty(SUPER_BLOCK, np.uint8)
-    blocks = flat.size // SUPER_BLOCK
-    for first in range(0, blocks, LANES // SUB_BLOCKS):
+    work = new_work()
+    for first in range(0, blocks.shape[0], LANES // SUB_BLOCKS):
         load_lanes(flat, first * SUB_BLOCKS, SUB_BLOCK, x)
         for i in range(SUB_BLOCK * LANES):
             w[i] = abs(x[i])
         search_affine(x, w, fit, SEARCH)
-        for block in range(first, min(blocks, first + LANES // SUB_BLOCKS)):
-            lane = (block - first) * SUB_BLOCKS
-            at = block * BLOCK_BYTES
-            _encode_scales(fit, lane, packed, at)
-            _encode_levels(flat[block * SUPER_BLOCK : (block + 1) * SUPER_BLOCK], fit, lane, packed, at, levels)
-            pack_two_bits(levels, packed, at + QS)
+        for number in range(first, min(blocks.shape[0], first + LANES // SUB_BLOCKS)):
+            lane = (number - first) * SUB_BLOCKS
+            _encode_scales(fit, lane, out[number])
+            _encode_levels(blocks[number], fit, lane, out[number], work)
 
 
 @kernel
-def dequantize(packed: Packed, out: Rows) -> None:
-    """Packed uint8[n, k / 256 * 84] -> out float32[n, k]."""
-    source = packed.reshape(-1)
-    flat = out.reshape(-1)
-    for block in range(flat.size // SUPER_BLOCK):
-        at = block * BLOCK_BYTES
-        d = load_half(source, at + D)
-        dmin = load_half(source, at + DMIN)
-        for j in range(SUB_BLOCKS):
-            scale = d * F(source[at + j] & 15)
-            low = dmin * F(source[at + j] >> 4)
-            levels = at + QS + j // 8 * 32 + j % 2 * SUB_BLOCK
-            shift = j // 2 % 4 * 2
-            start = block * SUPER_BLOCK + j * SUB_BLOCK
-            for i in range(SUB_BLOCK):
-                flat[start + i] = scale * F(source[levels + i] >> shift & 3) - low
+def unpack(packed: Packed, out: Blocks) -> None:
+    """Packed uint8[n, 84] -> out float32[n, 256]."""
+    for number in range(packed.shape[0]):
+        block, values = packed[number], out[number]
+        d = load_half(block, D)
+        dmin = load_half(block, DMIN)
+        for plane in range(8):
+            even, odd = block[2 * plane], block[2 * plane + 1]
+            levels, shift = QS + plane // 4 * 32, plane % 4 * 2
+            for i in range(32):
+                scale = d * (F(even & 15) if i < SUB_BLOCK else F(odd & 15))
+                low = dmin * (F(even >> 4) if i < SUB_BLOCK else F(odd >> 4))
+                values[32 * plane + i] = scale * F(block[levels + i] >> shift & 3) - low
 
 
-Q2_K = BlockFormat(GGMLQuantizationType.Q2_K, SUPER_BLOCK, BLOCK_BYTES, quantize, dequantize)
+Q2_K = BlockFormat(GGMLQuantizationType.Q2_K, SUPER_BLOCK, BLOCK_BYTES, pack, unpack)

@@ -14,7 +14,7 @@ from gguf import GGMLQuantizationType
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
 from quantize_cli.formats._simple import extreme_of, pack_nibbles, shifted_levels
-from quantize_cli.formats.base import BlockFormat, Packed, Rows
+from quantize_cli.formats.base import BlockFormat, Blocks, Packed
 
 F = np.float32
 BLOCK = 32
@@ -22,33 +22,28 @@ BLOCK_BYTES = 18
 
 
 @kernel
-def quantize(rows: Rows, out: Packed) -> None:
-    """Rows float32[n, k] -> out uint8[n, k / 32 * 18]."""
-    flat = rows.reshape(-1)
-    packed = out.reshape(-1)
-    levels = np.empty(BLOCK, np.uint8)
-    for block in range(flat.size // BLOCK):
-        values = flat[block * BLOCK : (block + 1) * BLOCK]
-        at = block * BLOCK_BYTES
-        d = extreme_of(values) / F(-8)
-        store_half(packed, at, to_half(d))
-        shifted_levels(values, d, F(8.5), np.int32(15), levels)
-        pack_nibbles(levels, packed[at + 2 : at + BLOCK_BYTES])
+def pack(blocks: Blocks, out: Packed) -> None:
+    """Blocks float32[n, 32] -> out uint8[n, 18]."""
+    bits = blocks.view(np.int32)
+    levels = np.empty(blocks.shape[1], np.uint8)
+    for number in range(blocks.shape[0]):
+        block = out[number]
+        d = extreme_of(bits[number]) / F(-8)
+        store_half(block, 0, to_half(d))
+        shifted_levels(blocks[number], d, F(8.5), np.int32(15), levels)
+        pack_nibbles(levels, block[2:])
 
 
 @kernel
-def dequantize(packed: Packed, out: Rows) -> None:
-    """Packed uint8[n, k / 32 * 18] -> out float32[n, k]."""
-    source = packed.reshape(-1)
-    flat = out.reshape(-1)
-    for block in range(flat.size // BLOCK):
-        at = block * BLOCK_BYTES
-        d = load_half(source, at)
-        bytes_ = source[at + 2 : at + BLOCK_BYTES]
-        values = flat[block * BLOCK : (block + 1) * BLOCK]
-        for i in range(16):
-            values[i] = F(np.int32(bytes_[i] & 15) - np.int32(8)) * d
-            values[i + 16] = F(np.int32(bytes_[i] >> 4) - np.int32(8)) * d
+def unpack(packed: Packed, out: Blocks) -> None:
+    """Packed uint8[n, 18] -> out float32[n, 32]."""
+    for number in range(packed.shape[0]):
+        block, values = packed[number], out[number]
+        d = load_half(block, 0)
+        half = values.size // 2
+        for i in range(half):
+            values[i] = F(np.int32(block[2 + i] & 15) - np.int32(8)) * d
+            values[i + half] = F(np.int32(block[2 + i] >> 4) - np.int32(8)) * d
 
 
-Q4_0 = BlockFormat(GGMLQuantizationType.Q4_0, BLOCK, BLOCK_BYTES, quantize, dequantize)
+Q4_0 = BlockFormat(GGMLQuantizationType.Q4_0, BLOCK, BLOCK_BYTES, pack, unpack)

@@ -15,7 +15,6 @@ from gguf import GGMLQuantizationType
 
 from quantize_cli.formats._affine import FIT_SIZE, AffineSearch, search_affine
 from quantize_cli.formats._compile import kernel
-from quantize_cli.formats._half import load_half
 from quantize_cli.formats._k_scales import (
     HEAD_BYTES,
     SUB_BLOCK,
@@ -23,63 +22,54 @@ from quantize_cli.formats._k_scales import (
     SUPER_BLOCK,
     encode_head,
     encode_levels,
-    min_at,
-    scale_at,
+    new_work,
+    scale_and_min,
 )
 from quantize_cli.formats._k_weights import rms_plus_magnitude
 from quantize_cli.formats._lanes import LANES, load_lanes
-from quantize_cli.formats.base import BlockFormat, Packed, Rows
+from quantize_cli.formats._simple import pack_nibbles
+from quantize_cli.formats.base import BlockFormat, Blocks, Packed
 
 F = np.float32
 BLOCK_BYTES = 144
 TOP = 15
+QS = HEAD_BYTES
 SEARCH = AffineSearch(size=SUB_BLOCK, top=F(TOP), first=F(-1), step=F(0.1), steps=21, absolute=False)
 
 
 @kernel
-def quantize(rows: Rows, out: Packed) -> None:
-    """Rows float32[n, k] -> out uint8[n, k / 256 * 144]."""
-    flat = rows.reshape(-1)
-    packed = out.reshape(-1)
+def pack(blocks: Blocks, out: Packed) -> None:
+    """Blocks float32[n, 256] -> out uint8[n, 144]."""
+    flat = blocks.reshape(-1)
     x = np.empty(SUB_BLOCK * LANES, np.float32)
     w = np.empty(SUB_BLOCK * LANES, np.float32)
     fit = np.empty(FIT_SIZE, np.float32)
-    levels = np.empty(SUPER_BLOCK, np.uint8)
-    blocks = flat.size // SUPER_BLOCK
-    for first in range(0, blocks, LANES // SUB_BLOCKS):
+    work = new_work()
+    for first in range(0, blocks.shape[0], LANES // SUB_BLOCKS):
         load_lanes(flat, first * SUB_BLOCKS, SUB_BLOCK, x)
         rms_plus_magnitude(x, w)
         search_affine(x, w, fit, SEARCH)
-        for block in range(first, min(blocks, first + LANES // SUB_BLOCKS)):
-            lane = (block - first) * SUB_BLOCKS
-            at = block * BLOCK_BYTES
-            values = flat[block * SUPER_BLOCK : (block + 1) * SUPER_BLOCK]
-            encode_head(fit, lane, packed, at)
-            encode_levels(values, fit, lane, packed, at, TOP, levels)
+        for number in range(first, min(blocks.shape[0], first + LANES // SUB_BLOCKS)):
+            lane = (number - first) * SUB_BLOCKS
+            block = out[number]
+            encode_head(fit, lane, block)
+            encode_levels(blocks[number], fit, lane, block, TOP, work)
             for pair in range(SUB_BLOCKS // 2):
-                for i in range(SUB_BLOCK):
-                    low = levels[2 * pair * SUB_BLOCK + i]
-                    high = levels[(2 * pair + 1) * SUB_BLOCK + i]
-                    packed[at + HEAD_BYTES + pair * SUB_BLOCK + i] = low | high << 4
+                levels = work.levels[2 * pair * SUB_BLOCK : 2 * (pair + 1) * SUB_BLOCK]
+                pack_nibbles(levels, block[QS + pair * SUB_BLOCK : QS + (pair + 1) * SUB_BLOCK])
 
 
 @kernel
-def dequantize(packed: Packed, out: Rows) -> None:
-    """Packed uint8[n, k / 256 * 144] -> out float32[n, k]."""
-    source = packed.reshape(-1)
-    flat = out.reshape(-1)
-    for block in range(flat.size // SUPER_BLOCK):
-        at = block * BLOCK_BYTES
-        d = load_half(source, at)
-        dmin = load_half(source, at + 2)
+def unpack(packed: Packed, out: Blocks) -> None:
+    """Packed uint8[n, 144] -> out float32[n, 256]."""
+    for number in range(packed.shape[0]):
+        block, values = packed[number], out[number]
         for j in range(SUB_BLOCKS):
-            scale = d * F(scale_at(source, at + 4, j))
-            low = dmin * F(min_at(source, at + 4, j))
-            levels = at + HEAD_BYTES + j // 2 * SUB_BLOCK
+            scale, low = scale_and_min(block, j)
+            levels = QS + j // 2 * SUB_BLOCK
             shift = j % 2 * 4
-            start = block * SUPER_BLOCK + j * SUB_BLOCK
             for i in range(SUB_BLOCK):
-                flat[start + i] = scale * F(source[levels + i] >> shift & 15) - low
+                values[j * SUB_BLOCK + i] = scale * F(block[levels + i] >> shift & 15) - low
 
 
-Q4_K = BlockFormat(GGMLQuantizationType.Q4_K, SUPER_BLOCK, BLOCK_BYTES, quantize, dequantize)
+Q4_K = BlockFormat(GGMLQuantizationType.Q4_K, SUPER_BLOCK, BLOCK_BYTES, pack, unpack)

@@ -15,8 +15,8 @@ from gguf import GGMLQuantizationType
 
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
-from quantize_cli.formats._simple import inverse_or_zero, load_fifth_bits, pack_nibbles, store_fifth_bits
-from quantize_cli.formats.base import BlockFormat, Packed, Rows
+from quantize_cli.formats._simple import extent, inverse_or_zero, load_fifth_bits, pack_nibbles, store_fifth_bits
+from quantize_cli.formats.base import BlockFormat, Blocks, Packed
 
 F = np.float32
 BLOCK = 32
@@ -25,46 +25,38 @@ M, QH, QS = 2, 4, 8
 
 
 @kernel
-def quantize(rows: Rows, out: Packed) -> None:
-    """Rows float32[n, k] -> out uint8[n, k / 32 * 24]."""
-    flat = rows.reshape(-1)
-    packed = out.reshape(-1)
-    levels = np.empty(BLOCK, np.uint8)
-    for block in range(flat.size // BLOCK):
-        values = flat[block * BLOCK : (block + 1) * BLOCK]
-        at = block * BLOCK_BYTES
-        low = values[0]
-        high = values[0]
-        for i in range(BLOCK):
-            low = min(low, values[i])
-            high = max(high, values[i])
+def pack(blocks: Blocks, out: Packed) -> None:
+    """Blocks float32[n, 32] -> out uint8[n, 24]."""
+    bits = blocks.view(np.int32)
+    levels = np.empty(blocks.shape[1], np.uint8)
+    for number in range(blocks.shape[0]):
+        values, block = blocks[number], out[number]
+        low, high = extent(bits[number])
         d = (high - low) / F(31)
         inverse = inverse_or_zero(d)
-        store_half(packed, at, to_half(d))
-        store_half(packed, at + M, to_half(low))
-        for i in range(BLOCK):
+        store_half(block, 0, to_half(d))
+        store_half(block, M, to_half(low))
+        for i in range(values.size):
             levels[i] = np.int32((values[i] - low) * inverse + F(0.5))
-        store_fifth_bits(levels, packed, at + QH)
-        pack_nibbles(levels, packed[at + QS : at + BLOCK_BYTES])
+        store_fifth_bits(levels, block[QH:QS])
+        pack_nibbles(levels, block[QS:])
 
 
 @kernel
-def dequantize(packed: Packed, out: Rows) -> None:
-    """Packed uint8[n, k / 32 * 24] -> out float32[n, k]."""
-    source = packed.reshape(-1)
-    flat = out.reshape(-1)
-    for block in range(flat.size // BLOCK):
-        at = block * BLOCK_BYTES
-        d = load_half(source, at)
-        m = load_half(source, at + M)
-        bits = load_fifth_bits(source, at + QH)
-        low = source[at + QS : at + BLOCK_BYTES]
-        values = flat[block * BLOCK : (block + 1) * BLOCK]
-        for i in range(16):
+def unpack(packed: Packed, out: Blocks) -> None:
+    """Packed uint8[n, 24] -> out float32[n, 32]."""
+    for number in range(packed.shape[0]):
+        block, values = packed[number], out[number]
+        d = load_half(block, 0)
+        m = load_half(block, M)
+        bits = load_fifth_bits(block[QH:QS])
+        low = block[QS:]
+        half = values.size // 2
+        for i in range(half):
             first = np.int32(low[i] & 15) | np.int32(bits >> np.uint32(i) & np.uint32(1)) << 4
-            second = np.int32(low[i] >> 4) | np.int32(bits >> np.uint32(i + 16) & np.uint32(1)) << 4
+            second = np.int32(low[i] >> 4) | np.int32(bits >> np.uint32(i + half) & np.uint32(1)) << 4
             values[i] = F(first) * d + m
-            values[i + 16] = F(second) * d + m
+            values[i + half] = F(second) * d + m
 
 
-Q5_1 = BlockFormat(GGMLQuantizationType.Q5_1, BLOCK, BLOCK_BYTES, quantize, dequantize)
+Q5_1 = BlockFormat(GGMLQuantizationType.Q5_1, BLOCK, BLOCK_BYTES, pack, unpack)

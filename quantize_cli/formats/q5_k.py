@@ -16,7 +16,6 @@ from gguf import GGMLQuantizationType
 
 from quantize_cli.formats._affine import FIT_SIZE, AffineSearch, search_affine
 from quantize_cli.formats._compile import kernel
-from quantize_cli.formats._half import load_half
 from quantize_cli.formats._k_scales import (
     HEAD_BYTES,
     SUB_BLOCK,
@@ -24,12 +23,13 @@ from quantize_cli.formats._k_scales import (
     SUPER_BLOCK,
     encode_head,
     encode_levels,
-    min_at,
-    scale_at,
+    new_work,
+    scale_and_min,
 )
 from quantize_cli.formats._k_weights import rms_plus_magnitude
 from quantize_cli.formats._lanes import LANES, load_lanes
-from quantize_cli.formats.base import BlockFormat, Packed, Rows
+from quantize_cli.formats._simple import pack_nibbles
+from quantize_cli.formats.base import BlockFormat, Blocks, Packed
 
 F = np.float32
 BLOCK_BYTES = 176
@@ -40,52 +40,43 @@ QS = HEAD_BYTES + 32
 
 
 @kernel
-def quantize(rows: Rows, out: Packed) -> None:
-    """Rows float32[n, k] -> out uint8[n, k / 256 * 176]."""
-    flat = rows.reshape(-1)
-    packed = out.reshape(-1)
+def pack(blocks: Blocks, out: Packed) -> None:
+    """Blocks float32[n, 256] -> out uint8[n, 176]."""
+    flat = blocks.reshape(-1)
     x = np.empty(SUB_BLOCK * LANES, np.float32)
     w = np.empty(SUB_BLOCK * LANES, np.float32)
     fit = np.empty(FIT_SIZE, np.float32)
-    levels = np.empty(SUPER_BLOCK, np.uint8)
-    blocks = flat.size // SUPER_BLOCK
-    for first in range(0, blocks, LANES // SUB_BLOCKS):
+    work = new_work()
+    for first in range(0, blocks.shape[0], LANES // SUB_BLOCKS):
         load_lanes(flat, first * SUB_BLOCKS, SUB_BLOCK, x)
         rms_plus_magnitude(x, w)
         search_affine(x, w, fit, SEARCH)
-        for block in range(first, min(blocks, first + LANES // SUB_BLOCKS)):
-            lane = (block - first) * SUB_BLOCKS
-            at = block * BLOCK_BYTES
-            values = flat[block * SUPER_BLOCK : (block + 1) * SUPER_BLOCK]
-            encode_head(fit, lane, packed, at)
-            encode_levels(values, fit, lane, packed, at, TOP, levels)
-            packed[at + QH : at + QS] = 0
+        for number in range(first, min(blocks.shape[0], first + LANES // SUB_BLOCKS)):
+            lane = (number - first) * SUB_BLOCKS
+            block = out[number]
+            encode_head(fit, lane, block)
+            encode_levels(blocks[number], fit, lane, block, TOP, work)
+            block[QH:QS] = 0
             for pair in range(SUB_BLOCKS // 2):
-                for i in range(SUB_BLOCK):
-                    low = levels[2 * pair * SUB_BLOCK + i]
-                    high = levels[(2 * pair + 1) * SUB_BLOCK + i]
-                    packed[at + QS + pair * SUB_BLOCK + i] = (low & 15) | (high & 15) << 4
-                    packed[at + QH + i] |= (low >> 4 | high >> 4 << 1) << 2 * pair
+                levels = work.levels[2 * pair * SUB_BLOCK : 2 * (pair + 1) * SUB_BLOCK]
+                pack_nibbles(levels, block[QS + pair * SUB_BLOCK : QS + (pair + 1) * SUB_BLOCK])
+                high = block[QH:QS]
+                for i in range(high.size):
+                    high[i] |= (levels[i] >> 4 | levels[i + SUB_BLOCK] >> 4 << 1) << 2 * pair
 
 
 @kernel
-def dequantize(packed: Packed, out: Rows) -> None:
-    """Packed uint8[n, k / 256 * 176] -> out float32[n, k]."""
-    source = packed.reshape(-1)
-    flat = out.reshape(-1)
-    for block in range(flat.size // SUPER_BLOCK):
-        at = block * BLOCK_BYTES
-        d = load_half(source, at)
-        dmin = load_half(source, at + 2)
+def unpack(packed: Packed, out: Blocks) -> None:
+    """Packed uint8[n, 176] -> out float32[n, 256]."""
+    for number in range(packed.shape[0]):
+        block, values = packed[number], out[number]
         for j in range(SUB_BLOCKS):
-            scale = d * F(scale_at(source, at + 4, j))
-            low = dmin * F(min_at(source, at + 4, j))
-            levels = at + QS + j // 2 * SUB_BLOCK
+            scale, low = scale_and_min(block, j)
+            levels = QS + j // 2 * SUB_BLOCK
             shift = j % 2 * 4
-            start = block * SUPER_BLOCK + j * SUB_BLOCK
             for i in range(SUB_BLOCK):
-                level = (source[levels + i] >> shift & 15) | (source[at + QH + i] >> j & 1) << 4
-                flat[start + i] = scale * F(level) - low
+                level = (block[levels + i] >> shift & 15) | (block[QH + i] >> j & 1) << 4
+                values[j * SUB_BLOCK + i] = scale * F(level) - low
 
 
-Q5_K = BlockFormat(GGMLQuantizationType.Q5_K, SUPER_BLOCK, BLOCK_BYTES, quantize, dequantize)
+Q5_K = BlockFormat(GGMLQuantizationType.Q5_K, SUPER_BLOCK, BLOCK_BYTES, pack, unpack)

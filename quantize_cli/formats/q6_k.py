@@ -15,9 +15,11 @@ import numpy as np
 from gguf import GGMLQuantizationType
 
 from quantize_cli.formats._compile import kernel
-from quantize_cli.formats._half import clamped_int, load_half, nearest_int, store_half, to_half
-from quantize_cli.formats._k_pack import pack_two_bits
+from quantize_cli.formats._half import load_half, nearest_int, store_half, to_half
+from quantize_cli.formats._k_pack import pack_two_bits, round_signed_levels
+from quantize_cli.formats._k_scales import Work, new_work
 from quantize_cli.formats._lanes import LANES, Lanes, load_lanes
+from quantize_cli.formats._simple import pack_nibbles
 from quantize_cli.formats._symmetric import (
     BOTTOM,
     FIT_SIZE,
@@ -29,7 +31,7 @@ from quantize_cli.formats._symmetric import (
     search_symmetric,
     signed_level,
 )
-from quantize_cli.formats.base import BlockFormat, Packed, Rows
+from quantize_cli.formats.base import BlockFormat, Blocks, Packed
 
 F = np.float32
 SUPER_BLOCK = 256
@@ -39,83 +41,73 @@ QH, SCALES, D = 128, 192, 208
 
 
 @kernel
-def _encode_levels(values: Lanes, fit: Lanes, lane: int, block: Packed, at: int, levels: Packed) -> None:
+def _encode_levels(values: Lanes, fit: Lanes, lane: int, block: Packed, work: Work) -> None:
     """Levels 0..63 under the stored scales; a sub-block with stored scale 0 keeps the levels of the search."""
-    d = load_half(block, at + D)
-    scales = np.empty(SUPER_BLOCK, np.float32)
+    d = load_half(block, D)
     for j in range(SUB_BLOCKS):
-        scales[j * SUB_BLOCK : (j + 1) * SUB_BLOCK] = d * F(np.int8(block[at + SCALES + j]))
-    for i in range(SUPER_BLOCK):
-        levels[i] = clamped_int(values[i] / scales[i], np.int32(BOTTOM), np.int32(TOP)) - np.int32(BOTTOM)
+        scale = d * F(np.int8(block[SCALES + j]))
+        for i in range(j * SUB_BLOCK, (j + 1) * SUB_BLOCK):
+            work.scale[i] = scale
+    round_signed_levels(values, work.scale, np.int32(BOTTOM), np.int32(TOP), work.levels)
     for j in range(SUB_BLOCKS):
         start = j * SUB_BLOCK
-        if scales[start] == F(0):
+        if work.scale[start] == F(0):
             inverse = fit[INVERSE + lane + j]
             for i in range(start, start + SUB_BLOCK):
-                level = 0 if inverse == F(0) else np.int32(signed_level(inverse * values[i])) - BOTTOM
-                levels[i] = np.uint8(level)
+                level = np.int32(signed_level(inverse * values[i], F(BOTTOM), F(TOP))) - BOTTOM
+                work.levels[i] = np.uint8(0 if inverse == F(0) else level)
 
 
 @kernel
-def _encode_block(values: Lanes, fit: Lanes, lane: int, out: Packed, at: int, levels: Packed) -> None:
+def _encode_block(values: Lanes, fit: Lanes, lane: int, out: Packed, work: Work) -> None:
     largest = F(0)
     for j in range(SUB_BLOCKS):
         scale = fit[SCALE + lane + j]
         largest = scale if abs(scale) > abs(largest) else largest
     if abs(largest) < GROUP_MAX_EPS:
-        out[at : at + BLOCK_BYTES] = 0
+        out[:] = 0
         return
     inverse = F(-128) / largest
-    store_half(out, at + D, to_half(F(1) / inverse))
+    store_half(out, D, to_half(F(1) / inverse))
     for j in range(SUB_BLOCKS):
-        out[at + SCALES + j] = np.uint8(min(127, int(nearest_int(inverse * fit[SCALE + lane + j]))))
-    _encode_levels(values, fit, lane, out, at, levels)
+        out[SCALES + j] = np.uint8(min(127, int(nearest_int(inverse * fit[SCALE + lane + j]))) & 0xFF)
+    _encode_levels(values, fit, lane, out, work)
     for half in range(2):
-        for i in range(64):
-            low = levels[128 * half + i] & 15
-            high = levels[128 * half + 64 + i] & 15
-            out[at + 64 * half + i] = low | high << 4
-    for i in range(SUPER_BLOCK):
-        levels[i] >>= 4
-    pack_two_bits(levels, out, at + QH)
+        pack_nibbles(work.levels[128 * half : 128 * (half + 1)], out[64 * half : 64 * (half + 1)])
+    for i in range(work.levels.size):
+        work.levels[i] >>= 4
+    pack_two_bits(work.levels, out[QH:SCALES])
 
 
 @kernel
-def quantize(rows: Rows, out: Packed) -> None:
-    """Rows float32[n, k] -> out uint8[n, k / 256 * 210]."""
-    flat = rows.reshape(-1)
-    packed = out.reshape(-1)
+def pack(blocks: Blocks, out: Packed) -> None:
+    """Blocks float32[n, 256] -> out uint8[n, 210]."""
+    flat = blocks.reshape(-1)
     x = np.empty(SUB_BLOCK * LANES, np.float32)
     fit = np.empty(FIT_SIZE, np.float32)
-    levels = np.empty(SUPER_BLOCK, np.uint8)
-    blocks = flat.size // SUPER_BLOCK
-    for first in range(0, blocks, LANES // SUB_BLOCKS):
+    work = new_work()
+    for first in range(0, blocks.shape[0], LANES // SUB_BLOCKS):
         load_lanes(flat, first * SUB_BLOCKS, SUB_BLOCK, x)
         search_symmetric(x, fit)
-        for block in range(first, min(blocks, first + LANES // SUB_BLOCKS)):
-            lane = (block - first) * SUB_BLOCKS
-            values = flat[block * SUPER_BLOCK : (block + 1) * SUPER_BLOCK]
-            _encode_block(values, fit, lane, packed, block * BLOCK_BYTES, levels)
+        for number in range(first, min(blocks.shape[0], first + LANES // SUB_BLOCKS)):
+            _encode_block(blocks[number], fit, (number - first) * SUB_BLOCKS, out[number], work)
 
 
 @kernel
-def dequantize(packed: Packed, out: Rows) -> None:
-    """Packed uint8[n, k / 256 * 210] -> out float32[n, k]."""
-    source = packed.reshape(-1)
-    flat = out.reshape(-1)
-    for block in range(flat.size // SUPER_BLOCK):
-        at = block * BLOCK_BYTES
-        d = load_half(source, at + D)
-        for j in range(SUB_BLOCKS):
-            half, quarter, odd = j // 8, j // 2 % 4, j % 2 * SUB_BLOCK
-            low = at + 64 * half + quarter % 2 * 32 + odd
-            high = at + QH + 32 * half + odd
-            low_shift, high_shift = quarter // 2 * 4, quarter * 2
-            scale = d * F(np.int8(source[at + SCALES + j]))
-            start = block * SUPER_BLOCK + j * SUB_BLOCK
-            for i in range(SUB_BLOCK):
-                level = (source[low + i] >> low_shift & 15) | (source[high + i] >> high_shift & 3) << 4
-                flat[start + i] = scale * F(np.int32(level) + BOTTOM)
+def unpack(packed: Packed, out: Blocks) -> None:
+    """Packed uint8[n, 210] -> out float32[n, 256]."""
+    for number in range(packed.shape[0]):
+        block, values = packed[number], out[number]
+        d = load_half(block, D)
+        for plane in range(8):
+            half, quarter = plane // 4, plane % 4
+            low, low_shift = 64 * half + quarter % 2 * 32, quarter // 2 * 4
+            high, high_shift = QH + 32 * half, quarter * 2
+            first = d * F(np.int8(block[SCALES + 2 * plane]))
+            second = d * F(np.int8(block[SCALES + 2 * plane + 1]))
+            for i in range(32):
+                level = (block[low + i] >> low_shift & 15) | (block[high + i] >> high_shift & 3) << 4
+                values[32 * plane + i] = (first if i < SUB_BLOCK else second) * F(np.int32(level) + np.int32(BOTTOM))
 
 
-Q6_K = BlockFormat(GGMLQuantizationType.Q6_K, SUPER_BLOCK, BLOCK_BYTES, quantize, dequantize)
+Q6_K = BlockFormat(GGMLQuantizationType.Q6_K, SUPER_BLOCK, BLOCK_BYTES, pack, unpack)

@@ -13,8 +13,8 @@ from gguf import GGMLQuantizationType
 
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
-from quantize_cli.formats._simple import inverse_or_zero, round_away
-from quantize_cli.formats.base import BlockFormat, Packed, Rows
+from quantize_cli.formats._simple import inverse_or_zero, largest_magnitude, round_away
+from quantize_cli.formats.base import BlockFormat, Blocks, Packed
 
 F = np.float32
 BLOCK = 32
@@ -22,36 +22,26 @@ BLOCK_BYTES = 34
 
 
 @kernel
-def quantize(rows: Rows, out: Packed) -> None:
-    """Rows float32[n, k] -> out uint8[n, k / 32 * 34]."""
-    flat = rows.reshape(-1)
-    packed = out.reshape(-1)
-    for block in range(flat.size // BLOCK):
-        values = flat[block * BLOCK : (block + 1) * BLOCK]
-        at = block * BLOCK_BYTES
-        largest = F(0)
-        for i in range(BLOCK):
-            largest = max(largest, abs(values[i]))
-        d = largest / F(127)
+def pack(blocks: Blocks, out: Packed) -> None:
+    """Blocks float32[n, 32] -> out uint8[n, 34]."""
+    bits = blocks.view(np.int32)
+    for number in range(blocks.shape[0]):
+        values, block = blocks[number], out[number]
+        d = largest_magnitude(bits[number]) / F(127)
         inverse = inverse_or_zero(d)
-        store_half(packed, at, to_half(d))
-        levels = packed[at + 2 : at + BLOCK_BYTES]
-        for i in range(BLOCK):
-            levels[i] = np.uint8(np.int8(np.int32(round_away(values[i] * inverse))))
+        store_half(block, 0, to_half(d))
+        for i in range(values.size):
+            block[2 + i] = np.uint8(np.int8(np.int32(round_away(values[i] * inverse))))
 
 
 @kernel
-def dequantize(packed: Packed, out: Rows) -> None:
-    """Packed uint8[n, k / 32 * 34] -> out float32[n, k]."""
-    source = packed.reshape(-1)
-    flat = out.reshape(-1)
-    for block in range(flat.size // BLOCK):
-        at = block * BLOCK_BYTES
-        d = load_half(source, at)
-        levels = source[at + 2 : at + BLOCK_BYTES]
-        values = flat[block * BLOCK : (block + 1) * BLOCK]
-        for i in range(BLOCK):
-            values[i] = F(np.int8(levels[i])) * d
+def unpack(packed: Packed, out: Blocks) -> None:
+    """Packed uint8[n, 34] -> out float32[n, 32]."""
+    for number in range(packed.shape[0]):
+        block, values = packed[number], out[number]
+        d = load_half(block, 0)
+        for i in range(values.size):
+            values[i] = F(np.int8(block[2 + i])) * d
 
 
-Q8_0 = BlockFormat(GGMLQuantizationType.Q8_0, BLOCK, BLOCK_BYTES, quantize, dequantize)
+Q8_0 = BlockFormat(GGMLQuantizationType.Q8_0, BLOCK, BLOCK_BYTES, pack, unpack)

@@ -1,7 +1,7 @@
 """Tokenizer files of a checkpoint folder -> GGUF tokenizer metadata, as the reference converter writes it.
 
-One file a tokenizer kind; the two tables below say which kinds a family tries, in which order, and what it adds
-before and after. A new family is a row, a new kind one file and one entry.
+One file a tokenizer kind; the table below says which kinds a family tries, in which order, and what it adds before and
+after. A new family is a row, a new kind one file and its name in the rows.
 """
 
 from __future__ import annotations

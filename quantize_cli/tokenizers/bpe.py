@@ -72,7 +72,9 @@ def _merges(files: TokenizerFiles) -> list[str]:
     merges = sequence(mapping(files.tokenizer.get("model")).pop("merges", None))
     if not merges and files.has("merges.txt"):
         lines = files.text("merges.txt").splitlines()
-        pairs = [line.split() for line in lines[lines[:1] != [] and lines[0].startswith("#") :]]
+        if lines and lines[0].startswith("#"):
+            del lines[0]
+        pairs = [line.split() for line in lines]
         return [" ".join(pair) for pair in pairs if len(pair) == 2]
     # a space within a part is spelled as the letter that GPT-2's byte map gives a space
     return [

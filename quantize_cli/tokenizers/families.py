@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gguf import GGUFWriter
+from gguf import GGUFValueType, GGUFWriter, Keys
+from gguf.gguf_writer import GGUFValue
 
 from quantize_cli.errors import UnsupportedError
 from quantize_cli.tokenizers.files import TokenizerFiles
@@ -33,15 +34,14 @@ def add_space_prefix(writer: GGUFWriter, files: TokenizerFiles) -> None:
 
 
 def add_codellama_infill(writer: GGUFWriter, files: TokenizerFiles) -> None:
-    """Add CodeLlama's end-of-infill token, which its files do not name.
+    """Add CodeLlama's end-of-infill token, 32010 where its files do not name it.
 
-    The reference knows `prefix` (32007), `suffix` (32008) and `middle` (32009) too, but GGUF's writer takes only `eot`.
+    The reference knows `prefix` (32007), `suffix` (32008) and `middle` (32009) too, but does not write them.
     """
-    special = read_special_tokens(files, types=("eot",))
-    special.ids.setdefault("eot", 32010)
-    special.add_to(writer)
+    writer.add_eot_token_id(read_special_tokens(files, types=("eot",)).ids.get("eot", 32010))
 
 
 def add_no_bos(writer: GGUFWriter, _: TokenizerFiles) -> None:
     """Add that no BOS token is put first: Granite's and SmolLM's small models, told by their vocabulary's size."""
-    writer.add_add_bos_token(False)
+    # the writer's own method warns where the key is there already
+    writer.kv_data[0][Keys.Tokenizer.ADD_BOS] = GGUFValue(False, GGUFValueType.BOOL)

@@ -41,7 +41,8 @@ def _tokens(files: TokenizerFiles) -> tuple[list[str], list[TokenType]]:
     tokenizer = hub.load(files)
     by_id = {i: token for token, i in tokenizer.backend.get_vocab(with_added_tokens=True).items()}
     base = tokenizer.backend.get_vocab_size(with_added_tokens=False)
-    if missing := next((i for i in range(base) if i not in by_id), None):
+    missing = next((i for i in range(base) if i not in by_id), None)
+    if missing is not None:
         raise CheckpointError(f"{files.path(NAME)} has no token with the id {missing}; check the download.")
     tokens = [by_id[i] for i in range(base)]
     types = [_base_type(token, tokenizer.special_tokens) for token in tokens]

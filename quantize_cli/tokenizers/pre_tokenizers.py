@@ -126,8 +126,8 @@ _BY_HASH = {
     "9d70134b369a70e5735009b6de918f7581b5211f7c074d1f89f753aea8248af1": "youtu",
 }
 
-#: Every name that can be chosen by hand.
-NAMES = tuple(sorted(set(_BY_HASH.values())))
+#: Every name that can be chosen by hand; no hash leads to mpt any more.
+NAMES = tuple(sorted({*_BY_HASH.values(), "mpt"}))
 
 
 def identify(tokenizer: HubTokenizer, files: TokenizerFiles) -> str:
@@ -155,8 +155,8 @@ def check_name(name: str) -> None:
     """Raise UsageError where no pre-tokenizer is called `name`."""
     if name not in NAMES:
         close = get_close_matches(name, NAMES, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(close)}" if close else f"known are {', '.join(NAMES)}"
-        raise UsageError(f"no pre-tokenizer is called {name!r}: {hint}?")
+        hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(NAMES)}."
+        raise UsageError(f"no pre-tokenizer is called {name!r}: {hint}")
 
 
 def _hash(ids: list[int]) -> str:

@@ -109,15 +109,17 @@ def _ids_by_number(roles: Roles, files: TokenizerFiles) -> Iterator[tuple[str, A
 
 
 def _normalizer_flags(normalizer: dict[str, Any]) -> Iterator[tuple[str, bool]]:
-    match normalizer.get("type"):
-        case "Lowercase":
-            yield _LOWERCASE, True
-        case "StripAccents":
-            yield _STRIP_ACCENTS, True
-        case "BertNormalizer":
-            for key, name in ((_LOWERCASE, "lowercase"), (_STRIP_ACCENTS, "strip_accents")):
-                if isinstance(flag := normalizer.get(name), bool):
-                    yield key, flag
-        case "Sequence":
-            for part in sequence(normalizer.get("normalizers")):
-                yield from _normalizer_flags(mapping(part))
+    steps = [normalizer]
+    while steps:
+        step = mapping(steps.pop())
+        match step.get("type"):
+            case "Lowercase":
+                yield _LOWERCASE, True
+            case "StripAccents":
+                yield _STRIP_ACCENTS, True
+            case "BertNormalizer":
+                for key, name in ((_LOWERCASE, "lowercase"), (_STRIP_ACCENTS, "strip_accents")):
+                    if isinstance(flag := step.get(name), bool):
+                        yield key, flag
+            case "Sequence":
+                steps += reversed(sequence(step.get("normalizers")))

@@ -1,0 +1,57 @@
+"""The command in this process, which is quick, and in one of its own, which is the real thing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from checkpoint_factory import PRE_TOKENIZER
+from typer.testing import CliRunner, Result
+
+from quantize_cli.cli.app import app
+
+#: What the installed `quantize` script does.
+COMMAND = (sys.executable, "-c", "from quantize_cli.cli.app import main; main()")
+#: Enough for the small checkpoints of the tests, and a format that is compiled at once.
+USUAL = ("--format", "q8_0", "--pre-tokenizer", PRE_TOKENIZER, "--threads", "1")
+
+Quantize = Callable[..., Result]
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, empty."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def quantize(work: Path) -> Quantize:
+    """Run the command with these arguments in the current folder."""
+
+    def invoke(*arguments: str | Path) -> Result:
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    return invoke
+
+
+def started(*arguments: str | Path, command: tuple[str, ...] = COMMAND, **options: object) -> subprocess.Popen[bytes]:
+    """The command in a process of its own, its streams in pipes."""
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    return subprocess.Popen([*command, *map(str, arguments)], **{**streams, **options})
+
+
+def sentence(stderr: str) -> str:
+    """The error that ends `stderr`: one line, one sentence, and no traceback above it."""
+    *above, last = stderr.splitlines()
+    assert "Traceback" not in stderr
+    assert not [line for line in above if line.startswith("quantize:")]
+    assert last.startswith("quantize: ")
+    assert last.endswith(".")
+    assert last.isprintable()
+    return last.removeprefix("quantize: ")

@@ -1,0 +1,206 @@
+"""What the command does where all is well, and what it says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
+from conftest import COMMAND, USUAL, sentence, started
+from gguf import GGUFReader
+
+from quantize_cli.version import GENERATOR
+
+PRE = ("--pre-tokenizer", PRE_TOKENIZER)
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+# Which model, which output.
+
+
+def test_the_default_output_is_named_after_model_and_format(quantize, llama, work):
+    result = quantize(llama, *USUAL)
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    assert files(work) == ["tiny-llama-Q8_0.gguf"]
+    assert GGUFReader(work / "tiny-llama-Q8_0.gguf").tensors[0].tensor_type.name == "Q8_0"
+
+
+def test_model_is_the_default_command(quantize, llama, work):
+    for i, command in enumerate([("model", llama), (llama,), ("model", llama / "model.safetensors")]):
+        assert quantize(*command, *USUAL, "-o", f"{i}.gguf").exit_code == 0
+    assert quantize(*USUAL, "-o", "options-first.gguf", llama).exit_code == 0
+    assert len({(work / name).read_bytes() for name in files(work)}) == 1
+
+
+def test_without_a_path_the_current_folder_or_else_model_is_taken(quantize, work, monkeypatch):
+    for command in (("model",), ()):
+        result = quantize(*command, *USUAL)
+        assert result.exit_code == 1
+        assert "such folder or file as model" in sentence(result.stderr)
+    make_checkpoint(work / "model", num_hidden_layers=1)
+    for command in (("model",), ()):
+        assert quantize(*command, *USUAL, "--force").exit_code == 0
+    assert files(work) == ["model", "model-Q8_0.gguf"]
+    monkeypatch.chdir(work / "model")
+    for command in (("model",), ()):
+        assert quantize(*command, *USUAL, "--force").exit_code == 0
+    assert "model-Q8_0.gguf" in files(work / "model")
+    assert (work / "model" / "model-Q8_0.gguf").read_bytes() == (work / "model-Q8_0.gguf").read_bytes()
+
+
+def test_the_models_name_is_the_folders_however_it_is_called(quantize, work):
+    make_checkpoint(work / "tiny", num_hidden_layers=1)
+    (work / "sub").mkdir()
+    for path in ("tiny", "tiny/", "./tiny", "sub/../tiny", work / "tiny"):
+        assert quantize(path, *USUAL, "--force").exit_code == 0
+    assert files(work) == ["sub", "tiny", "tiny-Q8_0.gguf"]
+
+
+def test_formats_are_found_in_any_case(quantize, llama, work):
+    for name in ("q8_0", "Q8_0", "q8_0".title()):
+        assert quantize(llama, "--format", name, *PRE, "--force").exit_code == 0
+    assert files(work) == ["tiny-llama-Q8_0.gguf"]
+
+
+def test_force_overwrites_and_nothing_else_does(quantize, llama, work):
+    (work / "model.gguf").write_text("mine")
+    (work / "report.md").write_text("mine")
+    arguments = (llama, *USUAL, "-o", "model.gguf", "--report", "report.md")
+    assert quantize(*arguments).exit_code == 1
+    assert (work / "model.gguf").read_text() == (work / "report.md").read_text() == "mine"
+    assert quantize(*arguments, "--force").exit_code == 0
+    assert (work / "model.gguf").read_bytes()[:4] == b"GGUF"
+    assert "tiny-llama" in (work / "report.md").read_text()
+
+
+# What it says.
+
+
+@pytest.mark.parametrize("suffix", ["json", "JSON", "md"])
+def test_the_report_is_written_as_its_suffix_says(suffix, quantize, llama, work):
+    assert quantize(llama, *USUAL, "-o", "model.gguf", "--report", f"report.{suffix}").exit_code == 0
+    text = (work / f"report.{suffix}").read_text()
+    if suffix.lower() == "json":
+        report = json.loads(text)
+        assert report["schema_version"] == 1
+        assert report["output"] == "model.gguf"
+        assert report["totals"]["file_bytes"] == (work / "model.gguf").stat().st_size
+        assert {tensor["name"] for tensor in report["tensors"]} == {
+            t.name for t in GGUFReader(work / "model.gguf").tensors
+        }
+    else:
+        assert text.startswith("#")
+    assert files(work) == ["model.gguf", f"report.{suffix}"]
+
+
+def test_progress_is_a_line_a_layer_where_nobody_looks(quantize, llama):
+    told = quantize(llama, *USUAL).stderr.splitlines()
+    lines = [line.split()[1] for line in told if "%" in line.split(" ", 1)[0] or line.lstrip()[:1].isdigit()]
+    assert lines == ["output.weight", "output_norm.weight", "token_embd.weight", "blk.0", "blk.1"]
+
+
+def test_the_table_is_on_standard_error(quantize, llama):
+    result = quantize(llama, *USUAL)
+    assert result.stdout == ""
+    for said in ("tiny-llama", "Q8_0", "bits/weight", "rel. RMSE", "largest errors", "tiny-llama-Q8_0.gguf"):
+        assert said in result.stderr
+
+
+def test_a_fallback_is_a_warning(quantize, tmp_path):
+    folder = make_checkpoint(tmp_path / "odd", intermediate_size=272, num_hidden_layers=1)
+    result = quantize(folder, *USUAL)
+    assert result.exit_code == 0
+    told = " ".join(result.stderr.split())
+    assert "warning: 1 of 12 tensors" in told
+    assert "bigger than Q8_0" in told
+
+
+@pytest.mark.parametrize(
+    "name", ["[bold red]x", "a[link=b]c", "[red", "x\x1b[31my", "line\nbreak", "tab\tbell\x07", "ümläut"]
+)
+def test_a_models_name_is_shown_as_it_is(name, quantize, tmp_path, work):
+    """Neither Rich's markup nor a terminal's control characters have a meaning in it."""
+    folder = make_checkpoint(tmp_path / "models" / name, num_hidden_layers=1)
+    result = quantize(folder, *USUAL, "--report", "report.md")
+    assert result.exit_code == 0
+    assert "".join(c if c.isprintable() else "?" for c in name) in result.stderr
+    assert not [c for c in result.stderr if c < " " and c != "\n"]
+    assert files(work) == sorted([f"{name}-Q8_0.gguf", "report.md"])
+
+
+def test_version_and_help(quantize):
+    assert quantize("--version").stdout == f"{GENERATOR}\n"
+    assert quantize("model", "--version").stdout == f"{GENERATOR}\n"
+    help_text = quantize("--help").stdout
+    assert help_text == quantize("model", "--help").stdout == quantize().stdout
+    assert "--format" in help_text
+    for call in (("--help",), ("--version",), ()):
+        assert quantize(*call).exit_code == 0
+
+
+IMPORTED = """
+import sys
+from quantize_cli.cli.app import main
+try:
+    main()
+except SystemExit as done:
+    assert done.code == 0
+slow = {"numba", "numpy", "gguf", "rich", "tqdm", "huggingface_hub", "tokenizers", "ml_dtypes", "llvmlite"}
+print(*sorted(slow & set(sys.modules)), file=sys.stderr)
+"""
+
+
+def test_help_imports_nothing_slow():
+    done = subprocess.run([sys.executable, "-c", IMPORTED, "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Usage: quantize")
+    assert done.stderr.split() == []
+
+
+# Standard output.
+
+
+def test_standard_output_holds_the_file_and_nothing_else(llama, quantize, work):
+    """In a process of its own: nothing that the libraries print may end up in it."""
+    quantize(llama, *USUAL, "-o", "model.gguf")
+    process = started(llama, *USUAL, "-o", "-", "--report", "report.json")
+    stdout, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert stdout == (work / "model.gguf").read_bytes()
+    assert b"standard output" in stderr
+    assert json.loads((work / "report.json").read_text())["output"] == "-"
+
+
+def test_a_reader_that_goes_away_is_one_sentence(llama, work):
+    process = started(llama, *USUAL, "-o", "-")
+    assert process.stdout.read(100)[:4] == b"GGUF"
+    process.stdout.close()
+    assert "Broken pipe" in sentence(process.stderr.read().decode())
+    assert process.wait() == 1
+    assert files(work) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
+def test_a_full_disk_behind_standard_output_is_one_sentence(llama, work):
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        process = started(llama, *USUAL, "-o", "-", stdout=full)
+        assert "No space left" in sentence(process.communicate()[1].decode())
+    assert process.returncode == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the shell's syntax")
+def test_closed_streams_are_no_crash(llama, work):
+    """`>&-` leaves Python without sys.stdout, `2>&-` without sys.stderr."""
+    run = ("sh", "-c", 'exec "$@" >&-', "sh", *COMMAND)
+    process = started(llama, *USUAL, "-o", "-", command=run)
+    assert "Standard output is closed" in sentence(process.communicate()[1].decode())
+    assert process.returncode == 2
+    process = started(llama, *USUAL, command=("sh", "-c", 'exec "$@" 2>&-', "sh", *COMMAND))
+    assert process.communicate() == (b"", b"")
+    assert process.returncode == 0
+    assert files(work) == ["tiny-llama-Q8_0.gguf"]

@@ -1,0 +1,20 @@
+"""Fixtures for every test: small checkpoints to read and to break."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from checkpoint_factory import make_checkpoint
+
+
+@pytest.fixture(scope="session")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Llama in BF16, for tests that only read it."""
+    return make_checkpoint(tmp_path_factory.mktemp("shared") / "tiny-llama")
+
+
+@pytest.fixture
+def own_llama(tmp_path: Path) -> Path:
+    """The same for tests that change or break it."""
+    return make_checkpoint(tmp_path / "tiny-llama")

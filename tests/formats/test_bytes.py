@@ -1,0 +1,213 @@
+"""One suite over every format: the kernels' bytes are the reference's, the scalar twins' and plain Python's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+from oracle import ggml, twins
+
+from formats.checks import assert_same_blocks, dequantized, quantized
+from formats.hard_rows import RECIPES, Rows, finite, hard_rows, mixed_blocks
+from quantize_cli.formats import FORMATS
+from quantize_cli.formats.base import BlockFormat
+
+every_format = pytest.mark.parametrize("block_format", FORMATS.values(), ids=FORMATS.keys())
+
+#: Recipes that take every path of the twins, which need up to 0.1 s a block.
+TWIN_RECIPES = (
+    "normal",
+    "offset",
+    "heavy tails",
+    "all magnitudes",
+    "negative zeros",
+    "all 0.3",
+    "all -1e4",
+    "scale 1e-38",
+    "scale 1e-15",
+    "scale 1e18",
+    "tiny sub-blocks",
+    "sub-blocks of all scales",
+    "negative with tiny maximum",
+)
+
+#: Blocks in a row: around one and several groups of lanes of every format.
+BLOCK_COUNTS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 17, 63, 64, 65)
+
+PLAIN_PYTHON = """
+import sys
+import numba
+import numpy as np
+from formats.checks import dequantized, quantized
+from formats.hard_rows import mixed_blocks
+from quantize_cli.formats import FORMATS
+
+assert numba.config.DISABLE_JIT
+np.seterr(all="ignore")
+results = {}
+for name, block_format in FORMATS.items():
+    packed = quantized(block_format, mixed_blocks(block_format.block_size))
+    results[name] = packed
+    results[name + " values"] = dequantized(block_format, packed)
+np.savez(sys.argv[1], **results)
+"""
+
+
+@st.composite
+def random_rows(draw: st.DrawFn, block_size: int) -> Rows:
+    """A few rows: a shape, a distribution, a spread of magnitudes, a scale and a sign."""
+    shape = draw(st.integers(1, 4)), draw(st.integers(1, 5)) * block_size
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    base: dict[str, Callable[[], NDArray[Any]]] = {
+        "normal": lambda: rng.standard_normal(shape),
+        "uniform": lambda: rng.uniform(-1, 1, shape),
+        "integers": lambda: rng.integers(-9, 10, shape),
+        "few values": lambda: rng.choice(rng.standard_normal(4), shape),
+        "neighbours": lambda: 1 + rng.integers(-4, 5, shape) * 2.0**-23,
+    }
+    values = base[draw(st.sampled_from(sorted(base)))]().astype(np.float64)
+    values *= np.exp(draw(st.sampled_from([0, 0.5, 4, 30])) * rng.standard_normal(shape))
+    values *= 10.0 ** draw(st.integers(-44, 37))
+    values[rng.random(shape) < draw(st.sampled_from([0, 0.1, 0.9]))] *= draw(st.sampled_from([0, -0.0, 1e-6, 1e5]))
+    sign = draw(st.sampled_from([0, 1, -1]))  # 0: both signs
+    return finite(np.copysign(values, sign) if sign else values)
+
+
+def extreme_rows(block_size: int) -> st.SearchStrategy[Rows]:
+    """One to three blocks of any finite float32, mostly of one value: hypothesis likes the corners of the range."""
+    shapes = st.integers(1, 3).map(lambda blocks: (1, blocks * block_size))
+    return hnp.arrays(np.float32, shapes, elements=st.floats(width=32, allow_nan=False, allow_infinity=False))
+
+
+def bit_pattern_rows(block_size: int) -> st.SearchStrategy[Rows]:
+    """Two blocks of raw float32 bits."""
+    size = 8 * block_size
+    return st.binary(min_size=size, max_size=size).map(lambda raw: finite(np.frombuffer(raw, "<f4").reshape(1, -1)))
+
+
+@every_format
+def test_layout_is_gguf_s(block_format: BlockFormat) -> None:
+    assert gguf.GGML_QUANT_SIZES[block_format.type] == (block_format.block_size, block_format.block_bytes)
+    assert block_format.bits_per_weight == 8 * block_format.block_bytes / block_format.block_size
+    assert block_format.row_bytes(5 * block_format.block_size) == 5 * block_format.block_bytes
+
+
+def test_names_and_twins_are_complete() -> None:
+    assert [block_format.name for block_format in FORMATS.values()] == list(FORMATS)
+    assert twins.TWINS.keys() == FORMATS.keys()
+
+
+@ggml.needs_ggml
+@every_format
+def test_row_size_is_the_reference_s(block_format: BlockFormat) -> None:
+    assert ggml.row_bytes(block_format.type, 4096) == block_format.row_bytes(4096)
+
+
+@ggml.needs_ggml
+@pytest.mark.parametrize("recipe", RECIPES)
+@every_format
+def test_hard_rows_give_the_reference_s_bytes(block_format: BlockFormat, recipe: str) -> None:
+    rows = hard_rows(recipe, 4 * block_format.block_size)
+    before = rows.copy()
+    assert_same_blocks(block_format, rows, quantized(block_format, rows), ggml.quantize(block_format.type, before))
+    assert np.array_equal(rows.view(np.uint32), before.view(np.uint32)), "the kernel changed its input"
+
+
+@ggml.needs_ggml
+@pytest.mark.parametrize("count", BLOCK_COUNTS)
+@every_format
+def test_any_number_of_blocks_gives_the_reference_s_bytes(block_format: BlockFormat, count: int) -> None:
+    flat = hard_rows("heavy tails", 16 * block_format.block_size).reshape(-1)[: count * block_format.block_size]
+    for rows in (flat.reshape(1, -1), flat.reshape(count, -1)):
+        assert_same_blocks(block_format, rows, quantized(block_format, rows), ggml.quantize(block_format.type, rows))
+
+
+@ggml.needs_ggml
+@every_format
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(data=st.data())
+def test_random_rows_give_the_reference_s_bytes(block_format: BlockFormat, data: st.DataObject) -> None:
+    size = block_format.block_size
+    rows = data.draw(st.one_of(random_rows(size), extreme_rows(size), bit_pattern_rows(size)))
+    assert_same_blocks(block_format, rows, quantized(block_format, rows), ggml.quantize(block_format.type, rows))
+
+
+@every_format
+def test_bytes_are_the_twin_s(block_format: BlockFormat) -> None:
+    rows = np.concatenate([hard_rows(recipe, block_format.block_size)[:1] for recipe in TWIN_RECIPES])
+    assert_same_blocks(block_format, rows, quantized(block_format, rows), twins.quantize(block_format.name, rows))
+
+
+@every_format
+def test_rows_cut_anywhere_give_the_same_bytes(block_format: BlockFormat) -> None:
+    rows = np.concatenate([hard_rows(recipe, 3 * block_format.block_size) for recipe in ("normal", "heavy tails")])
+    whole = quantized(block_format, rows)
+    last = len(rows)
+    for cuts in (range(last + 1), (0, 5, last), (0, last - 1, last), (0, 2, 5, 12, last)):
+        packed = np.full_like(whole, 0x5A)
+        values = np.empty_like(rows)
+        for start, stop in pairwise(cuts):
+            block_format.quantize(rows[start:stop], packed[start:stop])
+            block_format.dequantize(packed[start:stop], values[start:stop])
+        assert_same_blocks(block_format, rows, packed, whole)
+        assert np.array_equal(values, dequantized(block_format, whole))
+
+
+def _bits(values: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """The bits of the values, all NaN alike."""
+    return np.where(np.isnan(values), np.float32(np.nan), values).view(np.uint32)
+
+
+@every_format
+def test_values_are_those_of_gguf(block_format: BlockFormat) -> None:
+    rng = np.random.default_rng(0)
+    columns = 2 * block_format.block_size
+    random = rng.integers(256, size=(256, block_format.row_bytes(columns)), dtype=np.uint8)
+    constant = np.arange(256, dtype=np.uint8).repeat(block_format.row_bytes(columns)).reshape(random.shape)
+    written = [quantized(block_format, hard_rows(recipe, columns)) for recipe in RECIPES]
+    packed = np.concatenate([random, constant, *written])
+    with np.errstate(all="ignore"):  # infinite and NaN scales
+        expected = gguf.quants.dequantize(packed, block_format.type)
+    assert np.array_equal(dequantized(block_format, packed), expected.reshape(len(packed), columns), equal_nan=True)
+
+
+@every_format
+def test_values_are_the_twin_s(block_format: BlockFormat) -> None:
+    packed = np.random.default_rng(1).integers(256, size=(40, block_format.block_bytes), dtype=np.uint8)
+    expected = twins.dequantize(block_format.name, packed)
+    assert np.array_equal(_bits(dequantized(block_format, packed)), _bits(expected))
+
+
+@pytest.fixture(scope="module")
+def plain_python(tmp_path_factory: pytest.TempPathFactory) -> dict[str, NDArray[np.generic]]:
+    """What the kernels write and read where Numba compiles nothing; a process reads that setting only once."""
+    target = tmp_path_factory.mktemp("plain") / "results.npz"
+    tests = Path(__file__).resolve().parents[1]
+    environment = os.environ | {
+        "NUMBA_DISABLE_JIT": "1",
+        "PYTHONPATH": os.pathsep.join([str(tests.parent), str(tests)]),
+    }
+    subprocess.run([sys.executable, "-c", PLAIN_PYTHON, str(target)], env=environment, check=True)
+    with np.load(target) as results:
+        return dict(results)
+
+
+@every_format
+def test_compiled_is_plain_python(block_format: BlockFormat, plain_python: dict[str, NDArray[np.generic]]) -> None:
+    rows = mixed_blocks(block_format.block_size)
+    packed = quantized(block_format, rows)
+    assert_same_blocks(block_format, rows, packed, plain_python[block_format.name].view(np.uint8))
+    values = plain_python[block_format.name + " values"].view(np.float32)
+    assert np.array_equal(_bits(dequantized(block_format, packed)), _bits(values))

@@ -1,0 +1,52 @@
+"""F32, F16 and BF16 hold the value itself, rounded to nearest, ties to even."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from formats.checks import dequantized, quantized
+from quantize_cli.formats import FORMATS
+
+TINY, LARGEST = 2.0**-149, float(np.finfo(np.float32).max)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "stored"),
+    [
+        ("F32", TINY, TINY),
+        ("F32", -LARGEST, -LARGEST),
+        ("F16", 1 + 2.0**-11, 1.0),  # a tie
+        ("F16", 1 + 3 * 2.0**-11, 1 + 2.0**-9),  # a tie, the other way
+        ("F16", 2.0**-25, 0.0),  # a tie with zero
+        ("F16", -3 * 2.0**-25, -(2.0**-23)),  # a tie of subnormals
+        ("F16", 65519.996, 65504.0),
+        ("F16", 65520.0, np.inf),
+        ("F16", -LARGEST, -np.inf),
+        ("BF16", 1 + 2.0**-8, 1.0),  # a tie
+        ("BF16", 1 + 3 * 2.0**-8, 1 + 2.0**-6),  # a tie, the other way
+        ("BF16", TINY, 0.0),
+        ("BF16", 2.0**-133, 2.0**-133),  # the smallest subnormal
+        ("BF16", LARGEST, np.inf),
+    ],
+)
+def test_rounding(name: str, value: float, stored: float) -> None:
+    packed = quantized(FORMATS[name], np.array([[value]], np.float32))
+    assert dequantized(FORMATS[name], packed).tolist() == [[stored]]
+
+
+@pytest.mark.parametrize("name", ["F32", "F16", "BF16"])
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_zeros_keep_their_sign(name: str, zero: float) -> None:
+    packed = quantized(FORMATS[name], np.array([[zero]], np.float32))
+    assert np.signbit(dequantized(FORMATS[name], packed)[0, 0]) == np.signbit(zero)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("F16", np.float16), ("BF16", ml_dtypes.bfloat16)])
+def test_every_value_comes_back_unchanged(name: str, dtype: type[np.generic]) -> None:
+    packed = np.arange(1 << 16, dtype="<u2").view(np.uint8).reshape(1, -1)
+    values = dequantized(FORMATS[name], packed)
+    assert np.array_equal(values, packed.view(dtype).astype(np.float32), equal_nan=True)
+    numbers = values[np.isfinite(values)].reshape(1, -1)
+    assert np.array_equal(quantized(FORMATS[name], numbers).view("<u2")[0], packed.view("<u2")[np.isfinite(values)])

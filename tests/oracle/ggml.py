@@ -1,0 +1,60 @@
+"""llama.cpp's own quantizer: the C functions of GGML that the wheel `xllamacpp` exports, called through ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gguf import GGMLQuantizationType
+from numpy.typing import NDArray
+
+#: Finding a top-level package's spec does not import it, and ctypes needs only the path of its shared library.
+_SPEC = find_spec("xllamacpp")
+
+#: Mark of the tests that call the reference.
+needs_ggml = pytest.mark.skipif(_SPEC is None, reason="the reference, the wheel xllamacpp, is not installed")
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    assert _SPEC is not None
+    assert _SPEC.origin is not None
+    (path,) = Path(_SPEC.origin).parent.glob("xllamacpp*.so")
+    library = ctypes.CDLL(str(path))
+    library.ggml_quantize_init.argtypes = [ctypes.c_int]
+    library.ggml_quantize_init.restype = None
+    library.ggml_row_size.argtypes = [ctypes.c_int, ctypes.c_int64]
+    library.ggml_row_size.restype = ctypes.c_size_t
+    library.ggml_quantize_chunk.argtypes = [
+        ctypes.c_int,  # type
+        ctypes.c_void_p,  # float32 values
+        ctypes.c_void_p,  # packed rows
+        ctypes.c_int64,  # number of the first value
+        ctypes.c_int64,  # rows
+        ctypes.c_int64,  # columns
+        ctypes.c_void_p,  # importance of the columns, or NULL
+    ]
+    library.ggml_quantize_chunk.restype = ctypes.c_size_t
+    return library
+
+
+def row_bytes(ggml_type: GGMLQuantizationType, columns: int) -> int:
+    """Bytes of a packed row of `columns` weights."""
+    return int(_library().ggml_row_size(ggml_type, columns))
+
+
+def quantize(ggml_type: GGMLQuantizationType, rows: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Rows float32[n, k] -> packed uint8[n, row_bytes(k)], without importance."""
+    assert rows.dtype == np.float32
+    assert rows.flags.c_contiguous
+    library = _library()
+    count, columns = rows.shape
+    packed = np.empty((count, row_bytes(ggml_type, columns)), np.uint8)
+    library.ggml_quantize_init(ggml_type)
+    written = library.ggml_quantize_chunk(ggml_type, rows.ctypes.data, packed.ctypes.data, 0, count, columns, None)
+    assert written == packed.nbytes
+    return packed

@@ -1,0 +1,48 @@
+"""Slow scalar twins of every format: one block at a time, plain Python over float32 scalars in element order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oracle import affine, iq4, plain, simple, symmetric
+from oracle.scalars import Block, F
+
+
+class Twin(NamedTuple):
+    encode: Callable[[Block], bytes]
+    decode: Callable[[bytes], list[F]]
+
+
+TWINS = {
+    "F32": Twin(plain.encode_f32, plain.decode_f32),
+    "F16": Twin(plain.encode_f16, plain.decode_f16),
+    "BF16": Twin(plain.encode_bf16, plain.decode_bf16),
+    "Q8_0": Twin(simple.encode_q8_0, simple.decode_q8_0),
+    "Q6_K": Twin(symmetric.encode_q6_k, symmetric.decode_q6_k),
+    "Q5_K": Twin(affine.encode_q5_k, affine.decode_q5_k),
+    "Q5_1": Twin(simple.encode_q5_1, simple.decode_q5_1),
+    "Q5_0": Twin(simple.encode_q5_0, simple.decode_q5_0),
+    "Q4_K": Twin(affine.encode_q4_k, affine.decode_q4_k),
+    "Q4_0": Twin(simple.encode_q4_0, simple.decode_q4_0),
+    "IQ4_NL": Twin(iq4.encode_iq4_nl, iq4.decode_iq4_nl),
+    "IQ4_XS": Twin(iq4.encode_iq4_xs, iq4.decode_iq4_xs),
+    "Q3_K": Twin(symmetric.encode_q3_k, symmetric.decode_q3_k),
+    "Q2_K": Twin(affine.encode_q2_k, affine.decode_q2_k),
+}
+
+
+def quantize(name: str, blocks: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Blocks float32[n, block_size] -> packed uint8[n, block_bytes]."""
+    with np.errstate(all="ignore"):  # overflows, divisions by zero and NaN are part of the reference's behaviour
+        packed = [TWINS[name].encode(block) for block in blocks]
+    return np.frombuffer(b"".join(packed), np.uint8).reshape(len(blocks), -1)
+
+
+def dequantize(name: str, packed: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Packed uint8[n, block_bytes] -> blocks float32[n, block_size]."""
+    with np.errstate(all="ignore"):
+        return np.array([TWINS[name].decode(block.tobytes()) for block in packed], F)

@@ -1,0 +1,164 @@
+"""Imports point one way: from what a person sees down to arrays and bytes."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import quantize_cli
+
+PACKAGE = Path(quantize_cli.__file__).parent
+
+#: Part of the package -> the parts that it may import beside itself. A part is a module or a folder of the package;
+#: a module inside a folder that stands apart has a line of its own. Upper lines may use lower ones, never the reverse.
+ALLOWED = {
+    "cli": {"convert", "report", "report.model", "plan", "events", "errors", "version"},
+    "convert": {"checkpoints", "events", "mixes", "pipeline", "plan", "report.build", "report.model", "sinks"},
+    "report.build": {"metrics", "pipeline", "plan", "report.model", "version"},
+    "pipeline": {
+        "checkpoints",
+        "decode",
+        "errors",
+        "events",
+        "formats",
+        "gguf_file",
+        "metrics",
+        "plan",
+        "sinks",
+    },
+    "plan": {"architectures", "checkpoints", "formats", "gguf_file", "mixes"},
+    "architectures": {"checkpoints", "errors", "gguf_file", "tokenizers"},
+    "tokenizers": {"errors"},
+    "mixes": {"errors", "formats"},
+    "checkpoints": {"errors"},
+    "report": {"errors", "report.model"},
+    "sinks": {"errors"},
+    "gguf_file": set(),
+    "metrics": {"formats", "report.model"},
+    "decode": {"formats"},
+    "formats": set(),
+    "report.model": set(),
+    "events": set(),
+    "errors": set(),
+    "version": set(),
+    "__init__": {"checkpoints", "convert", "formats", "mixes", "pipeline", "plan", "version"},
+}
+
+#: Imports for type checkers alone, which nothing executes.
+ANNOTATIONS_ONLY = {("events", "plan")}
+
+#: What only these parts may import: the library stays usable without a command line, a hub and a compiler's start-up.
+HEAVY = {
+    "typer": {"cli"},
+    "rich": {"cli", "report"},
+    "tqdm": {"cli", "checkpoints"},
+    "huggingface_hub": {"checkpoints"},
+    "tokenizers": {"tokenizers"},
+    "sentencepiece": {"tokenizers"},
+    "numba": {"formats"},
+    "resource": {"report.build"},
+}
+
+
+def part_of(module: str) -> str:
+    """The line of the table that a module of the package belongs to: "formats.q4_k" -> "formats"."""
+    return module if module in ALLOWED else module.split(".")[0]
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+        yield name, ast.parse(path.read_text())
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[str, bool]]:
+    """Absolute names of what is imported anywhere in a module, and whether for type checkers alone."""
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) in for_types) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from ((f"{node.module}.{alias.name}", id(node) in for_types) for alias in node.names)
+
+
+def inner_edges() -> Iterator[tuple[str, str, str, bool]]:
+    """(module, its part, the part that it imports, for type checkers alone), within the package."""
+    known = {name for name, _ in modules()}
+    for name, tree in modules():
+        for imported, for_types in imports(tree):
+            if imported.split(".")[0] != "quantize_cli":
+                continue
+            target = imported.removeprefix("quantize_cli").removeprefix(".")
+            while target and target not in known:
+                target = target.rpartition(".")[0]
+            yield name, part_of(name), part_of(target or "__init__"), for_types
+
+
+def test_every_part_stands_in_the_table():
+    assert {part_of(name) for name, _ in modules()} == set(ALLOWED)
+
+
+def test_imports_point_one_way():
+    wrong = [
+        f"{module} imports {target}"
+        for module, part, target, for_types in inner_edges()
+        if target != part and target not in ALLOWED[part] and not (for_types and (part, target) in ANNOTATIONS_ONLY)
+    ]
+    assert wrong == []
+
+
+def test_the_table_allows_nothing_that_nobody_needs():
+    used = {(part, target) for _, part, target, _ in inner_edges() if part != target}
+    allowed = {(part, target) for part, targets in ALLOWED.items() for target in targets}
+    assert allowed - used == set()
+
+
+def test_the_table_has_no_circles():
+    """The lines stand in order: each may use only lines below it."""
+    lines = [part for part in ALLOWED if part != "__init__"]
+    upward = [(part, target) for part in lines for target in ALLOWED[part] if lines.index(target) <= lines.index(part)]
+    assert upward == []
+
+
+def test_formats_know_nothing_but_arrays():
+    assert {target for _, part, target, _ in inner_edges() if part == "formats"} <= {"formats"}
+
+
+@pytest.mark.parametrize("library", HEAVY)
+def test_heavy_libraries_stay_in_their_parts(library):
+    users = {part_of(name) for name, tree in modules() for found, _ in imports(tree) if found.split(".")[0] == library}
+    assert users == HEAVY[library]
+
+
+def test_the_library_neither_prints_nor_exits():
+    forbidden = {"print", "exit", "quit", "input", "eval", "exec", "breakpoint"}
+    found = [
+        f"{name}:{node.lineno} {ast.unparse(node.func)}"
+        for name, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in forbidden | {"sys.exit", "os._exit", "os.system"}
+    ]
+    assert found == []
+
+
+def test_the_package_itself_costs_nothing():
+    code = "import sys, quantize_cli; print(*{name.split('.')[0] for name in sys.modules} & {'numpy', 'numba', 'gguf'})"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+def test_the_public_names_can_be_imported():
+    for name in quantize_cli.__all__:
+        assert getattr(quantize_cli, name) is not None
+    with pytest.raises(AttributeError, match="nothing_of_the_kind"):
+        quantize_cli.nothing_of_the_kind  # noqa: B018

@@ -1,0 +1,216 @@
+"""The plan: what it says of the file before a weight is read, and the mixes against llama.cpp's own choices."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
+from gguf import GGUFReader
+from mix_types.record import by_kind, tensor_shapes
+
+from quantize_cli import Settings, make_plan, open_checkpoint, quantize_model
+from quantize_cli.architectures.base import ModelDescription, TensorRecipe, Traits
+from quantize_cli.checkpoints.base import TensorInfo
+from quantize_cli.errors import CheckpointError, UsageError
+from quantize_cli.formats import FORMATS
+from quantize_cli.mixes import MIXES, find_mix
+
+RECORDS = [json.loads(line) for line in (Path(__file__).parent / "mix_types" / "types.jsonl").open()]
+SETTINGS = Settings(pre_tokenizer=PRE_TOKENIZER, threads=1)
+
+
+def plan_of(folder: Path, format_name: str):
+    return make_plan(open_checkpoint(folder), find_mix(format_name), PRE_TOKENIZER)
+
+
+# The file is known before the run.
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral", "qwen2", "qwen3"])
+def test_the_header_and_the_sizes_are_known_before_the_run(family, tmp_path):
+    folder = make_checkpoint(tmp_path / family, family, num_hidden_layers=3)
+    plan = plan_of(folder, "q8_0")
+    output = tmp_path / "model.gguf"
+    report = quantize_model(folder, "q8_0", output, settings=SETTINGS)
+    written = output.read_bytes()
+    assert written.startswith(plan.header)
+    assert len(written) == len(plan.header) + plan.data_bytes == report.totals.file_bytes
+    read = GGUFReader(output).tensors
+    assert [(t.name, t.tensor_type.name, tuple(t.shape), t.n_bytes) for t in read] == [
+        (t.name, t.type, t.shape[::-1], t.nbytes) for t in plan.tensors
+    ]
+    assert [t.data_offset - len(plan.header) for t in read] == [t.offset for t in plan.tensors]
+
+
+def test_planning_reads_no_weight(llama):
+    class HeadersOnly:
+        def __init__(self, checkpoint):
+            self.folder, self.name, self.infos = checkpoint.folder, checkpoint.name, checkpoint.infos
+
+        def read_rows(self, name, start, stop):
+            raise AssertionError("a plan must not read weights")
+
+    checkpoint = open_checkpoint(llama)
+    assert make_plan(HeadersOnly(checkpoint), MIXES["Q4_K_M"], PRE_TOKENIZER) == plan_of(llama, "q4_k_m")
+
+
+def test_a_plan_is_a_value(llama):
+    plan = plan_of(llama, "q4_k_m")
+    assert plan == plan_of(llama, "Q4_K_M")
+    assert asdict(plan)["tensors"][0]["name"] == plan.tensors[0].name
+
+
+def test_tensors_are_in_the_references_order(tmp_path):
+    """Those of no layer first, then layers by number, not by name: 2 comes before 10."""
+    folder = make_checkpoint(tmp_path / "deep", num_hidden_layers=11)
+    names = [tensor.name for tensor in plan_of(folder, "f32").tensors]
+    groups = [".".join(name.split(".")[:2]) if name.startswith("blk.") else "" for name in names]
+    assert [group for group, _ in groupby(groups)] == ["", *(f"blk.{i}" for i in range(11))]
+    assert all([*group] == sorted(group) for group in (list(g) for _, g in groupby(names, lambda n: n.split(".")[:2])))
+
+
+def test_the_last_two_keys_are_those_that_llama_quantize_sets(llama):
+    plan = plan_of(llama, "iq4_xs")
+    assert [(field.key, field.value) for field in plan.metadata[-2:]] == [
+        ("general.quantization_version", 2),
+        ("general.file_type", 30),
+    ]
+
+
+# The mixes.
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    """A function: a model of mix_types, a mix -> the plan of its matrices."""
+
+    def plan(model, mix_name, architecture=None):
+        shapes = dict(tensor_shapes(model))
+        infos = {name: TensorInfo(name, "BF16", shape, 2 * shape[0] * shape[1], "x") for name, shape in shapes.items()}
+        recipes = tuple(TensorRecipe(name, shape, (name,)) for name, shape in shapes.items())
+        traits = Traits(architecture or model["architecture"], model["layers"], model["heads"], model["kv_heads"])
+        description = ModelDescription((), recipes, traits)
+        monkeypatch.setattr("quantize_cli.plan.describe", lambda _checkpoint, _pre: description)
+        return make_plan(type("Headers", (), {"name": "mock", "infos": infos})(), MIXES[mix_name])
+
+    return plan
+
+
+@pytest.mark.parametrize("mix", sorted(RECORDS[0]["types"]))
+def test_every_tensor_gets_the_references_type(mix, planned):
+    """Layer counts 1 to 80, grouped-query attention or none, tied or not, rows of every divisibility."""
+    assert {record["model"]["layers"] for record in RECORDS} == set(range(1, 81))
+    for record in RECORDS:
+        found = {tensor.name: tensor.type for tensor in planned(record["model"], mix).tensors}
+        assert by_kind(found) == record["types"][mix], record["model"]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "kv_heads", "mix", "types"),
+    [
+        # src/models/llama.cpp: 80 layers without grouped-query attention are a 65B; src/models/qwen2.cpp: always a 70B.
+        ("llama", 8, "Q2_K", {"Q3_K"}),
+        ("llama", 1, "Q2_K", {"Q5_K"}),
+        ("qwen2", 8, "Q2_K", {"Q5_K"}),
+        ("qwen3", 1, "Q2_K", {"Q4_K"}),
+        ("qwen2", 8, "Q3_K_M", {"Q5_K"}),
+        ("qwen2", 8, "Q4_K_M", {"Q5_K", "Q6_K"}),
+        ("qwen2", 8, "IQ4_XS", {"IQ4_XS"}),
+    ],
+)
+def test_which_models_are_a_70b(architecture, kv_heads, mix, types, planned):
+    """What the reference's mock models cannot say: they make only a Llama a 70B."""
+    model = {**RECORDS[79]["model"], "kv_heads": kv_heads}
+    assert model["layers"] == 80
+    tensors = planned(model, mix, architecture).tensors
+    assert {tensor.type for tensor in tensors if "attn_v" in tensor.name} == types
+
+
+@pytest.mark.parametrize("mix", ["F32", "F16", "BF16"])
+def test_plain_formats_make_no_exceptions(mix, planned):
+    model = {**RECORDS[16]["model"], "hidden": 40, "ffn": 72, "tied": True}
+    assert {tensor.type for tensor in planned(model, mix).tensors} == {mix}
+
+
+def test_norms_biases_and_vectors_stay_f32(tmp_path):
+    for family in ("qwen2", "qwen3"):
+        folder = make_checkpoint(tmp_path / family, family)
+        kept = {t.name.split(".", 2)[-1] for t in plan_of(folder, "q4_k_m").tensors if t.type == "F32"}
+        assert {"attn_norm.weight", "ffn_norm.weight"} < kept
+        assert {"attn_q.bias", "attn_k.bias", "attn_v.bias"} < kept or {
+            "attn_q_norm.weight",
+            "attn_k_norm.weight",
+        } < kept
+
+
+# What the plan says of its choices.
+
+
+def test_every_choice_has_a_reason_and_what_fell_back_says_from_where(planned):
+    shapes = {"hidden": 320, "ffn": 400}, {"hidden": 40, "ffn": 512}
+    for tensor in (t for shape in shapes for t in planned({**RECORDS[16]["model"], **shape}, "Q4_K_M").tensors):
+        assert tensor.reason
+        assert (tensor.instead_of is not None) == ("instead of" in tensor.reason)
+        if tensor.instead_of:
+            assert f"{tensor.type} instead of {tensor.instead_of}" in tensor.reason
+            assert str(tensor.shape[-1]) in tensor.reason
+
+
+def test_the_warning_says_how_much_bigger_the_file_is(planned):
+    model = {**RECORDS[16]["model"], "hidden": 320, "ffn": 512, "tied": True}
+    plan = planned(model, "Q4_K_M")
+    fallen = [tensor for tensor in plan.tensors if tensor.instead_of]
+    assert {(tensor.type, tensor.instead_of) for tensor in fallen} == {("Q5_0", "Q4_K"), ("Q8_0", "Q6_K")}
+    bits = {"Q4_K": 4.5, "Q5_0": 5.5, "Q6_K": 6.5625, "Q8_0": 8.5}
+    extra = sum(round(t.weights * (bits[t.type] - bits[t.instead_of]) / 8) for t in fallen)
+    (warning,) = plan.warnings
+    assert f"{len(fallen)} of {len(plan.tensors)} tensors" in warning
+    assert f"{extra:,} bytes" in warning
+
+
+@pytest.mark.parametrize("mix", ["Q4_K_M", "IQ4_XS"])
+def test_what_the_last_resort_costs_is_counted_from_the_type_the_mix_wanted(mix, planned):
+    """An output matrix with rows of 40 becomes Q8_0 first and F16 then; it was to be Q6_K."""
+    model = {**RECORDS[0]["model"], "hidden": 40, "ffn": 72}
+    output = planned(model, mix).tensors[0]
+    assert (output.name, output.type, output.instead_of) == ("output.weight", "F16", "Q6_K")
+
+
+def test_no_warning_where_every_row_fits(planned):
+    assert planned(RECORDS[16]["model"], "Q4_K_M").warnings == ()
+
+
+# What can be asked for.
+
+
+def test_mixes_are_found_in_any_case():
+    assert {find_mix(name.lower()) for name in MIXES} == {find_mix(name) for name in MIXES} == set(MIXES.values())
+
+
+@pytest.mark.parametrize("name", ["", "q4", "Q4_K", "q4_k_m ", "iq2_xxs", "None"])
+def test_an_unknown_format_is_told_with_the_list(name):
+    with pytest.raises(UsageError) as error:
+        find_mix(name)
+    assert all(known.lower() in str(error.value) for known in MIXES)
+
+
+def test_every_type_that_a_mix_can_choose_can_be_written():
+    for mix in MIXES.values():
+        assert {mix.default, *(rule.type for rule in mix.rules)} <= set(FORMATS)
+
+
+def test_a_shape_that_contradicts_config_json_is_found_by_the_plan(own_llama):
+    config = json.loads((own_llama / "config.json").read_text())
+    (own_llama / "config.json").write_text(json.dumps({**config, "intermediate_size": 768}))
+    with pytest.raises(CheckpointError, match=r"mlp\.\w+_proj\.weight.*shape"):
+        plan_of(own_llama, "q4_k_m")
+
+
+def test_plans_differ_only_where_their_mixes_do(llama):
+    q8, q4 = plan_of(llama, "q8_0"), plan_of(llama, "q4_k_m")
+    assert [t.name for t in q8.tensors] == [t.name for t in q4.tensors]
+    assert replace(q8, format="", tensors=(), metadata=()) == replace(q4, format="", tensors=(), metadata=())

@@ -1,0 +1,304 @@
+"""The output file appears whole or not at all, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections import namedtuple
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from checkpoint_factory import PRE_TOKENIZER
+
+from quantize_cli import Settings, quantize_model
+from quantize_cli.errors import OutputError
+from quantize_cli.sinks import check_output, replacing
+
+SETTINGS = Settings(pre_tokenizer=PRE_TOKENIZER, threads=1)
+FORCE = Settings(pre_tokenizer=PRE_TOKENIZER, threads=1, force=True)
+permissions_bind = pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")
+
+
+@pytest.fixture
+def target(tmp_path):
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out" / "model.gguf"
+
+
+def left_in(target):
+    return sorted(path.name for path in target.parent.iterdir())
+
+
+def write(target, *parts, force=False):
+    with replacing(target, force=force) as sink:
+        for part in parts:
+            sink.write(part)
+
+
+# All or nothing.
+
+
+def test_the_file_has_its_name_only_when_it_is_complete(target):
+    with replacing(target, force=False) as sink:
+        sink.write(b"first")
+        assert len(left_in(target)) == 1
+        assert not target.exists()
+        sink.write(memoryview(b"second"))
+    assert left_in(target) == ["model.gguf"]
+    assert target.read_bytes() == b"firstsecond"
+
+
+@pytest.mark.parametrize(
+    "failure", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit, OutputError, MemoryError]
+)
+@pytest.mark.parametrize("existing", [None, b"before"])
+def test_whatever_stops_the_run_leaves_the_folder_as_it_was(failure, existing, target):
+    if existing is not None:
+        target.write_bytes(existing)
+
+    def stopped_run():
+        with replacing(target, force=True) as sink:
+            sink.write(b"x" * 100_000)
+            raise failure
+
+    before = left_in(target)
+    with pytest.raises(failure):
+        stopped_run()
+    assert left_in(target) == before
+    assert existing is None or target.read_bytes() == existing
+
+
+def test_force_replaces_the_file(target):
+    target.write_bytes(b"old")
+    write(target, b"new", force=True)
+    assert target.read_bytes() == b"new"
+    assert left_in(target) == ["model.gguf"]
+
+
+def test_a_file_that_appears_during_the_run_is_not_overwritten(target):
+    def run():
+        with replacing(target, force=False) as sink:
+            sink.write(b"ours")
+            target.write_bytes(b"theirs")
+
+    with pytest.raises(OutputError, match="has come to exist"):
+        run()
+    assert target.read_bytes() == b"theirs"
+    assert left_in(target) == ["model.gguf"]
+
+
+def test_a_folder_that_appears_during_the_run_is_not_replaced(target):
+    def run():
+        with replacing(target, force=True) as sink:
+            sink.write(b"ours")
+            target.mkdir()
+
+    with pytest.raises(OutputError, match="cannot be written"):
+        run()
+    assert left_in(target) == ["model.gguf"]
+
+
+def test_a_folder_that_vanishes_during_the_run_is_an_error(target):
+    def run():
+        with replacing(target, force=False) as sink:
+            sink.write(b"ours")
+            shutil.rmtree(target.parent)
+
+    with pytest.raises(OutputError, match="cannot be written"):
+        run()
+
+
+def test_the_file_and_then_its_folder_are_synced(target, monkeypatch):
+    synced = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(stat.S_ISDIR(os.fstat(fd).st_mode)), fsync(fd)))
+    write(target, b"data")
+    assert synced == [False, True]
+
+
+def test_a_folder_that_cannot_be_synced_does_not_fail_a_finished_run(target, monkeypatch):
+    """Some network file systems refuse it, and so does a folder that may be written but not read."""
+    fsync = os.fsync
+
+    def no_folders(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", no_folders)
+    write(target, b"data")
+    assert target.read_bytes() == b"data"
+
+
+def test_the_files_permissions_are_the_users_usual_ones(target):
+    usual = target.with_name("usual")
+    usual.touch()
+    write(target, b"data")
+    assert target.stat().st_mode == usual.stat().st_mode
+
+
+@pytest.mark.parametrize("existing", [True, False])
+def test_a_symbolic_link_stays_and_its_target_is_written(existing, target, tmp_path):
+    """`-o /dev/stdout` as root must not replace a link of the system's."""
+    real = tmp_path / "elsewhere.gguf"
+    if existing:
+        real.write_bytes(b"old")
+    target.symlink_to(real)
+    check_output(target, 3, force=True)
+    write(target, b"new", force=True)
+    assert target.is_symlink()
+    assert real.read_bytes() == b"new"
+    assert left_in(target) == ["model.gguf"]
+
+
+# A full disk.
+
+
+def test_no_room_is_found_before_the_run(target, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: usage(10_000, 9_000, 1_000))
+    check_output(target, 1_000, force=False)
+    with pytest.raises(OutputError, match=r"1,001 bytes.*1,000 free"):
+        check_output(target, 1_001, force=False)
+
+
+def test_no_room_is_found_before_the_first_weight_is_read(llama, target, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: usage(10_000, 9_000, 1_000))
+    monkeypatch.setattr("quantize_cli.convert.run", lambda *_args, **_options: pytest.fail("the run was started"))
+    with pytest.raises(OutputError, match="free some space"):
+        quantize_model(llama, "q8_0", target, settings=SETTINGS)
+    assert left_in(target) == []
+
+
+LIMITED = """
+import resource, signal, sys
+from pathlib import Path
+from quantize_cli.errors import OutputError
+from quantize_cli.sinks import replacing
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+for size in map(int, sys.argv[2:]):
+    try:
+        with replacing(Path(sys.argv[1]), force=True) as sink:
+            sink.write(b"x" * 50_000)
+            sink.write(b"y" * size)
+    except OutputError as error:
+        print(error)
+    else:
+        print("written", Path(sys.argv[1]).stat().st_size)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
+def test_a_real_limit_on_the_files_size(target):
+    """The kernel writes what still fits and says so only in write's result: the last write must not end there."""
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(target), "50001", "90000", "50000"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = done.stdout.splitlines()
+    assert [line for line in lines[:2] if "File too large" in line] == lines[:2]
+    assert lines[2] == "written 100000"
+    assert left_in(target) == ["model.gguf"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs /dev/full")
+def test_a_full_stream_is_an_error_that_says_so(llama):
+    with (
+        Path("/dev/full").open("wb", buffering=0) as full,
+        pytest.raises(OutputError, match=r"stream.*free some space"),
+    ):
+        quantize_model(llama, "f16", full, settings=SETTINGS)
+
+
+def test_a_stream_is_flushed_and_left_open(llama):
+    class Stream(BytesIO):
+        flushed_at = 0
+
+        def flush(self):
+            self.flushed_at = self.tell()
+
+    stream = Stream()
+    report = quantize_model(llama, "f16", stream, settings=SETTINGS)
+    assert stream.flushed_at == len(stream.getvalue()) == report.totals.file_bytes
+    assert report.output == "-"
+
+
+# Places where nothing can be written.
+
+
+def test_existing_files_need_force(target):
+    target.write_bytes(b"mine")
+    with pytest.raises(OutputError, match=r"exists.*--force"):
+        check_output(target, 1, force=False)
+    check_output(target, 1, force=True)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_is_no_output(force, tmp_path):
+    with pytest.raises(OutputError, match="not a regular file"):
+        check_output(tmp_path, 1, force=force)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_device_and_a_pipe_are_no_output(force, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (Path(os.devnull), tmp_path / "pipe"):
+        with pytest.raises(OutputError, match="not a regular file"):
+            check_output(path, 1, force=force)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(OutputError, match=r"folder .*missing does not exist"):
+        check_output(tmp_path / "missing" / "model.gguf", 1, force=False)
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file"):
+        check_output(tmp_path / "file" / "model.gguf", 1, force=False)
+
+
+def test_the_longest_name_works_and_a_longer_one_is_a_sentence(target):
+    longest = target.with_name("x" * 255)
+    write(longest, b"data")
+    assert longest.read_bytes() == b"data"
+    with pytest.raises(OutputError, match="too long"):
+        check_output(target.with_name("x" * 256), 1, force=False)
+
+
+@permissions_bind
+@pytest.mark.parametrize("mode", [0o500, 0o400, 0o000])
+def test_a_folder_that_is_not_writable_is_named(mode, target):
+    target.parent.chmod(mode)
+    try:
+        with pytest.raises(OutputError, match=r"not writable|cannot be written"):
+            check_output(target, 1, force=False)
+    finally:
+        target.parent.chmod(0o700)
+
+
+def test_a_folder_that_denies_writing_is_named(target, monkeypatch):
+    """The same for root, whom permissions do not bind."""
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+    with pytest.raises(OutputError, match="not writable"):
+        check_output(target, 1, force=False)
+
+
+def test_a_failed_forced_run_leaves_the_old_file(own_llama, target):
+    target.write_bytes(b"the model of yesterday")
+    weights = own_llama / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-2] + b"\x80\x7f")  # an infinite bfloat16
+    with pytest.raises(Exception, match="inf"):
+        quantize_model(own_llama, "f16", target, settings=FORCE)
+    assert target.read_bytes() == b"the model of yesterday"
+    assert left_in(target) == ["model.gguf"]

@@ -1,0 +1,94 @@
+"""Missing, damaged and hostile tokenizer files: one sentence each, that names the file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+from tokenizer_factory import keys, make_bpe, make_sentencepiece, write_json
+
+from quantize_cli.errors import CheckpointError, QuantizeError
+from quantize_cli.tokenizers import Scheme, files
+
+JUNK = (None, -1, 1.5, True, "x", [], [1], {}, {"a": 1}, [[None]], 10**20)
+
+
+@pytest.mark.parametrize("scheme", [Scheme.LLAMA, Scheme.QWEN2])
+def test_no_tokenizer(tmp_path: Path, scheme: Scheme):
+    with pytest.raises(CheckpointError, match=r"looked for tokenizer\.model and tokenizer\.json"):
+        keys(tmp_path, scheme)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "config.json"])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is not JSON"),
+        (b'{"model": ', "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"[]", "is not a JSON object"),
+        (b"\xff\xfe", "cannot be read"),
+    ],
+)
+def test_files_that_are_not_json(tmp_path: Path, name: str, content: bytes, reason: str):
+    make_bpe(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"{name} {reason}"):
+        keys(tmp_path, pre_tokenizer="gpt-2")
+
+
+def test_json_that_is_not_a_tokenizer(tmp_path: Path):
+    write_json(tmp_path, "tokenizer", model={"type": "BPE", "vocab": {"a": "b"}})
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json is not a tokenizer"):
+        keys(tmp_path)
+
+
+def test_half_a_character(tmp_path: Path):
+    make_bpe(tmp_path)
+    write_json(tmp_path, "tokenizer_config", chat_template="\ud800")
+    with pytest.raises(CheckpointError, match=r"tokenizer_config\.json has half a character"):
+        keys(tmp_path, pre_tokenizer="gpt-2")
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
+def test_files_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
+    make_bpe(tmp_path)
+    monkeypatch.setattr(files, "_MAX_BYTES", {"tokenizer.json": 1 << 20})
+    monkeypatch.setattr(files, "_MAX_OTHER_BYTES", 1 << 20)
+    with (tmp_path / name).open("ab") as file:
+        file.truncate((1 << 20) + 1)
+    with pytest.raises(CheckpointError, match=f"{name} is larger than 1 MiB"):
+        keys(tmp_path, pre_tokenizer="gpt-2")
+
+
+@pytest.mark.parametrize("size", [0, -1, 1 << 40])
+def test_a_vocabulary_size_that_no_tokenizer_has(tmp_path: Path, size: int):
+    make_bpe(tmp_path)
+    with pytest.raises(CheckpointError, match=r"vocab_size in .*config\.json"):
+        keys(tmp_path, vocab_size=size, pre_tokenizer="gpt-2")
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=repr)
+def test_values_of_a_wrong_type_are_an_error_or_left_out(tmp_path: Path, junk):
+    bpe, pieces = tmp_path / "bpe", tmp_path / "pieces"
+    bpe.mkdir()
+    pieces.mkdir()
+    tokenizer = make_bpe(bpe)
+    make_sentencepiece(pieces)
+    settings = {
+        "bos_token": "<|endoftext|>",
+        "chat_template": [{"name": "default", "template": "x"}],
+        "added_tokens_decoder": {"0": {"content": "<|endoftext|>", "special": True}},
+        "extra_special_tokens": ["<|x|>"],
+    }
+    for whole, name in ((tokenizer, "tokenizer"), (settings, "tokenizer_config")):
+        for key in whole:
+            body = json.dumps({**whole, key: junk})
+            for folder in (bpe, pieces):
+                (folder / f"{name}.json").write_text(body)
+                with contextlib.suppress(QuantizeError):  # any other exception fails the test
+                    assert keys(folder, pre_tokenizer="gpt-2" if folder is bpe else None)
+        write_json(bpe, name, **whole)
+        write_json(pieces, name, **whole)
