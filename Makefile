@@ -23,13 +23,14 @@ lint: .venv/linted ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/tested ## Speed against the reference, side by side, and memory
+bench: .venv/tested .venv-reference/installed ## Speed against the reference, side by side, and memory (half an hour, 9 GB)
 	$(BIN)/python bench/kernels.py
-	$(BIN)/python bench/whole_command.py
+	$(BIN)/python bench/whole_command.py --reference-python .venv-reference/bin/python
 	$(BIN)/python bench/memory.py
+	$(BIN)/python bench/cold_start.py
 
 clean: ## Remove the environment and every cache
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis out
+	rm -rf .venv .venv-reference .pytest_cache .mypy_cache .ruff_cache .hypothesis out
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.x ...")'
@@ -43,4 +44,10 @@ clean: ## Remove the environment and every cache
 
 .venv/linted: .venv/installed
 	$(PIP) -e .[lint]
+	touch $@
+
+# llama-quantize in a library; pip compiles it, in some minutes.
+.venv-reference/installed:
+	$(PYTHON) -m venv .venv-reference
+	.venv-reference/bin/pip --disable-pip-version-check install --quiet llama-cpp-python==0.3.36
 	touch $@

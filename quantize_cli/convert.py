@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from quantize_cli.checkpoints import open_checkpoint
+from quantize_cli.checkpoints import Checkpoint, open_checkpoint
+from quantize_cli.errors import UsageError
 from quantize_cli.events import Observer
 from quantize_cli.mixes import find_mix
 from quantize_cli.pipeline import available_threads, run
@@ -33,7 +34,7 @@ class Settings:
 def quantize_model(
     model: str | Path,
     format: str,
-    output: Path | BinaryIO | None = None,
+    output: str | Path | BinaryIO | None = None,
     *,
     settings: Settings | None = None,
     observer: Observer | None = None,
@@ -52,11 +53,15 @@ def quantize_model(
     """
     settings = settings or Settings()
     mix = find_mix(format)
+    output = Path(output) if isinstance(output, str) else output
+    if isinstance(output, Path):
+        check_output(output, 0, force=settings.force)  # what a download cannot change is better known before it
     with closing(open_checkpoint(model, settings.revision, progress=settings.progress)) as checkpoint:
         started = time.perf_counter()
         threads = settings.threads or available_threads()
         plan = make_plan(checkpoint, mix, settings.pre_tokenizer)
         target = Path(f"{plan.model}-{plan.format}.gguf") if output is None else output
+        _check_not_source(target, checkpoint)
         with _opened(target, plan.file_bytes, force=settings.force) as sink:
             result = run(plan, checkpoint, sink, threads=threads, observer=observer)
         facts = RunFacts(
@@ -66,6 +71,12 @@ def quantize_model(
             threads=threads,
         )
         return build_report(plan, result, facts)
+
+
+def _check_not_source(target: Path | BinaryIO, checkpoint: Checkpoint) -> None:
+    files = {(checkpoint.folder / info.file).resolve() for info in checkpoint.infos.values()}
+    if isinstance(target, Path) and target.resolve() in files:
+        raise UsageError(f"{target} is one of the files to be read; choose another output with -o.")
 
 
 @contextmanager

@@ -18,7 +18,17 @@ PACKAGE = Path(quantize_cli.__file__).parent
 #: a module inside a folder that stands apart has a line of its own. Upper lines may use lower ones, never the reverse.
 ALLOWED = {
     "cli": {"convert", "report", "report.model", "plan", "events", "errors", "version"},
-    "convert": {"checkpoints", "events", "mixes", "pipeline", "plan", "report.build", "report.model", "sinks"},
+    "convert": {
+        "checkpoints",
+        "errors",
+        "events",
+        "mixes",
+        "pipeline",
+        "plan",
+        "report.build",
+        "report.model",
+        "sinks",
+    },
     "report.build": {"metrics", "pipeline", "plan", "report.model", "version"},
     "pipeline": {
         "checkpoints",

@@ -16,7 +16,7 @@ import pytest
 from checkpoint_factory import PRE_TOKENIZER
 
 from quantize_cli import Settings, quantize_model
-from quantize_cli.errors import OutputError
+from quantize_cli.errors import OutputError, UsageError
 from quantize_cli.sinks import check_output, replacing
 
 SETTINGS = Settings(pre_tokenizer=PRE_TOKENIZER, threads=1)
@@ -179,7 +179,7 @@ def test_no_room_is_found_before_the_first_weight_is_read(llama, target, monkeyp
 LIMITED = """
 import resource, signal, sys
 from pathlib import Path
-from quantize_cli.errors import OutputError
+from quantize_cli.errors import OutputError, UsageError
 from quantize_cli.sinks import replacing
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -302,3 +302,17 @@ def test_a_failed_forced_run_leaves_the_old_file(own_llama, target):
         quantize_model(own_llama, "f16", target, settings=FORCE)
     assert target.read_bytes() == b"the model of yesterday"
     assert left_in(target) == ["model.gguf"]
+
+
+def test_a_source_file_is_never_the_output(own_llama):
+    source = own_llama / "model.safetensors"
+    before = source.read_bytes()
+    with pytest.raises(UsageError, match="one of the files to be read"):
+        quantize_model(own_llama, "f16", source, settings=FORCE)
+    assert source.read_bytes() == before
+
+
+def test_an_existing_output_is_refused_before_anything_is_read(tmp_path):
+    (tmp_path / "there.gguf").write_bytes(b"precious")
+    with pytest.raises(OutputError, match=r"there\.gguf exists"):
+        quantize_model("no/such-model", "f16", str(tmp_path / "there.gguf"))

@@ -44,8 +44,6 @@ _LANE_ROWS = 2 * SUB_BLOCK + 2
 SCALE, _MAX, _INVERSE, _CHANGED = (row * LANES for row in range(_LANE_ROWS, _LANE_ROWS + 4))
 _NEXT = (_LANE_ROWS + 4) * LANES  # the levels after the round; masked stores are slow, see `_affine._keep_better`
 FIT_SIZE = _NEXT + SUB_BLOCK * LANES
-#: Lanes in a vector register of the common kind.
-_VECTOR = 8
 #: Groups of lanes searched together, and super-blocks in a group.
 GROUPS = 8
 GROUP_BLOCKS = LANES // SUB_BLOCKS
@@ -70,16 +68,16 @@ def _start(fit: Lanes) -> None:
 
 
 @kernel
-def _improve(fit: Lanes, width: int) -> None:
-    """One round over the elements of the first `width` lanes, a multiple of 8; _CHANGED says which lanes changed."""
-    for lane in range(width):
+def _improve(fit: Lanes) -> None:
+    """One round over the elements of all lanes; _CHANGED says which lanes changed."""
+    for lane in range(LANES):
         fit[_CHANGED + lane] = F(0)
     for i in range(SUB_BLOCK):
         values = fit[i * LANES : (i + 1) * LANES]
         levels = fit[_LEVELS + i * LANES : _LEVELS + (i + 1) * LANES]
         next_levels = fit[_NEXT + i * LANES : _NEXT + (i + 1) * LANES]
         sums = fit[_SUM_LX : _CHANGED + LANES]
-        for lane in range(width):
+        for lane in range(LANES):
             value = values[lane]
             level = levels[lane]
             sum_lx = sums[lane]
@@ -103,7 +101,7 @@ def _improve(fit: Lanes, width: int) -> None:
             sums[_SUM_L2 - _SUM_LX + lane] = new_l2 if better else sum_l2
             sums[_CHANGED - _SUM_LX + lane] = F(1) if better else changed
     for i in range(SUB_BLOCK):
-        for lane in range(width):
+        for lane in range(LANES):
             fit[_LEVELS + i * LANES + lane] = fit[_NEXT + i * LANES + lane]
 
 
@@ -115,7 +113,7 @@ def _settle(fits: Fits, few: Lanes, active: NDArray[np.int64]) -> None:
     """
     count = 0
     for group in range(GROUPS):
-        _improve(fits[group], LANES)
+        _improve(fits[group])
         for lane in range(LANES):
             if fits[group, _CHANGED + lane] > F(0):
                 active[count] = group * LANES + lane
@@ -128,7 +126,7 @@ def _settle(fits: Fits, few: Lanes, active: NDArray[np.int64]) -> None:
                 group, lane = active[first + k] // LANES, active[first + k] % LANES
                 for row in range(_LANE_ROWS):
                     few[row * LANES + k] = fits[group, row * LANES + lane]
-            _improve(few, -(-part // _VECTOR) * _VECTOR)  # what stands in lanes beyond `part` is never looked at
+            _improve(few)  # all lanes; what stands in those beyond `part` is never looked at
             for k in range(part):
                 group, lane = active[first + k] // LANES, active[first + k] % LANES
                 for row in range(SUB_BLOCK, _LANE_ROWS):

@@ -1,0 +1,64 @@
+"""Quantize the example model to five formats, show the reports, and let one of the files speak.
+
+    python examples/demo.py [OUT]
+
+The files go to OUT, `out` by default. Generation needs the wheel `xllamacpp` and is left out, visibly, without it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+MODEL = Path(__file__).parent / "shakespeare-llama"
+FORMATS = ("q8_0", "q4_k_m", "iq4_xs", "q3_k_m", "q2_k")
+#: Its vocabulary is its own, so its pre-tokenizer cannot be recognised by the vocabulary.
+PRE_TOKENIZER = "gpt-2"
+PROMPT = "ROMEO:\n"
+
+GENERATE = """
+import sys, xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path, params.prompt = sys.argv[1:3]
+params.n_predict, params.n_ctx, params.sampling.seed, params.sampling.temp = 100, 256, 1, 0.7
+params.warmup = False
+server = xllamacpp.Server(params)
+answer = server.handle_completions({"prompt": sys.argv[2], "max_tokens": 100, "temperature": 0.7, "seed": 1})
+print(answer["choices"][0]["text"])
+"""
+
+
+def main() -> None:
+    """Run the demonstration."""
+    out = Path(sys.argv[1] if len(sys.argv) > 1 else "out")
+    out.mkdir(parents=True, exist_ok=True)
+    quantize = Path(sys.executable).with_name("quantize")
+    for name in FORMATS:
+        command = [quantize, MODEL, "--format", name, "--pre-tokenizer", PRE_TOKENIZER, "--force"]
+        output = [
+            "--output",
+            out / f"shakespeare-llama-{name}.gguf",
+            "--report",
+            out / f"shakespeare-llama-{name}.json",
+        ]
+        print(f"\n$ quantize {' '.join(map(str, command[1:] + output))}", flush=True)
+        subprocess.run([*command, *output], check=True)
+    speak(out / "shakespeare-llama-q4_k_m.gguf")
+
+
+def speak(model: Path) -> None:
+    """Load `model` in llama.cpp and print what it writes."""
+    if find_spec("xllamacpp") is None:
+        print(f"\nTo load {model} in llama.cpp here: pip install xllamacpp, and run this again.")
+        return
+    print(f"\nllama.cpp, with {model}:\n")
+    answer = subprocess.run(
+        [sys.executable, "-c", GENERATE, model, PROMPT], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    print(PROMPT + answer.stdout.decode().rstrip())
+
+
+if __name__ == "__main__":
+    main()
