@@ -1,0 +1,51 @@
+"""What the documents say is what the program does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from typer.main import get_command
+
+from quantize_cli.cli.app import app
+from quantize_cli.formats import FORMATS
+from quantize_cli.mixes import MIXES
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def test_readme_shows_every_option_and_no_other():
+    options = {name for parameter in get_command(app).commands["model"].params for name in parameter.opts}
+    options.discard("model_")
+    shown = set(re.findall(r"`(--?[a-z-]+)\b", README.split("| option | meaning |")[1].split("\n\n")[0]))
+    assert shown == options | {"--help"}
+
+
+def test_readme_and_help_name_every_format():
+    names = {name.lower() for name in MIXES}
+    line = next(line for line in README.splitlines() if line.startswith("| `--format"))
+    assert set(re.findall(r"`([a-z0-9_]+)`", line)) == names
+    option = next(p for p in get_command(app).commands["model"].params if p.name == "format_")
+    assert set(re.findall(r"\w+", option.help.split(", in any")[0])) - {"or"} == names
+
+
+def test_readme_names_every_block_type_as_compared():
+    paragraph = README.split("* **Blocks**")[1].split("* **Whole")[0]
+    assert set(FORMATS) - {"F32"} <= set(re.findall(r"\b[A-Z]+[0-9A-Z_]+\b", paragraph))
+
+
+def test_the_map_names_every_room():
+    rooms = {
+        path.name + "/" * path.is_dir()
+        for path in (ROOT / "quantize_cli").iterdir()
+        if not path.name.startswith("__")
+    }
+    text = (ROOT / "docs" / "design" / "architecture.md").read_text()
+    assert [room for room in sorted(rooms) if room not in text] == []
+
+
+def test_links_in_the_documents_lead_somewhere():
+    for document in [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), (document, target)
