@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -60,6 +62,7 @@ def quantize_model(
         started = time.perf_counter()
         threads = settings.threads or available_threads()
         plan = make_plan(checkpoint, mix, settings.pre_tokenizer)
+        _return_free_memory()
         target = Path(f"{plan.model}-{plan.format}.gguf") if output is None else output
         _check_not_source(target, checkpoint)
         with _opened(target, plan.file_bytes, force=settings.force) as sink:
@@ -71,6 +74,13 @@ def quantize_model(
             threads=threads,
         )
         return build_report(plan, result, facts)
+
+
+def _return_free_memory() -> None:
+    """Give back what planning has freed: a tokenizer of 150,000 tokens leaves 140 MiB of free heap with glibc."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _check_not_source(target: Path | BinaryIO, checkpoint: Checkpoint) -> None:
