@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._lanes import LANES, UNROLL, Lanes
@@ -29,9 +30,9 @@ class AffineSearch(NamedTuple):
 
 
 # Rows of the flat float32 buffer that `search_affine` works in; one buffer with constant distances between its rows
-# spares LLVM the alias checks. The first four are its result.
+# spares LLVM the alias checks. The first two are its result.
 SCALE, MIN = 0 * LANES, 1 * LANES
-INVERSE, ORIGIN = 2 * LANES, 3 * LANES  # the winning levels are clamp(round(INVERSE * (x - ORIGIN)))
+_INVERSE, _ORIGIN = 2 * LANES, 3 * LANES  # the winning levels are clamp(round(_INVERSE * (x - _ORIGIN)))
 _BEST = 4 * LANES  # the winner's error
 _NEXT = 5 * LANES  # the rows above after the candidate in hand, see `_keep_better`
 _MAX, _SUM_W, _SUM_X = 10 * LANES, 11 * LANES, 12 * LANES
@@ -41,7 +42,7 @@ FIT_SIZE = 20 * LANES
 
 
 @kernel
-def level_of(value: np.float32, top: np.float32) -> np.float32:
+def _level_of(value: np.float32, top: np.float32) -> np.float32:
     """Clamp the rounded value to 0..top; NaN becomes 0, as in the reference's integer arithmetic."""
     level = np.rint(value)
     level = level if level > F(0) else F(0)
@@ -101,7 +102,7 @@ def _level_sums(x: Lanes, w: Lanes, fit: Lanes, size: int, top: np.float32) -> N
             sum_xl = fit[_SUM_XL + lane]
             for i in range(UNROLL):
                 value = xs[i * LANES + lane]
-                level = level_of(inverse * (value - low), top)
+                level = _level_of(inverse * (value - low), top)
                 weighted = ws[i * LANES + lane] * level
                 sum_l += weighted
                 sum_l2 += weighted * level
@@ -144,7 +145,7 @@ def _errors(x: Lanes, w: Lanes, fit: Lanes, search: AffineSearch) -> None:
             error = fit[_ERROR + lane]
             for i in range(UNROLL):
                 value = xs[i * LANES + lane]
-                level = level_of(inverse * (value - low), search.top)
+                level = _level_of(inverse * (value - low), search.top)
                 difference = scale * level + new_low - value
                 distance = abs(difference) if search.absolute else difference * difference
                 error += ws[i * LANES + lane] * distance
@@ -161,13 +162,13 @@ def _keep_better(fit: Lanes) -> None:
     for lane in range(LANES):
         error, best = fit[_ERROR + lane], fit[_BEST + lane]
         new_scale, scale = fit[_TRY_SCALE + lane], fit[SCALE + lane]
-        new_inverse, inverse = fit[_TRY_INVERSE + lane], fit[INVERSE + lane]
-        new_low, low, origin = fit[_TRY_MIN + lane], fit[MIN + lane], fit[ORIGIN + lane]
+        new_inverse, inverse = fit[_TRY_INVERSE + lane], fit[_INVERSE + lane]
+        new_low, low, origin = fit[_TRY_MIN + lane], fit[MIN + lane], fit[_ORIGIN + lane]
         better = error < best
         fit[_NEXT + SCALE + lane] = new_scale if better else scale
         fit[_NEXT + MIN + lane] = new_low if better else low
-        fit[_NEXT + INVERSE + lane] = new_inverse if better else inverse
-        fit[_NEXT + ORIGIN + lane] = low if better else origin
+        fit[_NEXT + _INVERSE + lane] = new_inverse if better else inverse
+        fit[_NEXT + _ORIGIN + lane] = low if better else origin
         fit[_NEXT + _BEST + lane] = error if better else best
     for i in range(_NEXT):
         fit[i] = fit[_NEXT + i]
@@ -175,7 +176,7 @@ def _keep_better(fit: Lanes) -> None:
 
 @kernel
 def search_affine(x: Lanes, w: Lanes, fit: Lanes, search: AffineSearch) -> None:
-    """Find every lane's scale and minimum; results are the rows SCALE, MIN, INVERSE and ORIGIN of `fit`.
+    """Find every lane's scale and minimum; results are the rows SCALE and MIN of `fit`.
 
     Args:
         x: values, element-major float32[size * LANES].
@@ -195,8 +196,8 @@ def search_affine(x: Lanes, w: Lanes, fit: Lanes, search: AffineSearch) -> None:
         constant = fit[_MAX + lane] == fit[MIN + lane]  # such a sub-block has scale 0, and no candidate may win
         fit[_BEST + lane] = F(-1) if constant else fit[_ERROR + lane]
         fit[SCALE + lane] = F(0) if constant else fit[_TRY_SCALE + lane]
-        fit[INVERSE + lane] = F(0) if constant else fit[_TRY_INVERSE + lane]
-        fit[ORIGIN + lane] = fit[MIN + lane]
+        fit[_INVERSE + lane] = F(0) if constant else fit[_TRY_INVERSE + lane]
+        fit[_ORIGIN + lane] = fit[MIN + lane]
 
     for i in range(search.steps):
         candidate = search.first + search.step * F(i) + search.top
@@ -206,3 +207,12 @@ def search_affine(x: Lanes, w: Lanes, fit: Lanes, search: AffineSearch) -> None:
         _solve(fit)
         _errors(x, w, fit, search)
         _keep_better(fit)
+
+
+@kernel
+def searched_levels(values: Lanes, fit: Lanes, lane: int, top: np.float32, levels: NDArray[np.uint8]) -> None:
+    """Levels of one sub-block's `values` under the search's own scale and minimum instead of the stored ones."""
+    inverse = fit[_INVERSE + lane]
+    origin = fit[_ORIGIN + lane]
+    for i in range(values.size):
+        levels[i] = np.uint8(_level_of(inverse * (values[i] - origin), top))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quantize_cli.formats._affine import INVERSE, MIN, ORIGIN, SCALE, level_of
+from quantize_cli.formats._affine import MIN, SCALE, searched_levels
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._half import load_half, nearest_int, store_half, to_half
 from quantize_cli.formats._k_pack import round_levels
@@ -98,7 +98,5 @@ def encode_levels(values: Lanes, fit: Lanes, lane: int, block: Packed, top: int,
     for j in range(SUB_BLOCKS):
         start = j * SUB_BLOCK
         if work.scale[start] == F(0):
-            inverse = fit[INVERSE + lane + j]
-            origin = fit[ORIGIN + lane + j]
-            for i in range(start, start + SUB_BLOCK):
-                work.levels[i] = np.uint8(level_of(inverse * (values[i] - origin), F(top)))
+            stop = start + SUB_BLOCK
+            searched_levels(values[start:stop], fit, lane + j, F(top), work.levels[start:stop])

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from quantize_cli.formats._affine import FIT_SIZE, INVERSE, MIN, ORIGIN, SCALE, AffineSearch, level_of, search_affine
+from quantize_cli.formats._affine import FIT_SIZE, MIN, SCALE, AffineSearch, search_affine, searched_levels
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._half import load_half, nearest_int, store_half, to_half
 from quantize_cli.formats._k_pack import pack_two_bits, round_levels
@@ -63,10 +63,8 @@ def _encode_levels(values: Lanes, fit: Lanes, lane: int, block: Packed, work: Wo
     for j in range(SUB_BLOCKS):
         start = j * SUB_BLOCK
         if work.scale[start] == F(0):
-            inverse = fit[INVERSE + lane + j]
-            origin = fit[ORIGIN + lane + j]
-            for i in range(start, start + SUB_BLOCK):
-                work.levels[i] = np.uint8(level_of(inverse * (values[i] - origin), F(TOP)))
+            stop = start + SUB_BLOCK
+            searched_levels(values[start:stop], fit, lane + j, F(TOP), work.levels[start:stop])
     pack_two_bits(work.levels, block[QS:D])
 
 
