@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
 
@@ -20,11 +24,19 @@ def _cache_folder() -> Path:
     Numba's own index looks only at the file of the outermost function, so a change in a shared helper would leave
     stale machine code behind; with the sources' hash in the path, old code can never be run for new source.
     """
-    base = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     digest = hashlib.sha256()
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
-    return Path(base) / "quantize-cli" / digest.hexdigest()[:16]
+    base = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    folder = Path(base) / "quantize-cli" / digest.hexdigest()[:16]
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    if os.access(folder, os.W_OK | os.X_OK):
+        return folder
+    # Machine code is loaded from there, so it must be nobody else's: a new folder, for this run alone.
+    folder = Path(tempfile.mkdtemp(prefix="quantize-cli-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined]
