@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -43,7 +44,14 @@ def quantize(work: Path) -> Quantize:
 def started(*arguments: str | Path, command: tuple[str, ...] = COMMAND, **options: object) -> subprocess.Popen[bytes]:
     """The command in a process of its own, its streams in pipes."""
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
-    return subprocess.Popen([*command, *map(str, arguments)], **{**streams, **options})
+    usual = {**streams, "preexec_fn": _hear_signals}
+    return subprocess.Popen([*command, *map(str, arguments)], **{**usual, **options})
+
+
+def _hear_signals() -> None:
+    """A shell starts background jobs, and so perhaps these tests, with the signals of the keyboard ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def sentence(stderr: str) -> str:

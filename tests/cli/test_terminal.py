@@ -25,6 +25,7 @@ announce = console._Lines.tensor_started
 def announce_and_wait(self, tensor):
     announce(self, tensor)
     if tensor.name.startswith("blk.1."):
+        signal.alarm(60)  # a signal that never comes must not hang the tests
         signal.pause()
 
 console._Lines.tensor_started = announce_and_wait
