@@ -1,8 +1,9 @@
-"""The search for a scale and a minimum per sub-block: x ~ scale * level + min, shared by Q2_K, Q4_K and Q5_K.
+"""The search for a scale and a minimum per sub-block: x ~ scale * level + min, shared by the formats that store both.
 
-Method: ggml-quants.c, `make_qkx2_quants`: for a row of candidate inverse scales, round to levels, solve the weighted
-least squares for (scale, min), and keep the pair with the smallest weighted error. Every sum is in element order in
-float32; the running minimum of the best pair so far feeds the next candidates.
+Method: ggml-quants.c, `make_qkx2_quants` and `make_qkx3_quants`, which differ in their constants only: for a row of
+candidate inverse scales, round to levels, solve the weighted least squares for (scale, min), and keep the pair with the
+smallest weighted error. Every sum is in element order in float32; the minimum of the best pair so far feeds the next
+candidates.
 """
 
 from __future__ import annotations
@@ -13,7 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.formats._compile import kernel
-from quantize_cli.formats._lanes import LANES, UNROLL, Lanes
+from quantize_cli.formats._half import nearest_int, nearest_ints
+from quantize_cli.formats._lanes import Lanes
+from quantize_cli.formats._vector import (
+    LANES,
+    Floats,
+    any_lane,
+    load,
+    magnitude,
+    nearest,
+    select,
+    splat,
+    store,
+    to_floats,
+)
 
 F = np.float32
 
@@ -29,190 +43,115 @@ class AffineSearch(NamedTuple):
     absolute: bool  #: weighted absolute instead of squared errors
 
 
-# Rows of the flat float32 buffer that `search_affine` works in; one buffer with constant distances between its rows
-# spares LLVM the alias checks. The first two are its result.
-SCALE, MIN = 0 * LANES, 1 * LANES
-_INVERSE, _ORIGIN = 2 * LANES, 3 * LANES  # the winning levels are clamp(round(_INVERSE * (x - _ORIGIN)))
-_BEST = 4 * LANES  # the winner's error
-_NEXT = 5 * LANES  # the rows above after the candidate in hand, see `_keep_better`
-_MAX, _SUM_W, _SUM_X = 10 * LANES, 11 * LANES, 12 * LANES
-_TRY_INVERSE, _TRY_SCALE, _TRY_MIN, _ERROR = 13 * LANES, 14 * LANES, 15 * LANES, 16 * LANES
-_SUM_L, _SUM_L2, _SUM_XL = 17 * LANES, 18 * LANES, 19 * LANES
-FIT_SIZE = 20 * LANES
+#: Vectors of the result of a search: the scale, the minimum, and what gave the winning levels:
+#: clamp(round(INVERSE * (x - ORIGIN))).
+SCALE, MIN, INVERSE, ORIGIN = (row * LANES for row in range(4))
+FIT_SIZE = 4 * LANES
+
+#: From here on the reference's rounding, a trick with the mantissa's bits, is not rounding any more.
+_WILD = F(2**22)
 
 
 @kernel
-def _level_of(value: np.float32, top: np.float32) -> np.float32:
+def _level(value: Floats, top: np.float32, wild: bool) -> Floats:
     """Clamp the rounded value to 0..top; NaN becomes 0, as in the reference's integer arithmetic."""
-    level = np.rint(value)
-    level = level if level > F(0) else F(0)
-    return level if level < top else top
+    level = to_floats(nearest_ints(value)) if wild else nearest(value)
+    level = select(level > F(0), level, F(0))
+    return select(level < top, level, top)
 
 
 @kernel
-def _usable(inverse: np.float32) -> np.float32:
+def _usable(inverse: Floats) -> Floats:
     """An infinite inverse scale gives level 0 everywhere: the reference's `nearest_int` makes infinity negative."""
-    return inverse if abs(inverse) < F(np.inf) else F(0)
+    return select(magnitude(inverse) < F(np.inf), inverse, F(0))
 
 
 @kernel
-def _statistics(x: Lanes, w: Lanes, fit: Lanes, size: int) -> None:
-    """Minimum (at most 0), maximum and weighted sums of each lane."""
-    for lane in range(LANES):
-        fit[MIN + lane] = x[lane]
-        fit[_MAX + lane] = x[lane]
-        fit[_SUM_W + lane] = F(0)
-        fit[_SUM_X + lane] = F(0)
-    for first in range(0, size, UNROLL):
-        xs = x[first * LANES : (first + UNROLL) * LANES]
-        ws = w[first * LANES : (first + UNROLL) * LANES]
-        for lane in range(LANES):
-            low = fit[MIN + lane]
-            high = fit[_MAX + lane]
-            sum_w = fit[_SUM_W + lane]
-            sum_x = fit[_SUM_X + lane]
-            for i in range(UNROLL):
-                value = xs[i * LANES + lane]
-                weight = ws[i * LANES + lane]
-                low = value if value < low else low
-                high = value if value > high else high
-                sum_w += weight
-                sum_x += weight * value
-            fit[MIN + lane] = low if low < F(0) else F(0)
-            fit[_MAX + lane] = high
-            fit[_SUM_W + lane] = sum_w
-            fit[_SUM_X + lane] = sum_x
+def _error(
+    x: Lanes, w: Lanes, inverse: Floats, origin: Floats, scale: Floats, low: Floats, search: AffineSearch, wild: bool
+) -> Floats:
+    """Weighted error of the levels under `inverse` and `origin`, decoded with `scale` and `low`."""
+    error = splat(F(0))
+    for i in range(0, search.size * LANES, LANES):
+        value = load(x, i)
+        level = _level(inverse * (value - origin), search.top, wild)
+        difference = scale * level + low - value
+        distance = magnitude(difference) if search.absolute else difference * difference
+        error += load(w, i) * distance
+    return error
 
 
 @kernel
-def _level_sums(x: Lanes, w: Lanes, fit: Lanes, size: int, top: np.float32) -> None:
-    """Sums of w*l, w*l*l and w*l*x over each lane's levels under _TRY_INVERSE."""
-    for lane in range(LANES):
-        fit[_SUM_L + lane] = F(0)
-        fit[_SUM_L2 + lane] = F(0)
-        fit[_SUM_XL + lane] = F(0)
-    for first in range(0, size, UNROLL):
-        xs = x[first * LANES : (first + UNROLL) * LANES]
-        ws = w[first * LANES : (first + UNROLL) * LANES]
-        for lane in range(LANES):
-            inverse = fit[_TRY_INVERSE + lane]
-            low = fit[MIN + lane]
-            sum_l = fit[_SUM_L + lane]
-            sum_l2 = fit[_SUM_L2 + lane]
-            sum_xl = fit[_SUM_XL + lane]
-            for i in range(UNROLL):
-                value = xs[i * LANES + lane]
-                level = _level_of(inverse * (value - low), top)
-                weighted = ws[i * LANES + lane] * level
-                sum_l += weighted
-                sum_l2 += weighted * level
-                sum_xl += weighted * value
-            fit[_SUM_L + lane] = sum_l
-            fit[_SUM_L2 + lane] = sum_l2
-            fit[_SUM_XL + lane] = sum_xl
-
-
-@kernel
-def _solve(fit: Lanes) -> None:
-    """Weighted least squares for scale and min; a singular system gets a NaN scale, whose error never wins."""
-    for lane in range(LANES):
-        sum_w = fit[_SUM_W + lane]
-        sum_x = fit[_SUM_X + lane]
-        sum_l = fit[_SUM_L + lane]
-        sum_l2 = fit[_SUM_L2 + lane]
-        sum_xl = fit[_SUM_XL + lane]
-        determinant = sum_w * sum_l2 - sum_l * sum_l
-        scale = (sum_w * sum_xl - sum_x * sum_l) / determinant
-        low = (sum_l2 * sum_x - sum_l * sum_xl) / determinant
-        scale = sum_xl / sum_l2 if low > F(0) else scale
-        fit[_TRY_MIN + lane] = F(0) if low > F(0) else low
-        fit[_TRY_SCALE + lane] = scale if determinant > F(0) else F(np.nan)
-
-
-@kernel
-def _errors(x: Lanes, w: Lanes, fit: Lanes, search: AffineSearch) -> None:
-    """Weighted error of each lane's levels under _TRY_INVERSE with _TRY_SCALE and _TRY_MIN."""
-    for lane in range(LANES):
-        fit[_ERROR + lane] = F(0)
-    for first in range(0, search.size, UNROLL):
-        xs = x[first * LANES : (first + UNROLL) * LANES]
-        ws = w[first * LANES : (first + UNROLL) * LANES]
-        for lane in range(LANES):
-            inverse = fit[_TRY_INVERSE + lane]
-            low = fit[MIN + lane]
-            scale = fit[_TRY_SCALE + lane]
-            new_low = fit[_TRY_MIN + lane]
-            error = fit[_ERROR + lane]
-            for i in range(UNROLL):
-                value = xs[i * LANES + lane]
-                level = _level_of(inverse * (value - low), search.top)
-                difference = scale * level + new_low - value
-                distance = abs(difference) if search.absolute else difference * difference
-                error += ws[i * LANES + lane] * distance
-            fit[_ERROR + lane] = error
-
-
-@kernel
-def _keep_better(fit: Lanes) -> None:
-    """Let the candidate replace the winner in the lanes where its error is smaller.
-
-    Both sides are loaded before the choice, which is written beside the winner and copied back: otherwise LLVM makes
-    masked loads and stores of it, and those took a third of the search's time on an AMD Zen 3.
-    """
-    for lane in range(LANES):
-        error, best = fit[_ERROR + lane], fit[_BEST + lane]
-        new_scale, scale = fit[_TRY_SCALE + lane], fit[SCALE + lane]
-        new_inverse, inverse = fit[_TRY_INVERSE + lane], fit[_INVERSE + lane]
-        new_low, low, origin = fit[_TRY_MIN + lane], fit[MIN + lane], fit[_ORIGIN + lane]
-        better = error < best
-        fit[_NEXT + SCALE + lane] = new_scale if better else scale
-        fit[_NEXT + MIN + lane] = new_low if better else low
-        fit[_NEXT + _INVERSE + lane] = new_inverse if better else inverse
-        fit[_NEXT + _ORIGIN + lane] = low if better else origin
-        fit[_NEXT + _BEST + lane] = error if better else best
-    for i in range(_NEXT):
-        fit[i] = fit[_NEXT + i]
-
-
-@kernel
-def search_affine(x: Lanes, w: Lanes, fit: Lanes, search: AffineSearch) -> None:
-    """Find every lane's scale and minimum; results are the rows SCALE and MIN of `fit`.
+def search_affine(x: Lanes, w: Lanes, search: AffineSearch, fit: Lanes) -> None:
+    """Find every lane's scale and minimum.
 
     Args:
-        x: values, element-major float32[size * LANES].
+        x: the sub-blocks' values, flat float32[size * LANES].
         w: weights of the errors, same layout.
-        fit: work space, float32[FIT_SIZE].
         search: the format's constants.
+        fit: receives the result, float32[FIT_SIZE].
     """
-    _statistics(x, w, fit, search.size)
-    for lane in range(LANES):
-        low = fit[MIN + lane]
-        inverse = search.top / (fit[_MAX + lane] - low)
-        fit[_TRY_INVERSE + lane] = _usable(inverse)
-        fit[_TRY_SCALE + lane] = F(1) / inverse
-        fit[_TRY_MIN + lane] = low
-    _errors(x, w, fit, search)
-    for lane in range(LANES):
-        constant = fit[_MAX + lane] == fit[MIN + lane]  # such a sub-block has scale 0, and no candidate may win
-        fit[_BEST + lane] = F(-1) if constant else fit[_ERROR + lane]
-        fit[SCALE + lane] = F(0) if constant else fit[_TRY_SCALE + lane]
-        fit[_INVERSE + lane] = F(0) if constant else fit[_TRY_INVERSE + lane]
-        fit[_ORIGIN + lane] = fit[MIN + lane]
+    low = load(x, 0)
+    high = low
+    sum_w = load(w, 0)
+    sum_x = sum_w * low
+    for i in range(LANES, search.size * LANES, LANES):
+        value = load(x, i)
+        weight = load(w, i)
+        low = select(value < low, value, low)
+        high = select(value > high, value, high)
+        sum_w += weight
+        sum_x += weight * value
+    bottom = low
+    low = select(low < F(0), low, F(0))
+    constant = high == low  # such a sub-block has scale 0, and no candidate may win
 
-    for i in range(search.steps):
-        candidate = search.first + search.step * F(i) + search.top
-        for lane in range(LANES):
-            fit[_TRY_INVERSE + lane] = _usable(candidate / (fit[_MAX + lane] - fit[MIN + lane]))
-        _level_sums(x, w, fit, search.size, search.top)
-        _solve(fit)
-        _errors(x, w, fit, search)
-        _keep_better(fit)
+    inverse = search.top / (high - low)
+    scale = F(1) / inverse
+    inverse = _usable(inverse)
+    best = select(constant, F(-1), _error(x, w, inverse, low, scale, low, search, False))
+    scale = select(constant, F(0), scale)
+    best_inverse = select(constant, F(0), inverse)
+    origin = low
+    for step in range(search.steps):
+        candidate = search.first + search.step * F(step) + search.top
+        inverse = _usable(candidate / (high - low))
+        # The minimum of the best pair may lie anywhere, even so near to the maximum that the levels explode.
+        above, below = magnitude(inverse * (high - low)), magnitude(inverse * (low - bottom))
+        wild = any_lane((above >= _WILD) | (below >= _WILD))
+        sum_l = splat(F(0))
+        sum_l2 = splat(F(0))
+        sum_xl = splat(F(0))
+        for i in range(0, search.size * LANES, LANES):
+            value = load(x, i)
+            level = _level(inverse * (value - low), search.top, wild)
+            weighted = load(w, i) * level
+            sum_l += weighted
+            sum_l2 += weighted * level
+            sum_xl += weighted * value
+        determinant = sum_w * sum_l2 - sum_l * sum_l
+        new_scale = (sum_w * sum_xl - sum_x * sum_l) / determinant
+        new_low = (sum_l2 * sum_x - sum_l * sum_xl) / determinant
+        positive = new_low > F(0)
+        new_scale = select(positive, sum_xl / sum_l2, new_scale)
+        new_low = select(positive, F(0), new_low)
+        error = _error(x, w, inverse, low, new_scale, new_low, search, wild)
+        better = (determinant > F(0)) & (error < best)
+        best = select(better, error, best)
+        scale = select(better, new_scale, scale)
+        best_inverse = select(better, inverse, best_inverse)
+        origin = select(better, low, origin)
+        low = select(better, new_low, low)
+    store(fit, SCALE, scale)
+    store(fit, MIN, low)
+    store(fit, INVERSE, best_inverse)
+    store(fit, ORIGIN, origin)
 
 
 @kernel
-def searched_levels(values: Lanes, fit: Lanes, lane: int, top: np.float32, levels: NDArray[np.uint8]) -> None:
+def searched_levels(values: NDArray[np.float32], fit: Lanes, lane: int, top: int, levels: NDArray[np.uint8]) -> None:
     """Levels of one sub-block's `values` under the search's own scale and minimum instead of the stored ones."""
-    inverse = fit[_INVERSE + lane]
-    origin = fit[_ORIGIN + lane]
+    inverse = fit[INVERSE + lane]
+    origin = fit[ORIGIN + lane]
     for i in range(values.size):
-        levels[i] = np.uint8(_level_of(inverse * (values[i] - origin), top))
+        levels[i] = min(max(nearest_int(inverse * (values[i] - origin)), 0), top)

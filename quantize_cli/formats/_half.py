@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._vector import Floats, Ints, bits_of
 
 F = np.float32
 U = np.uint32
@@ -48,6 +49,12 @@ def nearest_int(value: np.float32) -> np.int32:
     mantissa bits say, and the reference's bytes depend on it.
     """
     return np.int32((F(value + _MAGIC).view(np.int32) & np.int32(0x7FFFFF)) - np.int32(0x400000))
+
+
+@kernel
+def nearest_ints(vector: Floats) -> Ints:
+    """`nearest_int` of each lane."""
+    return (bits_of(vector + _MAGIC) & np.int32(0x7FFFFF)) - np.int32(0x400000)
 
 
 @kernel

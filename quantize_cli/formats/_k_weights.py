@@ -1,25 +1,41 @@
-"""The weights of the K types' error sums when there is no importance matrix."""
+"""The weights of the K types' error sums: how much each element's error counts."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from quantize_cli.formats._compile import kernel
-from quantize_cli.formats._lanes import LANES, Lanes
+from quantize_cli.formats._lanes import Lanes
+from quantize_cli.formats._vector import LANES, Floats, load, magnitude, splat, square_root, store
 
 F = np.float32
 
 
 @kernel
+def sum_of_squares(x: Lanes) -> Floats:
+    """Sum of x^2 in each lane."""
+    total = splat(F(0))
+    for i in range(0, x.size, LANES):
+        value = load(x, i)
+        total += value * value
+    return total
+
+
+@kernel
 def rms_plus_magnitude(x: Lanes, w: Lanes) -> None:
-    """Q4_K and Q5_K: sqrt(mean(x^2)) + |x| over sub-blocks of 32, both flat float32[32 * LANES]."""
-    total = np.zeros(LANES, np.float32)
-    for i in range(32):
-        for lane in range(LANES):
-            value = x[i * LANES + lane]
-            total[lane] += value * value
-    for lane in range(LANES):
-        total[lane] = np.sqrt(total[lane] / F(32))
-    for i in range(32):
-        for lane in range(LANES):
-            w[i * LANES + lane] = total[lane] + abs(x[i * LANES + lane])
+    """Without importance, Q4_K and Q5_K: sqrt(mean(x^2)) + |x| over the sub-block x, flat float32[size * LANES]."""
+    rms = square_root(sum_of_squares(x) / F(x.size // LANES))
+    for i in range(0, x.size, LANES):
+        store(w, i, rms + magnitude(load(x, i)))
+
+
+@kernel
+def weigh_importance(x: Lanes, importance: Lanes, variance: Floats, w: Lanes) -> Floats:
+    """With importance: importance * sqrt(variance + x^2), all flat float32[size * LANES]; returns each lane's sum."""
+    total = splat(F(0))
+    for i in range(0, x.size, LANES):
+        value = load(x, i)
+        weight = load(importance, i) * square_root(variance + value * value)
+        store(w, i, weight)
+        total += weight
+    return total

@@ -1,10 +1,8 @@
-"""Many sub-blocks side by side: the layout in which the searches run.
+"""Blocks side by side: the layout in which the searches run.
 
-Each of LANES lanes walks its own sub-block in element order, as the reference does, while the innermost loop runs
-over the lanes; that loop carries no dependency, so LLVM turns it into vector instructions without being allowed to
-reassociate a sum. A buffer of sub-blocks is flat and element-major: element i of lane l is at [i * LANES + l].
-
-What was measured on the way to these constants is in docs/kernels.md.
+Lane l of every vector belongs to block `first + l`, and element i of the blocks in the lanes is the vector at
+[i * LANES] of a flat buffer. Each lane walks its own block in element order, as the reference does, and no lane waits
+for another (see `_vector.py`). What was measured on the way is in docs/kernels.md.
 """
 
 from __future__ import annotations
@@ -15,32 +13,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._vector import LANES
 
-#: A flat float32 buffer with LANES values a row.
+#: A flat float32 buffer of vectors.
 Lanes: TypeAlias = NDArray[np.float32]
 
-#: Sub-blocks searched together.
-LANES = 64
-
-#: Elements handled in one visit of a lane: the sums stay in registers meanwhile.
-UNROLL = 8
+#: Elements that are moved together: a cache line of the source.
+_TILE = 16
 
 
 @kernel
-def load_lanes(values: Lanes, first: int, size: int, x: Lanes) -> None:
-    """Put LANES sub-blocks of `size` elements, from number `first` on, into lanes; beyond the end they are zero.
+def load_lanes(blocks: NDArray[np.float32], first: int, count: int, x: Lanes) -> None:
+    """Put `count` <= LANES blocks, from number `first` on, into lanes; the other lanes are zero.
 
     Args:
-        values: all blocks, flat.
-        first: number of the sub-block that comes into lane 0.
-        size: elements of a sub-block.
-        x: receives them, flat float32[size * LANES] or longer.
+        blocks: float32[n, size], size a multiple of 16. Numbers from n on start again at 0: so an importance of one
+            row of blocks serves every row.
+        first: number of the block that comes into lane 0.
+        count: number of blocks.
+        x: receives them, flat float32[size * LANES].
     """
-    count = max(0, min(LANES, values.size // size - first))
-    for lane in range(count):
-        start = (first + lane) * size
-        for i in range(size):
-            x[i * LANES + lane] = values[start + i]
-    for i in range(size):
+    size = blocks.shape[1]
+    for start in range(0, size, _TILE):
+        tile = x[start * LANES : (start + _TILE) * LANES]
+        for lane in range(count):
+            block = blocks[(first + lane) % blocks.shape[0]]
+            for i in range(_TILE):
+                tile[i * LANES + lane] = block[start + i]
         for lane in range(count, LANES):
-            x[i * LANES + lane] = np.float32(0)
+            for i in range(_TILE):
+                tile[i * LANES + lane] = np.float32(0)

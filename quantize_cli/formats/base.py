@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from gguf import GGMLQuantizationType
@@ -14,6 +15,16 @@ Packed = NDArray[np.uint8]
 #: What kernels work on: float32[blocks, block_size] and uint8[blocks, block_bytes]. Their last axis is a run-time value
 #: to the compiler; a loop over a number of steps that it knows would be unrolled before it could be vectorised.
 Blocks = NDArray[np.float32]
+#: How much the error of each weight of a row counts, float32[blocks in a row, block_size]; the same for all rows.
+Importance = NDArray[np.float32]
+
+
+class UseOfImportance(Enum):
+    """What a format makes of an importance matrix."""
+
+    NONE = "none"  #: its bytes do not depend on it
+    OPTIONAL = "optional"
+    REQUIRED = "required"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +34,9 @@ class BlockFormat:
     type: GGMLQuantizationType
     block_size: int  #: weights in a block
     block_bytes: int
-    pack: Callable[[Blocks, Packed], None]
+    pack: Callable[[Blocks, Importance | None, Packed], None]
     unpack: Callable[[Packed, Blocks], None]
+    importance: UseOfImportance = UseOfImportance.NONE
 
     @property
     def name(self) -> str:
@@ -40,9 +52,23 @@ class BlockFormat:
         """Bytes of a row of `columns` weights (a multiple of the block size)."""
         return columns // self.block_size * self.block_bytes
 
-    def quantize(self, rows: Rows, out: Packed) -> None:
-        """C-contiguous rows float32[n, k], k a multiple of the block size -> out uint8[n, row_bytes(k)]."""
-        self.pack(rows.reshape(-1, self.block_size), out.reshape(-1, self.block_bytes))
+    def quantize(self, rows: Rows, out: Packed, importance: NDArray[np.float32] | None = None) -> None:
+        """Pack rows.
+
+        Args:
+            rows: C-contiguous float32[n, k], k a multiple of the block size.
+            out: receives the packed rows, uint8[n, row_bytes(k)].
+            importance: float32[k], finite; a format that makes no use of it ignores it.
+
+        Raises:
+            ValueError: the format needs importance, and there is none.
+        """
+        if importance is None and self.importance is UseOfImportance.REQUIRED:
+            raise ValueError(f"{self.name} needs importance")
+        # One machine code for formats that ignore it: the compiler makes another for every kind of argument.
+        used = None if importance is None or self.importance is UseOfImportance.NONE else importance
+        blocks = None if used is None else used.reshape(-1, self.block_size)
+        self.pack(rows.reshape(-1, self.block_size), blocks, out.reshape(-1, self.block_bytes))
 
     def dequantize(self, packed: Packed, out: Rows) -> None:
         """C-contiguous rows uint8[n, row_bytes(k)] -> out float32[n, k]."""

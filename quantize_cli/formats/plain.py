@@ -7,11 +7,11 @@ import numpy as np
 from gguf import GGMLQuantizationType
 from numpy.typing import DTypeLike
 
-from quantize_cli.formats.base import BlockFormat, Blocks, Packed
+from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed
 
 
 def _plain(ggml_type: GGMLQuantizationType, dtype: DTypeLike) -> BlockFormat:
-    def pack(blocks: Blocks, out: Packed) -> None:
+    def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
         with np.errstate(over="ignore"):  # beyond float16 lies infinity, in the reference too; the report shows it
             out.view(dtype)[...] = blocks
 

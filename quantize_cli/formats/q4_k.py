@@ -13,50 +13,47 @@ from __future__ import annotations
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from quantize_cli.formats._affine import FIT_SIZE, AffineSearch, search_affine
+from quantize_cli.formats._affine import AffineSearch
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._k_scales import (
     HEAD_BYTES,
     SUB_BLOCK,
     SUB_BLOCKS,
     SUPER_BLOCK,
+    Searches,
     encode_head,
     encode_levels,
+    fit_super_blocks,
     new_work,
     scale_and_min,
 )
-from quantize_cli.formats._k_weights import rms_plus_magnitude
-from quantize_cli.formats._lanes import LANES, load_lanes
-from quantize_cli.formats._simple import pack_nibbles
-from quantize_cli.formats.base import BlockFormat, Blocks, Packed
+from quantize_cli.formats._vector import LANES, load_bytes, store, store_bytes, to_floats
+from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
 
 F = np.float32
+I = np.int32  # noqa: E741
 BLOCK_BYTES = 144
 TOP = 15
 QS = HEAD_BYTES
-SEARCH = AffineSearch(size=SUB_BLOCK, top=F(TOP), first=F(-1), step=F(0.1), steps=21, absolute=False)
+SEARCHES = Searches(
+    plain=AffineSearch(size=SUB_BLOCK, top=F(TOP), first=F(-1), step=F(0.1), steps=21, absolute=False),
+    weighted=AffineSearch(size=SUB_BLOCK, top=F(TOP), first=F(-0.9), step=F(0.05), steps=37, absolute=False),
+)
 
 
 @kernel
-def pack(blocks: Blocks, out: Packed) -> None:
+def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 256] -> out uint8[n, 144]."""
-    flat = blocks.reshape(-1)
-    x = np.empty(SUB_BLOCK * LANES, np.float32)
-    w = np.empty(SUB_BLOCK * LANES, np.float32)
-    fit = np.empty(FIT_SIZE, np.float32)
     work = new_work()
-    for first in range(0, blocks.shape[0], LANES // SUB_BLOCKS):
-        load_lanes(flat, first * SUB_BLOCKS, SUB_BLOCK, x)
-        rms_plus_magnitude(x, w)
-        search_affine(x, w, fit, SEARCH)
-        for number in range(first, min(blocks.shape[0], first + LANES // SUB_BLOCKS)):
-            lane = (number - first) * SUB_BLOCKS
-            block = out[number]
-            encode_head(fit, lane, block)
-            encode_levels(blocks[number], fit, lane, block, TOP, work)
+    for first in range(0, blocks.shape[0], LANES):
+        for lane in range(fit_super_blocks(blocks, importance, first, SEARCHES, work)):
+            block = out[first + lane]
+            encode_head(work, lane, block)
+            encode_levels(blocks[first + lane], lane, block, I(TOP), work)
             for pair in range(SUB_BLOCKS // 2):
-                levels = work.levels[2 * pair * SUB_BLOCK : 2 * (pair + 1) * SUB_BLOCK]
-                pack_nibbles(levels, block[QS + pair * SUB_BLOCK : QS + (pair + 1) * SUB_BLOCK])
+                low = load_bytes(work.levels, 2 * pair * SUB_BLOCK)
+                high = load_bytes(work.levels, (2 * pair + 1) * SUB_BLOCK)
+                store_bytes(block, QS + pair * SUB_BLOCK, low | high << I(4))
 
 
 @kernel
@@ -64,12 +61,12 @@ def unpack(packed: Packed, out: Blocks) -> None:
     """Packed uint8[n, 144] -> out float32[n, 256]."""
     for number in range(packed.shape[0]):
         block, values = packed[number], out[number]
-        for j in range(SUB_BLOCKS):
-            scale, low = scale_and_min(block, j)
-            levels = QS + j // 2 * SUB_BLOCK
-            shift = j % 2 * 4
-            for i in range(SUB_BLOCK):
-                values[j * SUB_BLOCK + i] = scale * F(block[levels + i] >> shift & 15) - low
+        for pair in range(SUB_BLOCKS // 2):
+            levels = load_bytes(block, QS + pair * SUB_BLOCK)
+            scale, low = scale_and_min(block, 2 * pair)
+            store(values, 2 * pair * SUB_BLOCK, scale * to_floats(levels & I(15)) - low)
+            scale, low = scale_and_min(block, 2 * pair + 1)
+            store(values, (2 * pair + 1) * SUB_BLOCK, scale * to_floats(levels >> I(4)) - low)
 
 
-Q4_K = BlockFormat(GGMLQuantizationType.Q4_K, SUPER_BLOCK, BLOCK_BYTES, pack, unpack)
+Q4_K = BlockFormat(GGMLQuantizationType.Q4_K, SUPER_BLOCK, BLOCK_BYTES, pack, unpack, UseOfImportance.OPTIONAL)

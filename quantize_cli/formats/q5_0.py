@@ -15,7 +15,7 @@ from gguf import GGMLQuantizationType
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
 from quantize_cli.formats._simple import extreme_of, load_fifth_bits, pack_nibbles, shifted_levels, store_fifth_bits
-from quantize_cli.formats.base import BlockFormat, Blocks, Packed
+from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed
 
 F = np.float32
 BLOCK = 32
@@ -24,7 +24,7 @@ QH, QS = 2, 6
 
 
 @kernel
-def pack(blocks: Blocks, out: Packed) -> None:
+def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 32] -> out uint8[n, 22]."""
     bits = blocks.view(np.int32)
     levels = np.empty(blocks.shape[1], np.uint8)

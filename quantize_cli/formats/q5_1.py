@@ -16,7 +16,7 @@ from gguf import GGMLQuantizationType
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
 from quantize_cli.formats._simple import extent, inverse_or_zero, load_fifth_bits, pack_nibbles, store_fifth_bits
-from quantize_cli.formats.base import BlockFormat, Blocks, Packed
+from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed
 
 F = np.float32
 BLOCK = 32
@@ -25,7 +25,7 @@ M, QH, QS = 2, 4, 8
 
 
 @kernel
-def pack(blocks: Blocks, out: Packed) -> None:
+def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 32] -> out uint8[n, 24]."""
     bits = blocks.view(np.int32)
     levels = np.empty(blocks.shape[1], np.uint8)

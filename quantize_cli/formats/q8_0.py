@@ -14,7 +14,7 @@ from gguf import GGMLQuantizationType
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
 from quantize_cli.formats._simple import inverse_or_zero, largest_magnitude, round_away
-from quantize_cli.formats.base import BlockFormat, Blocks, Packed
+from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed
 
 F = np.float32
 BLOCK = 32
@@ -22,7 +22,7 @@ BLOCK_BYTES = 34
 
 
 @kernel
-def pack(blocks: Blocks, out: Packed) -> None:
+def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 32] -> out uint8[n, 34]."""
     bits = blocks.view(np.int32)
     for number in range(blocks.shape[0]):

@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 from quantize_cli.formats.base import BlockFormat
 
 
-def quantized(block_format: BlockFormat, rows: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The kernel's bytes for rows float32[n, k], from a buffer that was not clean."""
+def quantized(
+    block_format: BlockFormat, rows: NDArray[np.float32], importance: NDArray[np.float32] | None = None
+) -> NDArray[np.uint8]:
+    """The kernel's bytes for rows float32[n, k] and importance float32[k], from a buffer that was not clean."""
     packed = np.full((rows.shape[0], block_format.row_bytes(rows.shape[1])), 0xA5, np.uint8)
-    block_format.quantize(rows, packed)
+    block_format.quantize(rows, packed, importance)
     return packed
 
 

@@ -47,14 +47,21 @@ def row_bytes(ggml_type: GGMLQuantizationType, columns: int) -> int:
     return int(_library().ggml_row_size(ggml_type, columns))
 
 
-def quantize(ggml_type: GGMLQuantizationType, rows: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Rows float32[n, k] -> packed uint8[n, row_bytes(k)], without importance."""
+def quantize(
+    ggml_type: GGMLQuantizationType, rows: NDArray[np.float32], importance: NDArray[np.float32] | None = None
+) -> NDArray[np.uint8]:
+    """Rows float32[n, k], with importance float32[k] or without -> packed uint8[n, row_bytes(k)].
+
+    A type that needs importance and gets none ends the process.
+    """
     assert rows.dtype == np.float32
     assert rows.flags.c_contiguous
+    assert importance is None or (importance.dtype == np.float32 and importance.shape == rows.shape[1:])
     library = _library()
     count, columns = rows.shape
     packed = np.empty((count, row_bytes(ggml_type, columns)), np.uint8)
     library.ggml_quantize_init(ggml_type)
-    written = library.ggml_quantize_chunk(ggml_type, rows.ctypes.data, packed.ctypes.data, 0, count, columns, None)
+    weights = None if importance is None else importance.ctypes.data
+    written = library.ggml_quantize_chunk(ggml_type, rows.ctypes.data, packed.ctypes.data, 0, count, columns, weights)
     assert written == packed.nbytes
     return packed

@@ -13,8 +13,9 @@ from oracle.scalars import Block, F
 
 
 class Twin(NamedTuple):
-    encode: Callable[[Block], bytes]
+    encode: Callable[[Block], bytes] | None  #: one block; None where the format needs importance
     decode: Callable[[bytes], list[F]]
+    encode_row: Callable[[Block, Block], bytes] | None = None  #: a row, its importance
 
 
 TWINS = {
@@ -36,10 +37,21 @@ TWINS = {
 
 
 def quantize(name: str, blocks: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Blocks float32[n, block_size] -> packed uint8[n, block_bytes]."""
+    """Blocks float32[n, block_size] -> packed uint8[n, block_bytes], without importance."""
+    encode = TWINS[name].encode
+    assert encode is not None
     with np.errstate(all="ignore"):  # overflows, divisions by zero and NaN are part of the reference's behaviour
-        packed = [TWINS[name].encode(block) for block in blocks]
+        packed = [encode(block) for block in blocks]
     return np.frombuffer(b"".join(packed), np.uint8).reshape(len(blocks), -1)
+
+
+def quantize_rows(name: str, rows: NDArray[np.float32], importance: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Rows float32[n, k] and their importance float32[k] -> packed uint8[n, row_bytes(k)]."""
+    encode = TWINS[name].encode_row
+    assert encode is not None
+    with np.errstate(all="ignore"):
+        packed = [encode(row, importance) for row in rows]
+    return np.frombuffer(b"".join(packed), np.uint8).reshape(len(rows), -1)
 
 
 def dequantize(name: str, packed: NDArray[np.uint8]) -> NDArray[np.float32]:
