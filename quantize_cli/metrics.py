@@ -12,20 +12,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.formats._compile import kernel
-from quantize_cli.report.model import TensorError
+from quantize_cli.formats._vector import LANES, load, load_doubles, select, store_doubles, widened
+from quantize_cli.report.model import TensorError, WeightedError
 
-#: Columns of a table of sums, f64[n, SUMS]; x is the source and y what a reader of the file decodes.
-SUM_X2, SUM_Y2, SUM_XY, SUM_D2, MAX_D = range(5)
-SUMS = 5
-
-#: Independent float64 accumulators of each sum. Without fastmath the compiler keeps a sum's order, so only lanes that
-#: never meet inside the loop can fill a vector register.
-LANES = 32
+#: Columns of a table of sums, f64[n, SUMS]; x is the source, y what a reader of the file decodes, d their difference and
+#: w the importance of a column, where there is one.
+SUM_X2, SUM_Y2, SUM_XY, SUM_D2, SUM_WX2, SUM_WD2, MAX_D = range(7)
+SUMS = 7
 
 
 @kernel
-def accumulate(x: NDArray[np.float32], y: NDArray[np.float32], sums: NDArray[np.float64]) -> None:
-    """Write every row's sum x^2, sum y^2, sum xy, sum (x - y)^2 and max |x - y|.
+def _add(
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+    importance: NDArray[np.float32] | None,
+    start: int,
+    lanes: NDArray[np.float64],
+) -> None:
+    """Add LANES columns to the lanes' sums."""
+    a = widened(load(x, start))
+    b = widened(load(y, start))
+    d = a - b
+    square = d * d
+    store_doubles(lanes, SUM_X2 * LANES, load_doubles(lanes, SUM_X2 * LANES) + a * a)
+    store_doubles(lanes, SUM_Y2 * LANES, load_doubles(lanes, SUM_Y2 * LANES) + b * b)
+    store_doubles(lanes, SUM_XY * LANES, load_doubles(lanes, SUM_XY * LANES) + a * b)
+    store_doubles(lanes, SUM_D2 * LANES, load_doubles(lanes, SUM_D2 * LANES) + square)
+    if importance is not None:
+        w = widened(load(importance, start))
+        store_doubles(lanes, SUM_WX2 * LANES, load_doubles(lanes, SUM_WX2 * LANES) + w * (a * a))
+        store_doubles(lanes, SUM_WD2 * LANES, load_doubles(lanes, SUM_WD2 * LANES) + w * square)
+    distance = select(d < 0.0, 0.0 - d, d)
+    largest = load_doubles(lanes, MAX_D * LANES)
+    store_doubles(lanes, MAX_D * LANES, select(distance > largest, distance, largest))
+
+
+@kernel
+def accumulate(
+    x: NDArray[np.float32], y: NDArray[np.float32], importance: NDArray[np.float32] | None, sums: NDArray[np.float64]
+) -> None:
+    """Write every row's sum x^2, sum y^2, sum xy, sum d^2, sum w x^2, sum w d^2 and max |d|, where d = x - y.
 
     Column j is added to lane j % LANES, in ascending j; then the lanes are added, in ascending order. All products of
     two float32 are exact in float64, and the square of a finite one cannot overflow: sum x^2 is finite exactly where
@@ -34,44 +60,40 @@ def accumulate(x: NDArray[np.float32], y: NDArray[np.float32], sums: NDArray[np.
     Args:
         x: source rows, f32[n, k], C-contiguous.
         y: decoded rows, f32[n, k], C-contiguous.
+        importance: w, f32[k], or None: then the two weighted sums are 0.
         sums: receives the figures, f64[n, SUMS].
     """
     rows, columns = x.shape
-    lanes = np.empty((SUMS, LANES))
+    lanes = np.empty(SUMS * LANES)
     # The last, incomplete group of columns is padded with zeros, which add nothing to any sum.
     tail = columns % LANES
     tail_x = np.zeros(LANES, np.float32)
     tail_y = np.zeros(LANES, np.float32)
+    tail_w = np.zeros(LANES, np.float32)
+    whole = columns - tail
+    if importance is not None:
+        for i in range(tail):
+            tail_w[i] = importance[whole + i]
     for row in range(rows):
-        # Plain loops, here and below: assignments to slices make the compilation three times as long.
-        for column in range(SUMS):
-            for lane in range(LANES):
-                lanes[column, lane] = 0.0
-        for start in range(0, columns, LANES):
-            if start + LANES <= columns:
-                group_x = x[row, start : start + LANES]
-                group_y = y[row, start : start + LANES]
+        row_x, row_y = x[row], y[row]
+        for i in range(SUMS * LANES):
+            lanes[i] = 0.0
+        for start in range(0, whole, LANES):
+            _add(row_x, row_y, importance, start, lanes)
+        if tail > 0:
+            for i in range(tail):
+                tail_x[i] = row_x[whole + i]
+                tail_y[i] = row_y[whole + i]
+            if importance is None:
+                _add(tail_x, tail_y, None, 0, lanes)
             else:
-                for lane in range(tail):
-                    tail_x[lane] = x[row, start + lane]
-                    tail_y[lane] = y[row, start + lane]
-                group_x, group_y = tail_x, tail_y
-            for lane in range(LANES):
-                a = np.float64(group_x[lane])
-                b = np.float64(group_y[lane])
-                difference = abs(a - b)
-                largest = lanes[MAX_D, lane]
-                lanes[SUM_X2, lane] += a * a
-                lanes[SUM_Y2, lane] += b * b
-                lanes[SUM_XY, lane] += a * b
-                lanes[SUM_D2, lane] += difference * difference
-                lanes[MAX_D, lane] = difference if difference > largest else largest
+                _add(tail_x, tail_y, tail_w, 0, lanes)
         for column in range(SUMS):
-            sums[row, column] = lanes[column, 0]
-        for lane in range(1, LANES):
-            for column in range(MAX_D):
-                sums[row, column] += lanes[column, lane]
-            sums[row, MAX_D] = max(sums[row, MAX_D], lanes[MAX_D, lane])
+            total = lanes[column * LANES]
+            for lane in range(1, LANES):
+                value = lanes[column * LANES + lane]
+                total = max(total, value) if column == MAX_D else total + value
+            sums[row, column] = total
 
 
 def first_nonfinite(x: NDArray[np.float32], sums: NDArray[np.float64]) -> int | None:
@@ -99,13 +121,27 @@ def merge(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(merged, dtype=np.float64)
 
 
+def weighted_error(sums: NDArray[np.float64]) -> WeightedError | None:
+    """The error with every column counted by its importance, from the sums of rows or tensors, f64[n, SUMS].
+
+    None where nothing was weighted: without importance, or where it counts only columns of zeros.
+    """
+    merged = merge(sums)
+    x2, d2 = float(merged[SUM_WX2]), float(merged[SUM_WD2])
+    if not x2:
+        return None
+    if not math.isfinite(d2):
+        return WeightedError(math.inf, -math.inf)
+    return WeightedError(math.sqrt(d2 / x2), 10 * math.log10(x2 / d2) if d2 else None)
+
+
 def error_from_sums(sums: NDArray[np.float64], weights: int) -> TensorError:
     """The error of `weights` >= 1 weights from the sums of their rows (or of their tensors), f64[n, SUMS].
 
     Where a decoded value is not finite (a weight beyond float16's range), the error is infinite: SQNR is minus infinity
     and the cosine has no value.
     """
-    x2, y2, xy, d2, largest = merge(sums).tolist()
+    x2, y2, xy, d2, _, _, largest = merge(sums).tolist()
     if not math.isfinite(d2):
         return TensorError(math.inf, math.inf, -math.inf, math.inf, None)
     return TensorError(

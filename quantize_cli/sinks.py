@@ -6,8 +6,8 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -51,27 +51,52 @@ def check_output(path: Path, size: int, *, force: bool) -> None:
 
 
 @contextmanager
-def replacing(path: Path, *, force: bool) -> Iterator[Sink]:
-    """A file that gets the name `path` once the block ends without an exception, and vanishes otherwise.
+def replacing(paths: Sequence[Path], *, force: bool) -> Iterator[list[Sink]]:
+    """Files that get their names once the block ends without an exception, all of them, and vanish otherwise.
 
     Raises:
-        OutputError: the file cannot be written, or `path` has come to exist meanwhile and `force` is not set.
+        OutputError: a file cannot be written, or has come to exist meanwhile and `force` is not set.
     """
-    target = _real(path)
-    temporary = target.with_name(f".quantize-{secrets.token_hex(8)}.tmp")  # never longer than a name may be
+    written = [_Replacement(path, _real(path)) for path in paths]
     try:
+        with ExitStack() as stack:
+            yield [stack.enter_context(replacement.opened()) for replacement in written]
+        for replacement in written:
+            replacement.check(force=force)
+        for replacement in written:
+            replacement.take_place()
+    finally:
+        for replacement in written:
+            replacement.temporary.unlink(missing_ok=True)
+
+
+class _Replacement:
+    """A file under a temporary name beside its target."""
+
+    def __init__(self, path: Path, target: Path) -> None:
+        self._path = path
+        self._target = target
+        self.temporary = target.with_name(f".quantize-{secrets.token_hex(8)}.tmp")  # never longer than a name may be
+
+    @contextmanager
+    def opened(self) -> Iterator[Sink]:
+        """Open it, and sync it at the end."""
         # Buffered, because an unbuffered file may write less than it is given, and says so only in its result.
-        with writing(path), temporary.open("xb") as file:
+        with writing(self._path), self.temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        with writing(path):
-            if target.exists() and not force:
-                raise OutputError(f"{path} has come to exist during the run; overwrite it with --force.")
-            temporary.replace(target)
-        _sync_folder(target.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    def check(self, *, force: bool) -> None:
+        """Whether the target is still free."""
+        if self._target.exists() and not force:
+            raise OutputError(f"{self._path} has come to exist during the run; overwrite it with --force.")
+
+    def take_place(self) -> None:
+        """Give the file its name."""
+        with writing(self._path):
+            self.temporary.replace(self._target)
+        _sync_folder(self._target.parent)
 
 
 @contextmanager

@@ -11,12 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantize_cli.formats.q4_k import Q4_K
-from quantize_cli.metrics import LANES, SUM_X2, SUMS, accumulate, error_from_sums, first_nonfinite, merge
+from quantize_cli.metrics import (
+    LANES,
+    SUM_X2,
+    SUMS,
+    accumulate,
+    error_from_sums,
+    first_nonfinite,
+    merge,
+    weighted_error,
+)
+from quantize_cli.report.model import WeightedError
 
 
 def sums_of(x, y):
     sums = np.full((len(x), SUMS), np.nan)
-    accumulate(x, y, sums)
+    accumulate(x, y, None, sums)
     return sums
 
 
@@ -74,7 +84,7 @@ def test_slabs_do_not_change_a_digit(rows, columns, slab, seed):
     x, y = pair(rows, columns, seed)
     sums = np.empty((rows, SUMS))
     for start in reversed(range(0, rows, slab)):
-        accumulate(x[start : start + slab], y[start : start + slab], sums[start : start + slab])
+        accumulate(x[start : start + slab], y[start : start + slab], None, sums[start : start + slab])
     assert sums.tobytes() == sums_of(x, y).tobytes()
     assert error_from_sums(sums, x.size) == error_of(x, y)
 
@@ -82,8 +92,36 @@ def test_slabs_do_not_change_a_digit(rows, columns, slab, seed):
 def test_compiled_equals_plain_python():
     x, y = pair(3, 2 * LANES + 5, seed=2)
     sums = np.empty((3, SUMS))
-    accumulate.py_func(x, y, sums)
+    accumulate.py_func(x, y, None, sums)
     assert sums.tobytes() == sums_of(x, y).tobytes()
+
+
+def importance_of(columns, seed):
+    return (np.random.default_rng(seed).standard_normal(columns) ** 2).astype(np.float32)
+
+
+@pytest.mark.parametrize("columns", [1, LANES - 1, LANES, 3 * LANES + 7])
+def test_the_weighted_error_is_its_formula_and_changes_no_other_figure(columns):
+    x, y = pair(5, columns, seed=columns)
+    w = importance_of(columns, seed=6)
+    sums = np.full((5, SUMS), np.nan)
+    accumulate(x, y, w, sums)
+    found = weighted_error(sums)
+    weights, source, decoded = w.astype(np.float64), x.astype(np.float64), y.astype(np.float64)
+    ratio = np.sum(weights * (source - decoded) ** 2) / np.sum(weights * source**2)
+    assert found.relative_rmse == pytest.approx(math.sqrt(ratio), rel=1e-12)
+    assert found.sqnr_db == pytest.approx(-10 * math.log10(ratio), rel=1e-12)
+    assert error_from_sums(sums, x.size) == error_of(x, y)
+
+
+def test_the_weighted_error_of_an_exact_tensor_and_of_none():
+    x, y = pair(2, 40, seed=7)
+    sums = np.empty((2, SUMS))
+    accumulate(x, x.copy(), importance_of(40, seed=8), sums)
+    assert weighted_error(sums) == WeightedError(0.0, None)
+    accumulate(x, y, np.zeros(40, np.float32), sums)
+    assert weighted_error(sums) is None
+    assert weighted_error(sums_of(x, y)) is None
 
 
 def test_merged_tensors_are_one_long_tensor():

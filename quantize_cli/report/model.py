@@ -26,6 +26,14 @@ class TensorError:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightedError:
+    """The error with every column counted by its importance, which is what the quantizer made small."""
+
+    relative_rmse: float  #: sqrt(sum(w (x - y)^2) / sum(w x^2))
+    sqnr_db: float | None  #: 10 log10(sum(w x^2) / sum(w (x - y)^2)); None where the error is 0
+
+
+@dataclass(frozen=True, slots=True)
 class TensorReport:
     """One tensor of the output."""
 
@@ -39,6 +47,7 @@ class TensorReport:
     bytes: int
     bits_per_weight: float
     error: TensorError
+    weighted_error: WeightedError | None  #: None without importance
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,7 @@ class TypeReport:
     bytes: int
     bits_per_weight: float
     error: TensorError
+    weighted_error: WeightedError | None  #: None without importance
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,7 @@ class Totals:
     peak_memory_bytes: int  #: peak resident set of the process
     threads: int
     error: TensorError
+    weighted_error: WeightedError | None  #: None without importance
 
 
 @dataclass(frozen=True, slots=True)
