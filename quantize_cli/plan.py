@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,7 @@ from quantize_cli.checkpoints import Checkpoint, TensorInfo
 from quantize_cli.formats import FORMATS
 from quantize_cli.gguf_file.fields import Field
 from quantize_cli.gguf_file.header import TensorEntry, encode_header, padded
-from quantize_cli.mixes import Choice, Mix, Place, Role, choose, role_of, why_kept
+from quantize_cli.mixes import Candidate, Choice, Mix, ModelTraits, choose_types
 
 _LAYER = re.compile(r"blk\.(\d+)\.")
 
@@ -147,29 +146,10 @@ def _placed(
 
 
 def _choices(recipes: list[TensorRecipe], mix: Mix, traits: Traits) -> Iterable[Choice]:
-    """The rules look at a tensor's number among those of its role, hence one pass over all of them."""
-    roles = [role_of(recipe.name) for recipe in recipes]
-    counts = Counter(roles)
-    seen: Counter[Role] = Counter()
-    grouped = traits.heads != traits.kv_heads
-    # The reference tells a 70B by its 80 layers, in these two architectures; a Llama without grouped heads is a 65B.
-    is_70b = traits.layers == 80 and (traits.architecture == "qwen2" or (traits.architecture == "llama" and grouped))
-    for recipe, role in zip(recipes, roles, strict=True):
-        kept = why_kept(recipe.name, recipe.shape)
-        if kept is not None:
-            yield Choice("F32", kept)
-            continue
-        place = Place(
-            role=role,
-            ordinal=seen[role],
-            # The reference counts the layers for ffn_*, and the tensors themselves for attn_v.
-            count=traits.layers if role in {Role.FFN_DOWN, Role.FFN_GATE, Role.FFN_UP} else counts[role],
-            query_groups=traits.heads // traits.kv_heads,
-            is_70b=is_70b,
-            tied=Role.OUTPUT not in counts,
-        )
-        seen[role] += 1
-        yield choose(mix, place, recipe.shape[-1])
+    candidates = [Candidate(recipe.name, recipe.shape) for recipe in recipes]
+    return choose_types(
+        candidates, mix, ModelTraits.of(traits.architecture, traits.layers, traits.heads, traits.kv_heads)
+    )
 
 
 def _warnings(tensors: tuple[PlannedTensor, ...], mix: Mix) -> Iterable[str]:
