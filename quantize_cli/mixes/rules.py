@@ -20,7 +20,7 @@ from quantize_cli.mixes.tensor_types import BLOCK_SIZES, is_quantized
 from quantize_cli.mixes.traits import ModelTraits
 
 _NO_OVERRIDES = TypeOverrides()
-_LAYER = re.compile(r"blk\.(\d+)")
+_LAYER = re.compile(r"blk\.(\d{1,9})")
 
 #: Types that lose too much without an importance matrix.
 _NEED_IMPORTANCE = frozenset({"IQ3_XXS", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ1_M", "IQ1_S"})
@@ -63,9 +63,7 @@ def _choices(
     values = sum(role in VALUE_ROLES for role in roles)
     seen: Counter[Role] = Counter()
     for tensor, role in zip(tensors, roles, strict=True):
-        kept = why_kept(
-            tensor.name, tensor.shape, model.architecture, leave_output=overrides.leave_output_tensor
-        )
+        kept = why_kept(tensor.name, tensor.shape, model.architecture, leave_output=overrides.leave_output_tensor)
         if kept is not None:
             yield Choice(tensor.stored_type, kept)
             continue
@@ -92,12 +90,12 @@ def _choices(
 
 
 def _without_rules(tensor: Candidate, role: Role, mix: Mix, overrides: TypeOverrides) -> Choice | None:
-    """The type that what the user asks for decides, or None where the mix's rules do."""
+    """What is decided without the mix's rules, or None where they decide."""
     matching = overrides.matching(tensor.name)
-    if role is Role.TOKEN_EMBD and overrides.token_embedding_type is not None:
-        # This table is so large that naming it goes before naming all token embeddings.
-        if not (matching and tensor.name == "per_layer_token_embd.weight"):
-            return _asked_for(overrides.token_embedding_type, tensor, "token embeddings")
+    # This table is so large that naming it goes before naming all token embeddings.
+    named = matching is not None and tensor.name == "per_layer_token_embd.weight"
+    if role is Role.TOKEN_EMBD and overrides.token_embedding_type is not None and not named:
+        return _asked_for(overrides.token_embedding_type, tensor, "token embeddings")
     if role is Role.OUTPUT and overrides.output_tensor_type is not None:
         return _asked_for(overrides.output_tensor_type, tensor, "the output matrix")
     default = Choice(mix.default, f"{mix.name}'s default")
@@ -113,7 +111,7 @@ def _without_rules(tensor: Candidate, role: Role, mix: Mix, overrides: TypeOverr
 
 
 def _asked_for(type_name: str, tensor: Candidate, what: str) -> Choice:
-    """The reference does not look whether the type fits here, and stops half-way through the file."""
+    """Here the reference does not look whether the type fits."""
     columns = tensor.shape[-1]
     if not fits(type_name, columns):
         raise UsageError(

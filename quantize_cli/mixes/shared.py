@@ -85,9 +85,7 @@ def mixed(name: str, file_type: int, default: str, good_for: str, *rules: Rule, 
     return Mix(name, file_type, default, good_for, (GLM5_NEXT, *EIGHT_EXPERTS, *rules), output)
 
 
-def fewest_bits(
-    name: str, file_type: int, default: str, good_for: str, more: str, more_for_output: str | None
-) -> Mix:
+def fewest_bits(name: str, file_type: int, default: str, good_for: str, more: str, more_for_output: str | None) -> Mix:
     """A mix of less than 3 bits: `more` is for its sensitive tensors, `more_for_output` for attn_output.
 
     These do not tell layers by name, not even with experts, and know no 70B.

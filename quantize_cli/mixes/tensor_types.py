@@ -7,9 +7,10 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 from quantize_cli.errors import UsageError
 
 _NAMES = (
-    "F32 BF16 F16 Q8_0 Q6_K Q5_1 Q5_K Q5_0 Q4_1 Q4_K Q4_0 IQ4_NL NVFP4 IQ4_XS MXFP4 Q3_K IQ3_S IQ3_XXS "
-    "Q2_K IQ2_S IQ2_XS Q2_0 TQ2_0 IQ2_XXS IQ1_M TQ1_0 IQ1_S Q1_0"
-).split()
+    "F32", "BF16", "F16", "Q8_0", "Q6_K", "Q5_1", "Q5_K", "Q5_0", "Q4_1", "Q4_K", "Q4_0", "IQ4_NL", "NVFP4", "IQ4_XS",
+    "MXFP4", "Q3_K", "IQ3_S", "IQ3_XXS", "Q2_K", "IQ2_S", "IQ2_XS", "Q2_0", "TQ2_0", "IQ2_XXS", "IQ1_M", "TQ1_0",
+    "IQ1_S", "Q1_0",
+)  # fmt: skip
 #: Newer than the `gguf` package.
 _BLOCKS_OF_NEW_TYPES = {"Q2_0": 64}
 
