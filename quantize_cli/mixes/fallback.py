@@ -2,24 +2,54 @@
 
 from __future__ import annotations
 
-from quantize_cli.formats import FORMATS
+from quantize_cli.errors import UsageError
+from quantize_cli.mixes.base import Choice
+from quantize_cli.mixes.tensor_types import BLOCK_SIZES
 
-#: Type with super-blocks of 256 -> type with blocks of 32; what has no entry keeps its type.
+#: Type with larger blocks -> type with blocks of 32.
 FALLBACKS = {
+    "IQ1_S": "IQ4_NL",
+    "IQ1_M": "IQ4_NL",
+    "IQ2_XXS": "IQ4_NL",
+    "IQ2_XS": "IQ4_NL",
+    "IQ2_S": "IQ4_NL",
+    "IQ3_XXS": "IQ4_NL",
+    "IQ3_S": "IQ4_NL",
+    "IQ4_XS": "IQ4_NL",
+    "TQ1_0": "Q4_0",
+    "TQ2_0": "Q4_0",
+    "Q2_0": "Q4_0",
     "Q2_K": "Q4_0",
     "Q3_K": "Q4_0",
     "Q4_K": "Q5_0",
     "Q5_K": "Q5_1",
     "Q6_K": "Q8_0",
-    "IQ4_XS": "IQ4_NL",
 }
 #: Where not even blocks of 32 fit.
 LAST_RESORT = "F16"
 
 
-def fitting_type(wanted: str, columns: int) -> str:
-    """`wanted`, or what stands in for it in a tensor with rows of `columns` weights."""
-    for candidate in (wanted, FALLBACKS.get(wanted, wanted)):
-        if columns % FORMATS[candidate].block_size == 0:
-            return candidate
-    return LAST_RESORT
+def fits(type_name: str, columns: int) -> bool:
+    """Whether rows of `columns` weights are whole blocks."""
+    return columns % BLOCK_SIZES[type_name] == 0
+
+
+def fitted(wanted: Choice, name: str, columns: int) -> Choice:
+    """`wanted`, or what stands in for it in tensor `name` with rows of `columns` weights.
+
+    Raises:
+        UsageError: the type's blocks are larger than 32, and nothing stands in for it.
+    """
+    if fits(wanted.type, columns):
+        return wanted
+    block = BLOCK_SIZES[wanted.type]
+    if wanted.type not in FALLBACKS and block > 32:
+        raise UsageError(
+            f"{name} has rows of {columns} weights, which {wanted.type}'s blocks of {block} do not divide, and no type "
+            f"stands in for {wanted.type}: choose another format, or another type for this tensor."
+        )
+    substitute = FALLBACKS.get(wanted.type, wanted.type)
+    fitting = substitute if fits(substitute, columns) else LAST_RESORT
+    ruled_out = wanted.instead_of or wanted.type
+    reason = f"{columns} columns do not divide by {block}: {fitting} instead of {ruled_out}"
+    return Choice(fitting, reason, instead_of=ruled_out)

@@ -1,8 +1,4 @@
-"""What a tensor is for, read off its GGUF name, and whether it may be quantized at all.
-
-The categories and the exceptions are the reference's (src/llama-quant.cpp, `tensor_get_category` and
-`tensor_allows_quantization`).
-"""
+"""What a tensor is for, read off its GGUF name (src/llama-quant.cpp, `tensor_get_category`)."""
 
 from __future__ import annotations
 
@@ -26,8 +22,10 @@ class Role(StrEnum):
     OTHER = "other"
 
 
-#: The projections that llama.cpp counts as "attention v", the most sensitive ones.
+#: The projections that llama.cpp counts as "attention v", the most sensitive ones: one count for all three.
 VALUE_ROLES = frozenset({Role.ATTN_V, Role.ATTN_QKV, Role.ATTN_KV_B})
+#: Those whose layer the rules ask for.
+FFN_ROLES = frozenset({Role.FFN_UP, Role.FFN_GATE, Role.FFN_DOWN})
 
 _WHOLE_NAMES = {
     "output.weight": Role.OUTPUT,
@@ -53,20 +51,3 @@ def role_of(name: str) -> Role:
     if name in _WHOLE_NAMES:
         return _WHOLE_NAMES[name]
     return next((role for part, role in _PARTS.items() if part in name), Role.OTHER)
-
-
-def why_kept(name: str, shape: tuple[int, ...]) -> str | None:
-    """Why a tensor stays as the converter wrote it, float32, or None where a mix may choose its type.
-
-    `shape` is row-major; as in GGML, leading dimensions of 1 do not count.
-    """
-    significant = len(shape)
-    while significant > 1 and shape[len(shape) - significant] == 1:
-        significant -= 1
-    if significant < 2:
-        return "one-dimensional tensors stay F32"
-    if not name.endswith("weight"):
-        return "only weights are quantized"
-    if "_norm.weight" in name:
-        return "norms stay F32"
-    return None

@@ -1,41 +1,155 @@
-"""The engine: a mix and a tensor's place -> its type, and why. Pure."""
+"""The engine: tensors, a mix and what the user asks for -> types, and why. Pure.
+
+The order of the decisions is the reference's: src/llama-quant.cpp, `llama_tensor_get_type`.
+"""
 
 from __future__ import annotations
 
-from quantize_cli.formats import FORMATS
-from quantize_cli.mixes.base import Choice, Mix, Place
-from quantize_cli.mixes.fallback import fitting_type
-from quantize_cli.mixes.roles import Role
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from quantize_cli.errors import CheckpointError, UsageError
+from quantize_cli.mixes.base import Candidate, Choice, Mix, Place
+from quantize_cli.mixes.fallback import fits, fitted
+from quantize_cli.mixes.kept import why_kept
+from quantize_cli.mixes.overrides import TypeOverrides
+from quantize_cli.mixes.roles import FFN_ROLES, VALUE_ROLES, Role, role_of
+from quantize_cli.mixes.tensor_types import BLOCK_SIZES, is_quantized
+from quantize_cli.mixes.traits import ModelTraits
+
+_NO_OVERRIDES = TypeOverrides()
+_LAYER = re.compile(r"blk\.(\d{1,9})")
+
+#: Types that lose too much without an importance matrix.
+_NEED_IMPORTANCE = frozenset({"IQ3_XXS", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ1_M", "IQ1_S"})
 
 
-def choose(mix: Mix, place: Place, columns: int) -> Choice:
-    """The type that `mix` gives to a tensor at `place` with rows of `columns` weights, fallback included."""
-    wanted = _wanted(mix, place, columns)
-    fitting = fitting_type(wanted.type, columns)
-    if fitting == wanted.type:
-        return wanted
-    ruled_out = wanted.instead_of or wanted.type
-    reason = f"{columns} columns do not divide by {FORMATS[wanted.type].block_size}: {fitting} instead of {ruled_out}"
-    return Choice(fitting, reason, instead_of=ruled_out)
+def choose_types(
+    tensors: Sequence[Candidate],
+    mix: Mix,
+    model: ModelTraits,
+    overrides: TypeOverrides = _NO_OVERRIDES,
+    *,
+    has_importance: bool = False,
+) -> list[Choice]:
+    """The type of every tensor; `tensors` are all of the model's in file order, as some rules count them.
+
+    `has_importance`: an importance matrix is given, which some rules ask for. The choices say where one is needed.
+
+    Raises:
+        UsageError: a type that is asked for does not fit a tensor, or nothing stands in for one that does not fit.
+        CheckpointError: the model has experts, and a tensor's name does not tell its layer.
+    """
+    return list(_choices(tensors, mix, model, overrides, has_importance))
 
 
-def _wanted(mix: Mix, place: Place, columns: int) -> Choice:
-    quantized = FORMATS[mix.default].block_size > 1
-    if quantized and (place.role is Role.OUTPUT or (place.tied and place.role is Role.TOKEN_EMBD)):
-        return _output(mix, place, columns)
+def requires_importance(name: str, type_name: str, mix: Mix) -> bool:
+    """Whether the reference refuses to give tensor `name` this type without an importance matrix.
+
+    It does so for Q2_K in the mix Q2_K_S alone (src/llama-quant.cpp, `tensor_requires_imatrix`).
+    """
+    if role_of(name) in {Role.OUTPUT, Role.TOKEN_EMBD}:
+        return False
+    return type_name in _NEED_IMPORTANCE or (type_name == "Q2_K" and mix.name == "Q2_K_S")
+
+
+def _choices(
+    tensors: Sequence[Candidate], mix: Mix, model: ModelTraits, overrides: TypeOverrides, has_importance: bool
+) -> Iterator[Choice]:
+    roles = [role_of(tensor.name) for tensor in tensors]
+    tied = Role.OUTPUT not in roles
+    values = sum(role in VALUE_ROLES for role in roles)
+    seen: Counter[Role] = Counter()
+    for tensor, role in zip(tensors, roles, strict=True):
+        kept = why_kept(tensor.name, tensor.shape, model.architecture, leave_output=overrides.leave_output_tensor)
+        if kept is not None:
+            yield Choice(tensor.stored_type, kept)
+            continue
+        choice = _without_rules(tensor, role, mix, overrides)
+        if choice is None:
+            counted_as = Role.ATTN_V if role in VALUE_ROLES else role
+            ordinal = seen[counted_as]
+            # Only tensors that the rules decide advance the count.
+            seen[counted_as] += 1
+            place = Place(
+                name=tensor.name,
+                shape=tensor.shape,
+                role=role,
+                ordinal=ordinal,
+                layer=_layer(tensor.name, model) if role in FFN_ROLES and model.experts > 1 else ordinal,
+                count=model.layers if role in FFN_ROLES else values,
+                model=model,
+                has_importance=has_importance,
+            )
+            is_output = role is Role.OUTPUT or (tied and role is Role.TOKEN_EMBD)
+            wanted = _as_output(mix, place, overrides.output_tensor_type) if is_output else _by_rules(mix, place)
+            choice = fitted(wanted, tensor.name, tensor.shape[-1])
+        yield replace(choice, requires_importance=requires_importance(tensor.name, choice.type, mix))
+
+
+def _without_rules(tensor: Candidate, role: Role, mix: Mix, overrides: TypeOverrides) -> Choice | None:
+    """What is decided without the mix's rules, or None where they decide."""
+    matching = overrides.matching(tensor.name)
+    # This table is so large that naming it goes before naming all token embeddings.
+    named = matching is not None and tensor.name == "per_layer_token_embd.weight"
+    if role is Role.TOKEN_EMBD and overrides.token_embedding_type is not None and not named:
+        return _asked_for(overrides.token_embedding_type, tensor, "token embeddings")
+    if role is Role.OUTPUT and overrides.output_tensor_type is not None:
+        return _asked_for(overrides.output_tensor_type, tensor, "the output matrix")
+    default = Choice(mix.default, f"{mix.name}'s default")
+    if not is_quantized(mix.default):
+        return default
+    if matching is not None:
+        pattern, type_name = matching
+        asked = Choice(type_name, f"asked for: {type_name} where the name has {pattern.pattern}")
+        return fitted(asked, tensor.name, tensor.shape[-1])
+    if overrides.pure:
+        return fitted(default, tensor.name, tensor.shape[-1])
+    return None
+
+
+def _asked_for(type_name: str, tensor: Candidate, what: str) -> Choice:
+    """Here the reference does not look whether the type fits."""
+    columns = tensor.shape[-1]
+    if not fits(type_name, columns):
+        raise UsageError(
+            f"{tensor.name} has rows of {columns} weights, which {type_name}'s blocks of {BLOCK_SIZES[type_name]} do "
+            f"not divide: ask for another type for {what}."
+        )
+    return Choice(type_name, f"asked for: {type_name} for {what}")
+
+
+def _layer(name: str, model: ModelTraits) -> int:
+    """Experts of one layer may be many tensors: the layer comes from the name."""
+    found = _LAYER.match(name)
+    if found is None or int(found[1]) >= model.layers:
+        raise CheckpointError(
+            f"The name of tensor {name} does not tell which of the model's {model.layers} layers it belongs to: "
+            "the checkpoint contradicts itself; get it anew."
+        )
+    return int(found[1])
+
+
+def _by_rules(mix: Mix, place: Place) -> Choice:
     for rule in mix.rules:
         if place.role in rule.roles and rule.when(place):
             return Choice(rule.type, rule.reason)
     return Choice(mix.default, f"{mix.name}'s default")
 
 
-def _output(mix: Mix, place: Place, columns: int) -> Choice:
-    """The output matrix gets at least Q6_K, in every quantized mix."""
-    if mix.default == "Q8_0":
-        return Choice("Q8_0", f"{mix.name}'s default")
-    block = FORMATS[mix.default].block_size
-    if columns % block:
-        reason = f"{columns} columns do not divide by {block}: Q8_0 instead of Q6_K"
-        return Choice("Q8_0", reason, instead_of="Q6_K")
-    tied = "token_embd is the output matrix too" if place.role is Role.TOKEN_EMBD else "the output matrix"
-    return Choice("Q6_K", f"{tied}: more bits")
+def _as_output(mix: Mix, place: Place, asked: str | None) -> Choice:
+    """The output matrix is the most sensitive of all."""
+    if asked is not None:
+        return Choice(asked, f"asked for: {asked} for the output matrix, which is the token embedding too")
+    block, columns = BLOCK_SIZES[mix.default], place.shape[-1]
+    what = "token_embd is the output matrix too" if place.role is Role.TOKEN_EMBD else "the output matrix"
+    if place.falcon:
+        return Choice("Q8_0", f"{what}: Q8_0 in a Falcon")
+    if columns % block and mix.output != "Q8_0":
+        reason = f"{columns} columns do not divide by {block}: Q8_0 instead of {mix.output}"
+        return Choice("Q8_0", reason, instead_of=mix.output)
+    if mix.output == mix.default:
+        return Choice(mix.output, f"{mix.name}'s default")
+    return Choice(mix.output, f"{what}: more bits")

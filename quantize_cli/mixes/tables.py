@@ -1,86 +1,279 @@
-"""The mixes, under llama.cpp's names. Conditions and types are the reference's: src/llama-quant.cpp,
-`llama_tensor_get_type_impl`; a row here is a branch there.
-"""  # noqa: D205
+"""The mixes, under llama.cpp's names.
+
+Conditions and types are the reference's: src/llama-quant.cpp, `llama_tensor_get_type_impl`; a row here is a branch
+there. Perplexities are those that llama-quantize prints, for Llama-3-8B.
+"""
 
 from __future__ import annotations
 
-from gguf import LlamaFileType
-
 from quantize_cli.mixes.base import Mix, Place, Rule
-from quantize_cli.mixes.roles import VALUE_ROLES, Role
+from quantize_cli.mixes.roles import FFN_ROLES, Role
+from quantize_cli.mixes.shared import (
+    ATTN_OUTPUT,
+    DOWN,
+    EIGHT_EXPERTS_OUTPUT,
+    EMBEDDING,
+    GLM5_NEXT,
+    KEY,
+    LARGE,
+    LARGE_GROUPED,
+    VALUE,
+    attn_output,
+    fewest_bits,
+    first_layers,
+    grouped_value,
+    mixed,
+    more_bits,
+)
 
-_VALUE = VALUE_ROLES
-_DOWN = frozenset({Role.FFN_DOWN})
-_ATTN_OUTPUT = frozenset({Role.ATTN_OUTPUT})
+_ALL = frozenset(Role)
+_GATE_UP = FFN_ROLES - DOWN
+_KEY_QUERY = KEY | {Role.ATTN_Q}
+_FEWER = "attn_q and attn_k get fewer bits"
 
 
-def _more_bits(place: Place) -> bool:
-    """The first and last eighth of the layers, and every third between them."""
-    eighth = place.count // 8
-    return place.ordinal < eighth or place.ordinal >= 7 * place.count // 8 or (place.ordinal - eighth) % 3 == 2
+def _is_expert(place: Place) -> bool:
+    """Three-dimensional. So are some matrices of latent attention, which the reference tells apart in one family."""
+    stacked = len(place.shape) > 2 and place.shape[-3] > 1
+    return stacked and (place.model.architecture != "bailingmoe3" or place.role in FFN_ROLES)
 
 
-def _grouped(place: Place) -> bool:
-    return place.query_groups >= 4
+def _between(place: Place) -> bool:
+    """Neither in the first nor in the last eighth of the layers."""
+    return place.count // 8 <= place.layer < 7 * place.count // 8
 
 
-def _first(share: int) -> str:
-    return f"ffn_down of the first 1/{share} of the layers"
+def _with_matrix(place: Place) -> bool:
+    return place.has_importance
 
 
-_MORE_BITS = "the first and last 1/8 of the layers and every third between get more bits"
+def _without_matrix(place: Place) -> bool:
+    return not place.has_importance
 
-#: Name -> mix, in the order in which they are listed.
-MIXES: dict[str, Mix] = {
-    mix.name: mix
-    for mix in (
-        Mix("F32", LlamaFileType.ALL_F32, "F32"),
-        Mix("F16", LlamaFileType.MOSTLY_F16, "F16"),
-        Mix("BF16", LlamaFileType.MOSTLY_BF16, "BF16"),
-        Mix("Q8_0", LlamaFileType.MOSTLY_Q8_0, "Q8_0"),
-        Mix(
-            "Q4_K_M",
-            LlamaFileType.MOSTLY_Q4_K_M,
-            "Q4_K",
-            (
-                Rule(_VALUE, "Q6_K", f"attn_v: {_MORE_BITS}", _more_bits),
-                Rule(_VALUE, "Q5_K", "attn_v of a 70B model, shared by 8 heads", lambda place: place.is_70b),
-                Rule(_DOWN, "Q6_K", f"ffn_down: {_MORE_BITS}", _more_bits),
-            ),
+
+def _no_falcon(place: Place) -> bool:
+    return not place.falcon
+
+
+#: Other name -> name.
+ALIASES = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
+
+_MIXES = (
+    Mix("F32", 0, "F32", "Exact, and twice the size of a 16-bit model: a source for other formats."),
+    Mix("BF16", 32, "BF16", "Exact for checkpoints in BF16: a source for other formats."),
+    Mix("F16", 1, "F16", "For programs and devices without BF16: more digits, but no values beyond 65504."),
+    mixed(
+        "Q8_0", 7, "Q8_0", "Hardly to be told from 16 bits, at about half the size (perplexity +0.0026).", output="Q8_0"
+    ),
+    mixed("Q6_K", 18, "Q6_K", "Close to Q8_0, and nearly a quarter smaller (perplexity +0.0217)."),
+    mixed("Q5_1", 9, "Q5_1", "An older format for rows that 256 does not divide; Q5_K_M is smaller and better."),
+    mixed(
+        "Q5_K_M",
+        17,
+        "Q5_K",
+        "Where Q4_K_M loses too much (perplexity +0.0569).",
+        more_bits(VALUE, "Q6_K"),
+        more_bits(DOWN, "Q6_K"),
+    ),
+    mixed("Q5_K_S", 16, "Q5_K", "A little smaller than Q5_K_M (perplexity +0.1049)."),
+    mixed(
+        "Q5_0",
+        8,
+        "Q5_0",
+        "An older format for rows that 256 does not divide; Q5_K_S is as big, and better.",
+        first_layers(8, "Q5_1", _with_matrix),
+    ),
+    mixed("Q4_1", 3, "Q4_1", "An older format for rows that 256 does not divide; Q4_K_M is smaller and better."),
+    mixed(
+        "Q4_K_M",
+        15,
+        "Q4_K",
+        "The usual choice: less than a third of 16 bits, and close to it (perplexity +0.1754).",
+        more_bits(VALUE, "Q6_K"),
+        LARGE,
+        first_layers(16, "Q6_K", lambda place: place.falcon),
+        more_bits(DOWN, "Q5_K", lambda place: place.falcon),
+        more_bits(DOWN, "Q6_K", _no_falcon),
+        EIGHT_EXPERTS_OUTPUT,
+    ),
+    mixed(
+        "IQ4_NL",
+        25,
+        "IQ4_NL",
+        "Values on an uneven grid in blocks of 32: for rows that 256 does not divide.",
+        grouped_value("Q5_K"),
+        first_layers(8, "Q5_K", _without_matrix),
+        EIGHT_EXPERTS_OUTPUT,
+    ),
+    mixed(
+        "Q4_K_S",
+        14,
+        "Q4_K",
+        "A little smaller than Q4_K_M (perplexity +0.2689).",
+        Rule(VALUE, "Q5_K", "attn_v of the first four layers", lambda place: place.ordinal < 4),
+        LARGE,
+        first_layers(8, "Q5_K", _no_falcon),
+        EIGHT_EXPERTS_OUTPUT,
+    ),
+    mixed(
+        "Q4_0",
+        2,
+        "Q4_0",
+        "An older format for rows that 256 does not divide; Q4_K_S is hardly bigger, and better.",
+        first_layers(8, "Q4_1", _with_matrix),
+    ),
+    mixed(
+        "IQ4_XS",
+        30,
+        "IQ4_XS",
+        "The smallest format of 4 bits; better with an importance matrix, fine without.",
+        grouped_value("Q5_K"),
+        first_layers(8, "Q5_K", _without_matrix),
+        EIGHT_EXPERTS_OUTPUT,
+    ),
+    Mix(
+        "MXFP4_MOE",
+        38,
+        "MXFP4",
+        "For models whose experts were trained in MXFP4, such as gpt-oss: all else gets Q8_0.",
+        (
+            GLM5_NEXT,
+            Rule(_ALL, "MXFP4", "the experts", _is_expert),
+            Rule(_ALL, "Q8_0", "MXFP4 is for experts alone"),
         ),
-        Mix(
-            "IQ4_XS",
-            LlamaFileType.MOSTLY_IQ4_XS,
-            "IQ4_XS",
-            (
-                Rule(_VALUE, "Q5_K", "attn_v shared by 4 heads or more", _grouped),
-                Rule(_DOWN, "Q5_K", _first(8), lambda place: place.ordinal < place.count // 8),
-            ),
-        ),
-        Mix(
-            "Q3_K_M",
-            LlamaFileType.MOSTLY_Q3_K_M,
-            "Q3_K",
-            (
-                Rule(_VALUE, "Q5_K", "attn_v of the first two layers", lambda place: place.ordinal < 2),
-                Rule(_VALUE, "Q5_K", "attn_v of a 70B model, shared by 8 heads", lambda place: place.is_70b),
-                Rule(_VALUE, "Q4_K", "attn_v gets more bits"),
-                Rule(_DOWN, "Q5_K", _first(16), lambda place: place.ordinal < place.count // 16),
-                Rule(_DOWN, "Q4_K", "ffn_down gets more bits"),
-                Rule(_ATTN_OUTPUT, "Q4_K", "attn_output gets more bits"),
-            ),
-        ),
-        Mix(
-            "Q2_K",
-            LlamaFileType.MOSTLY_Q2_K,
-            "Q2_K",
-            (
-                Rule(_VALUE, "Q5_K", "attn_v of a 70B model, shared by 8 heads", lambda place: place.is_70b),
-                Rule(_VALUE, "Q4_K", "attn_v shared by 4 heads or more", _grouped),
-                Rule(_VALUE, "Q3_K", "attn_v gets more bits"),
-                Rule(_DOWN, "Q3_K", "ffn_down gets more bits"),
-                Rule(_ATTN_OUTPUT, "Q3_K", "attn_output gets more bits"),
-            ),
-        ),
-    )
-}
+        output="Q8_0",
+    ),
+    mixed(
+        "Q3_K_L",
+        13,
+        "Q3_K",
+        "Between Q4_K_S and Q3_K_M in size and quality (perplexity +0.5562).",
+        Rule(VALUE, "Q5_K", "attn_v gets more bits"),
+        Rule(DOWN, "Q4_K", "ffn_down gets more bits", lambda place: place.falcon),
+        Rule(DOWN, "Q5_K", "ffn_down gets more bits"),
+        Rule(ATTN_OUTPUT, "Q4_K", "attn_output gets more bits", lambda place: place.falcon),
+        attn_output("Q5_K"),
+    ),
+    mixed(
+        "Q3_K_M",
+        12,
+        "Q3_K",
+        "Where Q4_K_S does not fit into memory (perplexity +0.6569).",
+        Rule(VALUE, "Q5_K", "attn_v of the first two layers", lambda place: place.ordinal < 2),
+        LARGE,
+        Rule(VALUE, "Q4_K", "attn_v gets more bits"),
+        first_layers(16, "Q5_K"),
+        Rule(DOWN, "Q4_K", "ffn_down gets more bits", lambda place: not place.falcon or place.more_bits),
+        EIGHT_EXPERTS_OUTPUT,
+        attn_output("Q4_K"),
+    ),
+    mixed(
+        "IQ3_M",
+        27,
+        "IQ3_S",
+        "The biggest of the IQ3 family; better with an importance matrix.",
+        LARGE,
+        Rule(VALUE, "Q4_K", "attn_v gets more bits"),
+        first_layers(8, "Q4_K"),
+        more_bits(DOWN, "Q4_K", lambda place: place.eight_experts),
+        EIGHT_EXPERTS_OUTPUT,
+        attn_output("Q4_K"),
+    ),
+    mixed(
+        "IQ3_S",
+        26,
+        "IQ3_S",
+        "As big as Q3_K_S; better with an importance matrix.",
+        LARGE_GROUPED,
+        grouped_value("Q4_K"),
+        EIGHT_EXPERTS_OUTPUT,
+    ),
+    mixed(
+        "Q3_K_S",
+        11,
+        "Q3_K",
+        "Where Q3_K_M does not fit into memory (perplexity +1.6321).",
+        LARGE,
+        EIGHT_EXPERTS_OUTPUT,
+    ),
+    mixed(
+        "IQ3_XS",
+        22,
+        "IQ3_S",
+        "Between IQ3_S and IQ3_XXS; needs an importance matrix.",
+        LARGE_GROUPED,
+        grouped_value("Q4_K"),
+        Rule(_KEY_QUERY, "IQ3_XXS", _FEWER),
+        Rule(_GATE_UP, "IQ3_XXS", "all but the first and last 1/8 of the layers get fewer bits", _between),
+        EIGHT_EXPERTS_OUTPUT,
+    ),
+    mixed(
+        "IQ3_XXS",
+        23,
+        "IQ3_XXS",
+        "The smallest format of 3 bits; needs an importance matrix.",
+        Rule(EMBEDDING, "IQ3_S", "the token embedding gets more bits"),
+        LARGE_GROUPED,
+        grouped_value("Q4_K"),
+        Rule(VALUE, "IQ3_S", "attn_v gets more bits", _without_matrix),
+        Rule(_KEY_QUERY, "IQ2_S", _FEWER),
+        first_layers(8, "Q4_K", _without_matrix),
+        Rule(DOWN, "Q3_K", "ffn_down gets more bits", _without_matrix),
+        EIGHT_EXPERTS_OUTPUT,
+        attn_output("IQ3_S"),
+        output="Q5_K",
+    ),
+    mixed(
+        "Q2_K",
+        10,
+        "Q2_K",
+        "The smallest for any model that needs no importance matrix, at a price (perplexity +3.5199).",
+        LARGE,
+        grouped_value("Q4_K"),
+        Rule(VALUE, "Q3_K", "attn_v gets more bits"),
+        Rule(DOWN, "Q3_K", "ffn_down gets more bits"),
+        EIGHT_EXPERTS_OUTPUT,
+        attn_output("Q3_K"),
+    ),
+    mixed(
+        "Q2_K_S",
+        21,
+        "Q2_K",
+        "Q2_K with fewer exceptions; needs an importance matrix (perplexity +3.1836).",
+        LARGE_GROUPED,
+        grouped_value("Q4_K"),
+        first_layers(8, "Q4_K"),
+    ),
+    fewest_bits("IQ2_M", 29, "IQ2_S", "The biggest of the IQ2 family; needs an importance matrix.", "IQ3_S", "IQ3_S"),
+    fewest_bits("IQ2_S", 28, "IQ2_XS", "Between IQ2_M and IQ2_XS; needs an importance matrix.", "IQ3_S", "IQ3_S"),
+    mixed(
+        "Q2_0",
+        41,
+        "Q2_0",
+        "For models that were trained with weights of four values, not for others.",
+        Rule(EMBEDDING, "Q4_K", "the token embedding gets more bits"),
+    ),
+    fewest_bits("IQ2_XS", 20, "IQ2_XS", "For large models in little memory; needs an importance matrix.", "Q2_K", None),
+    mixed(
+        "TQ2_0",
+        37,
+        "TQ2_0",
+        "For models that were trained with ternary weights, such as BitNet: 2 bits each.",
+        Rule(EMBEDDING, "Q4_K", "the token embedding gets more bits"),
+    ),
+    fewest_bits("IQ2_XXS", 19, "IQ2_XXS", "The smallest format of 2 bits; needs an importance matrix.", "Q2_K", None),
+    mixed(
+        "TQ1_0",
+        36,
+        "TQ1_0",
+        "For models that were trained with ternary weights, such as BitNet: packed closest.",
+        Rule(EMBEDDING, "Q4_K", "the token embedding gets more bits"),
+    ),
+    fewest_bits("IQ1_M", 31, "IQ1_M", "For the largest models alone; needs an importance matrix.", "Q2_K", "IQ2_XXS"),
+    fewest_bits("IQ1_S", 24, "IQ1_S", "The last resort; needs an importance matrix.", "Q2_K", "IQ2_XXS"),
+    mixed("Q1_0", 40, "Q1_0", "For models that were trained with weights of two values, not for others."),
+)
+
+#: Name -> mix, from the most bits a weight to the fewest in Llama-3-8B without an importance matrix. MXFP4_MOE, which
+#: is not for dense models, stands where its experts belong.
+MIXES: dict[str, Mix] = {mix.name: mix for mix in _MIXES}

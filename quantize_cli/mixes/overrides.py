@@ -1,0 +1,76 @@
+"""Types that the user asks for, whatever the mix says."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from quantize_cli.errors import UsageError
+from quantize_cli.mixes.tensor_types import find_type
+
+#: A pattern, searched anywhere in a tensor's name, and the GGML name of the type for those that have it.
+TensorType = tuple[re.Pattern[str], str]
+
+#: A file of more than this is not a list of types.
+MAX_FILE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class TypeOverrides:
+    """llama-quantize's options on types; all of them are GGML names."""
+
+    output_tensor_type: str | None = None  #: for output.weight, and a token embedding that serves as one
+    token_embedding_type: str | None = None
+    tensor_types: tuple[TensorType, ...] = ()  #: the first that fits a tensor decides
+    pure: bool = False  #: the mix's default for all tensors, no exceptions
+    leave_output_tensor: bool = False  #: output.weight keeps the type it is stored in
+
+    def matching(self, name: str) -> TensorType | None:
+        """The first of `tensor_types` that fits tensor `name`."""
+        return next((entry for entry in self.tensor_types if entry[0].search(name)), None)
+
+
+def parse_tensor_type(text: str) -> TensorType:
+    """REGEX=TYPE, the regular expression in small letters whatever the user wrote, as in llama-quantize.
+
+    Raises:
+        UsageError: a part is missing, the expression is none, or the type is unknown.
+    """
+    pattern, equals, type_name = text.partition("=")
+    if not (pattern and equals and type_name):
+        raise UsageError(f"{text!r} is not of the form REGEX=TYPE: write it as in attn_v=q8_0.")
+    # ASCII alone, for letters and for classes such as \d: the reference's expressions know nothing else.
+    lower = pattern.encode("utf-8", "surrogateescape").lower().decode("utf-8", "surrogateescape")
+    try:
+        compiled = re.compile(lower, re.ASCII)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise UsageError(f"{pattern!r} in {text!r} is no regular expression ({error}); correct it.") from None
+    return compiled, find_type(type_name)
+
+
+def read_tensor_type_file(path: Path) -> tuple[TensorType, ...]:
+    """Entries of the form REGEX=TYPE, separated by white space.
+
+    Raises:
+        UsageError: the file cannot be read, or an entry is wrong.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"Cannot read the list of types {path}: {error.strerror}; name another file.") from None
+    if len(content) > MAX_FILE_BYTES:
+        raise UsageError(f"{path} is bigger than {MAX_FILE_BYTES:,} bytes: name a list of REGEX=TYPE entries.")
+    try:
+        entries = content.decode().split()
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not a text file: name a list of REGEX=TYPE entries.") from None
+    return tuple(_entry_of(path, entry) for entry in entries)
+
+
+def _entry_of(path: Path, entry: str) -> TensorType:
+    try:
+        return parse_tensor_type(entry)
+    except UsageError as error:
+        raise UsageError(f"In {path}, entry {entry!r}: {error}") from None

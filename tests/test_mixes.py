@@ -1,0 +1,306 @@
+"""The mixes: every type against llama.cpp's own choice, and what may be asked for instead."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import pairwise
+from math import prod
+from pathlib import Path
+
+import pytest
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
+from hypothesis import given
+from hypothesis import strategies as st
+from mix_types.record import BASE, TYPES, compact, tensor_shapes
+from mix_types.record import MIXES as FILE_TYPES
+
+from quantize_cli.errors import CheckpointError, UsageError
+from quantize_cli.formats import FORMATS
+from quantize_cli.mixes import (
+    ALIASES,
+    BLOCK_SIZES,
+    MIXES,
+    Candidate,
+    ModelTraits,
+    TypeOverrides,
+    choose_types,
+    find_mix,
+    find_type,
+    is_70b,
+    parse_tensor_type,
+    read_tensor_type_file,
+    requires_importance,
+)
+
+RECORDS = [json.loads(line) for line in (Path(__file__).parent / "mix_types" / "types.jsonl").open()]
+LLAMA = ModelTraits.of("llama", 32, 32, 8)
+
+
+def choices_for(case, mix_name):
+    """The names and the choices for a recorded model."""
+    model = {**BASE, **case}
+    asked = model.get("overrides", {})
+    overrides = TypeOverrides(
+        output_tensor_type=asked.get("output"),
+        token_embedding_type=asked.get("embedding"),
+        tensor_types=tuple(parse_tensor_type(f"{pattern}={name}") for pattern, name in asked.get("types", [])),
+        pure=asked.get("pure", False),
+        leave_output_tensor=asked.get("leave_output", False),
+    )
+    traits = ModelTraits.of(*(model[key] for key in ("architecture", "layers", "heads", "kv_heads", "experts")))
+    candidates = [Candidate(*item) for item in tensor_shapes(model).items()]
+    choices = choose_types(candidates, MIXES[mix_name], traits, overrides, has_importance=model["importance"])
+    return [candidate.name for candidate in candidates], choices
+
+
+def llama_3_8b():
+    shapes = {"attn_k": (1024, 4096), "attn_output": (4096, 4096), "attn_q": (4096, 4096), "attn_v": (1024, 4096)}
+    shapes |= {"ffn_down": (4096, 14336), "ffn_gate": (14336, 4096), "ffn_up": (14336, 4096)}
+    yield from (Candidate(name, (128256, 4096)) for name in ("output.weight", "token_embd.weight"))
+    yield from (Candidate(f"blk.{i}.{kind}.weight", shape) for i in range(32) for kind, shape in shapes.items())
+
+
+# Against the reference.
+
+
+@pytest.mark.parametrize("mix", FILE_TYPES)
+def test_every_tensor_gets_the_references_type(mix):
+    """Layers, heads, experts, tied or not, rows of every divisibility, importance or none, types asked for."""
+    compared = 0
+    for record in RECORDS:
+        expected = dict(zip(record["model"].get("mixes", FILE_TYPES), record["types"], strict=True))
+        if expected.get(mix) is None:
+            continue
+        names, choices = choices_for(record["model"], mix)
+        types = [choice.type for choice in choices]
+        assert compact(dict(zip(names, types, strict=True))) == expected[mix], record["model"]
+        if not record["model"].get("importance"):
+            needed = any(choice.requires_importance for choice in choices)
+            assert needed == (mix in record["need_importance"]), record["model"]
+        compared += 1
+    assert compared > 90
+
+
+REFUSED = [
+    (record["model"], mix)
+    for record in RECORDS
+    for mix, found in zip(record["model"].get("mixes", FILE_TYPES), record["types"], strict=True)
+    if found is None
+]
+
+
+def test_what_the_reference_refuses_is_refused_with_the_tensor():
+    assert {mix for _, mix in REFUSED} == {"Q1_0", "Q4_K_M"}
+    for model, mix in REFUSED:
+        with pytest.raises(UsageError, match=r"^\S+\.weight has rows of \d+ weights.*(Q1_0|NVFP4).*choose"):
+            choices_for(model, mix)
+
+
+def test_every_choice_has_a_reason_and_no_rule_goes_unseen():
+    """A rule that no record needs could be wrong, and a type that none asks for."""
+    reasons = set()
+    for record in RECORDS:
+        for mix, found in zip(record["model"].get("mixes", FILE_TYPES), record["types"], strict=True):
+            for choice in choices_for(record["model"], mix)[1] if found else ():
+                assert choice.reason
+                assert (choice.instead_of is not None) == ("instead of" in choice.reason)
+                reasons.add(choice.reason)
+    assert {rule.reason for mix in MIXES.values() for rule in mix.rules} <= reasons
+    asked = {name for r in RECORDS for _, name in r["model"].get("overrides", {}).get("types", [])}
+    assert asked == set(TYPES) == set(BLOCK_SIZES)
+
+
+def test_mixes_have_the_references_numbers():
+    assert {mix.name: mix.file_type for mix in MIXES.values()} == FILE_TYPES
+    for file_type in LlamaFileType:
+        name = file_type.name.split("_", 1)[-1]
+        if name in MIXES:
+            assert MIXES[name].file_type == file_type
+
+
+@pytest.mark.parametrize(
+    ("architecture", "layers", "kv_heads", "expected"),
+    [
+        ("llama", 80, 8, True),
+        ("llama", 80, 64, False),
+        ("llama", 79, 8, False),
+        ("llama-embed", 80, 64, False),
+        ("qwen2", 80, 64, True),
+        ("deci", 80, 64, True),
+        ("olmo", 80, 64, True),
+        ("jais2", 68, 64, True),
+        ("jais2", 80, 8, False),
+        ("qwen3", 80, 8, False),
+    ],
+)
+def test_which_models_are_a_70b(architecture, layers, kv_heads, expected):
+    assert is_70b(architecture, layers, 64, kv_heads) is expected
+    assert ModelTraits.of(architecture, layers, 64, kv_heads).is_70b is expected
+
+
+# The tables.
+
+
+def test_block_sizes_are_those_of_gguf_and_of_the_formats():
+    for name, size in BLOCK_SIZES.items():
+        if name in GGMLQuantizationType.__members__:
+            assert size == GGML_QUANT_SIZES[GGMLQuantizationType[name]][0]
+    assert {name: block_format.block_size for name, block_format in FORMATS.items()} == {
+        name: BLOCK_SIZES[name] for name in FORMATS
+    }
+    assert BLOCK_SIZES["Q2_0"] == 64
+
+
+def bits(name):
+    if name == "Q2_0":
+        return 2.25
+    weights, nbytes = GGML_QUANT_SIZES[GGMLQuantizationType[name]]
+    return 8 * nbytes / weights
+
+
+def test_mixes_and_types_are_listed_from_most_bits_to_fewest():
+    assert [bits(name) for name in BLOCK_SIZES] == sorted(map(bits, BLOCK_SIZES), reverse=True)
+    candidates = list(llama_3_8b())
+    sizes = {}
+    for mix in MIXES.values():
+        types = [choice.type for choice in choose_types(candidates, mix, LLAMA)]
+        sizes[mix.name] = sum(prod(c.shape) * bits(name) for c, name in zip(candidates, types, strict=True)) / 8
+    # llama-quantize prints these, in GiB.
+    printed = {"Q4_0": 4.34, "Q4_1": 4.78, "Q5_1": 5.65, "Q3_K_M": 3.74, "Q4_K_M": 4.58, "Q5_K_M": 5.33, "Q8_0": 7.96}
+    assert {name: round(sizes[name] / 2**30, 1) for name in printed} == pytest.approx(printed, abs=0.06)
+    del sizes["MXFP4_MOE"]
+    assert all(bigger >= smaller for bigger, smaller in pairwise(sizes.values()))
+
+
+def test_a_mix_says_what_it_is_good_for_and_whether_it_needs_an_importance_matrix():
+    candidates = list(llama_3_8b())
+    assert len({mix.good_for for mix in MIXES.values()}) == len(MIXES)
+    for mix in MIXES.values():
+        assert re.fullmatch(r"[A-Z0-9][^\n]{20,100}\.", mix.good_for)
+        needed = any(choice.requires_importance for choice in choose_types(candidates, mix, LLAMA))
+        assert ("; needs an importance matrix" in mix.good_for) == needed, mix.name
+
+
+def test_what_needs_an_importance_matrix():
+    assert requires_importance("blk.0.attn_q.weight", "IQ2_XS", MIXES["Q4_K_M"])
+    assert requires_importance("blk.0.attn_q.weight", "Q2_K", MIXES["Q2_K_S"])
+    assert not requires_importance("blk.0.attn_q.weight", "Q2_K", MIXES["Q2_K"])
+    assert not requires_importance("blk.0.attn_q.weight", "IQ3_S", MIXES["IQ3_S"])
+    for name in ("output.weight", "token_embd.weight", "per_layer_token_embd.weight"):
+        assert not requires_importance(name, "IQ1_S", MIXES["IQ1_S"])
+
+
+# What the engine says.
+
+
+def test_a_kept_tensor_keeps_the_type_it_is_stored_in_and_needs_nothing():
+    norm = Candidate("blk.0.attn_norm.weight", (1, 256), "IQ1_S")
+    router = Candidate("blk.0.ffn_gate_inp.weight", (8, 256), "BF16")
+    for mix in MIXES.values():
+        kept = choose_types([norm, router], mix, ModelTraits.of("llama", 1, 8, 8, experts=8))
+        assert [(choice.type, choice.requires_importance) for choice in kept] == [("IQ1_S", False), ("BF16", False)]
+
+
+def test_a_model_of_no_tensors_has_no_types():
+    assert choose_types([], MIXES["Q4_K_M"], LLAMA) == []
+
+
+@pytest.mark.parametrize("name", ["blk.2.ffn_down.weight", "ffn_up.weight", "blk.x.ffn_gate_exps.weight"])
+def test_among_experts_a_name_must_tell_the_layer(name):
+    model = ModelTraits.of("llama", 2, 8, 8, experts=8)
+    with pytest.raises(CheckpointError, match=re.escape(name)):
+        choose_types([Candidate(name, (256, 256))], MIXES["Q4_K_M"], model)
+    assert choose_types([Candidate(name, (256, 256))], MIXES["Q4_K_M"], ModelTraits.of("llama", 2, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "tensor"),
+    [(TypeOverrides(output_tensor_type="Q4_K"), "output"), (TypeOverrides(token_embedding_type="NVFP4"), "token_embd")],
+)
+def test_a_type_asked_for_by_role_must_fit(overrides, tensor):
+    candidates = [Candidate(f"{name}.weight", (10, 160)) for name in ("output", "token_embd")]
+    with pytest.raises(UsageError, match=rf"^{tensor}\.weight has rows of 160 .*ask for another type"):
+        choose_types(candidates, MIXES["Q8_0"], LLAMA, overrides)
+
+
+# What can be asked for.
+
+
+def test_mixes_are_found_in_any_case_and_by_alias():
+    assert [find_mix(name.lower()) for name in MIXES] == [find_mix(name) for name in MIXES] == list(MIXES.values())
+    assert {alias: find_mix(alias.lower()).name for alias in ALIASES} == ALIASES
+    assert not ALIASES.keys() & MIXES.keys()
+
+
+@pytest.mark.parametrize("name", ["", "q4", "q4_k_m ", "15", "None", "COPY", "NVFP4"])
+def test_an_unknown_format_is_told_with_the_list(name):
+    with pytest.raises(UsageError) as error:
+        find_mix(name)
+    assert all(known.lower() in str(error.value) for known in MIXES)
+
+
+def test_types_are_found_in_any_case():
+    assert {find_type(name.lower()) for name in BLOCK_SIZES} == {find_type(name) for name in BLOCK_SIZES}
+    for name in ("", "q4_k_m", "Q8_1", "I32", "q8_0 "):
+        with pytest.raises(UsageError, match="Unknown type"):
+            find_type(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern", "type_name"),
+    [
+        ("attn_v=q8_0", "attn_v", "Q8_0"),
+        ("ATTN_V=Q8_0", "attn_v", "Q8_0"),
+        (r"blk\.(1|2)\.FFN_.*=iq4_xs", r"blk\.(1|2)\.ffn_.*", "IQ4_XS"),
+        (r"\D=f16", r"\d", "F16"),
+        ("É=bf16", "É", "BF16"),
+    ],
+)
+def test_an_entry_is_an_expression_in_small_letters_and_a_type(text, pattern, type_name):
+    compiled, found = parse_tensor_type(text)
+    assert (compiled.pattern, found) == (pattern, type_name)
+
+
+@pytest.mark.parametrize("text", ["", "=", "attn_v", "attn_v=", "=q8_0", "a=b=q8_0", "(=q8_0", "*=q8_0", "a=q9"])
+def test_a_wrong_entry_is_told(text):
+    with pytest.raises(UsageError):
+        parse_tensor_type(text)
+
+
+@given(st.text())
+def test_any_text_is_an_entry_or_a_usage_error(text):
+    for entry in (text, f"{text}=q8_0"):
+        try:
+            pattern, type_name = parse_tensor_type(entry)
+        except UsageError:
+            continue
+        assert type_name in BLOCK_SIZES
+        assert pattern.flags & re.ASCII
+
+
+def test_a_file_of_entries_is_split_at_white_space(tmp_path):
+    path = tmp_path / "types.txt"
+    path.write_text("attn_v=q8_0  ffn_down=q6_k\n\n\ttoken_embd=Q5_K\n")
+    found = [(pattern.pattern, name) for pattern, name in read_tensor_type_file(path)]
+    assert found == [("attn_v", "Q8_0"), ("ffn_down", "Q6_K"), ("token_embd", "Q5_K")]
+    path.write_text("\n")
+    assert read_tensor_type_file(path) == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b"attn_v=q8_0 ffn_down", "ffn_down"), (b"a=q9", "a=q9"), (b"\xff\xfe=q8_0", "text"), (b"a" * 2**21, "bigger")],
+)
+def test_a_bad_file_is_told_by_its_path_and_entry(content, told, tmp_path):
+    path = tmp_path / "types.txt"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=told) as error:
+        read_tensor_type_file(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path):
+    for path in (tmp_path / "none.txt", tmp_path):
+        with pytest.raises(UsageError, match=re.escape(str(path))):
+            read_tensor_type_file(path)
