@@ -48,7 +48,7 @@ ALLOWED = {
     "checkpoints": {"errors"},
     "report": {"errors", "report.model"},
     "sinks": {"errors"},
-    "gguf_file": set(),
+    "gguf_file": {"errors"},
     "metrics": {"formats", "report.model"},
     "decode": {"formats"},
     "formats": set(),
