@@ -45,7 +45,7 @@ ALLOWED = {
     "architectures": {"checkpoints", "errors", "gguf_file", "tokenizers"},
     "tokenizers": {"errors"},
     "mixes": {"errors", "formats"},
-    "checkpoints": {"errors"},
+    "checkpoints": {"errors", "gguf_file"},
     "report": {"errors", "report.model"},
     "sinks": {"errors"},
     "gguf_file": {"errors"},
