@@ -45,6 +45,7 @@ ALLOWED = {
     "architectures": {"checkpoints", "errors", "gguf_file", "tokenizers"},
     "tokenizers": {"errors"},
     "mixes": {"errors", "formats"},
+    "importance": {"checkpoints", "errors", "gguf_file"},
     "checkpoints": {"errors", "gguf_file"},
     "report": {"errors", "report.model"},
     "sinks": {"errors"},
