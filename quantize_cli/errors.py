@@ -6,6 +6,15 @@ these classes to exit codes (`exit_code`).
 
 from __future__ import annotations
 
+import reprlib
+
+_repr = reprlib.Repr()
+_repr.maxstring = 120
+_repr.maxother = 120
+
+#: `repr` for values out of untrusted files: control characters escaped, length bounded.
+shown = _repr.repr
+
 
 class QuantizeError(Exception):
     """Base of every deliberate error; `str(error)` is the sentence a user reads."""

@@ -1,4 +1,7 @@
-"""Model families: (config.json, tensor headers) -> metadata, tensor recipes and traits; no weight is read."""
+"""Model families: (config.json, tensor headers) -> metadata, tensor recipes and traits; no weight is read.
+
+A model that is a GGUF file already says all that itself (converted.py).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from gguf import MODEL_ARCH_NAMES
 
 from quantize_cli.architectures.base import ModelDescription, Traits
 from quantize_cli.architectures.config import Config, Json, read_config
+from quantize_cli.architectures.converted import describe_converted
 from quantize_cli.architectures.family import Family
 from quantize_cli.architectures.general import add_general
 from quantize_cli.architectures.hyperparameters import add_hyperparameters, dimensions
@@ -18,8 +22,8 @@ from quantize_cli.architectures.mistral import MISTRAL
 from quantize_cli.architectures.qwen2 import QWEN2
 from quantize_cli.architectures.qwen3 import QWEN3
 from quantize_cli.architectures.recipes import tensor_recipes
-from quantize_cli.checkpoints.base import Checkpoint
-from quantize_cli.errors import CheckpointError, UnsupportedError
+from quantize_cli.checkpoints import Checkpoint, GgufCheckpoint
+from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError
 from quantize_cli.gguf_file.fields import collected_fields, new_writer
 from quantize_cli.tokenizers import add_vocabulary
 
@@ -33,7 +37,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def describe(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> ModelDescription:
-    """Everything about the GGUF file of `checkpoint` that does not depend on the target format.
+    """Everything about the GGUF file to be made of `checkpoint` that does not depend on the target format.
 
     `pre_tokenizer` names the pre-tokenizer where it cannot be recognised. The metadata lacks
     general.quantization_version and general.file_type, which belong at its end.
@@ -41,7 +45,14 @@ def describe(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> ModelD
     Raises:
         CheckpointError: config.json is missing or damaged, or tensors are missing or contradict it.
         UnsupportedError: the architecture, a tensor or its dtype is one that this version cannot convert.
+        UsageError: a pre-tokenizer is named that is unknown, or where there is none to choose.
     """
+    if isinstance(checkpoint, GgufCheckpoint):
+        if pre_tokenizer is not None:
+            raise UsageError(
+                f"{checkpoint.name} is a GGUF model, which names its pre-tokenizer itself; leave --pre-tokenizer out."
+            )
+        return describe_converted(checkpoint)
     values = read_config(checkpoint.folder)
     path = checkpoint.folder / "config.json"
     family = _family(values.get("architectures"), path)

@@ -25,8 +25,8 @@ class TensorInfo:
     """One tensor as its file's header describes it; no weight has been read."""
 
     name: str
-    dtype: str  #: safetensors name: "BF16", "F16", "F32", "I64" ...
-    shape: tuple[int, ...]  #: row-major, as in safetensors
+    dtype: str  #: safetensors' name, "BF16", "F16", "F32", "I64" ..., or GGML's, "Q4_K"
+    shape: tuple[int, ...]  #: row-major
     nbytes: int
     file: str  #: name of the file that holds it, for messages
 
@@ -35,18 +35,23 @@ class TensorInfo:
         """Number of weights."""
         return math.prod(self.shape)
 
+    @property
+    def rows(self) -> int:
+        """Number of rows along the last axis, in all others together; a vector is one row."""
+        return math.prod(self.shape[:-1])
+
 
 class Checkpoint(Protocol):
-    """A set of named tensors beside a folder of configuration and tokenizer files."""
+    """A set of named tensors, and what describes the model."""
 
     @property
     def folder(self) -> Path:
-        """Where config.json and the tokenizer files lie."""
+        """Where the tensors' files lie, config.json and the tokenizer files beside them if there are any."""
         ...
 
     @property
     def name(self) -> str:
-        """The model's name as a person would say it: the folder's name, or the Hub id's last part."""
+        """The model's name as a person would say it: the folder's or file's name, or the Hub id's last part."""
         ...
 
     @property
@@ -59,6 +64,14 @@ class Checkpoint(Protocol):
 
         Returns a fresh array of shape (stop - start, *shape[1:]). Safe to call from several threads.
         Raises CheckpointError when the file cannot be read any more.
+        """
+        ...
+
+    def read_bytes(self, name: str, start: int, stop: int) -> NDArray[np.uint8]:
+        """Rows `start:stop` of `infos[name].rows` as they are stored, uint8[stop - start, bytes of a row].
+
+        Returns a fresh C-contiguous array; what the bytes mean, `infos[name].dtype` says. Safe to call from several
+        threads. Raises CheckpointError when the file cannot be read any more.
         """
         ...
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from quantize_cli.checkpoints.base import FLOAT_DTYPES, TensorInfo
-from quantize_cli.checkpoints.safetensors_header import MAX_HEADER_BYTES, parse_object, read_header, shown
-from quantize_cli.errors import CheckpointError, UnsupportedError
+from quantize_cli.checkpoints.files import TensorFiles, reading, stamp_of
+from quantize_cli.checkpoints.safetensors_header import MAX_HEADER_BYTES, parse_object, read_header
+from quantize_cli.errors import CheckpointError, UnsupportedError, shown
 
 INDEX_NAME = "model.safetensors.index.json"
 
@@ -28,14 +22,14 @@ _OTHER_WEIGHTS = {
     "adapter_model.safetensors": "merge this adapter into its base model first",
     "consolidated*.safetensors": "take the model's Hugging Face layout instead of Mistral's own",
     "*.safetensors": "give the path of that file instead of the folder's",
-    "*.gguf": "take the safetensors checkpoint that it was made from",
+    "*.gguf": "give the path of that file instead of the folder's",
     "*.bin": "save the model as safetensors first",
     "*.pth": "save the model as safetensors first",
     "*.pt": "save the model as safetensors first",
 }
 
 
-class SafetensorsCheckpoint:
+class SafetensorsCheckpoint(TensorFiles):
     """A folder of `model*.safetensors`, with or without an index, or a single `.safetensors` file in its folder.
 
     `infos` is in the reference converter's order: files by name, tensors by name in each file.
@@ -52,73 +46,15 @@ class SafetensorsCheckpoint:
     def __init__(self, path: Path, name: str | None = None) -> None:
         with reading(path):
             weight_map, files = _find_files(path)
-        self._folder = path if path.is_dir() else path.parent
-        self._name = name or _folder_name(self._folder)
-        self._infos: dict[str, TensorInfo] = {}
-        self._offsets: dict[str, int] = {}
-        self._stamps: dict[str, tuple[int, int]] = {}
+        folder = path if path.is_dir() else path.parent
+        super().__init__(folder, name or _folder_name(folder))
         for file in files:
-            self._add(file)
+            with reading(file):
+                self._add(file, stamp_of(file.stat()), read_header(file))
         if weight_map is not None:
             self._check_against(weight_map)
         if not self._infos:
             raise CheckpointError(f"{path} holds no tensors at all; download the model again.")
-
-    @property
-    def folder(self) -> Path:
-        """Where config.json and the tokenizer files lie."""
-        return self._folder
-
-    @property
-    def name(self) -> str:
-        """The folder's name, or the one that was given."""
-        return self._name
-
-    @property
-    def infos(self) -> Mapping[str, TensorInfo]:
-        """Every tensor of every file: files by name, tensors by name in each file."""
-        return self._infos
-
-    def read_rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
-        """Rows `start:stop` of the first axis, in the source's dtype (one of FLOAT_DTYPES).
-
-        Returns a fresh array of shape (stop - start, *shape[1:]); a tensor without axes is one row. The file is opened
-        for each call, so that any number of threads may read and a model of any number of shards holds none open.
-
-        Raises:
-            CheckpointError: The file cannot be read any more, or has changed since its header was read.
-            UnsupportedError: The tensor's dtype is none of FLOAT_DTYPES.
-        """
-        info = self._infos[name]
-        rows, *columns = info.shape or (1,)
-        if not 0 <= start <= stop <= rows:
-            raise IndexError(f"rows {start}:{stop} of a tensor of {rows} rows")
-        if info.dtype not in FLOAT_DTYPES:
-            raise UnsupportedError(
-                f"{self._folder / info.file}: tensor {shown(name)} is {info.dtype}, of which no weights can be made; "
-                f"save the model as {', '.join(FLOAT_DTYPES)}."
-            )
-        row_bytes = info.nbytes // max(rows, 1)
-        data = np.empty((stop - start) * row_bytes, np.uint8)
-        self._read_into(data, info, self._offsets[name] + start * row_bytes)
-        return data.view(FLOAT_DTYPES[info.dtype]).reshape(stop - start, *columns)
-
-    def close(self) -> None:
-        """Nothing to release: no file stays open between two calls."""
-
-    def _add(self, file: Path) -> None:
-        with reading(file):
-            self._stamps[file.name] = _stamp(file.stat())
-            tensors = read_header(file)
-        for tensor in tensors:
-            name = tensor.info.name
-            if name in self._infos:
-                raise CheckpointError(
-                    f"{self._folder}: tensor {shown(name)} is in both {self._infos[name].file} and {file.name}; "
-                    "remove the file that does not belong to the model."
-                )
-            self._infos[name] = tensor.info
-            self._offsets[name] = tensor.offset
 
     def _check_against(self, weight_map: Mapping[str, str]) -> None:
         """Index and files must name the same tensors; which file holds which is left open, as by the reference."""
@@ -132,21 +68,6 @@ class SafetensorsCheckpoint:
                     f"{index} does not list tensor {shown(name)} of {info.file}; download both files again."
                 )
 
-    def _read_into(self, data: NDArray[np.uint8], info: TensorInfo, offset: int) -> None:
-        path = self._folder / info.file
-        left = data.data
-        with reading(path), path.open("rb", buffering=0) as file:
-            unchanged = _stamp(os.fstat(file.fileno())) == self._stamps[info.file]
-            file.seek(offset)
-            while unchanged and left:
-                count = file.readinto(left)
-                unchanged = count > 0
-                left = left[count:]
-        if not unchanged:
-            raise CheckpointError(
-                f"{path} has changed while tensor {shown(info.name)} was read; start again when it is complete."
-            )
-
 
 def _find_files(path: Path) -> tuple[dict[str, str] | None, list[Path]]:
     """The index's map from tensors to shards, if there is an index, and the files to read, sorted by name."""
@@ -154,7 +75,9 @@ def _find_files(path: Path) -> tuple[dict[str, str] | None, list[Path]]:
         if not path.exists():
             raise CheckpointError(f"There is no such folder or file as {path}; check the path.")
         if path.suffix != ".safetensors":
-            raise UnsupportedError(f"{path} is no safetensors file; give a model folder or a .safetensors file.")
+            raise UnsupportedError(
+                f"{path} is no safetensors file; give a model folder, a .safetensors or a .gguf file."
+            )
         return None, [path]
     index = path / INDEX_NAME
     if index.exists():
@@ -201,22 +124,3 @@ def _no_safetensors(folder: Path) -> CheckpointError | UnsupportedError:
 def _folder_name(folder: Path) -> str:
     """The last part of the path as it was given; only "." and ".." have to be resolved."""
     return folder.name if folder.name not in ("", "..") else folder.resolve().name
-
-
-def _stamp(stat: os.stat_result) -> tuple[int, int]:
-    return stat.st_size, stat.st_mtime_ns
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn the system's refusals about `path` into sentences, and refuse a pipe or device, which could block."""
-    try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise CheckpointError(f"{path} is not a regular file; take the model from a source you trust.")
-        yield
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is missing; download it, or the whole model, again.") from error
-    except OSError as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error.strerror}); check its permissions and its disk."
-        ) from error

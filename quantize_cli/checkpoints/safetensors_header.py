@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 import math
 import os
-import reprlib
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from quantize_cli.checkpoints.base import TensorInfo
-from quantize_cli.errors import CheckpointError, UnsupportedError
+from quantize_cli.checkpoints.files import Located
+from quantize_cli.errors import CheckpointError, UnsupportedError, shown
 
 #: Bits per element of every dtype the format knows (safetensors 0.8, `enum Dtype`).
 DTYPE_BITS = {
@@ -49,21 +48,6 @@ MAX_HEADER_BYTES = 100_000_000  #: the safetensors library's own limit
 _MAX_DIMENSIONS = 64  # NumPy's
 _MAX_TENSOR_BITS = 2**63 - 1
 _LFS_POINTER = b"version "  # "version https://git-lfs.github.com/spec/v1"
-
-_repr = reprlib.Repr()
-_repr.maxstring = 120
-_repr.maxother = 120
-
-#: `repr` for values out of untrusted files: control characters escaped, length bounded.
-shown = _repr.repr
-
-
-@dataclass(frozen=True, slots=True)
-class Located:
-    """A tensor and where its bytes lie."""
-
-    info: TensorInfo
-    offset: int  #: in bytes from the start of the file
 
 
 def read_header(path: Path) -> list[Located]:

@@ -1,15 +1,15 @@
-"""Everything of a GGUF file that stands before its tensor data."""
+"""Everything of a GGUF file that stands before its tensor data; reader.py is the reverse, and shows the layout."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 
-from gguf import GGUF_DEFAULT_ALIGNMENT, GGMLQuantizationType
-from gguf.gguf_writer import TensorInfo, WriterState
+from gguf import GGUF_DEFAULT_ALIGNMENT, GGUF_MAGIC, GGUF_VERSION, GGMLQuantizationType
 
-from quantize_cli.gguf_file.fields import Field, new_writer
+from quantize_cli.gguf_file.fields import Field
+from quantize_cli.gguf_file.values import encode_field, encode_text
 
 #: Where tensors begin: multiples of this many bytes.
 ALIGNMENT = GGUF_DEFAULT_ALIGNMENT
@@ -30,24 +30,21 @@ def padded(nbytes: int) -> int:
     return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
-def encode_header(fields: Iterable[Field], tensors: Sequence[TensorEntry]) -> bytes:
+def encode_header(fields: Sequence[Field], tensors: Sequence[TensorEntry]) -> bytes:
     """Magic, metadata and tensor table, padded to where the tensor data begins.
 
-    The tensors follow one another in the given order, each at the next multiple of the alignment.
+    The tensors follow one another in the given order, each at the next multiple of the alignment. The `gguf` package's
+    writer is not used for it: it takes a second for a large vocabulary, and refuses empty arrays.
     """
-    writer = new_writer("")
-    writer.kv_data = [{}]
-    for field in fields:
-        writer.add_key_value(field.key, field.value, field.type, field.item_type)
-    writer.tensors = [{t.name: TensorInfo(_significant(t.shape), t.type, t.nbytes) for t in tensors}]
-    # The writer wants to open a path; a buffer in its place makes the header known before any file exists.
-    buffer = BytesIO()
-    writer.fout = [buffer]  # type: ignore[list-item]
-    writer.state = WriterState.EMPTY
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
-    header = buffer.getvalue()
+    parts = [struct.pack("<IIQQ", GGUF_MAGIC, GGUF_VERSION, len(tensors), len(fields))]
+    parts.extend(map(encode_field, fields))
+    offset = 0
+    for tensor in tensors:
+        sizes = tuple(reversed(_significant(tensor.shape)))
+        layout = f"<I{len(sizes)}QIQ"
+        parts += encode_text(tensor.name), struct.pack(layout, len(sizes), *sizes, tensor.type, offset)
+        offset += padded(tensor.nbytes)
+    header = b"".join(parts)
     return header + bytes(padded(len(header)) - len(header))
 
 

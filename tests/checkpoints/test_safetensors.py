@@ -228,7 +228,7 @@ def test_an_empty_folder(tmp_path):
     [
         ("pytorch_model.bin", "only pytorch_model.bin; save the model as safetensors first"),
         ("consolidated.00.pth", "only consolidated.00.pth; save the model as safetensors first"),
-        ("model-q4.gguf", "only model-q4.gguf; take the safetensors checkpoint"),
+        ("model-q4.gguf", "only model-q4.gguf; give the path of that file"),
         ("adapter_model.safetensors", "only adapter_model.safetensors; merge this adapter"),
         ("consolidated.safetensors", "only consolidated.safetensors; take the model's Hugging Face layout"),
         ("other.safetensors", "only other.safetensors; give the path of that file"),

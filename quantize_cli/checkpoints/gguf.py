@@ -1,0 +1,132 @@
+"""A model that is a GGUF file already, whole or in parts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from gguf import GGUFValueType
+
+from quantize_cli.checkpoints.base import TensorInfo
+from quantize_cli.checkpoints.files import Located, TensorFiles, reading, stamp_of
+from quantize_cli.errors import CheckpointError
+from quantize_cli.gguf_file.fields import Field
+from quantize_cli.gguf_file.reader import MAGIC, read_header
+
+#: Keys that only say which part of a model a file is.
+SPLIT_KEYS = SPLIT_NO, SPLIT_COUNT, SPLIT_TENSORS = "split.no", "split.count", "split.tensors.count"
+
+_PART = re.compile(r"(?P<model>.+)-\d{5}-of-\d{5}\.gguf")
+#: What people append to a model's name to tell its files apart.
+_TYPE_SUFFIX = re.compile(r"(?<=.)[-._](B?F16|F32|(I|T)?Q\d(_[0-9A-Z]+)*|MXFP4(_MOE)?|NVFP4)$", re.IGNORECASE)
+
+_INTEGERS = frozenset(
+    {
+        GGUFValueType.UINT8,
+        GGUFValueType.INT8,
+        GGUFValueType.UINT16,
+        GGUFValueType.INT16,
+        GGUFValueType.UINT32,
+        GGUFValueType.INT32,
+        GGUFValueType.UINT64,
+        GGUFValueType.INT64,
+    }
+)
+
+
+class GgufCheckpoint(TensorFiles):
+    """A GGUF file, or the first of the parts of one (`NAME-00001-of-0000N.gguf`), which brings the others.
+
+    `infos` is in the order of the parts and of the tensors' data in each; their dtypes are GGML's names. `metadata` is
+    that of the first part.
+
+    Raises:
+        CheckpointError: A file is missing or damaged, or the parts do not belong together.
+        UnsupportedError: A file's version or byte order is none that llama.cpp reads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with reading(path):
+            if not path.exists():
+                raise CheckpointError(f"There is no such folder or file as {path}; check the path.")
+        super().__init__(path.parent, _model_name(path.name))
+        self._path = path
+        self._metadata = self._add_file(path)
+        parts = _number(self._metadata, SPLIT_COUNT, path) or 0
+        if parts > 1:
+            self._add_parts(path, parts)
+        if not self._infos:
+            raise CheckpointError(f"{path} holds no tensors at all; give a model.")
+
+    @property
+    def path(self) -> Path:
+        """The file that was given."""
+        return self._path
+
+    @property
+    def metadata(self) -> tuple[Field, ...]:
+        """The metadata as it stands, in file order; text that is not UTF-8 is bytes."""
+        return self._metadata
+
+    def _add_file(self, path: Path) -> tuple[Field, ...]:
+        """Add one file's tensors; returns its metadata."""
+        with reading(path):
+            stamp = stamp_of(path.stat())
+            header = read_header(path)
+        tensors = (
+            Located(TensorInfo(tensor.name, tensor.type.name, tensor.shape, tensor.nbytes, path.name), tensor.offset)
+            for tensor in header.tensors
+        )
+        self._add(path, stamp, tensors)
+        return header.fields
+
+    def _add_parts(self, first: Path, count: int) -> None:
+        """Add what follows the first of `count` parts."""
+        names = _PART.fullmatch(first.name)
+        if names is None:
+            raise CheckpointError(
+                f"{first} is one of {count} parts, but it is not named like one, so the others cannot be found; "
+                f"give the parts their names back (NAME-00001-of-{count:05}.gguf)."
+            )
+        parts = [first.with_name(f"{names['model']}-{number:05}-of-{count:05}.gguf") for number in range(1, count + 1)]
+        if _number(self._metadata, SPLIT_NO, first) != 0 or first != parts[0]:
+            raise CheckpointError(f"{first} is not the first of its {count} parts; give {parts[0]}.")
+        for number, part in enumerate(parts[1:], start=1):
+            metadata = self._add_file(part)
+            if _number(metadata, SPLIT_NO, part) != number or _number(metadata, SPLIT_COUNT, part) != count:
+                raise CheckpointError(
+                    f"{part} is not what its name says, part {number + 1} of {count}; download it again."
+                )
+        expected = _number(self._metadata, SPLIT_TENSORS, first)
+        if expected != len(self._infos):
+            raise CheckpointError(
+                f"{first} says that its {count} parts hold {expected} tensors, but they hold {len(self._infos)}; "
+                "download them again."
+            )
+
+
+def is_gguf(path: Path) -> bool:
+    """Whether `path` is meant as a GGUF file, by its name or its first bytes; there may be no such file."""
+    if path.is_dir():
+        return False
+    if path.suffix == ".gguf":
+        return True
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def _number(metadata: tuple[Field, ...], key: str, path: Path) -> int | None:
+    field = next((field for field in metadata if field.key == key), None)
+    if field is None:
+        return None
+    if field.type not in _INTEGERS:
+        raise CheckpointError(f"{path} is damaged: its {key} is no integer; download it again.")
+    return int(field.value)
+
+
+def _model_name(file_name: str) -> str:
+    """The file's name less what tells it apart from other files of the same model."""
+    part = _PART.fullmatch(file_name)
+    return _TYPE_SUFFIX.sub("", part["model"] if part else file_name.removesuffix(".gguf"))

@@ -1,0 +1,253 @@
+"""What stands in a GGUF file before its tensor data, believed only where it agrees with itself and the file's length.
+
+Layout, little-endian: "GGUF", u32 version, u64 tensors, u64 fields; the fields (key, u32 type, value; values.py is the
+reverse); of each tensor its name, u32 dimensions, u64 each of them, innermost first, u32 type, u64 offset; padding;
+the tensor data. The checks are those of ggml/src/gguf.cpp. The `gguf` package's reader is not used for it: it maps the
+file into memory, trusts every count, and makes an array of every token.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from gguf import GGUF_DEFAULT_ALIGNMENT, GGUF_MAGIC, GGUFValueType
+
+from quantize_cli.errors import CheckpointError, UnsupportedError, shown
+from quantize_cli.gguf_file.fields import Field
+from quantize_cli.gguf_file.types import TENSOR_TYPES, TensorType
+from quantize_cli.gguf_file.values import NUMBERS, as_text
+
+MAGIC = GGUF_MAGIC.to_bytes(4, "little")
+#: Headers of real models, with vocabularies of 260,000 tokens, take less than 20 MB.
+MAX_HEADER_BYTES = 100_000_000
+
+_VERSIONS = (2, 3)
+_MAX_DIMENSIONS = 4  # GGML_MAX_DIMS
+_MAX_NAME_BYTES = 63  # GGML_MAX_NAME, less its final zero
+_MIN_FIELD_BYTES = 8 + 1 + 4 + 1  # key of one byte, type, a value of one byte
+_MIN_TENSOR_BYTES = 8 + 4 + 4 + 8  # empty name, number of dimensions, type, offset
+_BUFFER_BYTES = 1 << 20
+_LFS_POINTER = b"vers"  # "version https://git-lfs.github.com/spec/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class GgufTensor:
+    """One line of the table of tensors."""
+
+    name: str
+    shape: tuple[int, ...]  #: row-major, every dimension that the file writes down
+    type: TensorType
+    offset: int  #: in bytes from the start of the file
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class GgufHeader:
+    """Everything before the tensor data."""
+
+    fields: tuple[Field, ...]  #: in file order; text that is not UTF-8 is bytes
+    tensors: tuple[GgufTensor, ...]  #: in file order, which is the order of their data
+    alignment: int
+    data_start: int  #: in bytes from the start of the file
+
+
+def read_header(path: Path) -> GgufHeader:
+    """The header of one GGUF file; no tensor data is read.
+
+    Raises:
+        CheckpointError: The file is no GGUF file, is damaged, or is cut off.
+        UnsupportedError: Its version or byte order is not one that llama.cpp reads.
+        OSError: The file cannot be read.
+    """
+    with path.open("rb", buffering=_BUFFER_BYTES) as file:
+        return parse_header(file, os.fstat(file.fileno()).st_size, path)
+
+
+def parse_header(file: BinaryIO, size: int, path: Path) -> GgufHeader:
+    """The header of an open file of `size` bytes, read from its start; raises what `read_header` raises."""
+    source = _Source(file, size)
+    try:
+        _check_start(source, path)
+        return _header(source)
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged: {error}; download it again.") from error
+
+
+class _Source:
+    """The bytes of an untrusted file in order; whatever it has too few of is refused before it is allocated."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self.size = size
+        self.position = 0
+        self._end = min(size, MAX_HEADER_BYTES)
+
+    def take(self, count: int) -> bytes:
+        """The next `count` bytes; raises ValueError where there are fewer."""
+        self.expect(count, 1)
+        self.position += count
+        data = self._file.read(count)
+        if len(data) != count:
+            raise ValueError("it became shorter while it was read")
+        return data
+
+    def expect(self, count: int, item_bytes: int) -> None:
+        """Raise ValueError where `count` items of at least `item_bytes` each cannot follow."""
+        if count * item_bytes <= self._end - self.position:
+            return
+        if self._end < self.size:
+            raise ValueError(f"its header is over the limit of {MAX_HEADER_BYTES} bytes")
+        raise ValueError(
+            f"at byte {self.position} it says that {count} items of {item_bytes} bytes or more follow, "
+            f"but it is cut off at {self.size}"
+        )
+
+    def unpack(self, layout: str) -> tuple[Any, ...]:
+        """The next values, little-endian, by `struct`'s letters."""
+        return struct.unpack(f"<{layout}", self.take(struct.calcsize(f"<{layout}")))
+
+    def text(self) -> bytes:
+        """The next string."""
+        return self.take(int.from_bytes(self.take(8), "little"))
+
+
+def _check_start(source: _Source, path: Path) -> None:
+    """Magic and version."""
+    if source.size < 4:
+        raise ValueError(f"it is only {source.size} bytes long")
+    magic = source.take(4)
+    if magic == _LFS_POINTER:
+        raise CheckpointError(f"{path} is a Git LFS pointer, not the weights; run `git lfs pull` in its folder.")
+    if magic != MAGIC:
+        raise CheckpointError(f"{path} is no GGUF file, for it begins with {magic!r}; check the path.")
+    (version,) = source.unpack("I")
+    if version & 0xFFFF == 0 and version:
+        raise UnsupportedError(f"{path} is a big-endian GGUF file; take the little-endian one of the same model.")
+    if version not in _VERSIONS:
+        raise UnsupportedError(
+            f"{path} is GGUF of version {version}, but supported are {' and '.join(map(str, _VERSIONS))}; "
+            "convert the model anew."
+        )
+
+
+def _header(source: _Source) -> GgufHeader:
+    tensor_count, field_count = source.unpack("QQ")
+    source.expect(field_count, _MIN_FIELD_BYTES)
+    fields: dict[str, Field] = {}
+    for _ in range(field_count):
+        field = _field(source)
+        if field.key in fields:
+            raise ValueError(f"the key {shown(field.key)} stands in it twice")
+        fields[field.key] = field
+    alignment = _alignment(fields.get("general.alignment"))
+    source.expect(tensor_count, _MIN_TENSOR_BYTES)
+    tensors = [_tensor(source) for _ in range(tensor_count)]
+    data_start = _padded(source.position, alignment) if tensors else source.position
+    _check_places(tensors, alignment, source.size - data_start)
+    placed = (GgufTensor(t.name, t.shape, t.type, data_start + t.offset, t.nbytes) for t in tensors)
+    return GgufHeader(tuple(fields.values()), tuple(placed), alignment, data_start)
+
+
+def _field(source: _Source) -> Field:
+    key = _name(source.text(), "key")
+    if not key:
+        raise ValueError("one of its keys is empty")
+    try:
+        (value_type,) = source.unpack("I")
+        if value_type != GGUFValueType.ARRAY:
+            (value,) = _values(source, value_type, 1)
+            return Field(key, GGUFValueType(value_type), value)
+        item_type, count = source.unpack("IQ")
+        return Field(key, GGUFValueType.ARRAY, _values(source, item_type, count), GGUFValueType(item_type))
+    except ValueError as error:
+        raise ValueError(f"in the value of {shown(key)}, {error}") from error
+
+
+def _values(source: _Source, item_type: int, count: int) -> Sequence[Any]:
+    if item_type == GGUFValueType.STRING:
+        source.expect(count, 8)
+        return _texts([source.text() for _ in range(count)])
+    if item_type not in NUMBERS:  # an array in an array, too: GGML reads none
+        raise ValueError(f"the type is {item_type}, which GGUF does not have there")
+    letter = NUMBERS[GGUFValueType(item_type)]
+    source.expect(count, struct.calcsize(f"<{letter}"))
+    return source.unpack(f"{count}{letter}")
+
+
+def _texts(raw: Iterable[bytes]) -> Sequence[str] | Sequence[bytes]:
+    """Text, or bytes where one of them is not UTF-8: an array's items are of one type."""
+    raw = tuple(raw)
+    try:
+        return tuple(item.decode() for item in raw)
+    except UnicodeDecodeError:
+        return raw
+
+
+def _name(raw: bytes, what: str) -> str:
+    name = as_text(raw)
+    if isinstance(name, bytes) or "\0" in name:
+        raise ValueError(f"one of its {what}s is {shown(raw)}, which is no text")
+    return name
+
+
+def _alignment(field: Field | None) -> int:
+    if field is None:
+        return GGUF_DEFAULT_ALIGNMENT
+    value = field.value
+    if field.type is not GGUFValueType.UINT32 or value == 0 or value & (value - 1):
+        raise ValueError(f"{field.key} is {shown(value)} ({field.type.name}) instead of a power of 2 as UINT32")
+    return int(value)
+
+
+def _tensor(source: _Source) -> GgufTensor:
+    """One line of the table, checked by itself; its offset still counts from the start of the data."""
+    name = _name(source.text(), "tensor name")
+    if len(name.encode()) > _MAX_NAME_BYTES:
+        raise ValueError(f"the tensor name {shown(name)} is longer than {_MAX_NAME_BYTES} bytes")
+    (dimensions,) = source.unpack("I")
+    if dimensions > _MAX_DIMENSIONS:
+        raise ValueError(f"tensor {shown(name)} has {dimensions} dimensions, but {_MAX_DIMENSIONS} is the limit")
+    *sizes, number, offset = source.unpack(f"{dimensions}QIQ")
+    shape = tuple(reversed(sizes)) or (1,)
+    if 0 in shape:
+        raise ValueError(f"tensor {shown(name)} of shape {list(shape)} has no elements")
+    if number not in TENSOR_TYPES:
+        raise ValueError(f"tensor {shown(name)} is of type {number}, which GGML does not have")
+    held = TENSOR_TYPES[number]
+    if shape[-1] % held.block_size:
+        raise ValueError(
+            f"tensor {shown(name)} has rows of {shape[-1]} elements, which blocks of {held.block_size} ({held.name}) "
+            "do not divide"
+        )
+    return GgufTensor(name, shape, held, offset, math.prod(shape) // held.block_size * held.block_bytes)
+
+
+def _check_places(tensors: Iterable[GgufTensor], alignment: int, data_bytes: int) -> None:
+    """Tensors follow one another, each at the next multiple of the alignment, and end within the file."""
+    names: set[str] = set()
+    begin = 0
+    for tensor in tensors:
+        if tensor.name in names:
+            raise ValueError(f"the tensor {shown(tensor.name)} stands in it twice")
+        names.add(tensor.name)
+        if tensor.offset != begin:
+            raise ValueError(
+                f"tensor {shown(tensor.name)} begins at byte {tensor.offset} of the data instead of {begin}"
+            )
+        end = begin + tensor.nbytes
+        if end > data_bytes:
+            raise ValueError(
+                f"tensor {shown(tensor.name)} ends at byte {end} of the data, but the file is cut off at "
+                f"{max(data_bytes, 0)}"
+            )
+        begin = _padded(end, alignment)
+
+
+def _padded(nbytes: int, alignment: int) -> int:
+    return -(-nbytes // alignment) * alignment

@@ -1,0 +1,260 @@
+"""GGUF files and their parts as checkpoints, held against the `gguf` package's writer."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gguf import GGMLQuantizationType, GGUFValueType
+from gguf_factory import field, file, line, write_gguf
+
+from quantize_cli.checkpoints import GgufCheckpoint, open_checkpoint
+from quantize_cli.checkpoints.base import Checkpoint
+from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError
+
+V = GGUFValueType
+ROWS = np.arange(3 * 5 * 34, dtype=np.uint8).reshape(3, 5, 34)
+TENSORS = {
+    "z.weight": (ROWS, GGMLQuantizationType.Q8_0),
+    "a.weight": np.arange(12, dtype=np.float32).reshape(3, 4),
+    "a.bias": np.arange(7, dtype=np.float16),
+    "ids": np.arange(5, dtype=np.int32),
+}
+
+
+def parts(folder: Path, *held: list[str], tensors: int | None = None, no: dict[int, int] | None = None) -> Path:
+    """A split set whose parts hold the named tensors; returns the first part's path."""
+    count = len(held)
+    for number, names in enumerate(held):
+        fields = {
+            "split.no": ((no or {}).get(number, number), V.UINT16),
+            "split.count": (count, V.UINT16),
+            "split.tensors.count": (tensors or sum(map(len, held)), V.INT32),
+            "part": (number, V.UINT32),
+        }
+        path = folder / f"tiny-Q8_0-{number + 1:05}-of-{count:05}.gguf"
+        if names:
+            write_gguf(path, {name: TENSORS[name] for name in names}, fields)
+        else:  # the package writes no file without tensors
+            packed = {V.UINT16: "<H", V.INT32: "<i", V.UINT32: "<I"}
+            path.write_bytes(file([field(key, t, struct.pack(packed[t], value)) for key, (value, t) in fields.items()]))
+    return folder / f"tiny-Q8_0-00001-of-{count:05}.gguf"
+
+
+def assert_holds(checkpoint: Checkpoint, names: list[str]) -> None:
+    assert list(checkpoint.infos) == names
+    for name, info in checkpoint.infos.items():
+        tensor = TENSORS[name]
+        array = tensor[0] if isinstance(tensor, tuple) else tensor
+        read = checkpoint.read_bytes(name, 0, info.rows)
+        assert (info.name, info.nbytes) == (name, array.nbytes)
+        assert read.dtype == np.uint8
+        assert read.shape == (info.rows, array.nbytes // info.rows)
+        assert read.tobytes() == array.tobytes()
+
+
+@pytest.fixture
+def one(tmp_path):
+    path = tmp_path / "tiny-Q8_0.gguf"
+    write_gguf(path, TENSORS, {"general.name": ("Tiny", V.STRING)})
+    return path
+
+
+def test_one_file(one):
+    checkpoint = open_checkpoint(one)
+    assert isinstance(checkpoint, GgufCheckpoint)
+    assert (checkpoint.folder, checkpoint.name, checkpoint.path) == (one.parent, "tiny", one)
+    assert_holds(checkpoint, list(TENSORS))
+    assert [(i.dtype, i.shape, i.rows, i.file) for i in checkpoint.infos.values()] == [
+        ("Q8_0", (3, 5, 32), 15, "tiny-Q8_0.gguf"),
+        ("F32", (3, 4), 3, "tiny-Q8_0.gguf"),
+        ("F16", (7,), 1, "tiny-Q8_0.gguf"),
+        ("I32", (5,), 1, "tiny-Q8_0.gguf"),
+    ]
+    assert [(held.key, held.value) for held in checkpoint.metadata] == [
+        ("general.architecture", "llama"),
+        ("general.name", "Tiny"),
+    ]
+    checkpoint.close()
+
+
+def test_rows(one):
+    checkpoint = open_checkpoint(one)
+    assert checkpoint.read_bytes("z.weight", 4, 11).tobytes() == ROWS.reshape(15, 34)[4:11].tobytes()
+    assert checkpoint.read_bytes("z.weight", 15, 15).shape == (0, 34)
+    assert checkpoint.read_rows("a.weight", 1, 3).tolist() == [[4, 5, 6, 7], [8, 9, 10, 11]]
+    assert checkpoint.read_rows("a.bias", 2, 4).tolist() == [2, 3]
+    with pytest.raises(UnsupportedError, match=r"tensor 'z.weight' is Q8_0, of which no weights can be made"):
+        checkpoint.read_rows("z.weight", 0, 1)
+    with pytest.raises(IndexError):
+        checkpoint.read_bytes("z.weight", 0, 16)
+
+
+def test_safetensors_have_raw_rows_too(llama):
+    checkpoint = open_checkpoint(llama)
+    name = "model.layers.0.mlp.up_proj.weight"
+    assert checkpoint.read_bytes(name, 3, 9).tobytes() == checkpoint.read_rows(name, 3, 9).tobytes()
+    assert checkpoint.read_bytes("model.norm.weight", 0, 1).shape == (1, 512)
+
+
+def test_many_threads_read_the_same(one):
+    checkpoint = open_checkpoint(one)
+    with ThreadPoolExecutor(8) as pool:
+        rows = pool.map(lambda row: checkpoint.read_bytes("z.weight", row, row + 1), list(range(15)) * 8)
+        assert b"".join(row.tobytes() for row in rows) == ROWS.tobytes() * 8
+
+
+@pytest.mark.parametrize("change", ["touch", "shorten", "remove"])
+def test_a_file_that_changes_is_noticed(one, change):
+    checkpoint = open_checkpoint(one)
+    if change == "touch":
+        os.utime(one, (1, 1))
+    elif change == "shorten":
+        os.truncate(one, one.stat().st_size - 1)
+    else:
+        one.unlink()
+    with pytest.raises(CheckpointError, match=f"{re.escape(str(one))} (has changed|is missing)"):
+        checkpoint.read_bytes("ids", 0, 1)
+
+
+def test_the_first_part_brings_the_others(tmp_path):
+    first = parts(tmp_path, ["z.weight", "ids"], ["a.weight"], ["a.bias"])
+    checkpoint = open_checkpoint(str(first))
+    assert_holds(checkpoint, ["z.weight", "ids", "a.weight", "a.bias"])
+    assert [info.file[:15] for info in checkpoint.infos.values()] == [
+        "tiny-Q8_0-00001",
+        "tiny-Q8_0-00001",
+        "tiny-Q8_0-00002",
+        "tiny-Q8_0-00003",
+    ]
+    assert (checkpoint.name, checkpoint.path) == ("tiny", first)
+    assert next(held.value for held in checkpoint.metadata if held.key == "part") == 0
+
+
+def test_a_first_part_without_tensors(tmp_path):
+    assert_holds(open_checkpoint(parts(tmp_path, [], ["z.weight"], ["ids"])), ["z.weight", "ids"])
+
+
+def test_a_single_part_needs_no_name(tmp_path):
+    parts(tmp_path, ["z.weight"]).rename(tmp_path / "whole.gguf")
+    assert_holds(open_checkpoint(tmp_path / "whole.gguf"), ["z.weight"])
+
+
+def test_another_part_than_the_first(tmp_path):
+    first = parts(tmp_path, ["z.weight"], ["ids"])
+    second = tmp_path / "tiny-Q8_0-00002-of-00002.gguf"
+    with pytest.raises(CheckpointError, match=r"00002-of-00002.gguf is not the first of its 2 parts; give .*00001-of"):
+        open_checkpoint(second)
+    first.unlink()
+    second.rename(first)
+    with pytest.raises(CheckpointError, match="is not the first of its 2 parts"):
+        open_checkpoint(first)
+
+
+def test_a_missing_part_is_named(tmp_path):
+    first = parts(tmp_path, ["z.weight"], ["a.bias"], ["ids"])
+    (tmp_path / "tiny-Q8_0-00002-of-00003.gguf").unlink()
+    with pytest.raises(CheckpointError, match=r"tiny-Q8_0-00002-of-00003.gguf is missing; download it"):
+        open_checkpoint(first)
+
+
+def test_parts_that_lost_their_names(tmp_path):
+    parts(tmp_path, ["z.weight"], ["ids"]).rename(tmp_path / "first.gguf")
+    with pytest.raises(CheckpointError, match=re.escape("their names back (NAME-00001-of-00002.gguf)")):
+        open_checkpoint(tmp_path / "first.gguf")
+
+
+def test_a_first_part_with_the_name_of_another(tmp_path):
+    parts(tmp_path, ["z.weight"], ["ids"]).rename(tmp_path / "tiny-Q8_0-00002-of-00003.gguf")
+    with pytest.raises(CheckpointError, match=r"is not the first of its 2 parts; give .*tiny-Q8_0-00001-of-00002.gguf"):
+        open_checkpoint(tmp_path / "tiny-Q8_0-00002-of-00003.gguf")
+
+
+def test_parts_in_a_wrong_order(tmp_path):
+    with pytest.raises(CheckpointError, match=r"00002-of-00003.gguf is not what its name says, part 2 of 3"):
+        open_checkpoint(parts(tmp_path, ["z.weight"], ["ids"], ["a.bias"], no={1: 2, 2: 1}))
+
+
+def test_parts_that_lack_a_tensor(tmp_path):
+    with pytest.raises(CheckpointError, match="says that its 2 parts hold 3 tensors, but they hold 2"):
+        open_checkpoint(parts(tmp_path, ["z.weight"], ["ids"], tensors=3))
+
+
+def test_a_tensor_in_two_parts(tmp_path):
+    with pytest.raises(CheckpointError, match="tensor 'ids' is in both tiny-Q8_0-00001"):
+        open_checkpoint(parts(tmp_path, ["ids"], ["ids"]))
+
+
+def test_a_damaged_part(tmp_path):
+    first = parts(tmp_path, ["z.weight"], ["ids"])
+    second = tmp_path / "tiny-Q8_0-00002-of-00002.gguf"
+    second.write_bytes(second.read_bytes()[:-20])
+    with pytest.raises(CheckpointError, match=r"00002-of-00002.gguf is damaged: tensor 'ids' ends at byte 20"):
+        open_checkpoint(first)
+
+
+def test_split_keys_of_other_types(tmp_path):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(file((field("split.count", V.FLOAT32, bytes(4)),), (line("a", (1,)),), bytes(4)))
+    with pytest.raises(CheckpointError, match=r"model.gguf is damaged: its split.count is no integer"):
+        open_checkpoint(path)
+
+
+def test_a_file_without_tensors(tmp_path):
+    (tmp_path / "vocabulary.gguf").write_bytes(file())
+    with pytest.raises(CheckpointError, match=r"vocabulary.gguf holds no tensors at all"):
+        open_checkpoint(tmp_path / "vocabulary.gguf")
+
+
+def test_the_magic_tells_a_file_without_the_suffix(one):
+    blob = one.rename(one.parent / "sha256-0123")
+    assert_holds(open_checkpoint(blob), list(TENSORS))
+
+
+def test_the_suffix_tells_a_file_without_the_magic(tmp_path):
+    (tmp_path / "model.gguf").write_bytes(b"<!DOCTYPE html>")
+    with pytest.raises(CheckpointError, match=r"model.gguf is no GGUF file, for it begins with b'<!DO'"):
+        open_checkpoint(tmp_path / "model.gguf")
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(CheckpointError, match="There is no such folder or file"):
+        open_checkpoint(tmp_path / "model.gguf")
+
+
+def test_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "model.gguf")
+    with pytest.raises(CheckpointError, match="is not a regular file"):
+        open_checkpoint(tmp_path / "model.gguf")
+
+
+def test_a_file_has_no_revision(one):
+    with pytest.raises(UsageError, match="is a local path, which has no revision main"):
+        open_checkpoint(one, "main")
+
+
+@pytest.mark.parametrize(
+    ("file_name", "name"),
+    [
+        ("Llama-3.2-1B-Instruct-Q4_K_M.gguf", "Llama-3.2-1B-Instruct"),
+        ("llama-3.2-1b.q8_0.gguf", "llama-3.2-1b"),
+        ("ggml-model-f16.gguf", "ggml-model"),
+        ("Model-BF16-00001-of-00001.gguf", "Model"),
+        ("Model-IQ2_XXS.gguf", "Model"),
+        ("Model_TQ1_0.gguf", "Model"),
+        ("Model-MXFP4_MOE.gguf", "Model"),
+        ("Model-1.5B.gguf", "Model-1.5B"),
+        ("Qwen2.gguf", "Qwen2"),
+        ("F16.gguf", "F16"),
+        ("-F16.gguf", "-F16"),
+        ("model", "model"),
+    ],
+)
+def test_name_is_that_of_the_model(tmp_path, file_name, name):
+    write_gguf(tmp_path / file_name, {"a": np.ones(1, np.float32)}, {})
+    assert open_checkpoint(tmp_path / file_name).name == name
