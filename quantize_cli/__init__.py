@@ -12,21 +12,39 @@ from quantize_cli.version import __version__
 
 if TYPE_CHECKING:
     from quantize_cli.checkpoints import open_checkpoint
-    from quantize_cli.convert import Settings, quantize_model
+    from quantize_cli.convert import Settings, quantize_ladder, quantize_model
     from quantize_cli.formats import FORMATS
+    from quantize_cli.importance import read_importance
     from quantize_cli.mixes import MIXES
     from quantize_cli.pipeline import run
-    from quantize_cli.plan import make_plan
+    from quantize_cli.plan import PlanOptions, make_plan, make_plans
 
-__all__ = ["FORMATS", "MIXES", "Settings", "__version__", "make_plan", "open_checkpoint", "quantize_model", "run"]
+__all__ = [
+    "FORMATS",
+    "MIXES",
+    "PlanOptions",
+    "Settings",
+    "__version__",
+    "make_plan",
+    "make_plans",
+    "open_checkpoint",
+    "quantize_ladder",
+    "quantize_model",
+    "read_importance",
+    "run",
+]
 
 _HOMES = {
     "FORMATS": "formats",
     "MIXES": "mixes",
+    "PlanOptions": "plan",
     "Settings": "convert",
     "make_plan": "plan",
+    "make_plans": "plan",
     "open_checkpoint": "checkpoints",
+    "quantize_ladder": "convert",
     "quantize_model": "convert",
+    "read_importance": "importance",
     "run": "pipeline",
 }
 

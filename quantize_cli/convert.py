@@ -1,13 +1,13 @@
-"""The whole job in one call: a model in, a GGUF file and a report out."""
+"""The whole job in one call: a model in, GGUF files and a report for each format out."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +16,7 @@ from quantize_cli.errors import UsageError
 from quantize_cli.events import Observer
 from quantize_cli.mixes import find_mix
 from quantize_cli.pipeline import available_threads, run
-from quantize_cli.plan import make_plan
+from quantize_cli.plan import Plan, PlanOptions, make_plans
 from quantize_cli.report.build import RunFacts, build_report
 from quantize_cli.report.model import Report
 from quantize_cli.sinks import Sink, check_output, replacing, writing
@@ -31,6 +31,7 @@ class Settings:
     threads: int | None = None  #: default: every processor that the process may use
     force: bool = False  #: overwrite an existing output
     progress: bool = False  #: show a download's progress on standard error
+    options: PlanOptions = field(default_factory=PlanOptions)  #: what becomes of the tensors
 
 
 def quantize_model(
@@ -44,36 +45,96 @@ def quantize_model(
     """Quantize `model` into a GGUF file.
 
     Args:
-        model: a folder, a `.safetensors` file, or a Hub id.
+        model: a folder, a `.safetensors` or `.gguf` file, or a Hub id.
         format: a llama.cpp name, in any case: "q4_k_m".
-        output: the file to write, or a binary stream; default: `<model's name>-<FORMAT>.gguf` in the current folder.
+        output: the file to write, a folder for it, or a binary stream; default: the current folder. In a folder it is
+            called `<model's name>-<FORMAT>.gguf`.
         settings: what else may be chosen.
         observer: is told how the run goes.
 
     Raises:
         QuantizeError: see `quantize_cli.errors`; no file is left behind.
     """
-    settings = settings or Settings()
-    mix = find_mix(format)
+    return quantize_ladder(model, [format], output, settings=settings, observer=observer)[0]
+
+
+def quantize_ladder(
+    model: str | Path,
+    formats: Sequence[str],
+    output: str | Path | BinaryIO | None = None,
+    *,
+    settings: Settings | None = None,
+    observer: Observer | None = None,
+) -> list[Report]:
+    """Quantize `model` into a GGUF file for each of `formats`, reading it once; the reports are in their order.
+
+    As `quantize_model`, but several formats need a folder as `output`.
+    """
+    settings = _without_empty_importance(settings or Settings())
+    mixes = [find_mix(name) for name in formats]
+    if repeated := next((mix.name for mix in mixes if mixes.count(mix) > 1), None):
+        raise UsageError(f"{repeated} is asked for twice; name each format once.")
     output = Path(output) if isinstance(output, str) else output
-    if isinstance(output, Path):
-        check_output(output, 0, force=settings.force)  # what a download cannot change is better known before it
+    _check_request(output, len(mixes), settings)
     with closing(open_checkpoint(model, settings.revision, progress=settings.progress)) as checkpoint:
         started = time.perf_counter()
         threads = settings.threads or available_threads()
-        plan = make_plan(checkpoint, mix, settings.pre_tokenizer)
+        plans = make_plans(checkpoint, mixes, settings.pre_tokenizer, settings.options)
         _return_free_memory()
-        target = Path(f"{plan.model}-{plan.format}.gguf") if output is None else output
-        _check_not_source(target, checkpoint)
-        with _opened(target, plan.file_bytes, force=settings.force) as sink:
-            result = run(plan, checkpoint, sink, threads=threads, observer=observer)
-        facts = RunFacts(
-            output=str(target) if isinstance(target, Path) else "-",
-            file_bytes=plan.file_bytes,
-            seconds=time.perf_counter() - started,
-            threads=threads,
-        )
-        return build_report(plan, result, facts)
+        targets = [_targets(plan, output) for plan in plans]
+        with _opened(targets, plans, checkpoint, force=settings.force) as sinks:
+            results = run(
+                plans, checkpoint, sinks, importance=settings.options.importance, threads=threads, observer=observer
+            )
+        seconds = time.perf_counter() - started
+        return [
+            build_report(plan, result, RunFacts(_shown(target), plan.file_bytes, seconds, threads))
+            for plan, result, target in zip(plans, results, targets, strict=True)
+        ]
+
+
+def _without_empty_importance(settings: Settings) -> Settings:
+    """A matrix of which no entry is left is none, as for llama-quantize."""
+    importance = settings.options.importance
+    if importance is None or importance.entries:
+        return settings
+    return replace(settings, options=replace(settings.options, importance=None))
+
+
+def _check_request(output: Path | BinaryIO | None, formats: int, settings: Settings) -> None:
+    """What a download cannot change is better known before it."""
+    options = settings.options
+    if options.keep_split and options.split_max_size is not None:
+        raise UsageError("--keep-split and --split-max-size cannot be combined; leave one of them out.")
+    splits = options.keep_split or options.split_max_size is not None
+    if _is_stream(output) and (formats > 1 or splits):
+        raise UsageError("One stream cannot hold several files: name a folder with -o.")
+    if isinstance(output, Path) and not output.is_dir():
+        if formats > 1:
+            raise UsageError(f"{output} is no folder, and {formats} files are to be written: name a folder with -o.")
+        if not splits:
+            check_output(output, 0, force=settings.force)
+
+
+def _is_stream(output: Path | BinaryIO | None) -> bool:
+    return not (output is None or isinstance(output, Path))
+
+
+def _targets(plan: Plan, output: Path | BinaryIO | None) -> list[Path] | BinaryIO:
+    """The files of one plan, or the stream."""
+    if not (output is None or isinstance(output, Path)):
+        return output
+    default = f"{plan.model}-{plan.format}.gguf"
+    whole = Path(default) if output is None else output / default if output.is_dir() else output
+    return [
+        whole.with_name(f"{whole.name.removesuffix('.gguf')}{file.suffix}.gguf") if file.suffix else whole
+        for file in plan.files
+    ]
+
+
+def _shown(target: list[Path] | BinaryIO) -> str:
+    """The first file stands for all of its model, as it does when the model is loaded."""
+    return str(target[0]) if isinstance(target, list) else "-"
 
 
 def _return_free_memory() -> None:
@@ -83,19 +144,27 @@ def _return_free_memory() -> None:
         trim(0)
 
 
-def _check_not_source(target: Path | BinaryIO, checkpoint: Checkpoint) -> None:
+def _check_not_source(targets: Iterable[Path], checkpoint: Checkpoint) -> None:
     files = {(checkpoint.folder / info.file).resolve() for info in checkpoint.infos.values()}
-    if isinstance(target, Path) and target.resolve() in files:
-        raise UsageError(f"{target} is one of the files to be read; choose another output with -o.")
+    if source := next((target for target in targets if target.resolve() in files), None):
+        raise UsageError(f"{source} is one of the files to be read; choose another output with -o.")
 
 
 @contextmanager
-def _opened(target: Path | BinaryIO, size: int, *, force: bool) -> Iterator[Sink]:
-    if isinstance(target, Path):
-        check_output(target, size, force=force)
-        with replacing(target, force=force) as sink:
-            yield sink
-    else:
+def _opened(
+    targets: Sequence[list[Path] | BinaryIO], plans: Sequence[Plan], checkpoint: Checkpoint, *, force: bool
+) -> Iterator[list[list[Sink]]]:
+    """Sinks for each file of each plan."""
+    if not isinstance(targets[0], list):
         with writing("The output stream"):
-            yield target
-            target.flush()
+            yield [[targets[0]]]
+            targets[0].flush()
+        return
+    paths = [path for target in targets if isinstance(target, list) for path in target]
+    _check_not_source(paths, checkpoint)
+    size = sum(plan.file_bytes for plan in plans)
+    for path in paths:
+        check_output(path, size, force=force)
+    with replacing(paths, force=force) as sinks:
+        each = iter(sinks)
+        yield [[next(each) for _ in plan.files] for plan in plans]

@@ -15,7 +15,7 @@ from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._vector import LANES, load, load_doubles, select, store_doubles, widened
 from quantize_cli.report.model import TensorError, WeightedError
 
-#: Columns of a table of sums, f64[n, SUMS]; x is the source, y what a reader of the file decodes, d their difference and
+#: Columns of a table of sums, f64[n, SUMS]: x is the source, y what a reader of the file decodes, d their difference,
 #: w the importance of a column, where there is one.
 SUM_X2, SUM_Y2, SUM_XY, SUM_D2, SUM_WX2, SUM_WD2, MAX_D = range(7)
 SUMS = 7

@@ -176,7 +176,7 @@ def _in_order(
 
 
 def _slabs(plans: Sequence[Plan], slab_weights: int) -> Iterator[Slab]:
-    """Slabs of whole row groups, none of which holds rows of two experts: each of those has an importance of its own."""
+    """Slabs of whole row groups, none with rows of two experts, each of which has an importance of its own."""
     for tensors in zip(*(plan.tensors for plan in plans), strict=True):
         tensor = tensors[0]
         group = tensor.transform.row_group if tensor.transform and len(tensor.shape) > 1 else 1
@@ -214,7 +214,8 @@ class _Work:
             return None
         experts = self.importance.for_tensor(tensor.importance, tensor.shape)
         assert experts is not None, "the plan has looked"
-        return experts[slab.start // tensor.rows_of_an_expert]
+        row: NDArray[np.float32] = experts[slab.start // tensor.rows_of_an_expert]
+        return row
 
     def _copied(self, slab: Slab, tensor: PlannedTensor) -> Result:
         (source,) = tensor.sources
@@ -263,9 +264,7 @@ def _decoded(packed: Packed, block_format: BlockFormat, columns: int) -> NDArray
     return rows
 
 
-def _quantized(
-    rows: NDArray[np.float32], block_format: BlockFormat, importance: NDArray[np.float32] | None
-) -> Result:
+def _quantized(rows: NDArray[np.float32], block_format: BlockFormat, importance: NDArray[np.float32] | None) -> Result:
     packed = np.empty((rows.shape[0], block_format.row_bytes(rows.shape[1])), np.uint8)
     block_format.quantize(rows, packed, importance)
 

@@ -36,6 +36,7 @@ class TensorRecipe:
     sources: tuple[str, ...]  #: checkpoint tensor names; empty where `values` holds the tensor
     transform: Transform | None = None  #: None: as it is
     values: tuple[float, ...] | None = None  #: a small tensor that is computed from the config (rope factors)
+    stored_type: str | None = None  #: the GGML type that a GGUF source has it in
 
 
 @dataclass(frozen=True, slots=True)

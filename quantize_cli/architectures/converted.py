@@ -30,7 +30,10 @@ def describe_converted(checkpoint: GgufCheckpoint) -> ModelDescription:
     """
     return ModelDescription(
         metadata=tuple(_copied(field) for field in checkpoint.metadata if _stays(field)),
-        recipes=tuple(TensorRecipe(info.name, info.shape, (info.name,)) for info in checkpoint.infos.values()),
+        recipes=tuple(
+            TensorRecipe(info.name, info.shape, (info.name,), stored_type=info.dtype)
+            for info in checkpoint.infos.values()
+        ),
         traits=_Hyperparameters(checkpoint).traits(),
     )
 

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gguf import GGUF_DEFAULT_ALIGNMENT, GGUF_MAGIC, GGUF_VERSION, GGMLQuantizationType
+from gguf import GGUF_DEFAULT_ALIGNMENT, GGUF_MAGIC, GGUF_VERSION
 
 from quantize_cli.gguf_file.fields import Field
 from quantize_cli.gguf_file.values import encode_field, encode_text
@@ -21,7 +21,7 @@ class TensorEntry:
 
     name: str
     shape: tuple[int, ...]  #: row-major
-    type: GGMLQuantizationType
+    type: int  #: GGML's number
     nbytes: int
 
 

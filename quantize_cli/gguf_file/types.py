@@ -16,6 +16,10 @@ class TensorType:
     block_size: int  #: elements in a block; 1 for plain types
     block_bytes: int
 
+    def row_bytes(self, columns: int) -> int:
+        """Bytes of a row of `columns` elements, a multiple of the block size."""
+        return columns // self.block_size * self.block_bytes
+
 
 #: What the `gguf` package does not know, in some of its versions, or gives another size than GGML (ggml-common.h).
 _CORRECTED = (
@@ -30,3 +34,6 @@ TENSOR_TYPES: dict[int, TensorType] = {
     **{int(held): TensorType(int(held), held.name, *size) for held, size in GGML_QUANT_SIZES.items()},
     **{held.number: held for held in _CORRECTED},
 }
+
+#: The same by name.
+TYPES_BY_NAME: dict[str, TensorType] = {held.name: held for held in TENSOR_TYPES.values()}

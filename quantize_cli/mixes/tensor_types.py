@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
-
 from quantize_cli.errors import UsageError
+from quantize_cli.gguf_file.types import TYPES_BY_NAME
 
 _NAMES = (
     "F32", "BF16", "F16", "Q8_0", "Q6_K", "Q5_1", "Q5_K", "Q5_0", "Q4_1", "Q4_K", "Q4_0", "IQ4_NL", "NVFP4", "IQ4_XS",
     "MXFP4", "Q3_K", "IQ3_S", "IQ3_XXS", "Q2_K", "IQ2_S", "IQ2_XS", "Q2_0", "TQ2_0", "IQ2_XXS", "IQ1_M", "TQ1_0",
     "IQ1_S", "Q1_0",
 )  # fmt: skip
-#: Newer than the `gguf` package.
-_BLOCKS_OF_NEW_TYPES = {"Q2_0": 64}
-
 #: GGML name -> weights in a block, from the most bits a weight to the fewest.
-BLOCK_SIZES: dict[str, int] = {
-    name: _BLOCKS_OF_NEW_TYPES.get(name) or GGML_QUANT_SIZES[GGMLQuantizationType[name]][0] for name in _NAMES
-}
+BLOCK_SIZES: dict[str, int] = {name: TYPES_BY_NAME[name].block_size for name in _NAMES}
 
 
 def is_quantized(type_name: str) -> bool:

@@ -11,14 +11,24 @@ from quantize_cli.checkpoints import Checkpoint, TensorInfo
 from quantize_cli.errors import UnsupportedError, UsageError
 from quantize_cli.gguf_file.types import TYPES_BY_NAME
 from quantize_cli.importance import ImportanceMatrix
-from quantize_cli.mixes import Candidate, Choice, Mix, ModelTraits, choose_types, is_70b
-from quantize_cli.plan.metadata import final_metadata
+from quantize_cli.mixes import Candidate, Choice, Mix, ModelTraits, choose_types
+from quantize_cli.plan.metadata import final_metadata, parse_override
 from quantize_cli.plan.model import Plan, PlannedFile, PlannedTensor
 from quantize_cli.plan.options import PlanOptions
-from quantize_cli.plan.prune import LAYER, pruned
-from quantize_cli.plan.split import as_in_source, by_size, whole
+from quantize_cli.plan.prune import LAYER, parse_layers, pruned
+from quantize_cli.plan.split import as_in_source, by_size, parse_size, whole
 
-__all__ = ["Plan", "PlanOptions", "PlannedFile", "PlannedTensor", "make_plan", "make_plans"]
+__all__ = [
+    "Plan",
+    "PlanOptions",
+    "PlannedFile",
+    "PlannedTensor",
+    "make_plan",
+    "make_plans",
+    "parse_layers",
+    "parse_override",
+    "parse_size",
+]
 
 _DEFAULTS = PlanOptions()
 
@@ -65,8 +75,9 @@ def _plan(
         Candidate(recipe.name, recipe.shape, type_name) for (recipe, _), type_name in zip(kept, stored, strict=True)
     ]
     importance = options.importance
-    traits = _model_traits(description)
-    choices = choose_types(candidates, mix, traits, options.overrides, has_importance=importance is not None)
+    traits = description.traits
+    model = ModelTraits.of(traits.architecture, traits.layers, traits.heads, traits.kv_heads, traits.experts)
+    choices = choose_types(candidates, mix, model, options.overrides, has_importance=importance is not None)
     tensors = [
         _planned(recipe, choice, infos, _entry(importance, old_name, recipe, choice, mix))
         for (recipe, old_name), choice in zip(kept, choices, strict=True)
@@ -83,7 +94,7 @@ def _plan(
         files = whole(tensors, metadata)
     return Plan(
         model=checkpoint.name,
-        architecture=description.traits.architecture,
+        architecture=traits.architecture,
         format=mix.name,
         files=files,
         warnings=(*_fallback_warnings(tensors, mix), *_importance_warnings(tensors, importance)),
@@ -98,17 +109,6 @@ def _in_file_order(recipes: Iterable[TensorRecipe]) -> list[TensorRecipe]:
         return int(layer[1]) if layer else -1, recipe.name.encode()
 
     return sorted(recipes, key=key)
-
-
-def _model_traits(description: ModelDescription) -> ModelTraits:
-    traits = description.traits
-    return ModelTraits(
-        architecture=traits.architecture,
-        layers=traits.layers,
-        query_groups=traits.heads // traits.kv_heads if traits.kv_heads else 0,
-        experts=traits.experts,
-        is_70b=is_70b(traits.architecture, traits.layers, traits.heads, traits.kv_heads),
-    )
 
 
 def _stored_types(recipes: Sequence[TensorRecipe], infos: Mapping[str, TensorInfo]) -> Iterator[str]:
@@ -144,9 +144,7 @@ def _planned(
     )
 
 
-def _entry(
-    matrix: ImportanceMatrix | None, name: str, recipe: TensorRecipe, choice: Choice, mix: Mix
-) -> str | None:
+def _entry(matrix: ImportanceMatrix | None, name: str, recipe: TensorRecipe, choice: Choice, mix: Mix) -> str | None:
     """The name of the tensor's entry in the matrix, which knows tensors by the names that they had before pruning.
 
     Raises:
@@ -156,8 +154,8 @@ def _entry(
     if not found and choice.requires_importance:
         what = "an importance matrix is needed" if matrix is None else f"{matrix.file} has no entry for it"
         raise UsageError(
-            f"{mix.name} makes {choice.type} of {name}, for which {what}: give one that has it with --imatrix, or choose "
-            "another format."
+            f"{mix.name} makes {choice.type} of {name}, for which {what}: give one that has it with --imatrix, or "
+            "choose another format."
         )
     return name if found else None
 
@@ -203,7 +201,9 @@ def _cost(tensors: Sequence[PlannedTensor]) -> tuple[int, float]:
 def _importance_warnings(tensors: Sequence[PlannedTensor], matrix: ImportanceMatrix | None) -> Iterator[str]:
     if matrix is None:
         return
-    missing = [t.name for t in tensors if t.importance is None and TYPES_BY_NAME[t.type].block_size > 1 and not t.copied]
+    missing = [
+        t.name for t in tensors if t.importance is None and TYPES_BY_NAME[t.type].block_size > 1 and not t.copied
+    ]
     if missing:
         yield f"{matrix.file} has no entry for {len(missing)} quantized tensors: {', '.join(missing)}."
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import struct
+from collections.abc import Callable, Iterable
 
 from gguf import GGML_QUANT_VERSION, GGUFValueType
 
 from quantize_cli.architectures.base import ModelDescription
+from quantize_cli.errors import UsageError
 from quantize_cli.gguf_file.fields import Field
 from quantize_cli.mixes import Mix
 from quantize_cli.plan.options import PlanOptions
+
+#: llama_model_kv_override::val_str, less its final zero.
+_MAX_TEXT_BYTES = 127
 
 
 def uint32(key: str, value: int) -> Field:
@@ -27,6 +32,64 @@ def final_metadata(description: ModelDescription, mix: Mix, options: PlanOptions
         traits = description.traits
         added.append(uint32(f"{traits.architecture}.block_count", traits.layers - len(options.prune_layers)))
     return with_fields(description.metadata, added)
+
+
+def parse_override(text: str) -> Field:
+    """KEY=TYPE:VALUE, TYPE one of int, float, bool and str (common/common.cpp, `string_parse_kv_override`).
+
+    Raises:
+        UsageError: it is of another form, or the value is none of its type.
+    """
+    key, _, typed = text.partition("=")
+    type_name, colon, value = typed.partition(":")
+    if not key or not colon or type_name not in _OVERRIDES:
+        raise UsageError(
+            f"{text!r} is not of the form KEY=TYPE:VALUE with TYPE one of {', '.join(_OVERRIDES)}: write it as in "
+            "tokenizer.ggml.bos_token_id=int:1."
+        )
+    field_type, convert = _OVERRIDES[type_name]
+    try:
+        return Field(key, field_type, convert(value))
+    except ValueError as error:
+        raise UsageError(f"{text!r} cannot be set: {value!r} is no {type_name} ({error}).") from None
+
+
+def _unsigned(text: str) -> int:
+    """As the reference writes every integer: its magnitude in 32 bits."""
+    number = abs(int(text))
+    if number >= 1 << 32:
+        raise ValueError("it must fit 32 bits")
+    return number
+
+
+def _float32(text: str) -> float:
+    number = float(text)
+    try:
+        struct.pack("<f", number)
+    except OverflowError:
+        raise ValueError("it must fit 32 bits") from None
+    return number
+
+
+def _boolean(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("it must be true or false")
+    return text == "true"
+
+
+def _text(text: str) -> str:
+    if len(text.encode()) > _MAX_TEXT_BYTES:
+        raise ValueError(f"it must have at most {_MAX_TEXT_BYTES} bytes")
+    return text
+
+
+#: TYPE -> the field's type, and what makes its value of the text.
+_OVERRIDES: dict[str, tuple[GGUFValueType, Callable[[str], object]]] = {
+    "int": (GGUFValueType.UINT32, _unsigned),
+    "float": (GGUFValueType.FLOAT32, _float32),
+    "bool": (GGUFValueType.BOOL, _boolean),
+    "str": (GGUFValueType.STRING, _text),
+}
 
 
 def with_fields(fields: Iterable[Field], added: Iterable[Field]) -> tuple[Field, ...]:

@@ -10,6 +10,7 @@ from quantize_cli.architectures.base import Transform
 from quantize_cli.formats import FORMATS
 from quantize_cli.gguf_file.fields import Field
 from quantize_cli.gguf_file.header import TensorEntry, encode_header, padded
+from quantize_cli.gguf_file.types import TYPES_BY_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +54,15 @@ class PlannedTensor:
     @property
     def copied(self) -> bool:
         """Whether the source's bytes are taken as they are: blocks of the wanted type, or no numbers to quantize."""
-        return self.source_dtype == self.type and (self.type not in FORMATS or FORMATS[self.type].block_size > 1)
+        return self.source_dtype == self.type and (self.type not in FORMATS or TYPES_BY_NAME[self.type].block_size > 1)
 
     @property
     def extra_bytes(self) -> int:
         """Bytes more than the type that the shape ruled out would have taken."""
         if self.instead_of is None:
             return 0
-        return self.nbytes - round(self.weights * FORMATS[self.instead_of].bits_per_weight / 8)
+        wanted = TYPES_BY_NAME[self.instead_of]
+        return self.nbytes - round(self.weights * wanted.block_bytes / wanted.block_size)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class PlannedFile:
     @cached_property
     def header(self) -> bytes:
         """The bytes before the tensor data, padding included; a large vocabulary takes a second to encode."""
-        return encode_header(self.metadata, [TensorEntry(t.name, t.shape, t.type, t.nbytes) for t in self.tensors])
+        entries = [TensorEntry(t.name, t.shape, TYPES_BY_NAME[t.type].number, t.nbytes) for t in self.tensors]
+        return encode_header(self.metadata, entries)
 
     @property
     def data_bytes(self) -> int:

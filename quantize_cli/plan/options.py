@@ -13,7 +13,7 @@ from quantize_cli.mixes import TypeOverrides
 class PlanOptions:
     """llama-quantize's options with its meaning, and one of our own, `no_fallback`."""
 
-    overrides: TypeOverrides = TypeOverrides()
+    overrides: TypeOverrides = field(default_factory=TypeOverrides)
     importance: ImportanceMatrix | None = field(default=None, compare=False)
     metadata: tuple[Field, ...] = ()  #: fields to set, whatever the source says
     prune_layers: frozenset[int] = frozenset()  #: layers to leave out

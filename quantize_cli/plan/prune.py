@@ -12,6 +12,21 @@ from quantize_cli.errors import UsageError
 LAYER = re.compile(r"blk\.(\d+)\.")
 
 
+def parse_layers(text: str) -> frozenset[int]:
+    """Numbers of layers, separated by commas.
+
+    Raises:
+        UsageError: it is of another form.
+    """
+    try:
+        layers = frozenset(int(part) for part in text.split(","))
+    except ValueError:
+        layers = frozenset({-1})
+    if min(layers) < 0:
+        raise UsageError(f"{text!r} is no list of layers: write it as in 3,7,8.")
+    return layers
+
+
 def pruned(recipes: Sequence[TensorRecipe], layers: Collection[int], count: int) -> list[tuple[TensorRecipe, str]]:
     """The recipes that stay, under their new names, each with its old name; `count` layers are in the model.
 

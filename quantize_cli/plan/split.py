@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -17,7 +18,22 @@ from quantize_cli.plan.model import PlannedFile, PlannedTensor
 #: The number of a part and the count of parts are 16 bits wide.
 MAX_PARTS = 0xFFFF
 
+_SIZE = re.compile(r"([1-9]\d{0,9})([MG])", re.IGNORECASE)
+_UNITS = {"M": 1000**2, "G": 1000**3}
+
 Parts = list[list[PlannedTensor]]
+
+
+def parse_size(text: str) -> int:
+    """A size with its unit, 500M or 4G: powers of 1000 bytes, as llama-gguf-split counts.
+
+    Raises:
+        UsageError: it is of another form.
+    """
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise UsageError(f"{text!r} is no size: write it as in 500M or 4G.")
+    return int(found[1]) * _UNITS[found[2].upper()]
 
 
 def whole(tensors: Sequence[PlannedTensor], metadata: tuple[Field, ...]) -> tuple[PlannedFile, ...]:

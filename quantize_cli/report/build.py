@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.metrics import error_from_sums
+from quantize_cli.metrics import error_from_sums, weighted_error
 from quantize_cli.pipeline import RunResult
 from quantize_cli.plan import Plan
 from quantize_cli.report.model import SCHEMA_VERSION, Report, TensorReport, Totals, TypeReport
@@ -61,6 +61,7 @@ def _tensor_report(plan: Plan, sums: NDArray[np.float64], index: int) -> TensorR
         bytes=tensor.nbytes,
         bits_per_weight=tensor.nbytes * 8 / tensor.weights,
         error=error_from_sums(sums[[index]], tensor.weights),
+        weighted_error=weighted_error(sums[[index]]),
     )
 
 
@@ -75,6 +76,7 @@ def _type_report(plan: Plan, sums: NDArray[np.float64], indices: list[int]) -> T
         bytes=nbytes,
         bits_per_weight=nbytes * 8 / weights,
         error=error_from_sums(sums[indices], weights),
+        weighted_error=weighted_error(sums[indices]),
     )
 
 
@@ -92,6 +94,7 @@ def _totals(plan: Plan, sums: NDArray[np.float64], facts: RunFacts) -> Totals:
         peak_memory_bytes=_peak_memory(),
         threads=facts.threads,
         error=error_from_sums(sums, plan.weights),
+        weighted_error=weighted_error(sums),
     )
 
 
