@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -169,10 +169,10 @@ def _field(source: _Source) -> Field:
         raise ValueError(f"in the value of {shown(key)}, {error}") from error
 
 
-def _values(source: _Source, item_type: int, count: int) -> Sequence[Any]:
+def _values(source: _Source, item_type: int, count: int) -> tuple[Any, ...]:
     if item_type == GGUFValueType.STRING:
         source.expect(count, 8)
-        return _texts([source.text() for _ in range(count)])
+        return _texts(tuple(source.text() for _ in range(count)))
     if item_type not in NUMBERS:  # an array in an array, too: GGML reads none
         raise ValueError(f"the type is {item_type}, which GGUF does not have there")
     letter = NUMBERS[GGUFValueType(item_type)]
@@ -180,9 +180,8 @@ def _values(source: _Source, item_type: int, count: int) -> Sequence[Any]:
     return source.unpack(f"{count}{letter}")
 
 
-def _texts(raw: Iterable[bytes]) -> Sequence[str] | Sequence[bytes]:
+def _texts(raw: tuple[bytes, ...]) -> tuple[str, ...] | tuple[bytes, ...]:
     """Text, or bytes where one of them is not UTF-8: an array's items are of one type."""
-    raw = tuple(raw)
     try:
         return tuple(item.decode() for item in raw)
     except UnicodeDecodeError:
