@@ -40,6 +40,9 @@ NUMBERS = {
     GGUFValueType.BOOL: "?",
 }
 
+#: Name, weights of a block, and its bytes, by ggml's number of a type; of the newest not every gguf package knows.
+TYPES = {int(kind): (kind.name, *GGML_QUANT_SIZES[kind]) for kind in GGMLQuantizationType} | {42: ("Q2_0", 64, 18)}
+
 Record = dict[str, Any]
 
 
@@ -64,8 +67,8 @@ class Cursor:
         return self.numbers(dtype, 1)[0]
 
     def string(self) -> str:
-        """The next string."""
-        return self.take(self.number("<u8")).decode()
+        """The next string. llama-quantize may cut a letter in two; its bytes are kept as lone surrogates."""
+        return self.take(self.number("<u8")).decode(errors="surrogateescape")
 
     def items(self, kind: GGUFValueType, count: int) -> list[Any]:
         """The next `count` values of a kind that is no array."""
@@ -87,10 +90,10 @@ def record(path: Path) -> Record:
         base = -(-header.at // alignment) * alignment
         tensors: dict[str, Record] = {}
         for name, shape, kind, offset in infos:
-            block, block_bytes = GGML_QUANT_SIZES[kind]
+            type_name, block, block_bytes = TYPES[kind]
             start = base + offset
             weights = data[start : start + prod(shape) // block * block_bytes]
-            tensors[name] = {"type": kind.name, "shape": shape, "sha256": _sha256(weights)}
+            tensors[name] = {"type": type_name, "shape": shape, "sha256": _sha256(weights)}
         assert len(kv) == key_count
         assert len(tensors) == tensor_count
         return {
@@ -100,10 +103,10 @@ def record(path: Path) -> Record:
         }
 
 
-def _tensor_info(header: Cursor) -> tuple[str, list[int], GGMLQuantizationType, int]:
+def _tensor_info(header: Cursor) -> tuple[str, list[int], int, int]:
     name = header.string()
     shape = header.numbers("<u8", header.number("<u4"))
-    return name, shape, GGMLQuantizationType(header.number("<u4")), header.number("<u8")
+    return name, shape, header.number("<u4"), header.number("<u8")
 
 
 def _sha256(data: bytes | mmap.mmap) -> str:
