@@ -35,9 +35,24 @@ def _group() -> None:
 @app.command("model", epilog=options.EXAMPLES)
 def model(
     model_: Annotated[str | None, options.MODEL] = None,
-    format_: Annotated[str, options.FORMAT] = ...,  # type: ignore[assignment]
+    format_: Annotated[list[str], options.FORMAT] = ...,  # type: ignore[assignment]
     output: Annotated[Path | None, options.OUTPUT] = None,
     report: Annotated[Path | None, options.REPORT] = None,
+    imatrix: Annotated[Path | None, options.IMATRIX] = None,
+    include_weights: Annotated[list[str] | None, options.INCLUDE_WEIGHTS] = None,
+    exclude_weights: Annotated[list[str] | None, options.EXCLUDE_WEIGHTS] = None,
+    tensor_type: Annotated[list[str] | None, options.TENSOR_TYPE] = None,
+    tensor_type_file: Annotated[Path | None, options.TENSOR_TYPE_FILE] = None,
+    output_tensor_type: Annotated[str | None, options.OUTPUT_TENSOR_TYPE] = None,
+    token_embedding_type: Annotated[str | None, options.TOKEN_EMBEDDING_TYPE] = None,
+    pure: Annotated[bool, options.PURE] = False,
+    leave_output_tensor: Annotated[bool, options.LEAVE_OUTPUT_TENSOR] = False,
+    allow_requantize: Annotated[bool, options.ALLOW_REQUANTIZE] = False,
+    no_fallback: Annotated[bool, options.NO_FALLBACK] = False,
+    prune_layers: Annotated[str | None, options.PRUNE_LAYERS] = None,
+    override_kv: Annotated[list[str] | None, options.OVERRIDE_KV] = None,
+    keep_split: Annotated[bool, options.KEEP_SPLIT] = False,
+    split_max_size: Annotated[str | None, options.SPLIT_MAX_SIZE] = None,
     revision: Annotated[str | None, options.REVISION] = None,
     pre_tokenizer: Annotated[str | None, options.PRE_TOKENIZER] = None,
     threads: Annotated[int | None, options.THREADS] = None,
@@ -45,27 +60,45 @@ def model(
     debug: Annotated[bool, options.DEBUG] = False,
     _version: Annotated[bool, options.VERSION] = False,
 ) -> None:
-    """Turn a Hugging Face safetensors checkpoint into a quantized GGUF file, in one streamed step.
+    """Turn a safetensors checkpoint or a GGUF file into quantized GGUF files, in one streamed step.
 
-    MODEL is a folder, a .safetensors file or a Hub id (org/name). Without it, the current folder is taken if it is a
-    checkpoint, else ./model.
+    MODEL is a folder, a .safetensors or .gguf file, or a Hub id (org/name). Without it, the current folder is taken if
+    it is a checkpoint, else ./model.
     """
     with console.errors(debug=debug):
-        from quantize_cli.convert import Settings, quantize_model
+        from quantize_cli.convert import Settings, quantize_ladder
         from quantize_cli.report import check_report_path, write_report
 
         if report is not None:
             options.check_different(output, report)
             check_report_path(report, force=force)
+        said = options.PlanArguments(
+            imatrix=imatrix,
+            include_weights=include_weights or [],
+            exclude_weights=exclude_weights or [],
+            tensor_type=tensor_type or [],
+            tensor_type_file=tensor_type_file,
+            output_tensor_type=output_tensor_type,
+            token_embedding_type=token_embedding_type,
+            pure=pure,
+            leave_output_tensor=leave_output_tensor,
+            allow_requantize=allow_requantize,
+            no_fallback=no_fallback,
+            prune_layers=prune_layers,
+            override_kv=override_kv or [],
+            keep_split=keep_split,
+            split_max_size=split_max_size,
+        )
         settings = Settings(
             revision=revision,
             pre_tokenizer=pre_tokenizer,
             threads=threads,
             force=force,
             progress=console.is_terminal(sys.stderr),
+            options=options.plan_options(said),
         )
         with console.progress() as observer:
-            result = quantize_model(
+            results = quantize_ladder(
                 model_ or options.default_model(),
                 format_,
                 options.output_stream(output),
@@ -73,8 +106,17 @@ def model(
                 observer=observer,
             )
         if report is not None:
-            write_report(result, report)
-        console.show(result)
+            write_report(results, report)
+        console.show(results)
+
+
+@app.command("formats")
+def formats(json: Annotated[bool, options.JSON] = False) -> None:
+    """List the formats: their size, what they are made of, and what each is good for."""
+    from quantize_cli.catalogue import catalogue
+    from quantize_cli.cli import listing
+
+    listing.show(catalogue(), as_json=json)
 
 
 def main() -> None:

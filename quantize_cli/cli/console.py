@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
@@ -125,10 +125,10 @@ class _Lines(Observer):
         self._done += weights
 
 
-def show(report: Report) -> None:
-    """Print the report's tables on standard error."""
+def show(reports: Sequence[Report]) -> None:
+    """Print the reports' tables on standard error."""
     from rich.console import Console
 
     from quantize_cli.report import terminal
 
-    Console(stderr=True, highlight=False).print(terminal.render(report))
+    Console(stderr=True, highlight=False).print(terminal.render(reports))
