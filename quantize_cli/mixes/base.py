@@ -35,9 +35,10 @@ class Place:
     name: str
     shape: tuple[int, ...]
     role: Role
-    ordinal: int  #: number among the tensors of this role that the rules decide, in file order
+    ordinal: int  #: number in file order among the tensors of its kind that the rules decide; attn_v, attn_qkv and
+    #: attn_kv_b are one kind
     layer: int  #: the same, but for ffn_* in a model with experts: the layer that the name tells
-    count: int  #: how many the reference reckons with: all layers for ffn_*, all tensors of the role for attn_v
+    count: int  #: how many the reference reckons with: all layers for ffn_*, all of the kind for attn_v
     model: ModelTraits
     has_importance: bool  #: an importance matrix is given, whether it knows this tensor or not
 
@@ -48,7 +49,7 @@ class Place:
 
     @property
     def eight_experts(self) -> bool:
-        """As in Mixtral: the one number of experts that the reference has rules for."""
+        """As in Mixtral, whose attention is small beside its experts."""
         return self.model.experts == 8
 
     @property
