@@ -96,7 +96,10 @@ OVERRIDE_KV = typer.Option(
 )
 KEEP_SPLIT = typer.Option("--keep-split", help="Write as many files as the source has.")
 SPLIT_MAX_SIZE = typer.Option(
-    "--split-max-size", metavar="N(M|G)", help="Write several files with at most so many bytes of tensors.", show_default=False
+    "--split-max-size",
+    metavar="N(M|G)",
+    help="Write several files with at most so many bytes of tensors.",
+    show_default=False,
 )
 REPORT = typer.Option("--report", metavar="FILE", help="Write the full report, as .json or .md.", show_default=False)
 REVISION = typer.Option("--revision", help="Branch, tag or commit on the Hub.", show_default=False)
@@ -147,7 +150,9 @@ def plan_options(said: PlanArguments) -> PlanOptions:
     from quantize_cli.plan import PlanOptions, parse_layers, parse_override, parse_size
 
     if said.imatrix is None and (said.include_weights or said.exclude_weights):
-        raise UsageError("--include-weights and --exclude-weights choose from an importance matrix: give it by --imatrix.")
+        raise UsageError(
+            "--include-weights and --exclude-weights choose from an importance matrix: give it by --imatrix."
+        )
     matrix = read_importance(said.imatrix) if said.imatrix else None
     listed = read_tensor_type_file(said.tensor_type_file) if said.tensor_type_file else ()
     return PlanOptions(

@@ -1,10 +1,10 @@
-"""The report of a run: one value (`model.Report`), and one renderer a file."""
+"""The report of a run: a value for each format written (`model.Report`), and one renderer a file."""
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from quantize_cli.errors import OutputError, UsageError
@@ -12,7 +12,7 @@ from quantize_cli.report import json, markdown
 from quantize_cli.report.model import Report
 
 #: Suffix of a report file -> what writes it.
-RENDERERS: dict[str, Callable[[Report], str]] = {
+RENDERERS: dict[str, Callable[[Sequence[Report]], str]] = {
     ".json": json.render,
     ".md": markdown.render,
 }
@@ -36,15 +36,15 @@ def check_report_path(path: Path, *, force: bool = False) -> None:
         raise OutputError(f"The report's folder {path.parent} is not writable; choose another path with --report.")
 
 
-def write_report(report: Report, path: Path) -> None:
-    """Write `report` in the form that the suffix of `path` names; a reader sees all of it or nothing.
+def write_report(reports: Sequence[Report], path: Path) -> None:
+    """Write the reports of a run in the form that the suffix of `path` names; a reader sees all of it or nothing.
 
     Raises:
         UsageError: the suffix names no renderer.
         OutputError: the file cannot be written; nothing is left behind.
     """
     # A path may hold bytes that are no UTF-8 (lone surrogates in Python).
-    text = _renderer(path)(report).encode("utf-8", "backslashreplace")
+    text = _renderer(path)(reports).encode("utf-8", "backslashreplace")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         try:
@@ -61,7 +61,7 @@ def write_report(report: Report, path: Path) -> None:
         ) from error
 
 
-def _renderer(path: Path) -> Callable[[Report], str]:
+def _renderer(path: Path) -> Callable[[Sequence[Report]], str]:
     try:
         return RENDERERS[path.suffix.lower()]
     except KeyError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from quantize_cli.report.model import Report, TensorError, TensorReport
+from collections.abc import Sequence
+
+from quantize_cli.report.model import Report, TensorError, TensorReport, WeightedError
 
 #: Shown where a figure has no value.
 NONE = "-"
@@ -41,6 +43,16 @@ def percent(ratio: float | None) -> str:
     if ratio is None:
         return NONE
     return "<0.001 %" if 0 < ratio < 5e-6 else f"{100 * ratio:.3f} %"
+
+
+def weighted(error: WeightedError | None) -> str:
+    """The weighted relative RMSE in percent, or NONE."""
+    return NONE if error is None else percent(error.relative_rmse)
+
+
+def has_weighted(reports: Sequence[Report]) -> bool:
+    """Whether any of the runs had an importance matrix to weigh errors with."""
+    return any(report.totals.weighted_error is not None for report in reports)
 
 
 def sqnr(error: TensorError) -> str:

@@ -1,17 +1,20 @@
-"""The report as strict JSON: the dataclass field by field, in its order (docs/report.md)."""
+"""The report as strict JSON: the dataclass field by field, in its order; several stand in a list (docs/report.md)."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 
-from quantize_cli.report.model import Report
+from quantize_cli.report.model import SCHEMA_VERSION, Report
 
 
-def render(report: Report) -> str:
+def render(reports: Sequence[Report]) -> str:
     """The JSON text, ASCII, with a final newline; infinities and NaN, which JSON does not have, become null."""
-    return json.dumps(_finite(dataclasses.asdict(report)), indent=2, allow_nan=False) + "\n"
+    each = [dataclasses.asdict(report) for report in reports]
+    value = each[0] if len(each) == 1 else {"schema_version": SCHEMA_VERSION, "reports": each}
+    return json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
 
 
 def _finite(value: object) -> object:

@@ -11,7 +11,9 @@ from quantize_cli.report.model import Report, TensorReport, TypeReport
 #: What Markdown would read as markup; an underscore inside a word is none.
 _MARKUP = re.compile(r"[\\`*\[\]<>|&~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
-_TYPE_HEADER = ("Type", "Tensors", "Weights", "Bytes", "Bits per weight", "Relative RMSE", "SQNR (dB)")
+_WEIGHTED = "Weighted relative RMSE"
+_COMPARISON_HEADER = ("Format", "File", "Bytes", "Bits per weight", "Relative RMSE", "SQNR (dB)", _WEIGHTED)
+_TYPE_HEADER = ("Type", "Tensors", "Weights", "Bytes", "Bits per weight", "Relative RMSE", "SQNR (dB)", _WEIGHTED)
 _LARGEST_HEADER = ("Tensor", "Type", "Reason", "Relative RMSE", "SQNR (dB)")
 _TENSOR_HEADER = (
     "Tensor",
@@ -28,11 +30,40 @@ _TENSOR_HEADER = (
     "SQNR (dB)",
     "Max abs error",
     "Cosine",
+    _WEIGHTED,
 )
 
 
-def render(report: Report) -> str:
-    """The Markdown text, with a final newline."""
+def render(reports: Sequence[Report]) -> str:
+    """The Markdown text, with a final newline: a comparison where there are several reports, then each of them."""
+    sections = [] if len(reports) == 1 else _comparison(reports)
+    for report in reports:
+        sections += _one(report)
+    sections.append(f"Written by {_escaped(reports[0].generator)}.")
+    return "\n\n".join(sections) + "\n"
+
+
+def _comparison(reports: Sequence[Report]) -> list[str]:
+    return [
+        f"# {_escaped(reports[0].model)} in {len(reports)} formats",
+        _table(_COMPARISON_HEADER, map(_comparison_row, reports), text_columns=2),
+    ]
+
+
+def _comparison_row(report: Report) -> Sequence[str]:
+    totals = report.totals
+    return (
+        report.format,
+        report.output,
+        f"{totals.file_bytes:,}",
+        figures.fixed(totals.bits_per_weight, 2),
+        figures.percent(totals.error.relative_rmse),
+        figures.sqnr(totals.error),
+        figures.weighted(totals.weighted_error),
+    )
+
+
+def _one(report: Report) -> list[str]:
     sections = [
         f"# {_escaped(report.model)} as {_escaped(report.format)}",
         _table(("Total", ""), _totals(report), text_columns=2),
@@ -46,9 +77,8 @@ def render(report: Report) -> str:
     sections += [
         "## Tensors",
         _table(_TENSOR_HEADER, map(_tensor_row, report.tensors), text_columns=6),
-        f"Written by {_escaped(report.generator)}.",
     ]
-    return "\n\n".join(sections) + "\n"
+    return sections
 
 
 def _totals(report: Report) -> list[tuple[str, str]]:
@@ -65,6 +95,7 @@ def _totals(report: Report) -> list[tuple[str, str]]:
         ("Bits per weight", figures.fixed(totals.bits_per_weight, 2)),
         ("Relative RMSE", figures.percent(totals.error.relative_rmse)),
         ("SQNR (dB)", figures.sqnr(totals.error)),
+        (_WEIGHTED, figures.weighted(totals.weighted_error)),
         ("Time", f"{totals.seconds:.2f} s"),
         ("Speed", f"{figures.rate(totals.weights_per_second)}"),
         ("Threads", str(totals.threads)),
@@ -81,6 +112,7 @@ def _type_row(row: TypeReport) -> Sequence[str]:
         figures.fixed(row.bits_per_weight, 2),
         figures.percent(row.error.relative_rmse),
         figures.sqnr(row.error),
+        figures.weighted(row.weighted_error),
     )
 
 
@@ -104,6 +136,7 @@ def _tensor_row(row: TensorReport) -> Sequence[str]:
         figures.sqnr(row.error),
         figures.significant(row.error.max_abs_error),
         figures.fixed(row.error.cosine_similarity, 6),
+        figures.weighted(row.weighted_error),
     )
 
 

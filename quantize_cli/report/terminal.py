@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -12,24 +14,73 @@ from quantize_cli.report import figures
 from quantize_cli.report.model import Report, TensorError
 
 _ERROR_HEADERS = ("rel. RMSE", "SQNR dB")
+_WEIGHTED_HEADER = ("weighted",)
 
 #: A longer tensor name is cut, so that at 80 columns the other columns stay readable.
 _NAME_WIDTH = 40
 
 
-def render(report: Report) -> RenderableType:
-    """Totals, a row per target type, the tensors with the largest error, and the warnings; good from 80 columns on."""
-    parts = [_title(report), _sizes(report), _run(report), _types(report)]
+def render(reports: Sequence[Report]) -> RenderableType:
+    """One report, or several side by side; good from 80 columns on."""
+    return _one(reports[0]) if len(reports) == 1 else _several(reports)
+
+
+def _one(report: Report) -> RenderableType:
+    """Totals, a row per target type, the tensors with the largest error, and the warnings."""
+    parts = [_title(report, f"as {report.format}"), _sizes(report), _run(report), _types(report)]
     if figures.largest_errors(report):
         parts.append(_largest_errors(report))
     if report.warnings:
-        parts.append(_warnings(report))
+        parts.append(_warnings(report.warnings))
     return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
 
 
-def _title(report: Report) -> RenderableType:
-    model, name, architecture = map(figures.printable, (report.model, report.format, report.architecture))
-    return Text.assemble((model, "bold"), " as ", (name, "bold cyan"), (f"  {architecture}", "dim"), overflow="fold")
+def _several(reports: Sequence[Report]) -> RenderableType:
+    """A row per format, and the warnings of each."""
+    parts = [_title(reports[0], f"in {len(reports)} formats"), _comparison(reports), _run_of_all(reports)]
+    if any(report.warnings for report in reports):
+        parts.append(_warnings([f"{report.format}: {warning}" for report in reports for warning in report.warnings]))
+    return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
+
+
+def _comparison(reports: Sequence[Report]) -> RenderableType:
+    table = _table()
+    table.add_column("format", style="cyan", no_wrap=True)
+    weighted = figures.has_weighted(reports)
+    for header in ("bytes", "bits/weight", *_ERROR_HEADERS, *(_WEIGHTED_HEADER if weighted else ())):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("file", overflow="fold")
+    for report in reports:
+        totals = report.totals
+        table.add_row(
+            report.format,
+            f"{totals.file_bytes:,}",
+            figures.fixed(totals.bits_per_weight, 2),
+            figures.percent(totals.error.relative_rmse),
+            figures.sqnr(totals.error),
+            *((figures.weighted(totals.weighted_error),) if weighted else ()),
+            Text(figures.printable(report.output)),
+        )
+    return table
+
+
+def _run_of_all(reports: Sequence[Report]) -> RenderableType:
+    totals = reports[0].totals
+    table = _grid()
+    table.add_column(overflow="fold")
+    table.add_row("weights", f"{totals.weights:,} in {totals.tensors:,} tensors, read once")
+    table.add_row("time", f"{totals.seconds:.2f} s for all, {_threads(totals.threads)}")
+    table.add_row("memory", f"{figures.size(totals.peak_memory_bytes)} at the peak")
+    return table
+
+
+def _threads(count: int) -> str:
+    return f"{count} thread{'s' if count > 1 else ''}"
+
+
+def _title(report: Report, formats: str) -> RenderableType:
+    model, formats, architecture = map(figures.printable, (report.model, formats, report.architecture))
+    return Text.assemble((model, "bold"), " ", (formats, "bold cyan"), (f"  {architecture}", "dim"), overflow="fold")
 
 
 def _sizes(report: Report) -> RenderableType:
@@ -49,13 +100,16 @@ def _sizes(report: Report) -> RenderableType:
 
 def _run(report: Report) -> RenderableType:
     totals = report.totals
-    threads = f"{totals.threads} thread{'s' if totals.threads > 1 else ''}"
     output = "standard output" if report.output == "-" else figures.printable(report.output)
     table = _grid()
     table.add_column(overflow="fold")  # a path is shown whole
     table.add_row("weights", f"{totals.weights:,} in {totals.tensors:,} tensors")
     table.add_row("error", _error(totals.error))
-    table.add_row("time", f"{totals.seconds:.2f} s, {figures.rate(totals.weights_per_second)}, {threads}")
+    if totals.weighted_error is not None:
+        table.add_row("weighted", f"{figures.weighted(totals.weighted_error)} relative RMSE by importance")
+    table.add_row(
+        "time", f"{totals.seconds:.2f} s, {figures.rate(totals.weights_per_second)}, {_threads(totals.threads)}"
+    )
     table.add_row("memory", f"{figures.size(totals.peak_memory_bytes)} at the peak")
     table.add_row("output", Text(output, style="bold"))
     return table
@@ -70,7 +124,15 @@ def _error(error: TensorError) -> str:
 def _types(report: Report) -> RenderableType:
     table = _table()
     table.add_column("type", style="cyan", no_wrap=True)
-    for header in ("tensors", "weights", "size", "bits/weight", *_ERROR_HEADERS):
+    weighted = figures.has_weighted([report])
+    for header in (
+        "tensors",
+        "weights",
+        "size",
+        "bits/weight",
+        *_ERROR_HEADERS,
+        *(_WEIGHTED_HEADER if weighted else ()),
+    ):
         table.add_column(header, justify="right", no_wrap=True)
     for row in report.types:
         table.add_row(
@@ -81,6 +143,7 @@ def _types(report: Report) -> RenderableType:
             figures.fixed(row.bits_per_weight, 2),
             figures.percent(row.error.relative_rmse),
             figures.sqnr(row.error),
+            *((figures.weighted(row.weighted_error),) if weighted else ()),
         )
     return table
 
@@ -103,11 +166,11 @@ def _largest_errors(report: Report) -> RenderableType:
     return table
 
 
-def _warnings(report: Report) -> RenderableType:
+def _warnings(warnings: Sequence[str]) -> RenderableType:
     table = Table.grid(padding=(0, 1))
     table.add_column(style="bold yellow", no_wrap=True)
     table.add_column(overflow="fold")
-    for warning in report.warnings:
+    for warning in warnings:
         table.add_row("warning:", Text(figures.printable(warning)))
     return table
 

@@ -1,0 +1,41 @@
+"""The list of formats, for people and as JSON: what was asked for, so on standard output."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from quantize_cli.catalogue import MODEL, FormatFacts
+
+
+def show(formats: Sequence[FormatFacts], *, as_json: bool) -> None:
+    """Print it."""
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(facts) for facts in formats], indent=2))
+        return
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("format", style="cyan", no_wrap=True)
+    for header in ("bits/weight", f"in {MODEL}", "block"):
+        table.add_column(header, justify="right")
+    table.add_column("imatrix", no_wrap=True)
+    table.add_column("good for")
+    for facts in formats:
+        table.add_row(
+            facts.name.lower(),
+            f"{facts.bits_per_weight:.4g}",
+            f"{facts.model_bits_per_weight:.2f}",
+            f"{facts.block}",
+            facts.importance,
+            facts.good_for + _also(facts.aliases),
+        )
+    Console(highlight=False).print(table)
+
+
+def _also(aliases: Sequence[str]) -> str:
+    return f" Also called {' and '.join(aliases).lower()}." if aliases else ""
