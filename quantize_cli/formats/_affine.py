@@ -44,9 +44,9 @@ class AffineSearch(NamedTuple):
 
 
 #: Vectors of the result of a search: the scale, the minimum, and what gave the winning levels:
-#: clamp(round(INVERSE * (x - ORIGIN))).
-SCALE, MIN, INVERSE, ORIGIN = (row * LANES for row in range(4))
-FIT_SIZE = 4 * LANES
+#: clamp(round(INVERSE * (x - ORIGIN))). After them there is room for the levels of the candidate in hand.
+SCALE, MIN, INVERSE, ORIGIN, _LEVELS = (row * LANES for row in range(5))
+FIT_SIZE = _LEVELS + 32 * LANES
 
 #: From here on the reference's rounding, a trick with the mantissa's bits, is not rounding any more.
 _WILD = F(2**22)
@@ -67,15 +67,12 @@ def _usable(inverse: Floats) -> Floats:
 
 
 @kernel
-def _error(
-    x: Lanes, w: Lanes, inverse: Floats, origin: Floats, scale: Floats, low: Floats, search: AffineSearch, wild: bool
-) -> Floats:
-    """Weighted error of the levels under `inverse` and `origin`, decoded with `scale` and `low`."""
+def _error(x: Lanes, w: Lanes, fit: Lanes, scale: Floats, low: Floats, search: AffineSearch) -> Floats:
+    """Weighted error of the levels, decoded with `scale` and `low`."""
     error = splat(F(0))
     for i in range(0, search.size * LANES, LANES):
         value = load(x, i)
-        level = _level(inverse * (value - origin), search.top, wild)
-        difference = scale * level + low - value
+        difference = scale * load(fit, _LEVELS + i) + low - value
         distance = magnitude(difference) if search.absolute else difference * difference
         error += load(w, i) * distance
     return error
@@ -109,7 +106,9 @@ def search_affine(x: Lanes, w: Lanes, search: AffineSearch, fit: Lanes) -> None:
     inverse = search.top / (high - low)
     scale = F(1) / inverse
     inverse = _usable(inverse)
-    best = select(constant, F(-1), _error(x, w, inverse, low, scale, low, search, False))
+    for i in range(0, search.size * LANES, LANES):
+        store(fit, _LEVELS + i, _level(inverse * (load(x, i) - low), search.top, False))
+    best = select(constant, F(-1), _error(x, w, fit, scale, low, search))
     scale = select(constant, F(0), scale)
     best_inverse = select(constant, F(0), inverse)
     origin = low
@@ -125,6 +124,7 @@ def search_affine(x: Lanes, w: Lanes, search: AffineSearch, fit: Lanes) -> None:
         for i in range(0, search.size * LANES, LANES):
             value = load(x, i)
             level = _level(inverse * (value - low), search.top, wild)
+            store(fit, _LEVELS + i, level)
             weighted = load(w, i) * level
             sum_l += weighted
             sum_l2 += weighted * level
@@ -135,7 +135,7 @@ def search_affine(x: Lanes, w: Lanes, search: AffineSearch, fit: Lanes) -> None:
         positive = new_low > F(0)
         new_scale = select(positive, sum_xl / sum_l2, new_scale)
         new_low = select(positive, F(0), new_low)
-        error = _error(x, w, inverse, low, new_scale, new_low, search, wild)
+        error = _error(x, w, fit, new_scale, new_low, search)
         better = (determinant > F(0)) & (error < best)
         best = select(better, error, best)
         scale = select(better, new_scale, scale)

@@ -22,11 +22,10 @@ def sum_of_squares(x: Lanes) -> Floats:
 
 
 @kernel
-def rms_plus_magnitude(x: Lanes, w: Lanes) -> None:
-    """Without importance, Q4_K and Q5_K: sqrt(mean(x^2)) + |x| over the sub-block x, flat float32[size * LANES]."""
-    rms = square_root(sum_of_squares(x) / F(x.size // LANES))
+def root_plus_magnitude(x: Lanes, root: Floats, w: Lanes) -> None:
+    """Without importance: root + |x|, both flat float32[size * LANES]."""
     for i in range(0, x.size, LANES):
-        store(w, i, rms + magnitude(load(x, i)))
+        store(w, i, root + magnitude(load(x, i)))
 
 
 @kernel

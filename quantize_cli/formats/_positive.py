@@ -34,7 +34,8 @@ GROUP_MAX_EPS = F(1e-15)
 @kernel
 def _capped(value: Floats, top: np.int32) -> Ints:
     level = nearest_ints(value)
-    return select(level < top, level, top)
+    capped: Ints = select(level < top, level, top)
+    return capped
 
 
 @kernel
@@ -111,5 +112,6 @@ def fit_positive(x: Lanes, w: Lanes, top: np.int32, levels: Lanes) -> Floats:
             break
     for i in range(0, x.size, LANES):
         store(levels, i, select(zero, F(0), load(levels, i)))
-    scale = select(sum_l2 > F(0), sum_lx / sum_l2, F(0))
-    return select(zero, F(0), scale)
+    scale: Floats = select(sum_l2 > F(0), sum_lx / sum_l2, F(0))
+    scale = select(zero, F(0), scale)
+    return scale

@@ -13,78 +13,98 @@ from __future__ import annotations
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from quantize_cli.formats._affine import FIT_SIZE, MIN, SCALE, AffineSearch, search_affine, searched_levels
+from quantize_cli.formats._affine import AffineSearch
 from quantize_cli.formats._compile import kernel
-from quantize_cli.formats._half import load_half, nearest_int, store_half, to_half
-from quantize_cli.formats._k_pack import pack_two_bits, round_levels
-from quantize_cli.formats._k_scales import Work, new_work
-from quantize_cli.formats._lanes import LANES, Lanes, load_lanes
-from quantize_cli.formats.base import BlockFormat, Blocks, Packed
+from quantize_cli.formats._half import load_half, store_half, to_half
+from quantize_cli.formats._lanes import Lanes
+from quantize_cli.formats._super_blocks import (
+    SUPER_BLOCK,
+    Scheme,
+    Work,
+    fit_super_blocks,
+    keep_searched_levels,
+    new_work,
+    round_levels,
+)
+from quantize_cli.formats._vector import (
+    LANES,
+    Floats,
+    lane_numbers,
+    load_bytes,
+    select,
+    splat_int,
+    store,
+    store_bytes,
+    to_floats,
+)
+from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
 
 F = np.float32
-SUPER_BLOCK = 256
+I = np.int32  # noqa: E741
+BLOCK_BYTES = 84
 SUB_BLOCK = 16
 SUB_BLOCKS = 16
-BLOCK_BYTES = 84
-TOP = 3
+#: Elements whose levels lie in the same bits of neighbouring bytes: two sub-blocks.
+PLANE = 32
+PLANES = 4
+TOP = F(3)
+TOP_SCALE = I(15)
 QS, D, DMIN = 16, 80, 82
-SEARCH = AffineSearch(size=SUB_BLOCK, top=F(TOP), first=F(-0.5), step=F(0.1), steps=16, absolute=True)
+SCHEME = Scheme(
+    plain=AffineSearch(size=SUB_BLOCK, top=TOP, first=F(-0.5), step=F(0.1), steps=16, absolute=True),
+    weighted=AffineSearch(size=SUB_BLOCK, top=TOP, first=F(-0.9), step=F(0.05), steps=37, absolute=False),
+    variance=F(1),
+    top_scale=TOP_SCALE,
+    plain_cap=I(255),
+    weighted_cap=I(255),
+)
 
 
 @kernel
-def _encode_scales(fit: Lanes, lane: int, out: Packed) -> None:
-    max_scale = F(0)
-    max_min = F(0)
+def _encode_scales(work: Work, lane: int, block: Packed) -> None:
+    store_half(block, D, to_half(work.head[lane]))
+    store_half(block, DMIN, to_half(work.head[LANES + lane]))
     for j in range(SUB_BLOCKS):
-        max_scale = max(max_scale, fit[SCALE + lane + j])
-        max_min = max(max_min, -fit[MIN + lane + j])
-    inverse_scale = F(15) / max_scale if max_scale > F(0) else F(0)
-    inverse_min = F(15) / max_min if max_min > F(0) else F(0)
-    for j in range(SUB_BLOCKS):
-        scale = nearest_int(inverse_scale * fit[SCALE + lane + j])
-        low = nearest_int(inverse_min * -fit[MIN + lane + j])
-        out[j] = np.uint8(scale | low << 4)  # a negative scale wraps, and spoils the min's bits: so it does there
-    store_half(out, D, to_half(max_scale / F(15)))
-    store_half(out, DMIN, to_half(max_min / F(15)))
+        scale = int(work.stored_scales[j * LANES + lane])
+        low = int(work.stored_mins[j * LANES + lane])
+        block[j] = np.uint8((scale | low << 4) & 255)  # a negative scale spoils the min's bits: so it does there
 
 
 @kernel
-def _encode_levels(values: Lanes, fit: Lanes, lane: int, block: Packed, work: Work) -> None:
-    """Levels under the stored scales and mins; a sub-block with stored scale 0 keeps the levels of the search."""
+def _scales_and_mins(block: Packed, plane: int) -> tuple[Floats, Floats]:
+    """What the levels of the two sub-blocks of a plane are multiplied with, and what is then subtracted."""
+    even, odd = I(block[2 * plane]), I(block[2 * plane + 1])
+    heads = select(lane_numbers() < I(SUB_BLOCK), even, splat_int(odd))
+    scales = load_half(block, D) * to_floats(heads & I(15))
+    return scales, load_half(block, DMIN) * to_floats(heads >> I(4))
+
+
+@kernel
+def _encode_levels(values: Lanes, lane: int, block: Packed, work: Work) -> None:
+    """Levels of one super-block's 256 `values` under its stored scales and mins, into work.levels."""
+    for plane in range(2 * PLANES):
+        scales, lows = _scales_and_mins(block, plane)
+        round_levels(values, plane * PLANE, scales, lows, I(TOP), work.levels)
     d = load_half(block, D)
-    dmin = load_half(block, DMIN)
     for j in range(SUB_BLOCKS):
-        scale = d * F(block[j] & 15)
-        low = dmin * F(block[j] >> 4)
-        for i in range(j * SUB_BLOCK, (j + 1) * SUB_BLOCK):
-            work.scale[i] = scale
-            work.low[i] = low
-    round_levels(values, work.low, work.scale, np.int32(TOP), work.levels)
-    for j in range(SUB_BLOCKS):
-        start = j * SUB_BLOCK
-        if work.scale[start] == F(0):
-            stop = start + SUB_BLOCK
-            searched_levels(values[start:stop], fit, lane + j, F(TOP), work.levels[start:stop])
-    pack_two_bits(work.levels, block[QS:D])
+        if d * F(block[j] & 15) == F(0):
+            keep_searched_levels(values, lane, j, SCHEME.plain, work)
 
 
 @kernel
-def pack(blocks: Blocks, out: Packed) -> None:
+def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 256] -> out uint8[n, 84]."""
-    flat = blocks.reshape(-1)
-    x = np.empty(SUB_BLOCK * LANES, np.float32)
-    w = np.empty(SUB_BLOCK * LANES, np.float32)
-    fit = np.empty(FIT_SIZE, np.float32)
-    work = new_work()
-    for first in range(0, blocks.shape[0], LANES // SUB_BLOCKS):
-        load_lanes(flat, first * SUB_BLOCKS, SUB_BLOCK, x)
-        for i in range(SUB_BLOCK * LANES):
-            w[i] = abs(x[i])
-        search_affine(x, w, fit, SEARCH)
-        for number in range(first, min(blocks.shape[0], first + LANES // SUB_BLOCKS)):
-            lane = (number - first) * SUB_BLOCKS
-            _encode_scales(fit, lane, out[number])
-            _encode_levels(blocks[number], fit, lane, out[number], work)
+    work = new_work(SUB_BLOCK)
+    for first in range(0, blocks.shape[0], LANES):
+        for lane in range(fit_super_blocks(blocks, importance, first, SCHEME, work)):
+            block = out[first + lane]
+            _encode_scales(work, lane, block)
+            _encode_levels(blocks[first + lane], lane, block, work)
+            for half in range(2):
+                packed = splat_int(I(0))
+                for p in range(PLANES):
+                    packed |= load_bytes(work.levels, (half * PLANES + p) * PLANE) << I(2 * p)
+                store_bytes(block, QS + half * PLANE, packed)
 
 
 @kernel
@@ -92,15 +112,10 @@ def unpack(packed: Packed, out: Blocks) -> None:
     """Packed uint8[n, 84] -> out float32[n, 256]."""
     for number in range(packed.shape[0]):
         block, values = packed[number], out[number]
-        d = load_half(block, D)
-        dmin = load_half(block, DMIN)
-        for plane in range(8):
-            even, odd = block[2 * plane], block[2 * plane + 1]
-            levels, shift = QS + plane // 4 * 32, plane % 4 * 2
-            for i in range(32):
-                scale = d * (F(even & 15) if i < SUB_BLOCK else F(odd & 15))
-                low = dmin * (F(even >> 4) if i < SUB_BLOCK else F(odd >> 4))
-                values[32 * plane + i] = scale * F(block[levels + i] >> shift & 3) - low
+        for plane in range(2 * PLANES):
+            scales, lows = _scales_and_mins(block, plane)
+            levels = load_bytes(block, QS + plane // PLANES * PLANE) >> I(plane % PLANES * 2) & I(3)
+            store(values, plane * PLANE, scales * to_floats(levels) - lows)
 
 
-Q2_K = BlockFormat(GGMLQuantizationType.Q2_K, SUPER_BLOCK, BLOCK_BYTES, pack, unpack)
+Q2_K = BlockFormat(GGMLQuantizationType.Q2_K, SUPER_BLOCK, BLOCK_BYTES, pack, unpack, UseOfImportance.OPTIONAL)

@@ -19,37 +19,39 @@ from quantize_cli.formats._k_scales import (
     HEAD_BYTES,
     SUB_BLOCK,
     SUB_BLOCKS,
-    SUPER_BLOCK,
-    Searches,
+    TOP_SCALE,
     encode_head,
     encode_levels,
-    fit_super_blocks,
-    new_work,
     scale_and_min,
 )
+from quantize_cli.formats._super_blocks import SUPER_BLOCK, Scheme, fit_super_blocks, new_work
 from quantize_cli.formats._vector import LANES, load_bytes, store, store_bytes, to_floats
 from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
 
 F = np.float32
 I = np.int32  # noqa: E741
 BLOCK_BYTES = 144
-TOP = 15
+TOP = F(15)
 QS = HEAD_BYTES
-SEARCHES = Searches(
-    plain=AffineSearch(size=SUB_BLOCK, top=F(TOP), first=F(-1), step=F(0.1), steps=21, absolute=False),
-    weighted=AffineSearch(size=SUB_BLOCK, top=F(TOP), first=F(-0.9), step=F(0.05), steps=37, absolute=False),
+SCHEME = Scheme(
+    plain=AffineSearch(size=SUB_BLOCK, top=TOP, first=F(-1), step=F(0.1), steps=21, absolute=False),
+    weighted=AffineSearch(size=SUB_BLOCK, top=TOP, first=F(-0.9), step=F(0.05), steps=37, absolute=False),
+    variance=F(2),
+    top_scale=TOP_SCALE,
+    plain_cap=TOP_SCALE,
+    weighted_cap=I(255),
 )
 
 
 @kernel
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 256] -> out uint8[n, 144]."""
-    work = new_work()
+    work = new_work(SUB_BLOCK)
     for first in range(0, blocks.shape[0], LANES):
-        for lane in range(fit_super_blocks(blocks, importance, first, SEARCHES, work)):
+        for lane in range(fit_super_blocks(blocks, importance, first, SCHEME, work)):
             block = out[first + lane]
             encode_head(work, lane, block)
-            encode_levels(blocks[first + lane], lane, block, I(TOP), work)
+            encode_levels(blocks[first + lane], lane, block, SCHEME, work)
             for pair in range(SUB_BLOCKS // 2):
                 low = load_bytes(work.levels, 2 * pair * SUB_BLOCK)
                 high = load_bytes(work.levels, (2 * pair + 1) * SUB_BLOCK)

@@ -14,55 +14,53 @@ from __future__ import annotations
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from quantize_cli.formats._affine import FIT_SIZE, AffineSearch, search_affine
+from quantize_cli.formats._affine import AffineSearch
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._k_scales import (
     HEAD_BYTES,
     SUB_BLOCK,
     SUB_BLOCKS,
-    SUPER_BLOCK,
+    TOP_SCALE,
     encode_head,
     encode_levels,
-    new_work,
     scale_and_min,
 )
-from quantize_cli.formats._k_weights import rms_plus_magnitude
-from quantize_cli.formats._lanes import LANES, load_lanes
-from quantize_cli.formats._simple import pack_nibbles
-from quantize_cli.formats.base import BlockFormat, Blocks, Packed
+from quantize_cli.formats._super_blocks import SUPER_BLOCK, Scheme, fit_super_blocks, new_work
+from quantize_cli.formats._vector import LANES, load_bytes, splat_int, store, store_bytes, to_floats
+from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
 
 F = np.float32
+I = np.int32  # noqa: E741
 BLOCK_BYTES = 176
-TOP = 31
-SEARCH = AffineSearch(size=SUB_BLOCK, top=F(TOP), first=F(-0.5), step=F(0.1), steps=16, absolute=False)
+TOP = F(31)
 QH = HEAD_BYTES
 QS = HEAD_BYTES + 32
+SCHEME = Scheme(
+    plain=AffineSearch(size=SUB_BLOCK, top=TOP, first=F(-0.5), step=F(0.1), steps=16, absolute=False),
+    weighted=AffineSearch(size=SUB_BLOCK, top=TOP, first=F(-0.9), step=F(0.05), steps=37, absolute=False),
+    variance=F(2),
+    top_scale=TOP_SCALE,
+    plain_cap=TOP_SCALE,
+    weighted_cap=TOP_SCALE,
+)
 
 
 @kernel
-def pack(blocks: Blocks, out: Packed) -> None:
+def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 256] -> out uint8[n, 176]."""
-    flat = blocks.reshape(-1)
-    x = np.empty(SUB_BLOCK * LANES, np.float32)
-    w = np.empty(SUB_BLOCK * LANES, np.float32)
-    fit = np.empty(FIT_SIZE, np.float32)
-    work = new_work()
-    for first in range(0, blocks.shape[0], LANES // SUB_BLOCKS):
-        load_lanes(flat, first * SUB_BLOCKS, SUB_BLOCK, x)
-        rms_plus_magnitude(x, w)
-        search_affine(x, w, fit, SEARCH)
-        for number in range(first, min(blocks.shape[0], first + LANES // SUB_BLOCKS)):
-            lane = (number - first) * SUB_BLOCKS
-            block = out[number]
-            encode_head(fit, lane, block)
-            encode_levels(blocks[number], fit, lane, block, TOP, work)
-            block[QH:QS] = 0
+    work = new_work(SUB_BLOCK)
+    for first in range(0, blocks.shape[0], LANES):
+        for lane in range(fit_super_blocks(blocks, importance, first, SCHEME, work)):
+            block = out[first + lane]
+            encode_head(work, lane, block)
+            encode_levels(blocks[first + lane], lane, block, SCHEME, work)
+            highest = splat_int(I(0))
             for pair in range(SUB_BLOCKS // 2):
-                levels = work.levels[2 * pair * SUB_BLOCK : 2 * (pair + 1) * SUB_BLOCK]
-                pack_nibbles(levels, block[QS + pair * SUB_BLOCK : QS + (pair + 1) * SUB_BLOCK])
-                high = block[QH:QS]
-                for i in range(high.size):
-                    high[i] |= (levels[i] >> 4 | levels[i + SUB_BLOCK] >> 4 << 1) << 2 * pair
+                low = load_bytes(work.levels, 2 * pair * SUB_BLOCK)
+                high = load_bytes(work.levels, (2 * pair + 1) * SUB_BLOCK)
+                store_bytes(block, QS + pair * SUB_BLOCK, low & I(15) | high << I(4))
+                highest |= (low >> I(4) | high >> I(4) << I(1)) << I(2 * pair)
+            store_bytes(block, QH, highest)
 
 
 @kernel
@@ -70,13 +68,12 @@ def unpack(packed: Packed, out: Blocks) -> None:
     """Packed uint8[n, 176] -> out float32[n, 256]."""
     for number in range(packed.shape[0]):
         block, values = packed[number], out[number]
+        highest = load_bytes(block, QH)
         for j in range(SUB_BLOCKS):
+            levels = load_bytes(block, QS + j // 2 * SUB_BLOCK) >> I(j % 2 * 4) & I(15)
             scale, low = scale_and_min(block, j)
-            levels = QS + j // 2 * SUB_BLOCK
-            shift = j % 2 * 4
-            for i in range(SUB_BLOCK):
-                level = (block[levels + i] >> shift & 15) | (block[QH + i] >> j & 1) << 4
-                values[j * SUB_BLOCK + i] = scale * F(level) - low
+            level = levels | (highest >> I(j) & I(1)) << I(4)
+            store(values, j * SUB_BLOCK, scale * to_floats(level) - low)
 
 
-Q5_K = BlockFormat(GGMLQuantizationType.Q5_K, SUPER_BLOCK, BLOCK_BYTES, pack, unpack)
+Q5_K = BlockFormat(GGMLQuantizationType.Q5_K, SUPER_BLOCK, BLOCK_BYTES, pack, unpack, UseOfImportance.OPTIONAL)

@@ -24,15 +24,15 @@ TWINS = {
     "BF16": Twin(plain.encode_bf16, plain.decode_bf16),
     "Q8_0": Twin(simple.encode_q8_0, simple.decode_q8_0),
     "Q6_K": Twin(symmetric.encode_q6_k, symmetric.decode_q6_k),
-    "Q5_K": Twin(affine.encode_q5_k, affine.decode_q5_k),
+    "Q5_K": Twin(affine.encode_q5_k, affine.decode_q5_k, affine.encode_row_q5_k),
     "Q5_1": Twin(simple.encode_q5_1, simple.decode_q5_1),
     "Q5_0": Twin(simple.encode_q5_0, simple.decode_q5_0),
-    "Q4_K": Twin(affine.encode_q4_k, affine.decode_q4_k),
+    "Q4_K": Twin(affine.encode_q4_k, affine.decode_q4_k, affine.encode_row_q4_k),
     "Q4_0": Twin(simple.encode_q4_0, simple.decode_q4_0),
     "IQ4_NL": Twin(iq4.encode_iq4_nl, iq4.decode_iq4_nl),
     "IQ4_XS": Twin(iq4.encode_iq4_xs, iq4.decode_iq4_xs),
     "Q3_K": Twin(symmetric.encode_q3_k, symmetric.decode_q3_k),
-    "Q2_K": Twin(affine.encode_q2_k, affine.decode_q2_k),
+    "Q2_K": Twin(affine.encode_q2_k, affine.decode_q2_k, affine.encode_row_q2_k),
 }
 
 
