@@ -15,82 +15,113 @@ import numpy as np
 from gguf import GGMLQuantizationType
 
 from quantize_cli.formats._compile import kernel
-from quantize_cli.formats._half import load_half, nearest_int, store_half, to_half
-from quantize_cli.formats._k_pack import pack_two_bits, round_signed_levels
-from quantize_cli.formats._k_scales import Work, new_work
-from quantize_cli.formats._lanes import LANES, Lanes, load_lanes
-from quantize_cli.formats._simple import pack_nibbles
+from quantize_cli.formats._half import load_half, nearest_ints, store_half, to_half
+from quantize_cli.formats._k_signed import (
+    PAIRS,
+    SUB_BLOCK,
+    SUB_BLOCKS,
+    SUPER_BLOCK,
+    Work,
+    halves,
+    new_work,
+    of_pair,
+    squares,
+    two_bits,
+)
+from quantize_cli.formats._lanes import Lanes, load_lanes
 from quantize_cli.formats._symmetric import (
-    BOTTOM,
-    FIT_SIZE,
     GROUP_MAX_EPS,
     INVERSE,
     SCALE,
-    SUB_BLOCK,
-    TOP,
+    first_extreme,
+    levels_from_zero,
     search_symmetric,
-    signed_level,
+    searched_levels,
 )
-from quantize_cli.formats.base import BlockFormat, Blocks, Packed
+from quantize_cli.formats._vector import (
+    LANES,
+    any_lane,
+    load,
+    load_bytes,
+    magnitude,
+    select,
+    store,
+    store_bytes,
+    to_floats,
+)
+from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
 
 F = np.float32
-SUPER_BLOCK = 256
-SUB_BLOCKS = 16
+I = np.int32  # noqa: E741
 BLOCK_BYTES = 210
+BOTTOM = -32
+BOTTOM_SCALE = -128
 QH, SCALES, D = 128, 192, 208
 
 
 @kernel
-def _encode_levels(values: Lanes, fit: Lanes, lane: int, block: Packed, work: Work) -> None:
-    """Levels 0..63 under the stored scales; a sub-block with stored scale 0 keeps the levels of the search."""
-    d = load_half(block, D)
+def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work, inverses: Lanes) -> int:
+    """Fit up to LANES super-blocks, from number `first` on: their stored scales and d; returns how many.
+
+    `inverses` receives what gave the levels of the sub-blocks' searches, float32[16 * LANES].
+    """
+    count = min(LANES, blocks.shape[0] - first)
+    load_lanes(blocks, first, count, work.x)
+    if importance is not None:
+        load_lanes(importance, first, count, work.importance)
     for j in range(SUB_BLOCKS):
-        scale = d * F(np.int8(block[SCALES + j]))
-        for i in range(j * SUB_BLOCK, (j + 1) * SUB_BLOCK):
-            work.scale[i] = scale
-    round_signed_levels(values, work.scale, np.int32(BOTTOM), np.int32(TOP), work.levels)
-    for j in range(SUB_BLOCKS):
-        start = j * SUB_BLOCK
-        if work.scale[start] == F(0):
-            inverse = fit[INVERSE + lane + j]
-            for i in range(start, start + SUB_BLOCK):
-                level = np.int32(signed_level(inverse * values[i], F(BOTTOM), F(TOP))) - BOTTOM
-                work.levels[i] = np.uint8(0 if inverse == F(0) else level)
+        sub_block = slice(j * SUB_BLOCK * LANES, (j + 1) * SUB_BLOCK * LANES)
+        x = work.x[sub_block]
+        if importance is None:
+            squares(x, work.w)
+            search_symmetric(x, work.w, SUB_BLOCK, F(BOTTOM), work.fit)
+        else:
+            search_symmetric(x, work.importance[sub_block], SUB_BLOCK, F(BOTTOM), work.fit)
+        store(work.scales, j * LANES, load(work.fit, SCALE))
+        store(inverses, j * LANES, load(work.fit, INVERSE))
+    largest = first_extreme(work.scales, SUB_BLOCKS)
+    inverse = F(BOTTOM_SCALE) / largest
+    for j in range(0, SUB_BLOCKS * LANES, LANES):
+        level = nearest_ints(inverse * load(work.scales, j))
+        store(work.stored, j, to_floats(select(level < I(~BOTTOM_SCALE), level, I(~BOTTOM_SCALE))))
+    store(work.d, 0, select(magnitude(largest) < GROUP_MAX_EPS, F(0), F(1) / inverse))
+    return count
 
 
 @kernel
-def _encode_block(values: Lanes, fit: Lanes, lane: int, out: Packed, work: Work) -> None:
-    largest = F(0)
-    for j in range(SUB_BLOCKS):
-        scale = fit[SCALE + lane + j]
-        largest = scale if abs(scale) > abs(largest) else largest
-    if abs(largest) < GROUP_MAX_EPS:
-        out[:] = 0
-        return
-    inverse = F(-128) / largest
-    store_half(out, D, to_half(F(1) / inverse))
-    for j in range(SUB_BLOCKS):
-        out[SCALES + j] = np.uint8(min(127, int(nearest_int(inverse * fit[SCALE + lane + j]))) & 0xFF)
-    _encode_levels(values, fit, lane, out, work)
-    for half in range(2):
-        pack_nibbles(work.levels[128 * half : 128 * (half + 1)], out[64 * half : 64 * (half + 1)])
-    for i in range(work.levels.size):
-        work.levels[i] >>= 4
-    pack_two_bits(work.levels, out[QH:SCALES])
+def _encode_levels(values: Lanes, lane: int, d: np.float32, work: Work, inverses: Lanes) -> None:
+    """Levels 0..63 of one super-block under its stored scales; where such a scale is 0, those of the search."""
+    for pair in range(PAIRS):
+        x = load(values, pair * LANES)
+        scale = d * of_pair(work.stored, pair, lane)
+        level = levels_from_zero(x / scale, I(BOTTOM))
+        zero = scale == F(0)
+        if any_lane(zero):
+            level = select(zero, searched_levels(x, of_pair(inverses, pair, lane), I(BOTTOM)), level)
+        store_bytes(work.levels, pair * LANES, level)
 
 
 @kernel
-def pack(blocks: Blocks, out: Packed) -> None:
+def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 256] -> out uint8[n, 210]."""
-    flat = blocks.reshape(-1)
-    x = np.empty(SUB_BLOCK * LANES, np.float32)
-    fit = np.empty(FIT_SIZE, np.float32)
     work = new_work()
-    for first in range(0, blocks.shape[0], LANES // SUB_BLOCKS):
-        load_lanes(flat, first * SUB_BLOCKS, SUB_BLOCK, x)
-        search_symmetric(x, fit)
-        for number in range(first, min(blocks.shape[0], first + LANES // SUB_BLOCKS)):
-            _encode_block(blocks[number], fit, (number - first) * SUB_BLOCKS, out[number], work)
+    inverses = np.empty(SUB_BLOCKS * LANES, np.float32)
+    for first in range(0, blocks.shape[0], LANES):
+        for lane in range(_fit(blocks, importance, first, work, inverses)):
+            block = out[first + lane]
+            if work.d[lane] == F(0):  # no scale counts
+                block[:] = 0
+                continue
+            store_half(block, D, to_half(work.d[lane]))
+            for j in range(SUB_BLOCKS):
+                block[SCALES + j] = np.uint8(int(work.stored[j * LANES + lane]) & 0xFF)
+            _encode_levels(blocks[first + lane], lane, load_half(block, D), work, inverses)
+            for half in range(2):
+                for quarter in range(2):
+                    low = load_bytes(work.levels, 128 * half + 32 * quarter) & I(15)
+                    high = load_bytes(work.levels, 128 * half + 32 * quarter + 64) & I(15)
+                    store_bytes(block, 64 * half + 32 * quarter, low | high << I(4))
+                store_bytes(block, QH + 32 * half, two_bits(work.levels, half, I(4)))
 
 
 @kernel
@@ -99,15 +130,14 @@ def unpack(packed: Packed, out: Blocks) -> None:
     for number in range(packed.shape[0]):
         block, values = packed[number], out[number]
         d = load_half(block, D)
-        for plane in range(8):
-            half, quarter = plane // 4, plane % 4
-            low, low_shift = 64 * half + quarter % 2 * 32, quarter // 2 * 4
-            high, high_shift = QH + 32 * half, quarter * 2
-            first = d * F(np.int8(block[SCALES + 2 * plane]))
-            second = d * F(np.int8(block[SCALES + 2 * plane + 1]))
-            for i in range(32):
-                level = (block[low + i] >> low_shift & 15) | (block[high + i] >> high_shift & 3) << 4
-                values[32 * plane + i] = (first if i < SUB_BLOCK else second) * F(np.int32(level) + np.int32(BOTTOM))
+        for pair in range(PAIRS):
+            half, quarter = pair // 4, pair % 4
+            low = load_bytes(block, 64 * half + quarter % 2 * 32) >> I(quarter // 2 * 4) & I(15)
+            high = load_bytes(block, QH + 32 * half) >> I(quarter * 2) & I(3)
+            level = to_floats((low | high << I(4)) + I(BOTTOM))
+            first = d * F(np.int8(block[SCALES + 2 * pair]))
+            second = d * F(np.int8(block[SCALES + 2 * pair + 1]))
+            store(values, pair * LANES, halves(first, second) * level)
 
 
-Q6_K = BlockFormat(GGMLQuantizationType.Q6_K, SUPER_BLOCK, BLOCK_BYTES, pack, unpack)
+Q6_K = BlockFormat(GGMLQuantizationType.Q6_K, SUPER_BLOCK, BLOCK_BYTES, pack, unpack, UseOfImportance.OPTIONAL)

@@ -1,0 +1,94 @@
+"""What Q3_K and Q6_K share: super-blocks of 256 weights, 16 sub-blocks of 16, x ~ d * scale * level.
+
+A vector of 32 elements of one super-block is a pair of sub-blocks.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._lanes import Lanes
+from quantize_cli.formats._symmetric import FIT_SIZE
+from quantize_cli.formats._vector import (
+    LANES,
+    Floats,
+    Ints,
+    lane_numbers,
+    load,
+    load_bytes,
+    select,
+    splat,
+    splat_int,
+    store,
+)
+from quantize_cli.formats.base import Packed
+
+F = np.float32
+I = np.int32  # noqa: E741
+SUPER_BLOCK = 256
+SUB_BLOCK = 16
+SUB_BLOCKS = 16
+PAIRS = SUB_BLOCKS // 2
+
+
+class Work(NamedTuple):
+    """Room for LANES super-blocks; flat float32 buffers of vectors."""
+
+    x: Lanes  #: 256 vectors
+    importance: Lanes  #: 256 vectors
+    w: Lanes  #: 16 vectors
+    fit: Lanes  #: the result of a search
+    scales: Lanes  #: 16 vectors: the scales that were found
+    sums: Lanes  #: 16 vectors: the weights of the scales
+    stored: Lanes  #: 16 vectors: levels of the scales
+    d: Lanes  #: 1 vector: what these levels are multiplied with, before it is rounded to float16
+    levels: Packed  #: uint8[256], of one super-block
+
+
+@kernel
+def new_work() -> Work:
+    """Allocate it."""
+    return Work(
+        np.empty(SUPER_BLOCK * LANES, np.float32),
+        np.empty(SUPER_BLOCK * LANES, np.float32),
+        np.empty(SUB_BLOCK * LANES, np.float32),
+        np.empty(FIT_SIZE, np.float32),
+        np.empty(SUB_BLOCKS * LANES, np.float32),
+        np.empty(SUB_BLOCKS * LANES, np.float32),
+        np.empty(SUB_BLOCKS * LANES, np.float32),
+        np.empty(LANES, np.float32),
+        np.empty(SUPER_BLOCK, np.uint8),
+    )
+
+
+@kernel
+def squares(x: Lanes, w: Lanes) -> None:
+    """The weights without importance: x^2."""
+    for i in range(0, x.size, LANES):
+        value = load(x, i)
+        store(w, i, value * value)
+
+
+@kernel
+def halves(first: np.float32, second: np.float32) -> Floats:
+    """One value for each sub-block of a pair."""
+    return select(lane_numbers() < I(SUB_BLOCK), splat(first), splat(second))
+
+
+@kernel
+def of_pair(values: Lanes, pair: int, lane: int) -> Floats:
+    """What `lane` has for each sub-block of a pair in one vector for each sub-block."""
+    place = 2 * pair * LANES + lane
+    return halves(values[place], values[place + LANES])
+
+
+@kernel
+def two_bits(levels: Packed, half: int, shift: np.int32) -> Ints:
+    """32 bytes for half of a super-block: byte l holds bits shift and shift + 1 of its levels l + 32 p at bit 2p."""
+    packed = splat_int(I(0))
+    for p in range(4):
+        packed |= (load_bytes(levels, 128 * half + 32 * p) >> shift & I(3)) << I(2 * p)
+    return packed
