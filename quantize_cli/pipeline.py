@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.checkpoints import Checkpoint
+from quantize_cli.checkpoints import FLOAT_DTYPES, Checkpoint
 from quantize_cli.decode import to_float32
 from quantize_cli.errors import CheckpointError
 from quantize_cli.events import Observer
@@ -222,7 +222,7 @@ class _Work:
         packed = self.checkpoint.read_bytes(source, slab.start, slab.stop)
         sums = np.zeros((len(packed), SUMS))
         if tensor.type in FORMATS:
-            rows = _decoded(packed, FORMATS[tensor.type], tensor.columns)
+            rows = _decoded(packed, tensor.type, tensor.columns)
             self._check_finite(rows, source, slab.start * tensor.columns)
             accumulate(rows, rows, None, sums)
         return Result(packed, sums)
@@ -233,17 +233,13 @@ class _Work:
         if tensor.values is not None:
             return np.array(tensor.values, np.float32).reshape(-1, tensor.columns)[slab.start : slab.stop]
         (source,) = tensor.sources
-        stored = FORMATS[tensor.source_dtype]
-        if stored.block_size > 1:
-            rows = _decoded(self.checkpoint.read_bytes(source, slab.start, slab.stop), stored, tensor.columns)
-        else:
-            one_dimensional = len(tensor.shape) == 1
-            start, stop = (0, tensor.columns) if one_dimensional else (slab.start, slab.stop)
-            rows = to_float32(self.checkpoint.read_rows(source, start, stop))
+        rows = _decoded(self.checkpoint.read_bytes(source, slab.start, slab.stop), tensor.source_dtype, tensor.columns)
         self._check_finite(rows, source, slab.start * tensor.columns)
         if tensor.transform is not None:
-            rows = tensor.transform.apply(rows)
-        return np.ascontiguousarray(rows).reshape(-1, tensor.columns)
+            # To a transform a vector is a column: its elements are moved as rows are.
+            moved = tensor.transform.apply(rows.reshape(-1) if len(tensor.shape) == 1 else rows)
+            rows = np.ascontiguousarray(moved).reshape(rows.shape)
+        return rows
 
     def _check_finite(self, rows: NDArray[np.float32], source: str, first: int) -> None:
         """`first` is the number of the first weight of `rows` within its tensor."""
@@ -258,9 +254,12 @@ class _Work:
         )
 
 
-def _decoded(packed: Packed, block_format: BlockFormat, columns: int) -> NDArray[np.float32]:
+def _decoded(packed: Packed, type_name: str, columns: int) -> NDArray[np.float32]:
+    """Rows as they are stored, uint8[n, row bytes] -> float32[n, columns]."""
+    if type_name in FLOAT_DTYPES:
+        return to_float32(packed.view(FLOAT_DTYPES[type_name]))
     rows = np.empty((len(packed), columns), np.float32)
-    block_format.dequantize(packed, rows)
+    FORMATS[type_name].dequantize(packed, rows)
     return rows
 
 

@@ -38,7 +38,7 @@ def model(
     format_: Annotated[list[str], options.FORMAT] = ...,  # type: ignore[assignment]
     output: Annotated[Path | None, options.OUTPUT] = None,
     report: Annotated[Path | None, options.REPORT] = None,
-    imatrix: Annotated[Path | None, options.IMATRIX] = None,
+    imatrix: Annotated[str | None, options.IMATRIX] = None,
     include_weights: Annotated[list[str] | None, options.INCLUDE_WEIGHTS] = None,
     exclude_weights: Annotated[list[str] | None, options.EXCLUDE_WEIGHTS] = None,
     tensor_type: Annotated[list[str] | None, options.TENSOR_TYPE] = None,

@@ -122,7 +122,7 @@ VERSION = typer.Option("--version", callback=_print_version, is_eager=True, help
 class PlanArguments:
     """What the user says of the tensors, as it was typed."""
 
-    imatrix: Path | None
+    imatrix: str | None  #: a Path would lose a leading ./, and the metadata has the name as it was given
     include_weights: list[str]
     exclude_weights: list[str]
     tensor_type: list[str]

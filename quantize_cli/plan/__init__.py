@@ -12,10 +12,10 @@ from quantize_cli.errors import UnsupportedError, UsageError
 from quantize_cli.gguf_file.types import TYPES_BY_NAME
 from quantize_cli.importance import ImportanceMatrix
 from quantize_cli.mixes import Candidate, Choice, Mix, ModelTraits, choose_types
-from quantize_cli.plan.metadata import final_metadata, parse_override
+from quantize_cli.plan.metadata import final_metadata, overridden, parse_override
 from quantize_cli.plan.model import Plan, PlannedFile, PlannedTensor
 from quantize_cli.plan.options import PlanOptions
-from quantize_cli.plan.prune import LAYER, parse_layers, pruned
+from quantize_cli.plan.prune import LAYER, Kept, parse_layers, pruned
 from quantize_cli.plan.split import as_in_source, by_size, parse_size, whole
 
 __all__ = [
@@ -58,34 +58,35 @@ def make_plans(
         UsageError: what is asked for does not fit the model: an importance matrix is missing, say.
     """
     description = describe(checkpoint, pre_tokenizer)
-    kept = pruned(_in_file_order(description.recipes), options.prune_layers, description.traits.layers)
+    kept = pruned(_in_file_order(description.recipes), options.prune_layers)
     return [_plan(checkpoint, description, kept, mix, options) for mix in mixes]
 
 
 def _plan(
     checkpoint: Checkpoint,
     description: ModelDescription,
-    kept: list[tuple[TensorRecipe, str]],
+    kept: Kept,
     mix: Mix,
     options: PlanOptions,
 ) -> Plan:
     infos = checkpoint.infos
-    stored = _stored_types([recipe for recipe, _ in kept], infos)
+    stored = _stored_types([recipe for recipe, _ in kept.recipes], infos)
     candidates = [
-        Candidate(recipe.name, recipe.shape, type_name) for (recipe, _), type_name in zip(kept, stored, strict=True)
+        Candidate(recipe.name, recipe.shape, type_name)
+        for (recipe, _), type_name in zip(kept.recipes, stored, strict=True)
     ]
     importance = options.importance
-    traits = description.traits
+    traits = overridden(description.traits, options.metadata)
     model = ModelTraits.of(traits.architecture, traits.layers, traits.heads, traits.kv_heads, traits.experts)
     choices = choose_types(candidates, mix, model, options.overrides, has_importance=importance is not None)
     tensors = [
         _planned(recipe, choice, infos, _entry(importance, old_name, recipe, choice, mix))
-        for (recipe, old_name), choice in zip(kept, choices, strict=True)
+        for (recipe, old_name), choice in zip(kept.recipes, choices, strict=True)
     ]
     _check_requantizing(tensors, options)
     if options.no_fallback:
         _check_fallbacks(tensors, mix)
-    metadata = final_metadata(description, mix, options)
+    metadata = final_metadata(description, mix, options, kept.layers)
     if options.keep_split:
         files = as_in_source(tensors, metadata, infos)
     elif options.split_max_size is not None:
@@ -97,7 +98,11 @@ def _plan(
         architecture=traits.architecture,
         format=mix.name,
         files=files,
-        warnings=(*_fallback_warnings(tensors, mix), *_importance_warnings(tensors, importance)),
+        warnings=(
+            *(f"There is no layer {layer} to prune." for layer in kept.missing),
+            *_fallback_warnings(tensors, mix),
+            *_importance_warnings(tensors, importance),
+        ),
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
-from gguf import GGML_QUANT_VERSION, GGUFValueType
+from gguf import GGML_QUANT_VERSION, GGUFValueType, Keys
 
-from quantize_cli.architectures.base import ModelDescription
+from quantize_cli.architectures.base import ModelDescription, Traits
 from quantize_cli.errors import UsageError
 from quantize_cli.gguf_file.fields import Field
 from quantize_cli.mixes import Mix
@@ -22,16 +23,33 @@ def uint32(key: str, value: int) -> Field:
     return Field(key, GGUFValueType.UINT32, value)
 
 
-def final_metadata(description: ModelDescription, mix: Mix, options: PlanOptions) -> tuple[Field, ...]:
-    """Everything but what tells the parts of a split file apart."""
+def final_metadata(description: ModelDescription, mix: Mix, options: PlanOptions, layers: int) -> tuple[Field, ...]:
+    """Everything but what tells the parts of a split file apart; `layers` are left after pruning."""
     added = [uint32("general.quantization_version", GGML_QUANT_VERSION), uint32("general.file_type", mix.file_type)]
     added += options.metadata
     if options.importance is not None:
         added += options.importance.metadata_fields()
     if options.prune_layers:
-        traits = description.traits
-        added.append(uint32(f"{traits.architecture}.block_count", traits.layers - len(options.prune_layers)))
+        added.append(uint32(Keys.LLM.BLOCK_COUNT.format(arch=description.traits.architecture), layers))
     return with_fields(description.metadata, added)
+
+
+def overridden(traits: Traits, fields: Iterable[Field]) -> Traits:
+    """The traits as llama-quantize reads them, which believes the fields that are set more than the model."""
+    for field in fields:
+        for key, name in _TRAITS.items():
+            if field.key == key.format(arch=traits.architecture) and field.type is GGUFValueType.UINT32:
+                traits = replace(traits, **{name: field.value})
+    return traits
+
+
+#: Key -> the trait that it gives.
+_TRAITS = {
+    Keys.LLM.BLOCK_COUNT: "layers",
+    Keys.LLM.EXPERT_COUNT: "experts",
+    Keys.Attention.HEAD_COUNT: "heads",
+    Keys.Attention.HEAD_COUNT_KV: "kv_heads",
+}
 
 
 def parse_override(text: str) -> Field:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from quantize_cli.architectures.base import TensorRecipe
 from quantize_cli.errors import UsageError
@@ -27,26 +27,39 @@ def parse_layers(text: str) -> frozenset[int]:
     return layers
 
 
-def pruned(recipes: Sequence[TensorRecipe], layers: Collection[int], count: int) -> list[tuple[TensorRecipe, str]]:
-    """The recipes that stay, under their new names, each with its old name; `count` layers are in the model.
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is left of a model."""
+
+    recipes: tuple[tuple[TensorRecipe, str], ...]  #: under their new names, each with its old one
+    layers: int
+    missing: tuple[int, ...]  #: layers that were to be left out and are not there
+
+
+def pruned(recipes: Sequence[TensorRecipe], layers: Collection[int]) -> Kept:
+    """Leave out `layers`.
 
     Raises:
-        UsageError: a layer is not in the model, or none is left.
+        UsageError: none is left.
     """
-    if missing := sorted(layer for layer in layers if layer >= count):
-        raise UsageError(f"There is no layer {missing[0]} to prune: the model has layers 0 to {count - 1}.")
-    if count and len(layers) == count:
+    found = [LAYER.search(recipe.name) for recipe in recipes]
+    present = sorted({int(match[1]) for match in found if match})
+    number: dict[int, int] = {}
+    count = 0
+    for layer in present:
+        if layer not in layers:
+            number[layer] = layer if not layers or layer < min(layers) else count
+            count = number[layer] + 1
+    if present and not number:
         raise UsageError("All layers are to be pruned: leave at least one.")
-    number = {layer: new for new, layer in enumerate(layer for layer in range(count) if layer not in layers)}
-    kept = []
-    for recipe in recipes:
-        found = LAYER.search(recipe.name)
-        if found is None or int(found[1]) in number:
-            kept.append((recipe if found is None else _renumbered(recipe, found, number), recipe.name))
-    return kept
+    kept = [
+        (recipe if match is None else _renamed(recipe, match, number), recipe.name)
+        for recipe, match in zip(recipes, found, strict=True)
+        if match is None or int(match[1]) in number
+    ]
+    return Kept(tuple(kept), count, tuple(sorted(set(layers) - set(present))))
 
 
-def _renumbered(recipe: TensorRecipe, found: re.Match[str], number: dict[int, int]) -> TensorRecipe:
-    start, end = found.span(1)
-    name = f"{recipe.name[:start]}{number[int(found[1])]}{recipe.name[end:]}"
-    return replace(recipe, name=name)
+def _renamed(recipe: TensorRecipe, match: re.Match[str], number: dict[int, int]) -> TensorRecipe:
+    start, end = match.span(1)
+    return replace(recipe, name=f"{recipe.name[:start]}{number[int(match[1])]}{recipe.name[end:]}")

@@ -52,7 +52,11 @@ def as_in_source(
     for tensor in sorted(tensors, key=lambda tensor: min((places[name] for name in tensor.sources), default=-1)):
         part = files.index(infos[tensor.sources[0]].file) if tensor.sources else 0
         parts[part].append(tensor)
-    return _files(parts, metadata, lambda number, count: [_number(number), _count(count), _tensors(len(tensors))])
+
+    def fields(number: int, count: int) -> list[Field]:
+        return [_number(number), _count(count), _tensors(len(tensors))] if count > 1 else []
+
+    return _files(parts, metadata, fields)
 
 
 def by_size(tensors: Sequence[PlannedTensor], metadata: tuple[Field, ...], size: int) -> tuple[PlannedFile, ...]:
@@ -72,7 +76,7 @@ def by_size(tensors: Sequence[PlannedTensor], metadata: tuple[Field, ...], size:
 def _files(
     parts: Parts, metadata: tuple[Field, ...], fields: Callable[[int, int], list[Field]]
 ) -> tuple[PlannedFile, ...]:
-    """The first file has the model's metadata, all have what tells them apart; a single one is not told apart."""
+    """The first file has the model's metadata, all have `fields(number, count)`, which tell them apart."""
     parts = [part for part in parts if part]
     count = len(parts)
     if count > MAX_PARTS:
@@ -80,7 +84,7 @@ def _files(
     return tuple(
         PlannedFile(
             suffix=f"-{number + 1:05}-of-{count:05}",
-            metadata=with_fields(metadata if number == 0 else (), fields(number, count) if count > 1 else ()),
+            metadata=with_fields(metadata if number == 0 else (), fields(number, count)),
             tensors=tuple(_placed(part)),
         )
         for number, part in enumerate(parts)
