@@ -12,6 +12,16 @@ from quantize_cli.mixes.tensor_types import find_type
 #: A pattern, searched anywhere in a tensor's name, and the GGML name of the type for those that have it.
 TensorType = tuple[re.Pattern[str], str]
 
+#: Classes that stand within brackets, as in [[:digit:]]: the reference's expressions know them, Python's do not.
+_POSIX_CLASSES = {
+    "alnum": "0-9a-z",
+    "alpha": "a-z",
+    "digit": "0-9",
+    "lower": "a-z",
+    "space": r"\s",
+    "xdigit": "0-9a-f",
+}
+
 #: A file of more than this is not a list of types.
 MAX_FILE_BYTES = 1 << 20
 
@@ -40,6 +50,8 @@ def parse_tensor_type(text: str) -> TensorType:
     pattern, equals, type_name = text.partition("=")
     if not (pattern and equals and type_name):
         raise UsageError(f"{text!r} is not of the form REGEX=TYPE: write it as in attn_v=q8_0.")
+    for name, members in _POSIX_CLASSES.items():
+        pattern = pattern.replace(f"[:{name}:]", members)
     # ASCII alone, for letters and for classes such as \d: the reference's expressions know nothing else.
     lower = pattern.encode("utf-8", "surrogateescape").lower().decode("utf-8", "surrogateescape")
     try:
