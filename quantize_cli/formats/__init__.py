@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from quantize_cli.formats.base import BlockFormat
+from quantize_cli.formats.iq4_nl import IQ4_NL
+from quantize_cli.formats.iq4_xs import IQ4_XS
 from quantize_cli.formats.plain import BF16, F16, F32
+from quantize_cli.formats.q3_k import Q3_K
 from quantize_cli.formats.q4_0 import Q4_0
 from quantize_cli.formats.q4_k import Q4_K
 from quantize_cli.formats.q5_0 import Q5_0
 from quantize_cli.formats.q5_1 import Q5_1
+from quantize_cli.formats.q6_k import Q6_K
 from quantize_cli.formats.q8_0 import Q8_0
 
 #: GGML name -> format, for every type that can be written.
@@ -18,9 +22,13 @@ FORMATS: dict[str, BlockFormat] = {
         F16,
         BF16,
         Q8_0,
+        Q6_K,
         Q5_1,
         Q5_0,
         Q4_K,
         Q4_0,
+        IQ4_NL,
+        IQ4_XS,
+        Q3_K,
     )
 }
