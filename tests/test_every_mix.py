@@ -76,8 +76,8 @@ def test_the_files_are_the_references(case, here, tmp_path):
     assert result.exit_code == 0, result.stderr
     assert files == list(case["files"])
     for name, expected in case["files"].items():
-        different = explain(tmp_path / name, case, expected)
-        assert not different, f"{name} is not the reference's:\n{different}"
+        if different := explain(tmp_path / name, case, expected):
+            pytest.fail(f"{name} is not the reference's:\n{different}", pytrace=False)
 
 
 def test_differences_are_named(tmp_path):
