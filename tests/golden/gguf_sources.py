@@ -416,7 +416,7 @@ def build_everything(folder: Path) -> None:
     (folder / "tensor-types.txt").write_text(TENSOR_TYPES)
 
 
-def sums(folder: Path) -> dict[str, str]:
+def hashes(folder: Path) -> dict[str, str]:
     """The SHA-256 of every file of the folder."""
     files = sorted(path for path in chain(folder.glob("*"), folder.glob("*/*")) if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from golden.compact import summary
-from golden.gguf_sources import LONG_FOLDER, build_everything, sums
+from golden.gguf_sources import LONG_FOLDER, build_everything, hashes
 from golden.record import Record, record
 
 RECORDS = Path(__file__).resolve().parent / "every_mix" / "records"
@@ -469,7 +469,7 @@ def main() -> None:
     tools, work = args.tools.resolve(), args.work.resolve()
     work.mkdir(parents=True)
     build_everything(work)
-    inputs = sums(work)
+    inputs = hashes(work)
     RECORDS.mkdir(exist_ok=True, parents=True)
     for group in args.groups:
         cases = {}
