@@ -28,7 +28,8 @@ def fp4_levels(vector: Floats, d: Floats) -> Ints:
         better = distance < best
         best = select(better, distance, best)
         levels = select(better, I(level), levels)
-    return select((vector < F(0)) & (levels > I(0)), levels | I(8), levels)
+    signed: Ints = select((vector < F(0)) & (levels > I(0)), levels | I(8), levels)
+    return signed
 
 
 @kernel

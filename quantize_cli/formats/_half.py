@@ -49,7 +49,7 @@ def to_halves(vector: Floats) -> Ints:
     magnitude = bits & I(0x7FFFFFFF)
     subnormal = bits_of(from_bits(magnitude) + _HALF) - I(0x3F000000)
     normal = (magnitude + ((magnitude >> I(13)) & I(1)) - I(0x37FFF001)) >> I(13)
-    half = select(magnitude < I(0x38800000), subnormal, normal)
+    half: Ints = select(magnitude < I(0x38800000), subnormal, normal)
     half = select(magnitude < I(0x477FF000), half, I(0x7C00))
     return half | ((bits >> I(16)) & I(0x8000))
 

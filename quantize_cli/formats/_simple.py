@@ -67,7 +67,7 @@ def largest_in_block(values: NDArray[np.float32], start: int, size: int) -> np.f
 def _first_is_negative(vector: Floats, mask: Mask) -> bool:
     """Whether the first of the lanes in the mask has its sign bit set."""
     chosen = lane_bits(mask)
-    return (chosen & -chosen & lane_bits(bits_of(vector) < I(0))) != 0
+    return bool(chosen & -chosen & lane_bits(bits_of(vector) < I(0)))
 
 
 @kernel
@@ -114,9 +114,10 @@ def levels_around(vector: Floats, d: np.float32, middle: np.int32) -> Ints:
     shift = F(middle) + F(0.5)
     if abs(inverse) == F(np.inf):
         inverse, shift = F(0), F(0)
-    levels = to_ints(vector * inverse + shift)
     top = I(2 * middle - 1)
-    return select(levels < top, levels, top)
+    levels = to_ints(vector * inverse + shift)
+    capped: Ints = select(levels < top, levels, top)
+    return capped
 
 
 @kernel
@@ -137,4 +138,5 @@ def store_five_bits(out: NDArray[np.uint8], at: int, levels: Ints) -> None:
 def load_five_bits(packed: NDArray[np.uint8], at: int) -> Ints:
     """The inverse of `store_five_bits`."""
     low = load_nibbles(packed, at + 4)
-    return select(load_mask(packed, at), low | I(16), low)
+    levels: Ints = select(load_mask(packed, at), low | I(16), low)
+    return levels

@@ -36,6 +36,8 @@ Mask: TypeAlias = NDArray[np.bool_]
 #: float64[LANES], for measuring errors; kernels compute in float32.
 Doubles: TypeAlias = NDArray[np.float64]
 
+_CRUMB_SHIFTS = np.array([0, 2, 4, 6], np.int32)
+
 
 # What a kernel calls, as NumPy does it.
 
@@ -95,12 +97,12 @@ def store_nibbles(values: NDArray[np.uint8], start: int, vector: Ints) -> None:
 def load_crumbs(values: NDArray[np.uint8], start: int) -> Ints:
     """LANES / 4 bytes from `start` on: the pairs of bits of each, from the lowest on, in four neighbouring lanes."""
     packed = values[start : start + LANES // 4].astype(np.int32)
-    return (packed[:, None] >> np.arange(0, 8, 2, np.int32) & 3).reshape(LANES)
+    return (packed[:, None] >> _CRUMB_SHIFTS & 3).reshape(LANES)
 
 
 def store_crumbs(values: NDArray[np.uint8], start: int, vector: Ints) -> None:
     """The inverse of `load_crumbs`, for lanes 0..3."""
-    shifted = vector.reshape(-1, 4) << np.arange(0, 8, 2, np.int32)
+    shifted = vector.reshape(-1, 4) << _CRUMB_SHIFTS
     values[start : start + LANES // 4] = np.bitwise_or.reduce(shifted, axis=1).astype(np.uint8)
 
 

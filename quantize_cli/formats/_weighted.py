@@ -1,7 +1,7 @@
 """Blocks of 32 with importance: their weights, and the levels of the searches; shared by Q4_0, Q4_1, Q5_0 and Q5_1.
 
-The weight of an element's squared error is importance * sqrt(variance + x^2), where variance is the mean of x^2 over the
-whole row (ggml-quants.c, `quantize_row_q4_0_impl` and its kin).
+The weight of an element's squared error is importance * sqrt(variance + x^2), where variance is the mean of x^2 over
+the whole row (ggml-quants.c, `quantize_row_q4_0_impl` and its kin).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def new_work() -> Work:
         np.empty(size, np.float32),
         np.empty(size, np.float32),
         np.empty(size, np.float32),
-        np.empty(LANES, np.float32),
+        np.zeros(LANES, np.float32),
         np.empty(_affine.FIT_SIZE, np.float32),
     )
 
@@ -66,11 +66,11 @@ def load_weighted(
     blocks: Blocks, importance: Importance, variances: NDArray[np.float32], first: int, work: Work
 ) -> int:
     """Put blocks from number `first` on, and their weights, into lanes; returns how many blocks there are."""
-    count = min(LANES, blocks.shape[0] - first)
+    count: int = min(LANES, blocks.shape[0] - first)
     load_lanes(blocks, first, count, work.x)
     load_lanes(importance, first, count, work.importance)
-    for lane in range(LANES):
-        work.variance[lane] = variances[(first + min(lane, count - 1)) // importance.shape[0]]
+    for lane in range(count):
+        work.variance[lane] = variances[(first + lane) // importance.shape[0]]
     weigh_importance(work.x, work.importance, load(work.variance, 0), work.w)
     return count
 
@@ -81,10 +81,11 @@ def symmetric_levels(x: Floats, fit: Lanes, lane: int, bottom: np.int32) -> Ints
     inverse = fit[_symmetric.INVERSE + lane]
     if inverse == F(0):
         return nearest_ints(x * F(0))
-    levels = nearest_ints(x * inverse)
     top = I(-bottom - 1)
+    levels = nearest_ints(x * inverse)
     levels = select(levels > bottom, levels, bottom)
-    return select(levels < top, levels, top) - bottom
+    capped: Ints = select(levels < top, levels, top)
+    return capped - bottom
 
 
 @kernel
@@ -92,4 +93,5 @@ def affine_levels(x: Floats, fit: Lanes, lane: int, top: np.int32) -> Ints:
     """The levels 0..top of the search of the block in that lane."""
     levels = nearest_ints((x - fit[_affine.ORIGIN + lane]) * fit[_affine.INVERSE + lane])
     levels = select(levels > I(0), levels, I(0))
-    return select(levels < top, levels, top)
+    capped: Ints = select(levels < top, levels, top)
+    return capped

@@ -39,17 +39,17 @@ NAN = 0x7F
 
 
 @kernel
-def to_ue4m3(value: np.float32) -> int:
+def to_ue4m3(value: np.float32) -> np.int32:
     """The bits of the nearest UE4M3, half way up; as in the reference everything that rounds to 256 or more is 448."""
     if value >= F(2.0**-6):
         # Adding half a step carries into the exponent where the mantissa is full.
         code = ((I(F(value).view(np.int32)) + (1 << 19)) >> 20) - ((127 - 7) << 3)
-        return code if code < TOO_LARGE else LARGEST
-    return min(int(value * F(2.0**9) + F(0.5)), 7)
+        return I(code if code < TOO_LARGE else LARGEST)
+    return I(min(int(value * F(2.0**9) + F(0.5)), 7))
 
 
 @kernel
-def from_ue4m3(bits: int) -> np.float32:
+def from_ue4m3(bits: np.int32) -> np.float32:
     """Half of a UE4M3; NaN counts as 0."""
     if bits == NAN:
         return F(0)
@@ -62,7 +62,8 @@ def from_ue4m3(bits: int) -> np.float32:
 @kernel
 def _of_halves(low: np.float32, high: np.float32) -> Floats:
     """`low` in the first half of the lanes and `high` in the second."""
-    return select(lane_numbers() < I(SUB_BLOCK), low, splat(high))
+    halves: Floats = select(lane_numbers() < I(SUB_BLOCK), low, splat(high))
+    return halves
 
 
 @kernel

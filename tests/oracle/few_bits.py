@@ -15,9 +15,9 @@ def _ternary(x: Block) -> tuple[F, list[int]]:
 
 # TQ1_0: elements in the order of the bytes, five (at the end four) levels each.
 
-_GROUPS = [[l + 32 * p for p in range(5)] for l in range(32)]
-_GROUPS += [[160 + l + 16 * p for p in range(5)] for l in range(16)]
-_GROUPS += [[240 + l + 4 * p for p in range(4)] for l in range(4)]
+_GROUPS = [range(first, 160, 32) for first in range(32)]
+_GROUPS += [range(first, 240, 16) for first in range(160, 176)]
+_GROUPS += [range(first, 256, 4) for first in range(240, 244)]
 
 
 def encode_tq1_0(x: Block) -> bytes:
