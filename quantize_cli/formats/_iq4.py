@@ -159,13 +159,15 @@ def search_scale(x: Lanes, w: Lanes, brackets: Brackets) -> Floats:
         better = (sum_q2 > F(0)) & (sum_qx * sum_qx > best * sum_q2)
         scale = select(better, sum_qx / sum_q2, scale)
         best = select(better, scale * sum_qx, best)
-    return select(magnitude(extreme) < GROUP_MAX_EPS, F(0), scale)
+    found: Floats = select(magnitude(extreme) < GROUP_MAX_EPS, F(0), scale)
+    return found
 
 
 @kernel
 def inverse_or_zero(scale: Floats) -> Floats:
     """1 / scale, and 0 only for a zero."""
-    return select(scale != F(0), F(1) / scale, F(0))
+    inverse: Floats = select(scale != F(0), F(1) / scale, F(0))
+    return inverse
 
 
 @kernel

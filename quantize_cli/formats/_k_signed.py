@@ -69,7 +69,8 @@ def new_work() -> Work:
 @kernel
 def halves(first: np.float32, second: np.float32) -> Floats:
     """One value for each sub-block of a pair."""
-    return select(lane_numbers() < I(SUB_BLOCK), splat(first), splat(second))
+    values: Floats = select(lane_numbers() < I(SUB_BLOCK), splat(first), splat(second))
+    return values
 
 
 @kernel

@@ -102,7 +102,9 @@ def _round(x: Lanes, state: Lanes) -> Mask:
         weight = value * value
         rest_lx = sum_lx - weight * value * level
         rest_l2 = sum_l2 - weight * level * level
-        other = _level(value * rest_l2 / rest_lx)
+        wanted = value * rest_l2
+        wanted /= rest_lx
+        other = _level(wanted)
         new_lx = rest_lx + weight * value * other
         new_l2 = rest_l2 + weight * other * other
         better = (rest_lx > F(0)) & (other != level) & (new_l2 > F(0))

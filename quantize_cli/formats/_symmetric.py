@@ -113,10 +113,12 @@ def levels_from_zero(value: Floats, bottom: np.int32) -> Ints:
     top = I(-1 - 2 * bottom)
     level = nearest_ints(value) - bottom
     level = select(level > I(0), level, I(0))
-    return select(level < top, level, top)
+    capped: Ints = select(level < top, level, top)
+    return capped
 
 
 @kernel
 def searched_levels(values: Floats, inverse: Floats, bottom: np.int32) -> Ints:
     """The winning levels of a search, counted from 0: under its INVERSE, which 0 says that the values count as zero."""
-    return select(inverse == F(0), I(0), levels_from_zero(inverse * values, bottom))
+    levels: Ints = select(inverse == F(0), I(0), levels_from_zero(inverse * values, bottom))
+    return levels

@@ -71,7 +71,7 @@ def _new_work() -> Work:
 @kernel
 def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work) -> int:
     """Fit up to LANES super-blocks, from number `first` on: their stored scales and d; returns how many."""
-    count = min(LANES, blocks.shape[0] - first)
+    count: int = min(LANES, blocks.shape[0] - first)
     load_lanes(blocks, first, count, work.x)
     variance = splat(F(0))
     if importance is not None:
