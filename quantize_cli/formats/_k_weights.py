@@ -40,7 +40,7 @@ def weigh_importance(x: Lanes, importance: Lanes, variance: Floats, w: Lanes) ->
     return total
 
 
-@kernel
+@inner
 def squares(x: Lanes, w: Lanes) -> None:
     """Without importance, the formats without a min: x^2, both flat float32[size * LANES]."""
     for i in range(0, x.size, LANES):
