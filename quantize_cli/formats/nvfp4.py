@@ -83,7 +83,7 @@ def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
             packed[at + 2 * pair] = np.uint8(codes[0])
             packed[at + 2 * pair + 1] = np.uint8(codes[1])
             low, high = from_ue4m3(codes[0]), from_ue4m3(codes[1])
-            in_reach = largest[0] <= REACH * low and largest[1] <= REACH * high
+            in_reach = bool(largest[0] <= REACH * low and largest[1] <= REACH * high)
             levels = fp4_levels(x, _of_halves(low, high), in_reach)
             store_nibbles(packed, at + QS + pair * SUB_BLOCK, middle_swapped(levels))
 
