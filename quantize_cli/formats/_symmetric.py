@@ -1,4 +1,4 @@
-"""The search for one scale per sub-block: x ~ scale * level with signed levels, shared by the formats that store no min.
+"""The search for one scale per sub-block: x ~ scale * level with signed levels, for the formats that store no min.
 
 Method: ggml-quants.c, `make_qx_quants` with rmse_type 1: 19 candidate inverse scales around the one that maps the value
 of the largest magnitude to the lowest level; of the weighted least-squares scales the one that explains most wins.
@@ -14,6 +14,7 @@ from quantize_cli.formats._lanes import Lanes
 from quantize_cli.formats._vector import (
     LANES,
     Floats,
+    Ints,
     any_lane,
     load,
     magnitude,
@@ -25,11 +26,13 @@ from quantize_cli.formats._vector import (
 )
 
 F = np.float32
+I = np.int32  # noqa: E741
 #: A sub-block whose largest magnitude is below this counts as zero (ggml-quants.c, GROUP_MAX_EPS).
 GROUP_MAX_EPS = F(1e-15)
 
 #: Vectors of the result of a search: the scale, and what gave the winning levels: clamp(round(INVERSE * x)). Both are 0
-#: where the sub-block counts as zero, and only there is INVERSE 0; the reference then stores the lowest level.
+#: where the sub-block counts as zero; the reference then stores the lowest level. Of finite values, only there is
+#: INVERSE 0.
 SCALE, INVERSE = 0 * LANES, 1 * LANES
 FIT_SIZE = 2 * LANES
 
@@ -46,7 +49,7 @@ def first_extreme(x: Lanes, size: int) -> Floats:
 
 @kernel
 def _any_infinite(x: Lanes, size: int) -> bool:
-    """Whether a value is infinite or NaN: none of a tensor is, but scales that are fitted in turn may have overflowed."""
+    """Whether a value is infinite or NaN: no weight is, but scales that are fitted in turn may have overflowed."""
     total = splat(F(0))
     for i in range(0, size * LANES, LANES):
         total += load(x, i) * F(0)
@@ -102,3 +105,20 @@ def search_symmetric(x: Lanes, w: Lanes, size: int, bottom: np.float32, fit: Lan
     zero = magnitude(extreme) < GROUP_MAX_EPS
     store(fit, SCALE, select(zero, F(0), scale))
     store(fit, INVERSE, select(zero, F(0), inverse))
+
+
+@kernel
+def levels_from_zero(value: Floats, bottom: np.int32) -> Ints:
+    """Levels bottom..-bottom - 1 of scaled values, counted from 0."""
+    top = I(-1 - 2 * bottom)
+    level = nearest_ints(value) - bottom
+    level = select(level > I(0), level, I(0))
+    capped: Ints = select(level < top, level, top)
+    return capped
+
+
+@kernel
+def searched_levels(values: Floats, inverse: Floats, bottom: np.int32) -> Ints:
+    """The winning levels of a search, counted from 0: under its INVERSE, which 0 says that the values count as zero."""
+    levels: Ints = select(inverse == F(0), I(0), levels_from_zero(inverse * values, bottom))
+    return levels
