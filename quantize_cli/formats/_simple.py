@@ -110,10 +110,8 @@ def rounded_away(vector: Floats) -> Ints:
 @kernel
 def levels_around(vector: Floats, d: np.float32, middle: np.int32) -> Ints:
     """Levels trunc(x / d + middle + 0.5), at most 2 * middle - 1; all 0 where 1 / d is infinite."""
-    inverse = F(1) / d if d != F(0) else F(0)
-    shift = F(middle) + F(0.5)
-    if abs(inverse) == F(np.inf):
-        inverse, shift = F(0), F(0)
+    inverse = inverse_or_zero(d)
+    shift = F(0) if d != F(0) and inverse == F(0) else F(middle) + F(0.5)
     top = I(2 * middle - 1)
     levels = to_ints(vector * inverse + shift)
     capped: Ints = select(levels < top, levels, top)

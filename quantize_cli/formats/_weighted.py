@@ -1,4 +1,4 @@
-"""Blocks of 32 with importance: their weights, and the levels of the searches; shared by Q4_0, Q4_1, Q5_0 and Q5_1.
+"""Blocks of 32 with importance: what the searches of Q4_0, Q4_1, Q5_0 and Q5_1 start from.
 
 The weight of an element's squared error is importance * sqrt(variance + x^2), where variance is the mean of x^2 over
 the whole row (ggml-quants.c, `quantize_row_q4_0_impl` and its kin).
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.formats import _affine, _symmetric
+from quantize_cli.formats import _affine
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._half import nearest_ints
 from quantize_cli.formats._k_weights import weigh_importance
@@ -73,19 +73,6 @@ def load_weighted(
         work.variance[lane] = variances[(first + lane) // importance.shape[0]]
     weigh_importance(work.x, work.importance, load(work.variance, 0), work.w)
     return count
-
-
-@kernel
-def symmetric_levels(x: Floats, fit: Lanes, lane: int, bottom: np.int32) -> Ints:
-    """The levels of the search, counted from 0, of the block in that lane; all 0 where it counts as zero."""
-    inverse = fit[_symmetric.INVERSE + lane]
-    if inverse == F(0):
-        return nearest_ints(x * F(0))
-    top = I(-bottom - 1)
-    levels = nearest_ints(x * inverse)
-    levels = select(levels > bottom, levels, bottom)
-    capped: Ints = select(levels < top, levels, top)
-    return capped - bottom
 
 
 @kernel

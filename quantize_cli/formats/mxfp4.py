@@ -57,7 +57,8 @@ def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
         # Below 0 the exponent wraps, as in the reference.
         e = (floor_log2(largest) - LARGEST_EXPONENT + BIAS) & 255 if largest > F(0) else 0
         packed[at] = np.uint8(e)
-        store_nibbles(packed, at + QS, fp4_levels(x, splat(scale_of(I(e)))))
+        d = scale_of(I(e))
+        store_nibbles(packed, at + QS, fp4_levels(x, splat(d), bool(F(12) * d < F(np.inf))))
 
 
 @kernel

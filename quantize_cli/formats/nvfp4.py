@@ -36,6 +36,8 @@ BLOCK_BYTES = 36
 QS = 4
 LARGEST, TOO_LARGE = 0x7E, 0x78  #: 448 and 256
 NAN = 0x7F
+#: How many scales a value may be large: see _fp4.py.
+REACH = F(2.0**22)
 
 
 @kernel
@@ -76,11 +78,13 @@ def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
             x = load(values, number * BLOCK + pair * LANES)
             bits = magnitudes(x)
             first = lane_numbers() < I(SUB_BLOCK)
-            low = to_ue4m3(largest_of(select(first, bits, I(0))) / F(6))
-            high = to_ue4m3(largest_of(select(first, I(0), bits)) / F(6))
-            packed[at + 2 * pair] = np.uint8(low)
-            packed[at + 2 * pair + 1] = np.uint8(high)
-            levels = fp4_levels(x, _of_halves(from_ue4m3(low), from_ue4m3(high)))
+            largest = largest_of(select(first, bits, I(0))), largest_of(select(first, I(0), bits))
+            codes = to_ue4m3(largest[0] / F(6)), to_ue4m3(largest[1] / F(6))
+            packed[at + 2 * pair] = np.uint8(codes[0])
+            packed[at + 2 * pair + 1] = np.uint8(codes[1])
+            low, high = from_ue4m3(codes[0]), from_ue4m3(codes[1])
+            in_reach = bool(largest[0] <= REACH * low and largest[1] <= REACH * high)
+            levels = fp4_levels(x, _of_halves(low, high), in_reach)
             store_nibbles(packed, at + QS + pair * SUB_BLOCK, middle_swapped(levels))
 
 
