@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner
 from quantize_cli.formats._vector import Floats, Ints, magnitude, select, splat_int, to_floats
 
 F = np.float32
@@ -15,7 +15,7 @@ VALUES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 MIDDLES = (0.5, 1.5, 2.5, 3.5, 5.0, 7.0, 10.0)
 
 
-@kernel
+@inner
 def _by_distance(size: Floats, d: Floats) -> Ints:
     """Levels 0..7 by the differences, rounded to float32, as in the reference (ggml-quants.c, `best_index_mxfp4`)."""
     best = size
@@ -28,7 +28,7 @@ def _by_distance(size: Floats, d: Floats) -> Ints:
     return levels
 
 
-@kernel
+@inner
 def _by_middles(size: Floats, d: Floats) -> Ints:
     """The same where rounding makes no two differences equal: that to the nearest level is then exact."""
     levels = splat_int(I(0))
@@ -37,7 +37,7 @@ def _by_middles(size: Floats, d: Floats) -> Ints:
     return levels
 
 
-@kernel
+@inner
 def fp4_levels(vector: Floats, d: Floats, in_reach: bool) -> Ints:
     """The levels 0..15 whose values times d are nearest; of several that are equally near the lowest.
 
@@ -54,7 +54,7 @@ def fp4_levels(vector: Floats, d: Floats, in_reach: bool) -> Ints:
     return signed
 
 
-@kernel
+@inner
 def fp4_values(levels: Ints) -> Floats:
     """The doubled values of levels 0..15; that of level 8 is +0, as the reference's table of integers has it."""
     size = levels & I(7)

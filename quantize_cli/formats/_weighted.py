@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.formats import _affine
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner
 from quantize_cli.formats._half import nearest_ints
 from quantize_cli.formats._k_weights import weigh_importance
-from quantize_cli.formats._lanes import Lanes, load_lanes
+from quantize_cli.formats._lanes import Lanes, load_lanes, new_lanes
 from quantize_cli.formats._simple import BLOCK
 from quantize_cli.formats._vector import LANES, Floats, Ints, load, select
 from quantize_cli.formats.base import Blocks, Importance
@@ -34,20 +34,19 @@ class Work(NamedTuple):
     fit: Lanes  #: the result of a search
 
 
-@kernel
+@inner
 def new_work() -> Work:
     """Buffers of unknown content."""
-    size = BLOCK * LANES
     return Work(
-        np.empty(size, np.float32),
-        np.empty(size, np.float32),
-        np.empty(size, np.float32),
-        np.zeros(LANES, np.float32),
-        np.empty(_affine.FIT_SIZE, np.float32),
+        new_lanes(BLOCK),
+        new_lanes(BLOCK),
+        new_lanes(BLOCK),
+        new_lanes(1),
+        new_lanes(_affine.FIT_SIZE // LANES),
     )
 
 
-@kernel
+@inner
 def row_variances(blocks: Blocks, count: int) -> NDArray[np.float32]:
     """Mean of x^2 over each row of `count` blocks, in element order: float32[rows]."""
     values = blocks.reshape(-1)
@@ -61,7 +60,7 @@ def row_variances(blocks: Blocks, count: int) -> NDArray[np.float32]:
     return variances
 
 
-@kernel
+@inner
 def load_weighted(
     blocks: Blocks, importance: Importance, variances: NDArray[np.float32], first: int, work: Work
 ) -> int:
@@ -75,7 +74,7 @@ def load_weighted(
     return count
 
 
-@kernel
+@inner
 def affine_levels(x: Floats, fit: Lanes, lane: int, top: np.int32) -> Ints:
     """The levels 0..top of the search of the block in that lane."""
     levels = nearest_ints((x - fit[_affine.ORIGIN + lane]) * fit[_affine.INVERSE + lane])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner, kernel
 from quantize_cli.formats._fp4 import fp4_levels, fp4_values
 from quantize_cli.formats._simple import largest_of, magnitudes
 from quantize_cli.formats._vector import (
@@ -40,7 +40,7 @@ NAN = 0x7F
 REACH = F(2.0**22)
 
 
-@kernel
+@inner
 def to_ue4m3(value: np.float32) -> np.int32:
     """The bits of the nearest UE4M3, half way up; as in the reference everything that rounds to 256 or more is 448."""
     if value >= F(2.0**-6):
@@ -50,7 +50,7 @@ def to_ue4m3(value: np.float32) -> np.int32:
     return I(min(int(value * F(2.0**9) + F(0.5)), 7))
 
 
-@kernel
+@inner
 def from_ue4m3(bits: np.int32) -> np.float32:
     """Half of a UE4M3; NaN counts as 0."""
     if bits == NAN:
@@ -61,7 +61,7 @@ def from_ue4m3(bits: np.int32) -> np.float32:
     return F(I((exponent - 8 + 127) << 23 | mantissa << 20).view(np.float32))
 
 
-@kernel
+@inner
 def _of_halves(low: np.float32, high: np.float32) -> Floats:
     """`low` in the first half of the lanes and `high` in the second."""
     halves: Floats = select(lane_numbers() < I(SUB_BLOCK), low, splat(high))

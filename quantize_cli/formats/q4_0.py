@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner, kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
 from quantize_cli.formats._simple import BLOCK, extreme_of, levels_around
 from quantize_cli.formats._symmetric import INVERSE, SCALE, search_symmetric, searched_levels
@@ -26,7 +26,7 @@ QS = 2
 ZERO = 8  #: the level that stands for 0
 
 
-@kernel
+@inner
 def _store_block(packed: Packed, number: int, d: np.float32, levels: Ints) -> None:
     at = number * BLOCK_BYTES
     store_half(packed, at, to_half(d))

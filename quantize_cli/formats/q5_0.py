@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner, kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
 from quantize_cli.formats._simple import BLOCK, extreme_of, levels_around, load_five_bits, store_five_bits
 from quantize_cli.formats._symmetric import INVERSE, SCALE, search_symmetric, searched_levels
@@ -27,7 +27,7 @@ LEVELS = 2
 ZERO = 16  #: the level that stands for 0
 
 
-@kernel
+@inner
 def _store_block(packed: Packed, number: int, d: np.float32, levels: Ints) -> None:
     at = number * BLOCK_BYTES
     store_half(packed, at, to_half(d))
