@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from quantize_cli.formats.base import BlockFormat
+from quantize_cli.formats.iq2_s import IQ2_S
+from quantize_cli.formats.iq2_xs import IQ2_XS
+from quantize_cli.formats.iq2_xxs import IQ2_XXS
 from quantize_cli.formats.plain import BF16, F16, F32
 from quantize_cli.formats.q4_0 import Q4_0
 from quantize_cli.formats.q4_k import Q4_K
@@ -22,5 +25,8 @@ FORMATS: dict[str, BlockFormat] = {
         Q5_0,
         Q4_K,
         Q4_0,
+        IQ2_S,
+        IQ2_XS,
+        IQ2_XXS,
     )
 }

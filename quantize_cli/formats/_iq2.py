@@ -1,0 +1,355 @@
+"""What the 2-bit grid formats share: the fit of a super-block's sub-blocks.
+
+Method: ggml-quants.c, `quantize_row_iq2_xxs_impl`, `quantize_row_iq2_xs_impl` and `quantize_row_iq2_s_impl`: magnitudes
+are rounded to levels 0, 1, 2, which stand for 1, 3, 5 times the scale of their sub-block, each group of eight is moved
+to a point of the grid, and of a row of candidate scales the one whose points explain most is kept. Then the points are
+sought once more under the scale that fits them best.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import gguf
+import numpy as np
+from gguf import GGMLQuantizationType
+from numpy.typing import NDArray
+
+from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._grid import Grid, build_grid
+from quantize_cli.formats._half import nearest_ints
+from quantize_cli.formats._iq2_nearest import GROUP, MOVED, PATTERN, Group, move_to_grid, new_group, point_at
+from quantize_cli.formats._k_weights import sum_of_squares, weigh_importance
+from quantize_cli.formats._lanes import Lanes, load_lanes
+from quantize_cli.formats._positive import GROUP_MAX_EPS, fit_positive
+from quantize_cli.formats._vector import (
+    LANES,
+    Floats,
+    Ints,
+    Mask,
+    lane_numbers,
+    load,
+    load_ints,
+    nowhere,
+    select,
+    splat,
+    splat_int,
+    square_root,
+    store,
+    store_ints,
+    to_floats,
+)
+from quantize_cli.formats.base import Blocks, Importance, Packed
+
+F = np.float32
+I = np.int32  # noqa: E741
+IntLanes = NDArray[np.int32]
+
+SUPER_BLOCK = 256
+GROUPS = SUPER_BLOCK // GROUP
+TOP = 2
+#: The value of the largest level.
+TOP_VALUE = 5
+TOP_SCALE = 15
+
+
+class Search(NamedTuple):
+    """The constants of a format's search."""
+
+    size: int  #: elements of a sub-block
+    reach: int  #: candidate i has the inverse scale (5 + 0.1 * i) / maximum, i = -reach..reach
+    positive: bool  #: the maximum comes from a fit of the levels 0..4, and all groups are sought again
+    parity: bool  #: a group has an even number of minus signs: the sign that costs least is changed
+    variance: np.float32  #: factor of the mean square in the weights
+    epsilon: np.float32  #: sub-blocks whose maximum is below this count as zero
+
+
+class Work(NamedTuple):
+    """Room for LANES super-blocks; flat buffers of vectors."""
+
+    x: Lanes  #: 256 vectors
+    importance: Lanes  #: 256 vectors
+    values: Lanes  #: magnitudes of a sub-block
+    w: Lanes  #: weights of a sub-block
+    roots: Lanes  #: their square roots, which weigh distances from the grid
+    levels: Lanes  #: of the fit of the maximum
+    tried: Lanes  #: scales of the candidates
+    patterns: IntLanes  #: what the groups round to, candidate by candidate, group by group
+    points: IntLanes  #: what they become
+    chosen: IntLanes  #: 32 vectors: the points
+    signs: IntLanes  #: 32 vectors: a bit for each minus sign
+    scales: Lanes  #: 16 vectors at most, a sub-block each
+    sums: Lanes  #: 2 vectors
+    stored: IntLanes  #: 16 vectors at most: levels of the scales
+    d: Lanes  #: 1 vector: what a level of the scales stands for
+    again: IntLanes  #: 1 vector: what a group rounds to under the scale found
+    group: Group
+
+
+@cache
+def grid_of(name: str, shells: int) -> Grid:
+    """The grid of the format `name`, as the package gguf has it."""
+    table = getattr(gguf.quants, name)
+    table.init_grid()
+    return build_grid(np.searchsorted(table.grid_map, table.grid[0, 0]).astype(np.uint8), 2, shells)
+
+
+@kernel
+def new_work(search: Search) -> Work:
+    """Allocate it."""
+    steps = 2 * search.reach + 1
+    return Work(
+        np.empty(SUPER_BLOCK * LANES, np.float32),
+        np.empty(SUPER_BLOCK * LANES, np.float32),
+        np.empty(search.size * LANES, np.float32),
+        np.empty(search.size * LANES, np.float32),
+        np.empty(search.size * LANES, np.float32),
+        np.empty(search.size * LANES, np.float32),
+        np.empty(steps * LANES, np.float32),
+        np.empty(search.size // GROUP * steps * LANES, np.int32),
+        np.empty(search.size // GROUP * steps * LANES, np.int32),
+        np.empty(GROUPS * LANES, np.int32),
+        np.empty(GROUPS * LANES, np.int32),
+        np.empty(SUPER_BLOCK // search.size * LANES, np.float32),
+        np.empty(2 * LANES, np.float32),
+        np.empty(SUPER_BLOCK // search.size * LANES, np.int32),
+        np.empty(LANES, np.float32),
+        np.empty(LANES, np.int32),
+        new_group(),
+    )
+
+
+@kernel
+def _take_signs(x: Lanes, w: Lanes, parity: bool, values: Lanes) -> Ints:
+    """Magnitudes of one group, and its minus signs as bits; the sign that parity changes leaves a value negative."""
+    signs = splat_int(I(0))
+    odd = splat_int(I(0))
+    least = load(w, 0) * load(x, 0) * load(x, 0)
+    where = splat_int(I(0))
+    for i in range(GROUP):
+        value = load(x, i * LANES)
+        negative = select(value >= F(0), I(0), splat_int(I(1)))
+        store(values, i * LANES, select(value >= F(0), value, -value))
+        signs |= negative << I(i)
+        if parity:
+            odd = odd ^ negative
+            cost = load(w, i * LANES) * value * value
+            better = cost < least
+            least = select(better, cost, least)
+            where = select(better, I(i), where)
+    if parity:
+        for i in range(GROUP):
+            value = load(values, i * LANES)
+            flipped = (where == I(i)) & (odd == I(1))
+            store(values, i * LANES, select(flipped, -value, value))
+            signs = signs ^ select(flipped, I(1 << i), splat_int(I(0)))
+        signs &= I(127)
+    return signs
+
+
+@kernel
+def _largest(values: Lanes) -> Floats:
+    largest = load(values, 0)
+    for i in range(LANES, values.size, LANES):
+        value = load(values, i)
+        largest = select(largest > value, largest, value)
+    return largest
+
+
+@kernel
+def _pattern(values: Lanes, start: int, inverse: Floats) -> Ints:
+    """What the group at `start` rounds to."""
+    pattern = splat_int(I(0))
+    for i in range(GROUP):
+        level = nearest_ints(F(0.5) * (inverse * load(values, start + i * LANES) - F(1)))
+        level = select(level > I(0), level, I(0))
+        level = select(level < I(TOP), level, I(TOP))
+        pattern |= level << I(2 * i)
+    return pattern
+
+
+@kernel
+def _sums(values: Lanes, w: Lanes, points: IntLanes, start: int, stride: int, sums: Lanes) -> None:
+    """Weighted sums of x * q and of q^2 over the sub-block whose groups have the points at `start` and so on."""
+    sum_xq = splat(F(0))
+    sum_q2 = splat(F(0))
+    for i in range(0, values.size, GROUP * LANES):
+        point = load_ints(points, start)
+        start += stride
+        for k in range(GROUP):
+            place = i + k * LANES
+            weight = load(w, place)
+            q = to_floats((point >> I(2 * k) & I(3)) * I(2) + I(1))
+            weighted = weight * q
+            sum_xq += weight * load(values, place) * q
+            sum_q2 += weighted * q
+    store(sums, 0, sum_xq)
+    store(sums, LANES, sum_q2)
+
+
+@kernel
+def _fit(grid: Grid, search: Search, largest: Floats, zero: Mask, scale: Floats, chosen: IntLanes, work: Work) -> Floats:
+    """Find the points of a sub-block, into `chosen`; returns its scale."""
+    groups = search.size // GROUP
+    steps = 2 * search.reach + 1
+    run = steps * LANES
+    for step in range(steps):
+        inverse = (F(TOP_VALUE) + F(step - search.reach) * F(0.1)) / largest
+        store(work.tried, step * LANES, F(1) / inverse)
+        inverse = select(zero, F(0), inverse)  # level 0 everywhere, which is on every grid
+        for k in range(groups):
+            store_ints(work.patterns, k * run + step * LANES, _pattern(work.values, k * GROUP * LANES, inverse))
+    for k in range(groups):
+        elements = slice(k * GROUP * LANES, (k + 1) * GROUP * LANES)
+        x, w = work.values[elements], work.roots[elements]
+        patterns, points = work.patterns[k * run : (k + 1) * run], work.points[k * run : (k + 1) * run]
+        for lane in range(LANES):
+            move_to_grid(grid, x, w, lane, work.tried, patterns, work.group, points)
+    for k in range(groups):
+        store_ints(chosen, k * LANES, splat_int(I(0)))
+    best = splat(F(0))
+    for step in range(steps):
+        _sums(work.values, work.w, work.points, step * LANES, run, work.sums)
+        sum_xq, sum_q2 = load(work.sums, 0), load(work.sums, LANES)
+        better = (sum_q2 > F(0)) & (sum_xq * sum_xq > best * sum_q2)
+        scale = select(better, sum_xq / sum_q2, scale)
+        best = select(better, scale * sum_xq, best)
+        for k in range(groups):
+            point = load_ints(work.points, k * run + step * LANES)
+            store_ints(chosen, k * LANES, select(better, point, load_ints(chosen, k * LANES)))
+    return _fit_again(grid, search, zero, scale, chosen, work)
+
+
+@kernel
+def _fit_again(grid: Grid, search: Search, zero: Mask, scale: Floats, chosen: IntLanes, work: Work) -> Floats:
+    """Seek the points once more under the scale found, and the scale for them."""
+    groups = search.size // GROUP
+    run = work.tried.size
+    moved = nowhere()
+    for k in range(groups):
+        moved = moved | (load_ints(chosen, k * LANES) >= I(MOVED))
+    again = (scale > F(0)) & ~zero
+    if not search.positive:
+        again = again & moved
+    inverse = F(1) / scale
+    store(work.sums, 0, select(again, scale, F(0)))
+    for k in range(groups):
+        elements = slice(k * GROUP * LANES, (k + 1) * GROUP * LANES)
+        x, w = work.values[elements], work.roots[elements]
+        patterns, points = work.patterns[k * run : (k + 1) * run], work.points[k * run : (k + 1) * run]
+        store_ints(work.again, 0, _pattern(work.values, k * GROUP * LANES, inverse))
+        for lane in range(LANES):
+            at = k * LANES + lane
+            if work.sums[lane] > F(0) and (search.positive or chosen[at] >= MOVED):
+                pattern = work.again[lane]
+                chosen[at] = point_at(
+                    grid, x, w, lane, work.tried, patterns, points, work.sums[lane], pattern, work.group
+                )
+            chosen[at] &= PATTERN
+    _sums(work.values, work.w, chosen, 0, LANES, work.sums)
+    sum_xq, sum_q2 = load(work.sums, 0), load(work.sums, LANES)
+    return select(again & (sum_q2 > F(0)), sum_xq / sum_q2, scale)
+
+
+@kernel
+def fit_super_blocks(
+    blocks: Blocks, importance: Importance | None, first: int, grid: Grid, search: Search, work: Work
+) -> int:
+    """Fit up to LANES super-blocks, from number `first` on: their points, signs, scales and d; returns how many."""
+    count = min(LANES, blocks.shape[0] - first)
+    load_lanes(blocks, first, count, work.x)
+    if importance is not None:
+        load_lanes(importance, first, count, work.importance)
+    variance = search.variance * sum_of_squares(work.x) / F(SUPER_BLOCK)
+    groups = search.size // GROUP
+    largest_scale = splat(F(0))
+    for j in range(SUPER_BLOCK // search.size):
+        elements = slice(j * search.size * LANES, (j + 1) * search.size * LANES)
+        x = work.x[elements]
+        if importance is None:
+            for i in range(0, x.size, LANES):
+                value = load(x, i)
+                store(work.w, i, F(0.25) * variance + value * value)
+        else:
+            weigh_importance(x, work.importance[elements], variance, work.w)
+        for i in range(0, x.size, LANES):
+            store(work.roots, i, square_root(load(work.w, i)))
+        signs = work.signs[j * groups * LANES : (j + 1) * groups * LANES]
+        chosen = work.chosen[j * groups * LANES : (j + 1) * groups * LANES]
+        for k in range(groups):
+            group = slice(k * GROUP * LANES, (k + 1) * GROUP * LANES)
+            store_ints(signs, k * LANES, _take_signs(x[group], work.w[group], search.parity, work.values[group]))
+        largest = _largest(work.values)
+        zero = largest < search.epsilon
+        if search.positive:
+            scale = fit_positive(work.values, work.w, I(4), work.levels)
+            largest = scale * F(3)
+            zero = zero | (largest <= F(0))
+        else:
+            scale = largest / F(TOP_VALUE)
+        scale = _fit(grid, search, largest, zero, scale, chosen, work)
+        negative = scale < F(0)
+        scale = select(zero, F(0), select(negative, -scale, scale))
+        store(work.scales, j * LANES, scale)
+        largest_scale = select(largest_scale > scale, largest_scale, scale)
+        mask = I(127) if search.parity else I(255)
+        for k in range(groups):
+            held = load_ints(signs, k * LANES)
+            held = select(negative, ~held & mask, held)
+            store_ints(signs, k * LANES, select(zero, I(0), held))
+            store_ints(chosen, k * LANES, select(zero, I(0), load_ints(chosen, k * LANES)))
+    d = largest_scale / F(31)
+    store(work.d, 0, d)
+    inverse = F(1) / d
+    for j in range(0, work.scales.size, LANES):
+        level = nearest_ints(F(0.5) * (inverse * load(work.scales, j) - F(1)))
+        level = select(level > I(0), level, I(0))
+        store_ints(work.stored, j, select(level < I(TOP_SCALE), level, I(TOP_SCALE)))
+    return count
+
+
+@kernel
+def store_scales(work: Work, lane: int, block: Packed, at: int) -> None:
+    """Write the sixteen scales of the super-block in `lane` as 8 bytes."""
+    for j in range(8):
+        low, high = work.stored[2 * j * LANES + lane], work.stored[(2 * j + 1) * LANES + lane]
+        block[at + j] = np.uint8(low | high << 4)
+
+
+@kernel
+def load_scale(block: Packed, at: int, j: int, d: np.float32) -> np.float32:
+    """What the values of sub-block j are multiplied with; the scales are the 8 bytes at `at`."""
+    return d * (F(0.5) + F(block[at + j // 2] >> 4 * (j % 2) & 15)) * F(0.25)
+
+
+@kernel
+def even(signs: int) -> int:
+    """Seven signs with the eighth that makes their number even."""
+    folded = signs ^ signs >> 4
+    folded ^= folded >> 2
+    return signs | ((folded ^ folded >> 1) & 1) << 7
+
+
+@kernel
+def store_values(
+    out: NDArray[np.float32], start: int, low: int, high: int, signs: int, scale: np.float32, other: np.float32
+) -> None:
+    """Decode 32 weights.
+
+    Args:
+        out: receives them, from `start` on.
+        start: where.
+        low: the patterns of the first two groups, one above the other.
+        high: the patterns of the last two.
+        signs: a bit for each minus sign.
+        scale: of the first sixteen.
+        other: of the last.
+    """
+    lane = lane_numbers()
+    first = lane < I(16)
+    patterns = select(first, splat_int(I(low)), splat_int(I(high)))
+    level = patterns >> (I(2) * (lane & I(15))) & I(3)
+    # 8, 25, 43
+    value = select(first, splat(scale), splat(other)) * to_floats(I(17) * level + (level >> I(1)) + I(8))
+    store(out, start, select((splat_int(I(signs)) >> lane & I(1)) == I(1), -value, value))
