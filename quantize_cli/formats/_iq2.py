@@ -19,7 +19,17 @@ from numpy.typing import NDArray
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._grid import Grid, build_grid
 from quantize_cli.formats._half import nearest_ints
-from quantize_cli.formats._iq2_nearest import GROUP, MOVED, PATTERN, Group, move_to_grid, new_group, point_at
+from quantize_cli.formats._iq2_nearest import (
+    GROUP,
+    MOVED,
+    PATTERN,
+    SCRATCH,
+    SLOT,
+    Run,
+    Scratch,
+    move_again,
+    move_to_grid,
+)
 from quantize_cli.formats._k_weights import sum_of_squares, weigh_importance
 from quantize_cli.formats._lanes import Lanes, load_lanes
 from quantize_cli.formats._positive import GROUP_MAX_EPS, fit_positive
@@ -77,6 +87,7 @@ class Work(NamedTuple):
     tried: Lanes  #: scales of the candidates
     patterns: IntLanes  #: what the groups round to, candidate by candidate, group by group
     points: IntLanes  #: what they become
+    short: NDArray[np.uint16]  #: lists of neighbours
     chosen: IntLanes  #: 32 vectors: the points
     signs: IntLanes  #: 32 vectors: a bit for each minus sign
     scales: Lanes  #: 16 vectors at most, a sub-block each
@@ -84,7 +95,7 @@ class Work(NamedTuple):
     stored: IntLanes  #: 16 vectors at most: levels of the scales
     d: Lanes  #: 1 vector: what a level of the scales stands for
     again: IntLanes  #: 1 vector: what a group rounds to under the scale found
-    group: Group
+    scratch: Scratch
 
 
 @cache
@@ -109,6 +120,7 @@ def new_work(search: Search) -> Work:
         np.empty(steps * LANES, np.float32),
         np.empty(search.size // GROUP * steps * LANES, np.int32),
         np.empty(search.size // GROUP * steps * LANES, np.int32),
+        np.empty(search.size // GROUP * steps * LANES * SLOT, np.uint16),
         np.empty(GROUPS * LANES, np.int32),
         np.empty(GROUPS * LANES, np.int32),
         np.empty(SUPER_BLOCK // search.size * LANES, np.float32),
@@ -116,7 +128,7 @@ def new_work(search: Search) -> Work:
         np.empty(SUPER_BLOCK // search.size * LANES, np.int32),
         np.empty(LANES, np.float32),
         np.empty(LANES, np.int32),
-        new_group(),
+        np.empty(SCRATCH, np.float32),
     )
 
 
@@ -189,6 +201,21 @@ def _sums(values: Lanes, w: Lanes, points: IntLanes, start: int, stride: int, su
 
 
 @kernel
+def _group_run(work: Work, k: int) -> Run:
+    """The candidates of group k of a sub-block."""
+    elements = slice(k * GROUP * LANES, (k + 1) * GROUP * LANES)
+    candidates = slice(k * work.tried.size, (k + 1) * work.tried.size)
+    return Run(
+        work.values[elements],
+        work.roots[elements],
+        work.tried,
+        work.patterns[candidates],
+        work.points[candidates],
+        work.short[k * work.tried.size * SLOT : (k + 1) * work.tried.size * SLOT],
+    )
+
+
+@kernel
 def _fit(grid: Grid, search: Search, largest: Floats, zero: Mask, scale: Floats, chosen: IntLanes, work: Work) -> Floats:
     """Find the points of a sub-block, into `chosen`; returns its scale."""
     groups = search.size // GROUP
@@ -201,11 +228,7 @@ def _fit(grid: Grid, search: Search, largest: Floats, zero: Mask, scale: Floats,
         for k in range(groups):
             store_ints(work.patterns, k * run + step * LANES, _pattern(work.values, k * GROUP * LANES, inverse))
     for k in range(groups):
-        elements = slice(k * GROUP * LANES, (k + 1) * GROUP * LANES)
-        x, w = work.values[elements], work.roots[elements]
-        patterns, points = work.patterns[k * run : (k + 1) * run], work.points[k * run : (k + 1) * run]
-        for lane in range(LANES):
-            move_to_grid(grid, x, w, lane, work.tried, patterns, work.group, points)
+        move_to_grid(grid, _group_run(work, k), work.scratch)
     for k in range(groups):
         store_ints(chosen, k * LANES, splat_int(I(0)))
     best = splat(F(0))
@@ -235,18 +258,10 @@ def _fit_again(grid: Grid, search: Search, zero: Mask, scale: Floats, chosen: In
     inverse = F(1) / scale
     store(work.sums, 0, select(again, scale, F(0)))
     for k in range(groups):
-        elements = slice(k * GROUP * LANES, (k + 1) * GROUP * LANES)
-        x, w = work.values[elements], work.roots[elements]
-        patterns, points = work.patterns[k * run : (k + 1) * run], work.points[k * run : (k + 1) * run]
+        points = chosen[k * LANES : (k + 1) * LANES]
         store_ints(work.again, 0, _pattern(work.values, k * GROUP * LANES, inverse))
-        for lane in range(LANES):
-            at = k * LANES + lane
-            if work.sums[lane] > F(0) and (search.positive or chosen[at] >= MOVED):
-                pattern = work.again[lane]
-                chosen[at] = point_at(
-                    grid, x, w, lane, work.tried, patterns, points, work.sums[lane], pattern, work.group
-                )
-            chosen[at] &= PATTERN
+        move_again(grid, _group_run(work, k), work.sums, work.again, search.positive, points, work.scratch)
+        store_ints(points, 0, load_ints(points, 0) & I(PATTERN))
     _sums(work.values, work.w, chosen, 0, LANES, work.sums)
     sum_xq, sum_q2 = load(work.sums, 0), load(work.sums, LANES)
     return select(again & (sum_q2 > F(0)), sum_xq / sum_q2, scale)

@@ -4,17 +4,17 @@ Method: ggml-quants.c, `iq2_find_best_neighbour`: of a pattern's neighbours, the
 D(s) = sum of w * (s * q - x)^2, in element order in float32, where q = 1, 3, 5 stands for level 0, 1, 2 and s is the
 scale of a candidate. Every candidate of a sub-block asks for it, and so nearly all time goes there.
 
-Lists are read much less often than that. Divided by s and without what all neighbours share, D(s) becomes the line
-A * s - B with A = sum of w * q^2 and B = 2 * sum of w * x * q. Where the same neighbour is the lowest of a list at two
-scales, so it is at every scale between them: one reading of the list serves a run of candidates that round to the same
-pattern. A and B come from tables over the patterns of half a group. Rounding makes lines and the reference's own sums
-inexact; a neighbour counts as the lowest only if it leads by more than both can err (`_slack`), and otherwise the
-reference's sums decide.
+Here a list of neighbours is read once for a run of candidates that round to the same pattern. Divided by s, and without
+what all neighbours share, D(s) is a line, A * s - B with A = sum of w * q^2 and B = 2 * sum of w * x * q; A and B come
+from tables over the patterns of half a group. A neighbour whose line lies above that of another one at both ends of the
+run does so all along it. What is not above the line that is lowest in the middle, mostly one neighbour or two, is
+the short list from which the reference's own sums choose. Lines and sums are rounded; only what lies higher than both can err
+(`_slack`) is left out.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,46 +22,50 @@ from numpy.typing import NDArray
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._grid import Grid
 from quantize_cli.formats._lanes import Lanes
-from quantize_cli.formats._vector import LANES, Floats, Ints, lane_numbers, select, splat, store, to_floats
+from quantize_cli.formats._vector import (
+    LANES,
+    Floats,
+    Ints,
+    any_lane,
+    first_lane,
+    lane_numbers,
+    load,
+    select,
+    smallest,
+    splat,
+    store,
+    to_floats,
+)
 
 F = np.float32
 I = np.int32  # noqa: E741
 GROUP = 8
-#: Flags of a point beside its pattern: it is not the pattern that was asked for; and the lines have shown that it leads.
-MOVED, LEADS = 1 << 16, 1 << 17
+#: A buffer to work in, float32[SCRATCH].
+Scratch: TypeAlias = NDArray[np.float32]
+#: Flag of a point beside its pattern: it is not the pattern that was asked for.
+MOVED = 1 << 16
 PATTERN = MOVED - 1
+#: Room for a short list: a count and patterns, as in a grid's neighbours.
+SLOT = 16
 
-_HALF = 4
-#: Room for the patterns of a half: 170 is the largest.
+#: Room for the patterns of half a group: 170 is the largest.
 _TABLE = 192
+#: What a scratch buffer holds, one array for all of it: Numba counts references to each array that is passed or taken
+#: from a tuple, which took half of the time. x, w and 2 * w * x of the group; a vector; sums of w, w * |x| and w * x^2;
+#: A for the patterns of the low half and of the high half, and B; A and B of the neighbours in order.
+_X, _W, _WX, _ROW, _SUMS = 0, GROUP, 2 * GROUP, LANES, 2 * LANES
+_A_TABLES = 3 * LANES
+_B_TABLES = _A_TABLES + 2 * _TABLE
+_A = _B_TABLES + 2 * _TABLE
+_B = _A + 1024 + LANES
+SCRATCH = _B + 1024 + LANES
+
 _INFINITY = F(np.inf)
 #: 64 units of 2^-24; the errors on both sides of a comparison, 11 for each line and 13 for each of the reference's
 #: sums, in units of 2^-24 times the bound of D, are 48.
 _ERROR = F(2.0**-18)
 #: Smallest and largest numbers for which underflows and overflows do not count.
 _TINY, _HUGE = F(1e-30), F(1e38)
-
-
-class Group(NamedTuple):
-    """One group, taken out of its lane."""
-
-    x: NDArray[np.float32]  #: [8]
-    w: NDArray[np.float32]  #: [8]
-    lines: NDArray[np.float32]  #: A of the low half's patterns, A of the high half's, B and B: [4 * _TABLE]
-    pair: NDArray[np.float32]  #: [LANES]
-    sums: NDArray[np.float32]  #: sums of w, w * |x| and w * x^2
-
-
-@kernel
-def new_group() -> Group:
-    """Room for one."""
-    return Group(
-        np.empty(GROUP, np.float32),
-        np.empty(GROUP, np.float32),
-        np.empty(4 * _TABLE, np.float32),
-        np.empty(LANES, np.float32),
-        np.empty(3, np.float32),
-    )
 
 
 @kernel
@@ -71,171 +75,215 @@ def _value(level: Ints, squared: bool) -> Floats:
 
 
 @kernel
-def _tabulate(c: NDArray[np.float32], start: int, squared: bool, pair: NDArray[np.float32], table: Lanes) -> None:
-    """For each pattern of elements `start` to `start` + 3, the sum of c * q, or c * q^2."""
+def _tabulate(scratch: Scratch, start: int, squared: bool, table: int) -> None:
+    """For each pattern of the four elements whose c are at `start`, the sum of c * q, or c * q^2."""
     lane = lane_numbers()
     low = _value(lane & I(3), squared)
     high = _value(lane >> I(2) & I(3), squared)
-    first = c[start] * low + c[start + 1] * high
-    store(pair, 0, c[start + 2] * low + c[start + 3] * high)
+    first = scratch[start] * low + scratch[start + 1] * high
+    store(scratch, _ROW, scratch[start + 2] * low + scratch[start + 3] * high)
     upper = lane > I(15)
-    for row in range(0, _TABLE // 16, 2):
-        store(table, row * 16, first + select(upper, splat(pair[row + 1]), splat(pair[row])))
+    for i in range(0, _TABLE // 16, 2):
+        rest = select(upper, splat(scratch[_ROW + i + 1]), splat(scratch[_ROW + i]))
+        store(scratch, table + i * 16, first + rest)
 
 
 @kernel
-def _prepare(x: Lanes, w: Lanes, lane: int, group: Group, lines: bool) -> None:
-    """Take a group out of its lane, with its tables or without."""
+def _take(x: Lanes, w: Lanes, lane: int, scratch: Scratch) -> None:
+    """Take a group out of its lane."""
     for i in range(GROUP):
-        group.x[i] = x[i * LANES + lane]
-        group.w[i] = w[i * LANES + lane]
-    if not lines:
-        return
+        scratch[_X + i] = x[i * LANES + lane]
+        scratch[_W + i] = w[i * LANES + lane]
+
+
+@kernel
+def _prepare(scratch: Scratch) -> None:
+    """Fill the tables."""
     sum_w = sum_wx = sum_wx2 = F(0)
     for i in range(GROUP):
-        value = abs(group.x[i])
-        sum_w += group.w[i]
-        sum_wx += group.w[i] * value
-        sum_wx2 += group.w[i] * value * value
-    group.sums[0], group.sums[1], group.sums[2] = sum_w, sum_wx, sum_wx2
-    _tabulate(group.w, 0, True, group.pair, group.lines[:_TABLE])
-    _tabulate(group.w, _HALF, True, group.pair, group.lines[_TABLE : 2 * _TABLE])
-    for i in range(GROUP):
-        group.pair[i] = F(2) * group.w[i] * group.x[i]
-    c = group.pair[:GROUP].copy()
-    _tabulate(c, 0, False, group.pair, group.lines[2 * _TABLE : 3 * _TABLE])
-    _tabulate(c, _HALF, False, group.pair, group.lines[3 * _TABLE :])
+        value, weight = scratch[_X + i], scratch[_W + i]
+        scratch[_WX + i] = F(2) * weight * value
+        sum_w += weight
+        sum_wx += weight * abs(value)
+        sum_wx2 += weight * value * value
+    scratch[_SUMS], scratch[_SUMS + 1], scratch[_SUMS + 2] = sum_w, sum_wx, sum_wx2
+    for half in range(2):
+        _tabulate(scratch, _W + half * GROUP // 2, True, _A_TABLES + half * _TABLE)
+        _tabulate(scratch, _WX + half * GROUP // 2, False, _B_TABLES + half * _TABLE)
 
 
 @kernel
-def _slack(group: Group, largest: np.float32, smallest: np.float32) -> np.float32:
-    """By how much a line must lead between these two scales; infinite where that is not known."""
-    sum_w, sum_wx, sum_wx2 = group.sums[0], group.sums[1], group.sums[2]
-    # No neighbour has 5 * s + |x| < |s * q - x|.
+def _slack(scratch: Scratch, largest: np.float32, least: np.float32) -> np.float32:
+    """By how much a line must lie above another between these two scales; infinite where that is not known."""
+    sum_w, sum_wx, sum_wx2 = scratch[_SUMS], scratch[_SUMS + 1], scratch[_SUMS + 2]
+    # D with |s * q - x| taken as 5 * s + |x|.
     bound = F(25) * largest * largest * sum_w + F(10) * largest * sum_wx + sum_wx2
-    known = bound > _TINY and bound < _HUGE and smallest * sum_w > _TINY
-    return _ERROR * (bound / smallest) if known else _INFINITY
+    known = bound > _TINY and bound < _HUGE and least * sum_w > _TINY
+    return _ERROR * (bound / least) if known else _INFINITY
 
 
 @kernel
-def _leader(grid: Grid, place: int, group: Group, largest: np.float32, smallest: np.float32) -> int:
-    """The pattern of the neighbour that leads at both scales, and so between; -1 if none is known to."""
-    best = next_best = best_too = next_best_too = _INFINITY
-    at = at_too = 0
-    lines, neighbours = group.lines, grid.neighbours
-    for n in range(place + 1, place + 1 + neighbours[place]):
-        pattern = np.uint32(neighbours[n])
-        low, high = np.uint32(pattern & np.uint32(255)), np.uint32(pattern >> np.uint32(8))
-        a = lines[low] + lines[high + np.uint32(_TABLE)]
-        b = lines[low + np.uint32(2 * _TABLE)] + lines[high + np.uint32(3 * _TABLE)]
-        height, height_too = a * largest - b, a * smallest - b
-        next_best = min(next_best, max(best, height))
-        at = n if height < best else at
-        best = min(best, height)
-        next_best_too = min(next_best_too, max(best_too, height_too))
-        at_too = n if height_too < best_too else at_too
-        best_too = min(best_too, height_too)
-    slack = _slack(group, largest, smallest)
-    # Comparisons with NaN fail.
-    leads = at == at_too and next_best - best > slack and next_best_too - best_too > slack
-    return int(neighbours[at]) if leads else -1
+def _draw_lines(neighbours: NDArray[np.uint16], place: int, count: int, scratch: Scratch) -> None:
+    """A and B of the neighbours at `place`. Behind them the last vector's lines are infinitely high."""
+    last = (count - 1) // LANES * LANES
+    store(scratch, _A + last, splat(F(0)))
+    store(scratch, _B + last, splat(-_INFINITY))
+    for n in range(count):
+        pattern = np.int64(neighbours[place + 1 + n])
+        low, high = pattern & 255, pattern >> 8
+        scratch[_A + n] = scratch[_A_TABLES + low] + scratch[_A_TABLES + _TABLE + high]
+        scratch[_B + n] = scratch[_B_TABLES + low] + scratch[_B_TABLES + _TABLE + high]
 
 
 @kernel
-def _nearest(grid: Grid, place: int, group: Group, scale: np.float32) -> int:
-    """The pattern of the neighbour with the smallest D, as the reference computes it."""
+def _lowest(count: int, scale: np.float32, scratch: Scratch) -> int:
+    """The number of a neighbour whose line is the lowest at this scale."""
+    lowest = splat(_INFINITY)
+    where = splat(F(0))
+    for at in range(0, count, LANES):
+        height = load(scratch, _A + at) * scale - load(scratch, _B + at)
+        lower = height < lowest
+        lowest = select(lower, height, lowest)
+        where = select(lower, F(at), where)
+    lane = first_lane(lowest == smallest(lowest))
+    store(scratch, _ROW, where)
+    return int(scratch[_ROW + lane]) + lane
+
+
+@kernel
+def _shorten(
+    neighbours: NDArray[np.uint16],
+    place: int,
+    scales: tuple[np.float32, np.float32],
+    scratch: Scratch,
+    short: NDArray[np.uint16],
+    slot: int,
+) -> None:
+    """Put the neighbours that may be the best between two scales into `short`, in order; none if that fails."""
+    short[slot] = 0
+    largest, least = scales
+    slack = _slack(scratch, largest, least)
+    if not slack < _INFINITY:
+        return
+    count = np.int64(neighbours[place])
+    _draw_lines(neighbours, place, count, scratch)
+    pivot = _lowest(count, F(0.5) * (largest + least), scratch)
+    top = scratch[_A + pivot] * largest - scratch[_B + pivot] + slack
+    top_too = scratch[_A + pivot] * least - scratch[_B + pivot] + slack
+    held = 0
+    for at in range(0, count, LANES):
+        a, b = load(scratch, _A + at), load(scratch, _B + at)
+        left = (a * largest - b <= top) | (a * least - b <= top_too)
+        while any_lane(left):
+            lane = first_lane(left)
+            left = left & (lane_numbers() > I(lane))
+            held += 1
+            if held == SLOT:
+                return
+            short[slot + held] = neighbours[place + 1 + at + lane]
+    short[slot] = held
+
+
+@kernel
+def _nearest(neighbours: NDArray[np.uint16], place: int, scale: np.float32, scratch: Scratch) -> int:
+    """Of the patterns counted at `place`, the first with the smallest D, as the reference computes it."""
     best = F(np.finfo(np.float32).max)
     # Where every D overflows the reference gives up.
-    found = int(grid.neighbours[place + 1])
-    for n in range(place + 1, place + 1 + grid.neighbours[place]):
-        pattern = int(grid.neighbours[n])
+    found = int(neighbours[place + 1])
+    for n in range(place + 1, place + 1 + neighbours[place]):
+        pattern = int(neighbours[n])
         error = F(0)
         for i in range(GROUP):
-            difference = scale * F(2 * (pattern >> 2 * i & 3) + 1) - group.x[i]
-            error += group.w[i] * difference * difference
+            difference = scale * F(2 * (pattern >> 2 * i & 3) + 1) - scratch[_X + i]
+            error += scratch[_W + i] * difference * difference
         if error < best:
             best = error
             found = pattern
     return found
 
 
+class Run(NamedTuple):
+    """The candidates of one group of a sub-block, in all lanes."""
+
+    x: Lanes  #: values, flat float32[8 * LANES]
+    w: Lanes  #: their weights in D
+    scales: Lanes  #: the candidates' scales, falling, flat float32[candidates * LANES]
+    patterns: NDArray[np.int32]  #: what the group rounds to, flat int32[candidates * LANES]
+    points: NDArray[np.int32]  #: what that becomes, with flags
+    short: NDArray[np.uint16]  #: short lists, one for the first candidate of each run: [LANES * candidates * SLOT]
+
+
 @kernel
-def move_to_grid(
-    grid: Grid,
-    x: Lanes,
-    w: Lanes,
-    lane: int,
-    scales: Lanes,
-    patterns: NDArray[np.int32],
-    group: Group,
-    points: NDArray[np.int32],
+def move_to_grid(grid: Grid, run: Run, scratch: Scratch) -> None:
+    """Find the points of a group for every candidate in every lane."""
+    places, neighbours = grid.places, grid.neighbours
+    scales, patterns, points, short = run.scales, run.patterns, run.points, run.short
+    for lane in range(LANES):
+        taken = False
+        first = lane
+        while first < patterns.size:
+            pattern = patterns[first]
+            stop = first + LANES
+            while stop < patterns.size and patterns[stop] == pattern:
+                stop += LANES
+            place = places[pattern]
+            if place >= 0:
+                for at in range(first, stop, LANES):
+                    points[at] = pattern
+            else:
+                if not taken:
+                    _take(run.x, run.w, lane, scratch)
+                    _prepare(scratch)
+                    taken = True
+                slot = first * SLOT
+                _shorten(neighbours, -1 - place, (scales[first], scales[stop - LANES]), scratch, short, slot)
+                for at in range(first, stop, LANES):
+                    if short[slot] == 0:
+                        point = _nearest(neighbours, -1 - place, scales[at], scratch)
+                    elif short[slot] == 1:
+                        point = int(short[slot + 1])
+                    else:
+                        point = _nearest(short, slot, scales[at], scratch)
+                    points[at] = point | MOVED
+            first = stop
+
+
+@kernel
+def move_again(
+    grid: Grid, run: Run, scales: Lanes, wanted: NDArray[np.int32], every: bool, points: NDArray[np.int32], scratch: Scratch
 ) -> None:
-    """The points that one group takes for each candidate.
+    """Find the points of a group once more, under the scale found.
 
     Args:
         grid: the grid.
-        x: values of the groups in all lanes, flat float32[8 * LANES].
-        w: their weights in D, same layout.
-        lane: the group's.
-        scales: the candidates' scales, falling, flat float32[candidates * LANES].
-        patterns: what the group rounds to, flat int32[candidates * LANES].
-        group: to work in.
-        points: receives the points with their flags, same layout.
+        run: the group and its candidates.
+        scales: the scales found, float32[LANES]; where they are 0 nothing changes.
+        wanted: what the group rounds to under them, int32[LANES].
+        every: whether points that had not been moved change too.
+        points: the points so far, int32[LANES]; receives the new ones.
+        scratch: float32[SCRATCH].
     """
-    steps = patterns.size // LANES
-    prepared = False
-    first = 0
-    while first < steps:
-        pattern = patterns[first * LANES + lane]
-        place = grid.places[pattern]
-        last = first
-        while last + 1 < steps and patterns[(last + 1) * LANES + lane] == pattern:
-            last += 1
-        if place >= 0:
-            for step in range(first, last + 1):
-                points[step * LANES + lane] = pattern
-            first = last + 1
+    places, neighbours = grid.places, grid.neighbours
+    tried, patterns, short = run.scales, run.patterns, run.short
+    for lane in range(LANES):
+        scale, pattern = scales[lane], wanted[lane]
+        if scale == F(0) or not (every or points[lane] & MOVED):
             continue
-        if not prepared:
-            _prepare(x, w, lane, group, True)
-            prepared = True
-        place = -1 - place
-        stop = last
-        found = _leader(grid, place, group, scales[first * LANES + lane], scales[stop * LANES + lane])
-        while found < 0 and stop > first:
-            stop = (first + stop) // 2
-            found = _leader(grid, place, group, scales[first * LANES + lane], scales[stop * LANES + lane])
-        if found >= 0:
-            found |= LEADS
+        points[lane] = pattern
+        place = places[pattern]
+        if place >= 0:
+            continue
+        _take(run.x, run.w, lane, scratch)
+        # The candidates with scales on either side may have left a short list that holds here too.
+        slot = -1
+        first = lane
+        for at in range(lane, patterns.size - LANES, LANES):
+            if patterns[at] != patterns[first]:
+                first = at
+            after = at + LANES
+            if tried[at] >= scale and scale >= tried[after] and patterns[at] == pattern and patterns[after] == pattern:
+                slot = first * SLOT
+        if slot >= 0 and short[slot] > 0:
+            points[lane] = _nearest(short, slot, scale, scratch)
         else:
-            found = _nearest(grid, place, group, scales[first * LANES + lane])
-        for step in range(first, stop + 1):
-            points[step * LANES + lane] = found | MOVED
-        first = stop + 1
-
-
-@kernel
-def point_at(
-    grid: Grid,
-    x: Lanes,
-    w: Lanes,
-    lane: int,
-    scales: Lanes,
-    patterns: NDArray[np.int32],
-    points: NDArray[np.int32],
-    scale: np.float32,
-    pattern: int,
-    group: Group,
-) -> int:
-    """The point that a group takes at another scale, at which it rounds to `pattern`; the candidates' may settle it."""
-    place = grid.places[pattern]
-    if place >= 0:
-        return pattern
-    for step in range(patterns.size // LANES - 1):
-        here, there = step * LANES + lane, (step + 1) * LANES + lane
-        between = scales[here] >= scale and scales[there] <= scale
-        same = patterns[here] == pattern and patterns[there] == pattern and points[here] == points[there]
-        if between and same and points[here] & LEADS:
-            return int(points[here] & PATTERN)
-    _prepare(x, w, lane, group, False)
-    return _nearest(grid, -1 - place, group, scale)
+            points[lane] = _nearest(neighbours, -1 - place, scale, scratch)
