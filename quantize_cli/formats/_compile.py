@@ -58,3 +58,11 @@ def part(function: Callable[P, R]) -> Callable[P, R]:
     array that it passes.
     """
     return cast("Callable[P, R]", numba.njit(function, cache=True, nogil=True, error_model="numpy", inline="always"))
+
+
+def inner(function: Callable[P, R]) -> Callable[P, R]:
+    """Like `kernel`, for what neither makes nor returns an array: references to the arrays it is given are not counted.
+
+    An atomic operation on entry and on exit for each array costs as much as the work of a small kernel.
+    """
+    return cast("Callable[P, R]", numba.njit(function, cache=True, nogil=True, error_model="numpy", _nrt=False))

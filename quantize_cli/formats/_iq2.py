@@ -16,7 +16,7 @@ import numpy as np
 from gguf import GGMLQuantizationType
 from numpy.typing import NDArray
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner, kernel
 from quantize_cli.formats._grid import Grid, build_grid
 from quantize_cli.formats._half import nearest_ints
 from quantize_cli.formats._iq2_nearest import (
@@ -132,7 +132,7 @@ def new_work(search: Search) -> Work:
     )
 
 
-@kernel
+@inner
 def _take_signs(x: Lanes, w: Lanes, parity: bool, values: Lanes) -> Ints:
     """Magnitudes of one group, and its minus signs as bits; the sign that parity changes leaves a value negative."""
     signs = splat_int(I(0))
@@ -160,7 +160,7 @@ def _take_signs(x: Lanes, w: Lanes, parity: bool, values: Lanes) -> Ints:
     return signs
 
 
-@kernel
+@inner
 def _largest(values: Lanes) -> Floats:
     largest = load(values, 0)
     for i in range(LANES, values.size, LANES):
@@ -169,7 +169,7 @@ def _largest(values: Lanes) -> Floats:
     return largest
 
 
-@kernel
+@inner
 def _pattern(values: Lanes, start: int, inverse: Floats) -> Ints:
     """What the group at `start` rounds to."""
     pattern = splat_int(I(0))
@@ -181,7 +181,7 @@ def _pattern(values: Lanes, start: int, inverse: Floats) -> Ints:
     return pattern
 
 
-@kernel
+@inner
 def _sums(values: Lanes, w: Lanes, points: IntLanes, start: int, stride: int, sums: Lanes) -> None:
     """Weighted sums of x * q and of q^2 over the sub-block whose groups have the points at `start` and so on."""
     sum_xq = splat(F(0))
@@ -200,7 +200,7 @@ def _sums(values: Lanes, w: Lanes, points: IntLanes, start: int, stride: int, su
     store(sums, LANES, sum_q2)
 
 
-@kernel
+@inner
 def _group_run(work: Work, k: int) -> Run:
     """The candidates of group k of a sub-block."""
     elements = slice(k * GROUP * LANES, (k + 1) * GROUP * LANES)
@@ -215,36 +215,38 @@ def _group_run(work: Work, k: int) -> Run:
     )
 
 
-@kernel
+@inner
 def _fit(grid: Grid, search: Search, largest: Floats, zero: Mask, scale: Floats, chosen: IntLanes, work: Work) -> Floats:
     """Find the points of a sub-block, into `chosen`; returns its scale."""
     groups = search.size // GROUP
     steps = 2 * search.reach + 1
     run = steps * LANES
+    # Taken from the tuple once: see _iq2_nearest.py on references.
+    values, w, tried, patterns, points = work.values, work.w, work.tried, work.patterns, work.points
+    sums = work.sums
     for step in range(steps):
         inverse = (F(TOP_VALUE) + F(step - search.reach) * F(0.1)) / largest
-        store(work.tried, step * LANES, F(1) / inverse)
+        store(tried, step * LANES, F(1) / inverse)
         inverse = select(zero, F(0), inverse)  # level 0 everywhere, which is on every grid
         for k in range(groups):
-            store_ints(work.patterns, k * run + step * LANES, _pattern(work.values, k * GROUP * LANES, inverse))
+            store_ints(patterns, k * run + step * LANES, _pattern(values, k * GROUP * LANES, inverse))
     for k in range(groups):
         move_to_grid(grid, _group_run(work, k), work.scratch)
-    for k in range(groups):
         store_ints(chosen, k * LANES, splat_int(I(0)))
     best = splat(F(0))
     for step in range(steps):
-        _sums(work.values, work.w, work.points, step * LANES, run, work.sums)
-        sum_xq, sum_q2 = load(work.sums, 0), load(work.sums, LANES)
+        _sums(values, w, points, step * LANES, run, sums)
+        sum_xq, sum_q2 = load(sums, 0), load(sums, LANES)
         better = (sum_q2 > F(0)) & (sum_xq * sum_xq > best * sum_q2)
         scale = select(better, sum_xq / sum_q2, scale)
         best = select(better, scale * sum_xq, best)
         for k in range(groups):
-            point = load_ints(work.points, k * run + step * LANES)
+            point = load_ints(points, k * run + step * LANES)
             store_ints(chosen, k * LANES, select(better, point, load_ints(chosen, k * LANES)))
     return _fit_again(grid, search, zero, scale, chosen, work)
 
 
-@kernel
+@inner
 def _fit_again(grid: Grid, search: Search, zero: Mask, scale: Floats, chosen: IntLanes, work: Work) -> Floats:
     """Seek the points once more under the scale found, and the scale for them."""
     groups = search.size // GROUP
@@ -324,7 +326,7 @@ def fit_super_blocks(
     return count
 
 
-@kernel
+@inner
 def store_scales(work: Work, lane: int, block: Packed, at: int) -> None:
     """Write the sixteen scales of the super-block in `lane` as 8 bytes."""
     for j in range(8):
@@ -332,13 +334,13 @@ def store_scales(work: Work, lane: int, block: Packed, at: int) -> None:
         block[at + j] = np.uint8(low | high << 4)
 
 
-@kernel
+@inner
 def load_scale(block: Packed, at: int, j: int, d: np.float32) -> np.float32:
     """What the values of sub-block j are multiplied with; the scales are the 8 bytes at `at`."""
     return d * (F(0.5) + F(block[at + j // 2] >> 4 * (j % 2) & 15)) * F(0.25)
 
 
-@kernel
+@inner
 def even(signs: int) -> int:
     """Seven signs with the eighth that makes their number even."""
     folded = signs ^ signs >> 4
@@ -346,7 +348,7 @@ def even(signs: int) -> int:
     return signs | ((folded ^ folded >> 1) & 1) << 7
 
 
-@kernel
+@inner
 def store_values(
     out: NDArray[np.float32], start: int, low: int, high: int, signs: int, scale: np.float32, other: np.float32
 ) -> None:

@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner
 from quantize_cli.formats._grid import Grid
 from quantize_cli.formats._lanes import Lanes
 from quantize_cli.formats._vector import (
@@ -50,8 +50,7 @@ SLOT = 16
 
 #: Room for the patterns of half a group: 170 is the largest.
 _TABLE = 192
-#: What a scratch buffer holds, one array for all of it: Numba counts references to each array that is passed or taken
-#: from a tuple, which took half of the time. x, w and 2 * w * x of the group; a vector; sums of w, w * |x| and w * x^2;
+#: What a scratch buffer holds, in one array: x, w and 2 * w * x of the group; a vector; sums of w, w * |x| and w * x^2;
 #: A for the patterns of the low half and of the high half, and B; A and B of the neighbours in order.
 _X, _W, _WX, _ROW, _SUMS = 0, GROUP, 2 * GROUP, LANES, 2 * LANES
 _A_TABLES = 3 * LANES
@@ -68,13 +67,13 @@ _ERROR = F(2.0**-18)
 _TINY, _HUGE = F(1e-30), F(1e38)
 
 
-@kernel
+@inner
 def _value(level: Ints, squared: bool) -> Floats:
     value = to_floats(I(2) * level + I(1))
     return value * value if squared else value
 
 
-@kernel
+@inner
 def _tabulate(scratch: Scratch, start: int, squared: bool, table: int) -> None:
     """For each pattern of the four elements whose c are at `start`, the sum of c * q, or c * q^2."""
     lane = lane_numbers()
@@ -88,7 +87,7 @@ def _tabulate(scratch: Scratch, start: int, squared: bool, table: int) -> None:
         store(scratch, table + i * 16, first + rest)
 
 
-@kernel
+@inner
 def _take(x: Lanes, w: Lanes, lane: int, scratch: Scratch) -> None:
     """Take a group out of its lane."""
     for i in range(GROUP):
@@ -96,7 +95,7 @@ def _take(x: Lanes, w: Lanes, lane: int, scratch: Scratch) -> None:
         scratch[_W + i] = w[i * LANES + lane]
 
 
-@kernel
+@inner
 def _prepare(scratch: Scratch) -> None:
     """Fill the tables."""
     sum_w = sum_wx = sum_wx2 = F(0)
@@ -112,7 +111,7 @@ def _prepare(scratch: Scratch) -> None:
         _tabulate(scratch, _WX + half * GROUP // 2, False, _B_TABLES + half * _TABLE)
 
 
-@kernel
+@inner
 def _slack(scratch: Scratch, largest: np.float32, least: np.float32) -> np.float32:
     """By how much a line must lie above another between these two scales; infinite where that is not known."""
     sum_w, sum_wx, sum_wx2 = scratch[_SUMS], scratch[_SUMS + 1], scratch[_SUMS + 2]
@@ -122,7 +121,7 @@ def _slack(scratch: Scratch, largest: np.float32, least: np.float32) -> np.float
     return _ERROR * (bound / least) if known else _INFINITY
 
 
-@kernel
+@inner
 def _draw_lines(neighbours: NDArray[np.uint16], place: int, count: int, scratch: Scratch) -> None:
     """A and B of the neighbours at `place`. Behind them the last vector's lines are infinitely high."""
     last = (count - 1) // LANES * LANES
@@ -135,7 +134,7 @@ def _draw_lines(neighbours: NDArray[np.uint16], place: int, count: int, scratch:
         scratch[_B + n] = scratch[_B_TABLES + low] + scratch[_B_TABLES + _TABLE + high]
 
 
-@kernel
+@inner
 def _lowest(count: int, scale: np.float32, scratch: Scratch) -> int:
     """The number of a neighbour whose line is the lowest at this scale."""
     lowest = splat(_INFINITY)
@@ -150,7 +149,7 @@ def _lowest(count: int, scale: np.float32, scratch: Scratch) -> int:
     return int(scratch[_ROW + lane]) + lane
 
 
-@kernel
+@inner
 def _shorten(
     neighbours: NDArray[np.uint16],
     place: int,
@@ -160,31 +159,28 @@ def _shorten(
     slot: int,
 ) -> None:
     """Put the neighbours that may be the best between two scales into `short`, in order; none if that fails."""
-    short[slot] = 0
     largest, least = scales
     slack = _slack(scratch, largest, least)
-    if not slack < _INFINITY:
-        return
-    count = np.int64(neighbours[place])
-    _draw_lines(neighbours, place, count, scratch)
-    pivot = _lowest(count, F(0.5) * (largest + least), scratch)
-    top = scratch[_A + pivot] * largest - scratch[_B + pivot] + slack
-    top_too = scratch[_A + pivot] * least - scratch[_B + pivot] + slack
     held = 0
-    for at in range(0, count, LANES):
-        a, b = load(scratch, _A + at), load(scratch, _B + at)
-        left = (a * largest - b <= top) | (a * least - b <= top_too)
-        while any_lane(left):
-            lane = first_lane(left)
-            left = left & (lane_numbers() > I(lane))
-            held += 1
-            if held == SLOT:
-                return
-            short[slot + held] = neighbours[place + 1 + at + lane]
-    short[slot] = held
+    if slack < _INFINITY:
+        count = np.int64(neighbours[place])
+        _draw_lines(neighbours, place, count, scratch)
+        pivot = _lowest(count, F(0.5) * (largest + least), scratch)
+        top = scratch[_A + pivot] * largest - scratch[_B + pivot] + slack
+        top_too = scratch[_A + pivot] * least - scratch[_B + pivot] + slack
+        for at in range(0, count, LANES):
+            a, b = load(scratch, _A + at), load(scratch, _B + at)
+            left = (a * largest - b <= top) | (a * least - b <= top_too)
+            while any_lane(left):
+                lane = first_lane(left)
+                left = left & (lane_numbers() > I(lane))
+                held += 1
+                if held < SLOT:
+                    short[slot + held] = neighbours[place + 1 + at + lane]
+    short[slot] = held if held < SLOT else 0
 
 
-@kernel
+@inner
 def _nearest(neighbours: NDArray[np.uint16], place: int, scale: np.float32, scratch: Scratch) -> int:
     """Of the patterns counted at `place`, the first with the smallest D, as the reference computes it."""
     best = F(np.finfo(np.float32).max)
@@ -213,11 +209,12 @@ class Run(NamedTuple):
     short: NDArray[np.uint16]  #: short lists, one for the first candidate of each run: [LANES * candidates * SLOT]
 
 
-@kernel
+@inner
 def move_to_grid(grid: Grid, run: Run, scratch: Scratch) -> None:
     """Find the points of a group for every candidate in every lane."""
     places, neighbours = grid.places, grid.neighbours
-    scales, patterns, points, short = run.scales, run.patterns, run.points, run.short
+    x, w, scales = run.x, run.w, run.scales
+    patterns, points, short = run.patterns, run.points, run.short
     for lane in range(LANES):
         taken = False
         first = lane
@@ -232,7 +229,7 @@ def move_to_grid(grid: Grid, run: Run, scratch: Scratch) -> None:
                     points[at] = pattern
             else:
                 if not taken:
-                    _take(run.x, run.w, lane, scratch)
+                    _take(x, w, lane, scratch)
                     _prepare(scratch)
                     taken = True
                 slot = first * SLOT
@@ -248,7 +245,7 @@ def move_to_grid(grid: Grid, run: Run, scratch: Scratch) -> None:
             first = stop
 
 
-@kernel
+@inner
 def move_again(
     grid: Grid, run: Run, scales: Lanes, wanted: NDArray[np.int32], every: bool, points: NDArray[np.int32], scratch: Scratch
 ) -> None:
@@ -264,7 +261,8 @@ def move_again(
         scratch: float32[SCRATCH].
     """
     places, neighbours = grid.places, grid.neighbours
-    tried, patterns, short = run.scales, run.patterns, run.short
+    x, w, tried = run.x, run.w, run.scales
+    patterns, short = run.patterns, run.short
     for lane in range(LANES):
         scale, pattern = scales[lane], wanted[lane]
         if scale == F(0) or not (every or points[lane] & MOVED):
@@ -273,7 +271,7 @@ def move_again(
         place = places[pattern]
         if place >= 0:
             continue
-        _take(run.x, run.w, lane, scratch)
+        _take(x, w, lane, scratch)
         # The candidates with scales on either side may have left a short list that holds here too.
         slot = -1
         first = lane
