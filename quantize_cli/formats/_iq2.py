@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import gguf
 import numpy as np
-from gguf import GGMLQuantizationType
 from numpy.typing import NDArray
 
 from quantize_cli.formats._compile import inner, kernel
@@ -25,14 +24,14 @@ from quantize_cli.formats._iq2_nearest import (
     PATTERN,
     SCRATCH,
     SLOT,
-    Run,
+    Candidates,
     Scratch,
     move_again,
     move_to_grid,
 )
 from quantize_cli.formats._k_weights import sum_of_squares, weigh_importance
 from quantize_cli.formats._lanes import Lanes, load_lanes
-from quantize_cli.formats._positive import GROUP_MAX_EPS, fit_positive
+from quantize_cli.formats._positive import fit_positive
 from quantize_cli.formats._vector import (
     LANES,
     Floats,
@@ -80,21 +79,15 @@ class Work(NamedTuple):
 
     x: Lanes  #: 256 vectors
     importance: Lanes  #: 256 vectors
-    values: Lanes  #: magnitudes of a sub-block
     w: Lanes  #: weights of a sub-block
-    roots: Lanes  #: their square roots, which weigh distances from the grid
     levels: Lanes  #: of the fit of the maximum
-    tried: Lanes  #: scales of the candidates
-    patterns: IntLanes  #: what the groups round to, candidate by candidate, group by group
-    points: IntLanes  #: what they become
-    short: NDArray[np.uint16]  #: lists of neighbours
+    candidates: Candidates  #: of a sub-block: magnitudes, and the square roots of the weights
     chosen: IntLanes  #: 32 vectors: the points
     signs: IntLanes  #: 32 vectors: a bit for each minus sign
     scales: Lanes  #: 16 vectors at most, a sub-block each
     sums: Lanes  #: 2 vectors
     stored: IntLanes  #: 16 vectors at most: levels of the scales
     d: Lanes  #: 1 vector: what a level of the scales stands for
-    again: IntLanes  #: 1 vector: what a group rounds to under the scale found
     scratch: Scratch
 
 
@@ -110,24 +103,26 @@ def grid_of(name: str, shells: int) -> Grid:
 def new_work(search: Search) -> Work:
     """Allocate it."""
     steps = 2 * search.reach + 1
+    patterns = search.size // GROUP * steps * LANES
     return Work(
         np.empty(SUPER_BLOCK * LANES, np.float32),
         np.empty(SUPER_BLOCK * LANES, np.float32),
         np.empty(search.size * LANES, np.float32),
         np.empty(search.size * LANES, np.float32),
-        np.empty(search.size * LANES, np.float32),
-        np.empty(search.size * LANES, np.float32),
-        np.empty(steps * LANES, np.float32),
-        np.empty(search.size // GROUP * steps * LANES, np.int32),
-        np.empty(search.size // GROUP * steps * LANES, np.int32),
-        np.empty(search.size // GROUP * steps * LANES * SLOT, np.uint16),
+        Candidates(
+            np.empty(search.size * LANES, np.float32),
+            np.empty(search.size * LANES, np.float32),
+            np.empty(steps * LANES, np.float32),
+            np.empty(patterns, np.int32),
+            np.empty(patterns, np.int32),
+            np.empty(patterns * SLOT, np.uint16),
+        ),
         np.empty(GROUPS * LANES, np.int32),
         np.empty(GROUPS * LANES, np.int32),
         np.empty(SUPER_BLOCK // search.size * LANES, np.float32),
         np.empty(2 * LANES, np.float32),
         np.empty(SUPER_BLOCK // search.size * LANES, np.int32),
         np.empty(LANES, np.float32),
-        np.empty(LANES, np.int32),
         np.empty(SCRATCH, np.float32),
     )
 
@@ -201,29 +196,16 @@ def _sums(values: Lanes, w: Lanes, points: IntLanes, start: int, stride: int, su
 
 
 @inner
-def _group_run(work: Work, k: int) -> Run:
-    """The candidates of group k of a sub-block."""
-    elements = slice(k * GROUP * LANES, (k + 1) * GROUP * LANES)
-    candidates = slice(k * work.tried.size, (k + 1) * work.tried.size)
-    return Run(
-        work.values[elements],
-        work.roots[elements],
-        work.tried,
-        work.patterns[candidates],
-        work.points[candidates],
-        work.short[k * work.tried.size * SLOT : (k + 1) * work.tried.size * SLOT],
-    )
-
-
-@inner
-def _fit(grid: Grid, search: Search, largest: Floats, zero: Mask, scale: Floats, chosen: IntLanes, work: Work) -> Floats:
+def _fit(
+    grid: Grid, search: Search, largest: Floats, zero: Mask, scale: Floats, chosen: IntLanes, work: Work
+) -> Floats:
     """Find the points of a sub-block, into `chosen`; returns its scale."""
     groups = search.size // GROUP
     steps = 2 * search.reach + 1
     run = steps * LANES
-    # Taken from the tuple once: see _iq2_nearest.py on references.
-    values, w, tried, patterns, points = work.values, work.w, work.tried, work.patterns, work.points
-    sums = work.sums
+    w, sums = work.w, work.sums
+    values, patterns = work.candidates.values, work.candidates.patterns
+    points, tried = work.candidates.points, work.candidates.scales
     for step in range(steps):
         inverse = (F(TOP_VALUE) + F(step - search.reach) * F(0.1)) / largest
         store(tried, step * LANES, F(1) / inverse)
@@ -231,7 +213,7 @@ def _fit(grid: Grid, search: Search, largest: Floats, zero: Mask, scale: Floats,
         for k in range(groups):
             store_ints(patterns, k * run + step * LANES, _pattern(values, k * GROUP * LANES, inverse))
     for k in range(groups):
-        move_to_grid(grid, _group_run(work, k), work.scratch)
+        move_to_grid(grid, work.candidates, k, work.scratch)
         store_ints(chosen, k * LANES, splat_int(I(0)))
     best = splat(F(0))
     for step in range(steps):
@@ -249,23 +231,24 @@ def _fit(grid: Grid, search: Search, largest: Floats, zero: Mask, scale: Floats,
 @inner
 def _fit_again(grid: Grid, search: Search, zero: Mask, scale: Floats, chosen: IntLanes, work: Work) -> Floats:
     """Seek the points once more under the scale found, and the scale for them."""
-    groups = search.size // GROUP
-    run = work.tried.size
-    moved = nowhere()
-    for k in range(groups):
-        moved = moved | (load_ints(chosen, k * LANES) >= I(MOVED))
+    values, sums = work.candidates.values, work.sums
     again = (scale > F(0)) & ~zero
     if not search.positive:
+        moved = nowhere()
+        for k in range(0, chosen.size, LANES):
+            moved = moved | (load_ints(chosen, k) >= I(MOVED))
         again = again & moved
     inverse = F(1) / scale
-    store(work.sums, 0, select(again, scale, F(0)))
-    for k in range(groups):
+    store(sums, 0, scale)
+    for k in range(chosen.size // LANES):
         points = chosen[k * LANES : (k + 1) * LANES]
-        store_ints(work.again, 0, _pattern(work.values, k * GROUP * LANES, inverse))
-        move_again(grid, _group_run(work, k), work.sums, work.again, search.positive, points, work.scratch)
-        store_ints(points, 0, load_ints(points, 0) & I(PATTERN))
-    _sums(work.values, work.w, chosen, 0, LANES, work.sums)
-    sum_xq, sum_q2 = load(work.sums, 0), load(work.sums, LANES)
+        point = load_ints(points, 0)
+        sought = again if search.positive else again & (point >= I(MOVED))
+        pattern = _pattern(values, k * GROUP * LANES, inverse) | I(MOVED)
+        store_ints(points, 0, select(sought, pattern, point & I(PATTERN)))
+        move_again(grid, work.candidates, k, work.scratch, sums, points)
+    _sums(values, work.w, chosen, 0, LANES, sums)
+    sum_xq, sum_q2 = load(sums, 0), load(sums, LANES)
     return select(again & (sum_q2 > F(0)), sum_xq / sum_q2, scale)
 
 
@@ -291,16 +274,18 @@ def fit_super_blocks(
         else:
             weigh_importance(x, work.importance[elements], variance, work.w)
         for i in range(0, x.size, LANES):
-            store(work.roots, i, square_root(load(work.w, i)))
+            store(work.candidates.roots, i, square_root(load(work.w, i)))
         signs = work.signs[j * groups * LANES : (j + 1) * groups * LANES]
         chosen = work.chosen[j * groups * LANES : (j + 1) * groups * LANES]
         for k in range(groups):
             group = slice(k * GROUP * LANES, (k + 1) * GROUP * LANES)
-            store_ints(signs, k * LANES, _take_signs(x[group], work.w[group], search.parity, work.values[group]))
-        largest = _largest(work.values)
+            store_ints(
+                signs, k * LANES, _take_signs(x[group], work.w[group], search.parity, work.candidates.values[group])
+            )
+        largest = _largest(work.candidates.values)
         zero = largest < search.epsilon
         if search.positive:
-            scale = fit_positive(work.values, work.w, I(4), work.levels)
+            scale = fit_positive(work.candidates.values, work.w, I(4), work.levels)
             largest = scale * F(3)
             zero = zero | (largest <= F(0))
         else:

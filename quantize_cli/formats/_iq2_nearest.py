@@ -88,14 +88,6 @@ def _tabulate(scratch: Scratch, start: int, squared: bool, table: int) -> None:
 
 
 @inner
-def _take(x: Lanes, w: Lanes, lane: int, scratch: Scratch) -> None:
-    """Take a group out of its lane."""
-    for i in range(GROUP):
-        scratch[_X + i] = x[i * LANES + lane]
-        scratch[_W + i] = w[i * LANES + lane]
-
-
-@inner
 def _prepare(scratch: Scratch) -> None:
     """Fill the tables."""
     sum_w = sum_wx = sum_wx2 = F(0)
@@ -198,30 +190,41 @@ def _nearest(neighbours: NDArray[np.uint16], place: int, scale: np.float32, scra
     return found
 
 
-class Run(NamedTuple):
-    """The candidates of one group of a sub-block, in all lanes."""
+class Candidates(NamedTuple):
+    """The candidates of a sub-block in all lanes; its groups one after another."""
 
-    x: Lanes  #: values, flat float32[8 * LANES]
-    w: Lanes  #: their weights in D
-    scales: Lanes  #: the candidates' scales, falling, flat float32[candidates * LANES]
-    patterns: NDArray[np.int32]  #: what the group rounds to, flat int32[candidates * LANES]
-    points: NDArray[np.int32]  #: what that becomes, with flags
-    short: NDArray[np.uint16]  #: short lists, one for the first candidate of each run: [LANES * candidates * SLOT]
+    values: Lanes  #: x, a vector for each element
+    roots: Lanes  #: w, a vector for each element
+    scales: Lanes  #: the candidates' scales, falling, a vector for each
+    patterns: NDArray[np.int32]  #: what a group rounds to, a vector for each candidate
+    points: NDArray[np.int32]  #: what that becomes, with flags, a vector for each candidate
+    short: NDArray[np.uint16]  #: a short list for each of the patterns, filled for the first of those that are equal
 
 
 @inner
-def move_to_grid(grid: Grid, run: Run, scratch: Scratch) -> None:
+def _take(candidates: Candidates, group: int, lane: int, scratch: Scratch) -> None:
+    """Take a group out of its lane."""
+    values, roots = candidates.values, candidates.roots
+    for i in range(GROUP):
+        at = (group * GROUP + i) * LANES + lane
+        scratch[_X + i] = values[at]
+        scratch[_W + i] = roots[at]
+
+
+@inner
+def move_to_grid(grid: Grid, candidates: Candidates, group: int, scratch: Scratch) -> None:
     """Find the points of a group for every candidate in every lane."""
     places, neighbours = grid.places, grid.neighbours
-    x, w, scales = run.x, run.w, run.scales
-    patterns, points, short = run.patterns, run.points, run.short
+    scales, short = candidates.scales, candidates.short
+    patterns, points = candidates.patterns, candidates.points
+    start = group * scales.size
     for lane in range(LANES):
         taken = False
-        first = lane
-        while first < patterns.size:
+        first = start + lane
+        while first < start + scales.size:
             pattern = patterns[first]
             stop = first + LANES
-            while stop < patterns.size and patterns[stop] == pattern:
+            while stop < start + scales.size and patterns[stop] == pattern:
                 stop += LANES
             place = places[pattern]
             if place >= 0:
@@ -229,58 +232,58 @@ def move_to_grid(grid: Grid, run: Run, scratch: Scratch) -> None:
                     points[at] = pattern
             else:
                 if not taken:
-                    _take(x, w, lane, scratch)
+                    _take(candidates, group, lane, scratch)
                     _prepare(scratch)
                     taken = True
                 slot = first * SLOT
-                _shorten(neighbours, -1 - place, (scales[first], scales[stop - LANES]), scratch, short, slot)
+                ends = scales[first - start], scales[stop - LANES - start]
+                _shorten(neighbours, -1 - place, ends, scratch, short, slot)
                 for at in range(first, stop, LANES):
                     if short[slot] == 0:
-                        point = _nearest(neighbours, -1 - place, scales[at], scratch)
+                        point = _nearest(neighbours, -1 - place, scales[at - start], scratch)
                     elif short[slot] == 1:
                         point = int(short[slot + 1])
                     else:
-                        point = _nearest(short, slot, scales[at], scratch)
+                        point = _nearest(short, slot, scales[at - start], scratch)
                     points[at] = point | MOVED
             first = stop
 
 
 @inner
 def move_again(
-    grid: Grid, run: Run, scales: Lanes, wanted: NDArray[np.int32], every: bool, points: NDArray[np.int32], scratch: Scratch
+    grid: Grid, candidates: Candidates, group: int, scratch: Scratch, scales: Lanes, points: NDArray[np.int32]
 ) -> None:
     """Find the points of a group once more, under the scale found.
 
     Args:
         grid: the grid.
-        run: the group and its candidates.
+        candidates: the candidates, among them the one whose scale was improved.
+        group: number of the group in its sub-block.
+        scratch: to work in.
         scales: the scales found, float32[LANES]; where they are 0 nothing changes.
-        wanted: what the group rounds to under them, int32[LANES].
-        every: whether points that had not been moved change too.
-        points: the points so far, int32[LANES]; receives the new ones.
-        scratch: float32[SCRATCH].
+        points: what the group rounds to under them, with MOVED where it shall be sought; receives the points.
     """
     places, neighbours = grid.places, grid.neighbours
-    x, w, tried = run.x, run.w, run.scales
-    patterns, short = run.patterns, run.short
+    tried, patterns, short = candidates.scales, candidates.patterns, candidates.short
+    start = group * tried.size
     for lane in range(LANES):
-        scale, pattern = scales[lane], wanted[lane]
-        if scale == F(0) or not (every or points[lane] & MOVED):
-            continue
-        points[lane] = pattern
+        pattern = points[lane] & PATTERN
         place = places[pattern]
-        if place >= 0:
+        if place >= 0 or points[lane] == pattern:
+            points[lane] = pattern
             continue
-        _take(x, w, lane, scratch)
+        _take(candidates, group, lane, scratch)
+        scale = scales[lane]
         # The candidates with scales on either side may have left a short list that holds here too.
         slot = -1
         first = lane
-        for at in range(lane, patterns.size - LANES, LANES):
-            if patterns[at] != patterns[first]:
-                first = at
+        for at in range(lane, tried.size - LANES, LANES):
             after = at + LANES
-            if tried[at] >= scale and scale >= tried[after] and patterns[at] == pattern and patterns[after] == pattern:
-                slot = first * SLOT
+            if patterns[start + at] != patterns[start + first]:
+                first = at
+            same = patterns[start + at] == pattern and patterns[start + after] == pattern
+            if same and tried[at] >= scale and scale >= tried[after]:
+                slot = (start + first) * SLOT
         if slot >= 0 and short[slot] > 0:
             points[lane] = _nearest(short, slot, scale, scratch)
         else:

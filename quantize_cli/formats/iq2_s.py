@@ -73,7 +73,13 @@ def _unpack(packed: Packed, grid: Grid, out: Blocks) -> None:
                     high |= pattern << 16 * (k - 2)
                 signs |= block[SIGNS + at] << 8 * k
             store_values(
-                out[number], 32 * j, low, high, signs, load_scale(block, SCALES, 2 * j, d), load_scale(block, SCALES, 2 * j + 1, d)
+                out[number],
+                32 * j,
+                low,
+                high,
+                signs,
+                load_scale(block, SCALES, 2 * j, d),
+                load_scale(block, SCALES, 2 * j + 1, d),
             )
 
 
