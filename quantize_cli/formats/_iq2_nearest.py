@@ -4,12 +4,14 @@ Method: ggml-quants.c, `iq2_find_best_neighbour`: of a pattern's neighbours, the
 D(s) = sum of w * (s * q - x)^2, in element order in float32, where q = 1, 3, 5 stands for level 0, 1, 2 and s is the
 scale of a candidate. Every candidate of a sub-block asks for it, and so nearly all time goes there.
 
-Here a list of neighbours is read once for a run of candidates that round to the same pattern. Divided by s, and without
-what all neighbours share, D(s) is a line, A * s - B with A = sum of w * q^2 and B = 2 * sum of w * x * q; A and B come
-from tables over the patterns of half a group. A neighbour whose line lies above that of another one at both ends of the
-run does so all along it. What is not above the line that is lowest in the middle, mostly one neighbour or two, is
-the short list from which the reference's own sums choose. Lines and sums are rounded; only what lies higher than both can err
-(`_slack`) is left out.
+Here a list of neighbours is read once for a run of candidates that round to the same pattern. The candidates are the
+lanes, and the terms of D, three for each element, are in a table: a neighbour costs eight additions of vectors.
+
+A long list is shortened before. Divided by s, and without what all neighbours share, D(s) is a line, A * s - B with
+A = sum of w * q^2 and B = 2 * sum of w * x * q; both come from tables over the patterns of half a group. A neighbour
+whose line lies above that of another one at both ends of the run does so all along it. What is left is whatever does
+not lie above the line that is lowest in the middle: mostly one neighbour or two. Lines and the reference's sums are
+rounded; only what lies higher than both can err (`_slack`) is left out.
 """
 
 from __future__ import annotations
@@ -51,13 +53,16 @@ SLOT = 16
 #: Room for the patterns of half a group: 170 is the largest.
 _TABLE = 192
 #: What a scratch buffer holds, in one array: x, w and 2 * w * x of the group; a vector; sums of w, w * |x| and w * x^2;
-#: A for the patterns of the low half and of the high half, and B; A and B of the neighbours in order.
+#: A for the patterns of the low half and of the high half, and B; A and B of the neighbours in order; the scales of the
+#: candidates; the terms of D.
 _X, _W, _WX, _ROW, _SUMS = 0, GROUP, 2 * GROUP, LANES, 2 * LANES
 _A_TABLES = 3 * LANES
 _B_TABLES = _A_TABLES + 2 * _TABLE
 _A = _B_TABLES + 2 * _TABLE
 _B = _A + 1024 + LANES
-SCRATCH = _B + 1024 + LANES
+_SCALES = _B + 1024 + LANES
+_TERMS = _SCALES + LANES
+SCRATCH = _TERMS + 3 * GROUP * LANES
 
 _INFINITY = F(np.inf)
 #: 64 units of 2^-24; the errors on both sides of a comparison, 11 for each line and 13 for each of the reference's
@@ -88,8 +93,8 @@ def _tabulate(scratch: Scratch, start: int, squared: bool, table: int) -> None:
 
 
 @inner
-def _prepare(scratch: Scratch) -> None:
-    """Fill the tables."""
+def _tabulate_lines(scratch: Scratch) -> None:
+    """A and B of all patterns of half a group."""
     sum_w = sum_wx = sum_wx2 = F(0)
     for i in range(GROUP):
         value, weight = scratch[_X + i], scratch[_W + i]
@@ -184,10 +189,35 @@ def _nearest(neighbours: NDArray[np.uint16], place: int, scale: np.float32, scra
         for i in range(GROUP):
             difference = scale * F(2 * (pattern >> 2 * i & 3) + 1) - scratch[_X + i]
             error += scratch[_W + i] * difference * difference
-        if error < best:
-            best = error
-            found = pattern
+        found = pattern if error < best else found
+        best = error if error < best else best
     return found
+
+
+@inner
+def _tabulate_terms(scratch: Scratch) -> None:
+    """The terms of D for each element, level and candidate."""
+    scale = load(scratch, _SCALES)
+    for i in range(GROUP):
+        for level in range(3):
+            difference = scale * F(2 * level + 1) - scratch[_X + i]
+            store(scratch, _TERMS + (3 * i + level) * LANES, scratch[_W + i] * difference * difference)
+
+
+@inner
+def _nearest_to_all(neighbours: NDArray[np.uint16], place: int, scratch: Scratch) -> None:
+    """What `_nearest` finds for each candidate, as floats in the scratch buffer's vector."""
+    best = splat(F(np.finfo(np.float32).max))
+    found = splat(F(neighbours[place + 1]))
+    for n in range(place + 1, place + 1 + neighbours[place]):
+        pattern = np.int64(neighbours[n])
+        error = load(scratch, _TERMS + (pattern & 3) * LANES)
+        for i in range(1, GROUP):
+            error += load(scratch, _TERMS + (3 * i + (pattern >> 2 * i & 3)) * LANES)
+        better = error < best
+        best = select(better, error, best)
+        found = select(better, F(pattern), found)
+    store(scratch, _ROW, found)
 
 
 class Candidates(NamedTuple):
@@ -203,12 +233,14 @@ class Candidates(NamedTuple):
 
 @inner
 def _take(candidates: Candidates, group: int, lane: int, scratch: Scratch) -> None:
-    """Take a group out of its lane."""
+    """Take a group and the candidates' scales out of their lane."""
     values, roots = candidates.values, candidates.roots
     for i in range(GROUP):
         at = (group * GROUP + i) * LANES + lane
         scratch[_X + i] = values[at]
         scratch[_W + i] = roots[at]
+    for step in range(candidates.scales.size // LANES):
+        scratch[_SCALES + step] = candidates.scales[step * LANES + lane]
 
 
 @inner
@@ -219,33 +251,42 @@ def move_to_grid(grid: Grid, candidates: Candidates, group: int, scratch: Scratc
     patterns, points = candidates.patterns, candidates.points
     start = group * scales.size
     for lane in range(LANES):
-        taken = False
+        taken = lined = termed = False
         first = start + lane
         while first < start + scales.size:
             pattern = patterns[first]
             stop = first + LANES
             while stop < start + scales.size and patterns[stop] == pattern:
                 stop += LANES
-            place = places[pattern]
-            if place >= 0:
+            if places[pattern] >= 0:
                 for at in range(first, stop, LANES):
                     points[at] = pattern
-            else:
-                if not taken:
-                    _take(candidates, group, lane, scratch)
-                    _prepare(scratch)
-                    taken = True
-                slot = first * SLOT
+                first = stop
+                continue
+            if not taken:
+                _take(candidates, group, lane, scratch)
+                taken = True
+            place, slot = -1 - places[pattern], first * SLOT
+            short[slot] = 0
+            if neighbours[place] >= SLOT:
+                if not lined:
+                    _tabulate_lines(scratch)
+                    lined = True
                 ends = scales[first - start], scales[stop - LANES - start]
-                _shorten(neighbours, -1 - place, ends, scratch, short, slot)
+                _shorten(neighbours, place, ends, scratch, short, slot)
+            if short[slot] == 1:
                 for at in range(first, stop, LANES):
-                    if short[slot] == 0:
-                        point = _nearest(neighbours, -1 - place, scales[at - start], scratch)
-                    elif short[slot] == 1:
-                        point = int(short[slot + 1])
-                    else:
-                        point = _nearest(short, slot, scales[at - start], scratch)
-                    points[at] = point | MOVED
+                    points[at] = np.int32(short[slot + 1]) | I(MOVED)
+            else:
+                if not termed:
+                    _tabulate_terms(scratch)
+                    termed = True
+                if short[slot] == 0:
+                    _nearest_to_all(neighbours, place, scratch)
+                else:
+                    _nearest_to_all(short, slot, scratch)
+                for at in range(first, stop, LANES):
+                    points[at] = np.int32(scratch[_ROW + (at - start) // LANES]) | I(MOVED)
             first = stop
 
 
