@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
@@ -61,8 +61,10 @@ def part(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def inner(function: Callable[P, R]) -> Callable[P, R]:
-    """Like `kernel`, for what neither makes nor returns an array: references to the arrays it is given are not counted.
+    """Like `kernel`, for what is called in the innermost loops: references to the arrays it is given are not counted.
 
-    An atomic operation on entry and on exit for each array costs as much as the work of a small kernel.
+    Counting is an atomic operation on entry and on exit for each array, as slow as the work of a small kernel. Such a
+    function must not make arrays, nor return them.
     """
-    return cast("Callable[P, R]", numba.njit(function, cache=True, nogil=True, error_model="numpy", _nrt=False))
+    options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+    return cast("Callable[P, R]", numba.njit(function, **options))

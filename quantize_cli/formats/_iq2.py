@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from quantize_cli.formats._compile import inner, kernel
 from quantize_cli.formats._grid import Grid, build_grid
-from quantize_cli.formats._half import nearest_ints
+from quantize_cli.formats._half import load_half, nearest_ints
 from quantize_cli.formats._iq2_nearest import (
     GROUP,
     MOVED,
@@ -53,6 +53,7 @@ from quantize_cli.formats.base import Blocks, Importance, Packed
 
 F = np.float32
 I = np.int32  # noqa: E741
+U = np.uint32
 IntLanes = NDArray[np.int32]
 
 SUPER_BLOCK = 256
@@ -61,6 +62,7 @@ TOP = 2
 #: The value of the largest level.
 TOP_VALUE = 5
 TOP_SCALE = 15
+_WORD = 0xFFFFFFFF
 
 
 class Search(NamedTuple):
@@ -249,7 +251,8 @@ def _fit_again(grid: Grid, search: Search, zero: Mask, scale: Floats, chosen: In
         move_again(grid, work.candidates, k, work.scratch, sums, points)
     _sums(values, work.w, chosen, 0, LANES, sums)
     sum_xq, sum_q2 = load(sums, 0), load(sums, LANES)
-    return select(again & (sum_q2 > F(0)), sum_xq / sum_q2, scale)
+    scale = select(again & (sum_q2 > F(0)), sum_xq / sum_q2, scale)
+    return scale
 
 
 @kernel
@@ -320,9 +323,11 @@ def store_scales(work: Work, lane: int, block: Packed, at: int) -> None:
 
 
 @inner
-def load_scale(block: Packed, at: int, j: int, d: np.float32) -> np.float32:
-    """What the values of sub-block j are multiplied with; the scales are the 8 bytes at `at`."""
-    return d * (F(0.5) + F(block[at + j // 2] >> 4 * (j % 2) & 15)) * F(0.25)
+def load_scales(block: Packed, at: int) -> tuple[np.float32, np.float32]:
+    """What the values of the two sub-blocks are multiplied with whose scales are the byte `at`."""
+    d = load_half(block, 0)
+    low, high = F(block[at] & 15), F(block[at] >> 4)
+    return d * (F(0.5) + low) * F(0.25), d * (F(0.5) + high) * F(0.25)
 
 
 @inner
@@ -335,23 +340,23 @@ def even(signs: int) -> int:
 
 @inner
 def store_values(
-    out: NDArray[np.float32], start: int, low: int, high: int, signs: int, scale: np.float32, other: np.float32
+    out: NDArray[np.float32], start: int, patterns: int, signs: int, scales: tuple[np.float32, np.float32]
 ) -> None:
     """Decode 32 weights.
 
     Args:
         out: receives them, from `start` on.
         start: where.
-        low: the patterns of the first two groups, one above the other.
-        high: the patterns of the last two.
+        patterns: those of the four groups, 16 bits each, the first one lowest.
         signs: a bit for each minus sign.
-        scale: of the first sixteen.
-        other: of the last.
+        scales: of the first sixteen weights and of the others.
     """
     lane = lane_numbers()
     first = lane < I(16)
-    patterns = select(first, splat_int(I(low)), splat_int(I(high)))
-    level = patterns >> (I(2) * (lane & I(15))) & I(3)
+    low = splat_int(U(patterns & _WORD).view(np.int32))
+    high = splat_int(U(patterns >> 32 & _WORD).view(np.int32))
+    level = select(first, low, high) >> (I(2) * (lane & I(15))) & I(3)
     # 8, 25, 43
-    value = select(first, splat(scale), splat(other)) * to_floats(I(17) * level + (level >> I(1)) + I(8))
-    store(out, start, select((splat_int(I(signs)) >> lane & I(1)) == I(1), -value, value))
+    value = select(first, splat(scales[0]), splat(scales[1])) * to_floats(I(17) * level + (level >> I(1)) + I(8))
+    negative = splat_int(U(signs & _WORD).view(np.int32)) >> lane & I(1)
+    store(out, start, select(negative == I(1), -value, value))

@@ -125,7 +125,7 @@ def _draw_lines(neighbours: NDArray[np.uint16], place: int, count: int, scratch:
     store(scratch, _A + last, splat(F(0)))
     store(scratch, _B + last, splat(-_INFINITY))
     for n in range(count):
-        pattern = np.int64(neighbours[place + 1 + n])
+        pattern = int(neighbours[place + 1 + n])
         low, high = pattern & 255, pattern >> 8
         scratch[_A + n] = scratch[_A_TABLES + low] + scratch[_A_TABLES + _TABLE + high]
         scratch[_B + n] = scratch[_B_TABLES + low] + scratch[_B_TABLES + _TABLE + high]
@@ -160,7 +160,7 @@ def _shorten(
     slack = _slack(scratch, largest, least)
     held = 0
     if slack < _INFINITY:
-        count = np.int64(neighbours[place])
+        count = int(neighbours[place])
         _draw_lines(neighbours, place, count, scratch)
         pivot = _lowest(count, F(0.5) * (largest + least), scratch)
         top = scratch[_A + pivot] * largest - scratch[_B + pivot] + slack
@@ -210,7 +210,7 @@ def _nearest_to_all(neighbours: NDArray[np.uint16], place: int, scratch: Scratch
     best = splat(F(np.finfo(np.float32).max))
     found = splat(F(neighbours[place + 1]))
     for n in range(place + 1, place + 1 + neighbours[place]):
-        pattern = np.int64(neighbours[n])
+        pattern = int(neighbours[n])
         error = load(scratch, _TERMS + (pattern & 3) * LANES)
         for i in range(1, GROUP):
             error += load(scratch, _TERMS + (3 * i + (pattern >> 2 * i & 3)) * LANES)

@@ -16,14 +16,14 @@ from gguf import GGMLQuantizationType
 
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._grid import Grid
-from quantize_cli.formats._half import load_half, store_half, to_half
+from quantize_cli.formats._half import store_half, to_half
 from quantize_cli.formats._iq2 import (
     GROUPS,
     SUPER_BLOCK,
     Search,
     fit_super_blocks,
     grid_of,
-    load_scale,
+    load_scales,
     new_work,
     store_scales,
     store_values,
@@ -61,26 +61,14 @@ def _pack(blocks: Blocks, importance: Importance | None, grid: Grid, out: Packed
 def _unpack(packed: Packed, grid: Grid, out: Blocks) -> None:
     for number in range(packed.shape[0]):
         block = packed[number]
-        d = load_half(block, 0)
         for j in range(8):
-            low = high = signs = 0
+            patterns = signs = 0
             for k in range(4):
                 at = 4 * j + k
-                pattern = grid.patterns[block[QS + at] | (block[QH + j] >> 2 * k & 3) << 8]
-                if k < 2:
-                    low |= pattern << 16 * k
-                else:
-                    high |= pattern << 16 * (k - 2)
-                signs |= block[SIGNS + at] << 8 * k
-            store_values(
-                out[number],
-                32 * j,
-                low,
-                high,
-                signs,
-                load_scale(block, SCALES, 2 * j, d),
-                load_scale(block, SCALES, 2 * j + 1, d),
-            )
+                place = int(block[QS + at]) | (int(block[QH + j]) >> 2 * k & 3) << 8
+                patterns |= int(grid.patterns[place]) << 16 * k
+                signs |= int(block[SIGNS + at]) << 8 * k
+            store_values(out[number], 32 * j, patterns, signs, load_scales(block, SCALES + j))
 
 
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:

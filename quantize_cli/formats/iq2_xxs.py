@@ -3,7 +3,7 @@
 A super-block of 256 weights, 8 sub-blocks of 32, 66 bytes:
 
     0    d      float16, scale of the scales
-    2    qs     64 bytes, 8 for a sub-block: four bytes are the numbers of its groups' patterns in the grid; then 32 bits,
+    2    qs     64 bytes, 8 for a sub-block: four numbers of its groups' patterns in the grid, a byte each; then 32 bits,
                 lowest first: 7 minus signs of each group, whose eighth makes their number even, and 4 bits of scale
 """
 
@@ -53,16 +53,14 @@ def _unpack(packed: Packed, grid: Grid, out: Blocks) -> None:
         d = load_half(block, 0)
         for j in range(8):
             at = QS + 8 * j
-            bits = np.uint32(0)
+            patterns = bits = signs = 0
             for k in range(4):
-                bits |= np.uint32(block[at + 4 + k]) << np.uint32(8 * k)
-            low = grid.patterns[block[at]] | grid.patterns[block[at + 1]] << 16
-            high = grid.patterns[block[at + 2]] | grid.patterns[block[at + 3]] << 16
-            signs = 0
+                patterns |= int(grid.patterns[block[at + k]]) << 16 * k
+                bits |= int(block[at + 4 + k]) << 8 * k
             for k in range(4):
-                signs |= even(bits >> np.uint32(7 * k) & np.uint32(127)) << 8 * k
-            scale = d * (F(0.5) + F(bits >> np.uint32(28))) * F(0.25)
-            store_values(out[number], 32 * j, low, high, signs, scale, scale)
+                signs |= even(bits >> 7 * k & 127) << 8 * k
+            scale = d * (F(0.5) + F(bits >> 28)) * F(0.25)
+            store_values(out[number], 32 * j, patterns, signs, (scale, scale))
 
 
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle import affine, iq4, plain, simple, symmetric
+from oracle import affine, iq2, iq4, plain, simple, symmetric
 from oracle.scalars import Block, F
 
 
@@ -33,6 +33,9 @@ TWINS = {
     "IQ4_XS": Twin(iq4.encode_iq4_xs, iq4.decode_iq4_xs),
     "Q3_K": Twin(symmetric.encode_q3_k, symmetric.decode_q3_k),
     "Q2_K": Twin(affine.encode_q2_k, affine.decode_q2_k),
+    "IQ2_S": Twin(iq2.encode_iq2_s, iq2.decode_iq2_s, iq2.encode_row_iq2_s),
+    "IQ2_XS": Twin(None, iq2.decode_iq2_xs, iq2.encode_row_iq2_xs),
+    "IQ2_XXS": Twin(None, iq2.decode_iq2_xxs, iq2.encode_row_iq2_xxs),
 }
 
 
