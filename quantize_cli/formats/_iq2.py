@@ -251,8 +251,8 @@ def _fit_again(grid: Grid, search: Search, zero: Mask, scale: Floats, chosen: In
         move_again(grid, work.candidates, k, work.scratch, sums, points)
     _sums(values, work.w, chosen, 0, LANES, sums)
     sum_xq, sum_q2 = load(sums, 0), load(sums, LANES)
-    scale = select(again & (sum_q2 > F(0)), sum_xq / sum_q2, scale)
-    return scale
+    found: Floats = select(again & (sum_q2 > F(0)), sum_xq / sum_q2, scale)
+    return found
 
 
 @kernel
@@ -335,7 +335,8 @@ def even(signs: int) -> int:
     """Seven signs with the eighth that makes their number even."""
     folded = signs ^ signs >> 4
     folded ^= folded >> 2
-    return signs | ((folded ^ folded >> 1) & 1) << 7
+    folded ^= folded >> 1
+    return int(signs | (folded & 1) << 7)
 
 
 @inner

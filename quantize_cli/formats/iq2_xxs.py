@@ -3,7 +3,7 @@
 A super-block of 256 weights, 8 sub-blocks of 32, 66 bytes:
 
     0    d      float16, scale of the scales
-    2    qs     64 bytes, 8 for a sub-block: four numbers of its groups' patterns in the grid, a byte each; then 32 bits,
+    2    qs     64 bytes, 8 for a sub-block: the numbers of its four groups' patterns in the grid, then 32 bits,
                 lowest first: 7 minus signs of each group, whose eighth makes their number even, and 4 bits of scale
 """
 
