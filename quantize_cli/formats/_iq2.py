@@ -130,29 +130,30 @@ def new_work(search: Search) -> Work:
 
 
 @inner
-def _take_signs(x: Lanes, w: Lanes, parity: bool, values: Lanes) -> Ints:
-    """Magnitudes of one group, and its minus signs as bits; the sign that parity changes leaves a value negative."""
+def _take_signs(x: Lanes, w: Lanes, start: int, parity: bool, values: Lanes) -> Ints:
+    """Magnitudes of the group at `start`, and its minus signs as bits; parity may leave a value negative."""
     signs = splat_int(I(0))
     odd = splat_int(I(0))
-    least = load(w, 0) * load(x, 0) * load(x, 0)
+    least = load(w, start) * load(x, start) * load(x, start)
     where = splat_int(I(0))
     for i in range(GROUP):
-        value = load(x, i * LANES)
+        at = start + i * LANES
+        value = load(x, at)
         negative = select(value >= F(0), I(0), splat_int(I(1)))
-        store(values, i * LANES, select(value >= F(0), value, -value))
+        store(values, at, select(value >= F(0), value, -value))
         signs |= negative << I(i)
-        if parity:
-            odd = odd ^ negative
-            cost = load(w, i * LANES) * value * value
-            better = cost < least
-            least = select(better, cost, least)
-            where = select(better, I(i), where)
+        odd = odd ^ negative
+        cost = load(w, at) * value * value
+        better = cost < least
+        least = select(better, cost, least)
+        where = select(better, I(i), where)
     if parity:
         for i in range(GROUP):
-            value = load(values, i * LANES)
-            flipped = (where == I(i)) & (odd == I(1))
-            store(values, i * LANES, select(flipped, -value, value))
-            signs = signs ^ select(flipped, I(1 << i), splat_int(I(0)))
+            at = start + i * LANES
+            value = load(values, at)
+            changed = (where == I(i)) & (odd == I(1))
+            store(values, at, select(changed, -value, value))
+            signs = signs ^ select(changed, I(1 << i), splat_int(I(0)))
         signs &= I(127)
     return signs
 
@@ -201,7 +202,7 @@ def _sums(values: Lanes, w: Lanes, points: IntLanes, start: int, stride: int, su
 def _fit(
     grid: Grid, search: Search, largest: Floats, zero: Mask, scale: Floats, chosen: IntLanes, work: Work
 ) -> Floats:
-    """Find the points of a sub-block, into `chosen`; returns its scale."""
+    """Of all candidates keep, in `chosen`, the points that explain most; returns their scale."""
     groups = search.size // GROUP
     steps = 2 * search.reach + 1
     run = steps * LANES
@@ -227,7 +228,7 @@ def _fit(
         for k in range(groups):
             point = load_ints(points, k * run + step * LANES)
             store_ints(chosen, k * LANES, select(better, point, load_ints(chosen, k * LANES)))
-    return _fit_again(grid, search, zero, scale, chosen, work)
+    return scale
 
 
 @inner
@@ -255,56 +256,70 @@ def _fit_again(grid: Grid, search: Search, zero: Mask, scale: Floats, chosen: In
     return found
 
 
+@inner
+def _weigh(x: Lanes, importance: Lanes | None, variance: Floats, work: Work) -> None:
+    """Weights of a sub-block's elements, and their square roots."""
+    w, roots = work.w, work.candidates.roots
+    if importance is None:
+        for i in range(0, x.size, LANES):
+            value = load(x, i)
+            store(w, i, F(0.25) * variance + value * value)
+    else:
+        weigh_importance(x, importance, variance, w)
+    for i in range(0, x.size, LANES):
+        store(roots, i, square_root(load(w, i)))
+
+
+@inner
+def _fit_sub_block(grid: Grid, search: Search, x: Lanes, signs: IntLanes, chosen: IntLanes, work: Work) -> Floats:
+    """Find signs and points of a sub-block whose weights are known; returns its scale, never negative."""
+    w, values = work.w, work.candidates.values
+    for k in range(0, signs.size, LANES):
+        store_ints(signs, k, _take_signs(x, w, k * GROUP, search.parity, values))
+    largest = _largest(values)
+    zero = largest < search.epsilon
+    if search.positive:
+        scale = fit_positive(values, w, I(4), work.levels)
+        largest = scale * F(3)
+        zero = zero | (largest <= F(0))
+    else:
+        scale = largest / F(TOP_VALUE)
+    scale = _fit(grid, search, largest, zero, scale, chosen, work)
+    scale = _fit_again(grid, search, zero, scale, chosen, work)
+    negative = scale < F(0)
+    every = I(127) if search.parity else I(255)
+    for k in range(0, signs.size, LANES):
+        held = load_ints(signs, k)
+        held = select(negative, ~held & every, held)
+        store_ints(signs, k, select(zero, I(0), held))
+        store_ints(chosen, k, select(zero, I(0), load_ints(chosen, k)))
+    found: Floats = select(zero, F(0), select(negative, -scale, scale))
+    return found
+
+
 @kernel
 def fit_super_blocks(
     blocks: Blocks, importance: Importance | None, first: int, grid: Grid, search: Search, work: Work
 ) -> int:
     """Fit up to LANES super-blocks, from number `first` on: their points, signs, scales and d; returns how many."""
-    count = min(LANES, blocks.shape[0] - first)
+    count: int = min(LANES, blocks.shape[0] - first)
     load_lanes(blocks, first, count, work.x)
     if importance is not None:
         load_lanes(importance, first, count, work.importance)
     variance = search.variance * sum_of_squares(work.x) / F(SUPER_BLOCK)
-    groups = search.size // GROUP
-    largest_scale = splat(F(0))
+    largest = splat(F(0))
     for j in range(SUPER_BLOCK // search.size):
         elements = slice(j * search.size * LANES, (j + 1) * search.size * LANES)
+        groups = slice(elements.start // GROUP, elements.stop // GROUP)
         x = work.x[elements]
         if importance is None:
-            for i in range(0, x.size, LANES):
-                value = load(x, i)
-                store(work.w, i, F(0.25) * variance + value * value)
+            _weigh(x, None, variance, work)
         else:
-            weigh_importance(x, work.importance[elements], variance, work.w)
-        for i in range(0, x.size, LANES):
-            store(work.candidates.roots, i, square_root(load(work.w, i)))
-        signs = work.signs[j * groups * LANES : (j + 1) * groups * LANES]
-        chosen = work.chosen[j * groups * LANES : (j + 1) * groups * LANES]
-        for k in range(groups):
-            group = slice(k * GROUP * LANES, (k + 1) * GROUP * LANES)
-            store_ints(
-                signs, k * LANES, _take_signs(x[group], work.w[group], search.parity, work.candidates.values[group])
-            )
-        largest = _largest(work.candidates.values)
-        zero = largest < search.epsilon
-        if search.positive:
-            scale = fit_positive(work.candidates.values, work.w, I(4), work.levels)
-            largest = scale * F(3)
-            zero = zero | (largest <= F(0))
-        else:
-            scale = largest / F(TOP_VALUE)
-        scale = _fit(grid, search, largest, zero, scale, chosen, work)
-        negative = scale < F(0)
-        scale = select(zero, F(0), select(negative, -scale, scale))
+            _weigh(x, work.importance[elements], variance, work)
+        scale = _fit_sub_block(grid, search, x, work.signs[groups], work.chosen[groups], work)
         store(work.scales, j * LANES, scale)
-        largest_scale = select(largest_scale > scale, largest_scale, scale)
-        mask = I(127) if search.parity else I(255)
-        for k in range(groups):
-            held = load_ints(signs, k * LANES)
-            held = select(negative, ~held & mask, held)
-            store_ints(signs, k * LANES, select(zero, I(0), held))
-            store_ints(chosen, k * LANES, select(zero, I(0), load_ints(chosen, k * LANES)))
-    d = largest_scale / F(31)
+        largest = select(largest > scale, largest, scale)
+    d = largest / F(31)
     store(work.d, 0, d)
     inverse = F(1) / d
     for j in range(0, work.scales.size, LANES):
