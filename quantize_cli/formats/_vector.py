@@ -292,15 +292,29 @@ def _store(vector: ir.VectorType) -> _Emit:
     return emit
 
 
+class _Addresses(ir.Instruction):
+    """The addresses data + places * size: llvmlite's own getelementptr knows no vectors of places.
+
+    Added up as integers instead, they are 64 bits wide to the end, and a gather is cut into twice as many.
+    """
+
+    def __init__(self, block: Any, data: Any, places: Any) -> None:
+        super().__init__(block, ir.VectorType(data.type, LANES), "getelementptr", [data, places])
+
+    def descr(self, buf: list[str]) -> None:
+        data, places = self.operands
+        kind = data.type.pointee
+        buf.append(
+            f"getelementptr {kind}, {data.type} {data.get_reference()}, {places.type} {places.get_reference()}\n"
+        )
+
+
 def _gather(vector: ir.VectorType, suffix: str) -> _Emit:
     def emit(context: Any, builder: Any, sig: Any, args: Sequence[Any]) -> Any:
-        # llvmlite's getelementptr knows no vectors of indices, so the addresses are added up as integers.
-        addresses = ir.VectorType(ir.IntType(64), LANES)
         size = context.get_abi_sizeof(vector.element)
         data = context.make_array(sig.args[0])(context, builder, args[0]).data
-        base = _splat(builder, builder.ptrtoint(data, ir.IntType(64)), addresses)
-        offsets = builder.mul(builder.sext(args[1], addresses), ir.Constant(addresses, [size] * LANES))
-        pointers = builder.inttoptr(builder.add(base, offsets), ir.VectorType(data.type, LANES))
+        pointers = _Addresses(builder.block, data, args[1])
+        builder._insert(pointers)
         mask = ir.VectorType(ir.IntType(1), LANES)
         function = ir.FunctionType(vector, [pointers.type, ir.IntType(32), mask, vector])
         name = f"llvm.masked.gather.v{LANES}{suffix}.v{LANES}p0"
