@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._half import nearest_int, nearest_ints
-from quantize_cli.formats._iq3_grid import ON_GRID, Grid
+from quantize_cli.formats._iq3_grid import PATTERNS, WAS_ON_GRID, Grid
 from quantize_cli.formats._vector import (
     LANES,
     Floats,
@@ -52,8 +52,6 @@ _GROUPS_HERE = SUB_BLOCK // 4
 #: The largest magnitude of a level, and the code of a point, four nibbles, whose magnitudes are all 1.
 _TOP = F(15)
 _ONES = 0x1111
-#: Set beside a code: the pattern itself was on the grid.
-_WAS_ON_GRID = 1 << 16
 #: As long as no magnitude is nearer to the middle between two levels than this, the short lists do: half a step less
 #: what rounding may add up to, and more.
 _SURE = F(0.4999)
@@ -79,8 +77,10 @@ class Work(NamedTuple):
     root: NDArray[np.float32]  #: their square roots, by which points near a pattern are compared
     signs: Packed  #: 32 bytes: bit i of byte k is set where element 8 k + i is negative
     scales: NDArray[np.float32]  #: 8, of the sub-blocks
-    codes: NDArray[np.int32]  #: 64, of the points, some with _WAS_ON_GRID
-    trials: NDArray[np.int32]  #: 8 vectors: the codes of all candidates for a sub-block
+    codes: NDArray[np.int32]  #: 64, of the points, some with WAS_ON_GRID
+    products: NDArray[np.float32]  #: 17 vectors: the candidate scales times q = 1, 3 ... 15 at LANES * q, zeros between
+    patterns: NDArray[np.int32]  #: 1 vector: all candidates' patterns of four magnitudes
+    trials: NDArray[np.int32]  #: 16 vectors: the codes of all candidates for group k of a sub-block at 2 * k * LANES
     scores: NDArray[np.float32]  #: 2 vectors: their sums
 
 
@@ -94,7 +94,9 @@ def new_work() -> Work:
         np.empty(SUPER_BLOCK // 8, np.uint8),
         np.empty(SUB_BLOCKS, np.float32),
         np.empty(GROUPS, np.int32),
-        np.empty(_GROUPS_HERE * LANES, np.int32),
+        np.zeros(17 * LANES, np.float32),
+        np.empty(LANES, np.int32),
+        np.empty(2 * _GROUPS_HERE * LANES, np.int32),
         np.empty(2 * LANES, np.float32),
     )
 
@@ -137,21 +139,8 @@ def _nibble(code: Ints, i: int) -> Floats:
 
 
 @kernel
-def _distance(code: Ints, x: Four, root: Four, scale: Floats) -> Floats:
-    """Weighted squared distance from `scale` times a point."""
-    difference = scale * _nibble(code, 0) - x[0]
-    total = root[0] * difference * difference
-    difference = scale * _nibble(code, 1) - x[1]
-    total += root[1] * difference * difference
-    difference = scale * _nibble(code, 2) - x[2]
-    total += root[2] * difference * difference
-    difference = scale * _nibble(code, 3) - x[3]
-    return total + root[3] * difference * difference
-
-
-@kernel
-def _round(x: Floats, inverse: Floats) -> tuple[Ints, Floats]:
-    """The nearest level, and how far from it in steps: less than 1/2 unless the level's rounding was none."""
+def _round(x: np.float32, inverse: Floats) -> tuple[Ints, Floats]:
+    """The nearest levels to x * inverse, and how far from them in steps: below 1/2 where the rounding was one."""
     value = F(0.5) * (inverse * x - F(1))
     level = nearest_ints(value)
     level = select(level > I(0), level, I(0))
@@ -167,106 +156,135 @@ def _larger(a: Floats, b: Floats) -> Floats:
 
 
 @kernel
-def nearest_points(x: Four, root: Four, inverse: Floats, scale: Floats, grid: Grid) -> Ints:
-    """Codes of the points for `x`; the first of the smallest distance, and _WAS_ON_GRID where nothing was looked for.
-
-    Where every distance overflows, which ends the reference, it is the first of the list.
-    """
-    level, far = _round(x[0], inverse)
-    pattern = level
-    level, off = _round(x[1], inverse)
-    pattern, far = pattern | level << I(3), _larger(far, off)
-    level, off = _round(x[2], inverse)
-    pattern, far = pattern | level << I(6), _larger(far, off)
-    level, off = _round(x[3], inverse)
-    pattern, far = pattern | level << I(9), _larger(far, off)
-
-    head = gather_ints(grid.short, pattern)
-    unsure = far > _SURE
-    if any_lane(unsure):
-        head = select(unsure, gather_ints(grid.full, pattern), head)
-    start = head >> I(8)
-    count = head & I(ON_GRID - 1)
-    pair = gather_ints(grid.pairs, start)
-    best = splat(_FLOAT_MAX)
-    chosen = pair
-    done = 0
-    while True:
-        for _ in range(2):
-            distance = _distance(pair, x, root, scale)
-            better = distance < best
-            best = select(better, distance, best)
-            chosen = select(better, pair, chosen)
-            pair = pair >> I(16)
-        done += 1
-        more = count > I(done)
-        if not any_lane(more):
-            break
-        pair = gather_ints(grid.pairs, start + select(more, splat_int(I(done)), I(0)))
-    return chosen & I(0xFFFF) | (head & I(ON_GRID)) << I(9)
+def _patterns(x: NDArray[np.float32], at: int, inverse: Floats) -> tuple[Ints, bool]:
+    """The patterns of four magnitudes from `at` on, and whether the short lists will do for all of them."""
+    pattern, far = _round(x[at], inverse)
+    for i in range(1, 4):
+        level, off = _round(x[at + i], inverse)
+        pattern = pattern | level << I(3 * i)
+        far = _larger(far, off)
+    return pattern, not any_lane(far > _SURE)
 
 
 @kernel
-def _four(values: NDArray[np.float32], start: int) -> Four:
-    """The same four elements for all lanes."""
-    return splat(values[start]), splat(values[start + 1]), splat(values[start + 2]), splat(values[start + 3])
+def _place(at: int, candidates: int, short: bool, grid: Grid, work: Work) -> None:
+    """The best points for the four magnitudes from `at` on, whose patterns are in work.patterns, for all candidates.
+
+    Neighbouring candidates mostly have the same pattern, and so the same list: it is walked once for all of them, which
+    are in the first lanes of vectors that start there. What the lanes behind them get is overwritten by the next ones.
+    """
+    patterns, products, heads, codes = work.patterns, work.products, grid.heads, grid.codes
+    trials = (at % SUB_BLOCK // 4) * 2 * LANES
+    x0, x1, x2, x3 = splat(work.x[at]), splat(work.x[at + 1]), splat(work.x[at + 2]), splat(work.x[at + 3])
+    r0, r1, r2, r3 = splat(work.root[at]), splat(work.root[at + 1]), splat(work.root[at + 2]), splat(work.root[at + 3])
+    lists = 0 if short else PATTERNS
+    lane = 0
+    while lane < candidates:
+        pattern = patterns[lane]
+        head = heads[lists + pattern]
+        first = head >> 8
+        chosen = splat_int(codes[first])
+        best = splat(_FLOAT_MAX)
+        for place in range(first, first + (head & 127)):
+            code = codes[place]
+            off = x0 - load(products, lane + LANES * (code & 15))
+            distance = r0 * off * off
+            off = x1 - load(products, lane + LANES * (code >> 4 & 15))
+            distance += r1 * off * off
+            off = x2 - load(products, lane + LANES * (code >> 8 & 15))
+            distance += r2 * off * off
+            off = x3 - load(products, lane + LANES * (code >> 12 & 15))
+            distance += r3 * off * off
+            better = distance < best
+            best = select(better, distance, best)
+            chosen = select(better, code, chosen)
+        store_ints(work.trials, trials + lane, chosen)
+        lane += 1
+        while lane < candidates and patterns[lane] == pattern:
+            lane += 1
 
 
 @kernel
 def _search(start: int, largest: np.float32, search: Search, grid: Grid, work: Work) -> None:
     """Choose among the candidates for the sub-block at element `start`, whose largest magnitude is given."""
+    x, w, trials = work.x, work.w, work.trials
+    candidates = 2 * search.reach + 1
     step = lane_numbers()
     step = select(step < I(2 * search.reach), step, I(2 * search.reach)) - I(search.reach)
     inverse = (_TOP + to_floats(step) * F(0.2)) / largest
     scale = F(1) / inverse
+    for q in range(1, 16, 2):
+        store(work.products, q * LANES, scale * F(q))
+    for at in range(start, start + SUB_BLOCK, 4):
+        patterns, short = _patterns(x, at, inverse)
+        store_ints(work.patterns, 0, patterns)
+        _place(at, candidates, short, grid, work)
     sum_qx = splat(F(0))
     sum_q2 = splat(F(0))
     for k in range(_GROUPS_HERE):
-        at = start + 4 * k
-        code = nearest_points(_four(work.x, at), _four(work.root, at), inverse, scale, grid)
-        store_ints(work.trials, k * LANES, code)
+        code = load_ints(trials, 2 * k * LANES)
         for i in range(4):
             q = _nibble(code, i)
-            sum_qx += work.w[at + i] * work.x[at + i] * q
-            sum_q2 += work.w[at + i] * q * q
+            weight = w[start + 4 * k + i]
+            sum_qx += weight * x[start + 4 * k + i] * q
+            sum_q2 += weight * q * q
     store(work.scores, 0, sum_qx)
     store(work.scores, LANES, sum_q2)
 
+    scores, codes = work.scores, work.codes
     best = F(0)
     chosen = -1
     fitted = largest / _TOP
-    for lane in range(2 * search.reach + 1):
-        qx, q2 = work.scores[lane], work.scores[LANES + lane]
+    for lane in range(candidates):
+        qx, q2 = scores[lane], scores[LANES + lane]
         if q2 > F(0) and qx * qx > best * q2:
             fitted = qx / q2
             best = fitted * qx
             chosen = lane
     work.scales[start // SUB_BLOCK] = fitted
-    none = _ONES if search.whole else _ONES | _WAS_ON_GRID
+    none = _ONES if search.whole else _ONES | WAS_ON_GRID
     for k in range(_GROUPS_HERE):
-        work.codes[start // 4 + k] = none if chosen < 0 else work.trials[k * LANES + chosen]
+        codes[start // 4 + k] = none if chosen < 0 else trials[2 * k * LANES + chosen]
+
+
+@kernel
+def _nearest_point(at: int, scale: np.float32, grid: Grid, work: Work) -> int:
+    """Code of the best point for the four magnitudes from `at` on, by the whole list of their pattern."""
+    x, root, codes = work.x, work.root, grid.codes
+    inverse = F(1) / scale
+    pattern = 0
+    for i in range(4):
+        pattern |= min(max(nearest_int(F(0.5) * (inverse * x[at + i] - F(1))), 0), 7) << 3 * i
+    head = grid.heads[PATTERNS + pattern]
+    first = head >> 8
+    chosen = codes[first]
+    best = _FLOAT_MAX
+    for place in range(first, first + (head & 127)):
+        code = codes[place]
+        distance = F(0)
+        for i in range(4):
+            off = x[at + i] - scale * F(code >> 4 * i & 15)
+            distance += root[at + i] * off * off
+        if distance < best:
+            best = distance
+            chosen = code
+    return chosen
 
 
 @kernel
 def _to_refine(sub_block: int, search: Search, work: Work) -> bool:
-    """Leave _WAS_ON_GRID only at codes that are not to be refined; returns whether there are others."""
+    """Leave WAS_ON_GRID only at codes that are not to be refined; returns whether there are others."""
     codes = work.codes[sub_block * _GROUPS_HERE : (sub_block + 1) * _GROUPS_HERE]
     found = False
     for k in range(_GROUPS_HERE):
-        found |= codes[k] & _WAS_ON_GRID == 0
+        found |= codes[k] & WAS_ON_GRID == 0
     found = found and work.scales[sub_block] > F(0)
     for k in range(_GROUPS_HERE):
         if not found:
-            codes[k] |= _WAS_ON_GRID
+            codes[k] |= WAS_ON_GRID
         elif search.whole:
-            codes[k] &= ~_WAS_ON_GRID
+            codes[k] &= ~WAS_ON_GRID
     return found
-
-
-@kernel
-def _strided(values: NDArray[np.float32], first: Ints) -> Four:
-    """Four elements in a row of each lane."""
-    return gather(values, first), gather(values, first + I(1)), gather(values, first + I(2)), gather(values, first + I(3))
 
 
 @kernel
@@ -275,15 +293,9 @@ def _refine(search: Search, grid: Grid, work: Work) -> None:
     refined = 0
     for sub_block in range(SUB_BLOCKS):
         refined |= int(_to_refine(sub_block, search, work)) << sub_block
-    if refined == 0:
-        return
-    for start in range(0, GROUPS, LANES):
-        group = lane_numbers() + I(start)
-        scale = gather(work.scales, group >> I(3))
-        first = group << I(2)
-        code = nearest_points(_strided(work.x, first), _strided(work.root, first), F(1) / scale, scale, grid)
-        old = load_ints(work.codes, start)
-        store_ints(work.codes, start, select((old & I(_WAS_ON_GRID)) == I(0), code, old))
+    for k in range(GROUPS):
+        if work.codes[k] & WAS_ON_GRID == 0:
+            work.codes[k] = _nearest_point(4 * k, work.scales[k // _GROUPS_HERE], grid, work)
     for sub_block in range(SUB_BLOCKS):
         if refined >> sub_block & 1:
             sum_qx = F(0)

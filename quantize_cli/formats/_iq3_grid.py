@@ -23,23 +23,18 @@ from numpy.typing import NDArray
 PATTERNS = 8**4
 #: More points than the longest list has.
 _LONGEST = 64
-#: Two points go into an int32: each as four nibbles, the magnitudes 2 * level + 1.
-_CODE_BITS = 16
+#: Set in the code of a pattern's list when the pattern itself is the point.
+WAS_ON_GRID = 1 << 16
 
 
 class Grid(NamedTuple):
-    """The tables of a grid; kernels take it as an argument."""
+    """The tables of a grid; kernels take it as an argument. A point's code is its magnitudes 2 * level + 1 as nibbles."""
 
-    #: Of each pattern, the place of its short list in `pairs` << 8, | `ON_GRID`, | the number of pairs.
-    short: NDArray[np.int32]
-    full: NDArray[np.int32]  #: the same of the whole list
-    pairs: NDArray[np.int32]  #: the lists, two codes in an int32, an odd list filled up with its first point
+    #: The place in `codes` << 8, | the length of the short list of each pattern; from PATTERNS on, those of the full lists.
+    heads: NDArray[np.int32]
+    codes: NDArray[np.int32]  #: the lists; a pattern on the grid has just itself, with WAS_ON_GRID
     numbers: NDArray[np.int32]  #: number of the point at each pattern, -1 off the grid
     values: NDArray[np.float32]  #: what point p decodes to, flat at 4 p
-
-
-#: The pattern is a point; its list holds just itself.
-ON_GRID = 128
 
 
 def _levels(patterns: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -49,7 +44,7 @@ def _levels(patterns: NDArray[np.int32]) -> NDArray[np.int32]:
 
 def _codes(levels: NDArray[np.int32]) -> NDArray[np.int32]:
     """Levels [..., 4] -> magnitudes as nibbles."""
-    return np.asarray((2 * levels + 1) << np.arange(0, _CODE_BITS, 4), np.int32).sum(-1, dtype=np.int32)
+    return np.asarray((2 * levels + 1) << np.arange(0, 16, 4), np.int32).sum(-1, dtype=np.int32)
 
 
 def _spans(deltas: NDArray[np.int32]) -> NDArray[np.uint64]:
@@ -78,15 +73,6 @@ def _outdone(deltas: NDArray[np.int32]) -> NDArray[np.bool_]:
     return outdone
 
 
-def _as_pairs(codes: NDArray[np.int32], meant: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Lists [PATTERNS, _LONGEST] -> number of pairs in each, and the pairs one after another."""
-    counts = (meant.sum(axis=1, dtype=np.int32) + 1) // 2
-    pairs = np.repeat(codes[:, :1], 2 * counts, axis=0).reshape(-1)
-    starts = 2 * (np.cumsum(counts) - counts)
-    pairs[(starts[:, None] + np.cumsum(meant, axis=1) - 1)[meant]] = codes[meant]
-    return counts, (pairs[0::2] | pairs[1::2] << _CODE_BITS).astype(np.int32)
-
-
 def _build(table: Any, shells: int) -> Grid:
     table.init_grid()
     values = table.grid.reshape(-1, 4)
@@ -97,16 +83,12 @@ def _build(table: Any, shells: int) -> Grid:
     candidates, meant = _nearest(points, shells)
     lists = points[candidates]
     outdone = _outdone(lists - _levels(np.arange(PATTERNS, dtype=np.int32))[:, None])
-    codes = _codes(lists)
-    full_counts, full_pairs = _as_pairs(codes, meant)
-    short_counts, short_pairs = _as_pairs(codes, meant & ~outdone)
-    on_grid = np.where(numbers >= 0, ON_GRID, 0)
-    short = np.cumsum(short_counts) - short_counts << 8 | on_grid | short_counts
-    full = len(short_pairs) + np.cumsum(full_counts) - full_counts << 8 | on_grid | full_counts
+    codes = _codes(lists) | np.where(numbers >= 0, WAS_ON_GRID, 0).astype(np.int32)[:, None]
+    short = meant & ~outdone
+    counts = np.concatenate([short.sum(axis=1), meant.sum(axis=1)])
     return Grid(
-        short.astype(np.int32),
-        full.astype(np.int32),
-        np.concatenate([short_pairs, full_pairs]),
+        ((np.cumsum(counts) - counts) << 8 | counts).astype(np.int32),
+        np.concatenate([codes[short], codes[meant]]),
         numbers,
         np.ascontiguousarray(values, np.float32).reshape(-1),
     )
