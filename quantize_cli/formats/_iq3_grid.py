@@ -13,7 +13,7 @@ the other one lies between it and the pattern. Roundings in float32 are monotone
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from gguf import GGMLQuantizationType
@@ -27,14 +27,18 @@ _LONGEST = 64
 WAS_ON_GRID = 1 << 16
 
 
-class Grid(NamedTuple):
-    """The tables of a grid; kernels take it as an argument. A point's code is its magnitudes 2 * level + 1 as nibbles."""
+Table: TypeAlias = NDArray[np.int32]
+#: Parts of a table: number of the point at each pattern, or -1; where the short list of each pattern starts, and the
+#: last one ends; where the full list starts, and the last one ends. Then come the lists themselves: codes of points,
+#: their magnitudes 2 * level + 1 as nibbles. A pattern on the grid has just itself, with WAS_ON_GRID.
+NUMBERS, SHORT, FULL, _LISTS = 0, PATTERNS, 2 * PATTERNS + 1, 3 * PATTERNS + 2
 
-    #: The place in `codes` << 8, | the length of the short list of each pattern; from PATTERNS on, those of the full lists.
-    heads: NDArray[np.int32]
-    codes: NDArray[np.int32]  #: the lists; a pattern on the grid has just itself, with WAS_ON_GRID
-    numbers: NDArray[np.int32]  #: number of the point at each pattern, -1 off the grid
-    values: NDArray[np.float32]  #: what point p decodes to, flat at 4 p
+
+class Grid(NamedTuple):
+    """A grid: the table for searches, and what point p decodes to, flat at 4 p."""
+
+    table: Table
+    values: NDArray[np.float32]
 
 
 def _levels(patterns: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -85,13 +89,9 @@ def _build(table: Any, shells: int) -> Grid:
     outdone = _outdone(lists - _levels(np.arange(PATTERNS, dtype=np.int32))[:, None])
     codes = _codes(lists) | np.where(numbers >= 0, WAS_ON_GRID, 0).astype(np.int32)[:, None]
     short = meant & ~outdone
-    counts = np.concatenate([short.sum(axis=1), meant.sum(axis=1)])
-    return Grid(
-        ((np.cumsum(counts) - counts) << 8 | counts).astype(np.int32),
-        np.concatenate([codes[short], codes[meant]]),
-        numbers,
-        np.ascontiguousarray(values, np.float32).reshape(-1),
-    )
+    starts = _LISTS + np.concatenate([[0], np.cumsum(np.concatenate([short.sum(axis=1), meant.sum(axis=1)]))])
+    parts = numbers, starts[: PATTERNS + 1], starts[PATTERNS:], codes[short], codes[meant]
+    return Grid(np.concatenate(parts).astype(np.int32), np.ascontiguousarray(values, np.float32).reshape(-1))
 
 
 @cache

@@ -13,11 +13,15 @@ from __future__ import annotations
 
 import numpy as np
 from gguf import GGMLQuantizationType
+from numpy.typing import NDArray
 
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
 from quantize_cli.formats._iq3 import (
+    CODES,
     GROUPS,
+    SCALES,
+    SIGNS,
     SUB_BLOCKS,
     SUPER_BLOCK,
     Search,
@@ -27,61 +31,61 @@ from quantize_cli.formats._iq3 import (
     scale_level,
     weigh,
 )
-from quantize_cli.formats._iq3_grid import Grid, grid_of
+from quantize_cli.formats._iq3_grid import Table, grid_of
 from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
 
 F = np.float32
 BLOCK_BYTES = 110
-QS, QH, SIGNS, SCALES = 2, 66, 74, 106
+QS, QH, SIGNS_AT, SCALES_AT = 2, 66, 74, 106
 SEARCH = Search(reach=9, least=F(0), whole=True)
 
 
 @kernel
-def _pack(blocks: Blocks, importance: Importance | None, out: Packed, grid: Grid) -> None:
-    work = new_work()
+def _pack(blocks: Blocks, importance: Importance | None, out: Packed, grid: Table) -> None:
+    floats, ints = new_work()
     for number in range(blocks.shape[0]):
         block = out[number]
-        weigh(blocks[number], importance, number, work)
-        highest = fit_points(SEARCH, grid, work)
+        weigh(blocks[number], importance, number, floats, ints)
+        highest = fit_points(SEARCH, grid, floats, ints)
         d = highest / F(31)
         store_half(block, 0, to_half(d * F(1.033)))
         for j in range(SUB_BLOCKS):
             high = 0
             for k in range(8):
-                point = point_number(work.codes[8 * j + k], grid)
+                point = point_number(ints[CODES + 8 * j + k], grid)
                 block[QS + 8 * j + k] = point & 255
                 high |= point >> 8 << k
             block[QH + j] = high
         for k in range(SUPER_BLOCK // 8):
-            block[SIGNS + k] = work.signs[k]
+            block[SIGNS_AT + k] = ints[SIGNS + k]
         for p in range(SUB_BLOCKS // 2):
-            low = scale_level(work.scales[2 * p], F(1) / d)
-            high = scale_level(work.scales[2 * p + 1], F(1) / d)
-            block[SCALES + p] = 0 if highest == F(0) else low | high << 4
+            low = scale_level(floats[SCALES + 2 * p], F(1) / d)
+            high = scale_level(floats[SCALES + 2 * p + 1], F(1) / d)
+            block[SCALES_AT + p] = 0 if highest == F(0) else low | high << 4
 
 
 @kernel
-def _unpack(packed: Packed, out: Blocks, grid: Grid) -> None:
+def _unpack(packed: Packed, out: Blocks, points: NDArray[np.float32]) -> None:
     for number in range(packed.shape[0]):
         block, values = packed[number], out[number]
         d = load_half(block, 0)
         for g in range(GROUPS):
-            scale = d * F(1 + 2 * (block[SCALES + g // 16] >> 4 * (g // 8 % 2) & 15))
+            scale = d * F(1 + 2 * (block[SCALES_AT + g // 16] >> 4 * (g // 8 % 2) & 15))
             point = block[QS + g] | (block[QH + g // 8] >> g % 8 & 1) << 8
-            signs = block[SIGNS + g // 2] >> 4 * (g % 2)
+            signs = block[SIGNS_AT + g // 2] >> 4 * (g % 2)
             for i in range(4):
-                value = scale * grid.values[4 * point + i]
+                value = scale * points[4 * point + i]
                 values[4 * g + i] = -value if signs >> i & 1 else value
 
 
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 256] -> out uint8[n, 110]."""
-    _pack(blocks, importance, out, grid_of(GGMLQuantizationType.IQ3_S))
+    _pack(blocks, importance, out, grid_of(GGMLQuantizationType.IQ3_S).table)
 
 
 def unpack(packed: Packed, out: Blocks) -> None:
     """Packed uint8[n, 110] -> out float32[n, 256]."""
-    _unpack(packed, out, grid_of(GGMLQuantizationType.IQ3_S))
+    _unpack(packed, out, grid_of(GGMLQuantizationType.IQ3_S).values)
 
 
 IQ3_S = BlockFormat(GGMLQuantizationType.IQ3_S, SUPER_BLOCK, BLOCK_BYTES, pack, unpack, UseOfImportance.OPTIONAL)

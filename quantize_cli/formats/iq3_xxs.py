@@ -14,22 +14,29 @@ from __future__ import annotations
 
 import numpy as np
 from gguf import GGMLQuantizationType
+from numpy.typing import NDArray
 
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
 from quantize_cli.formats._iq3 import (
+    CODES,
     GROUPS,
+    SCALES,
+    SIGNS,
     SUB_BLOCKS,
     SUPER_BLOCK,
     Search,
-    Work,
+    FloatWork,
+    IntWork,
+    W,
+    X,
     fit_points,
     new_work,
     point_number,
     scale_level,
     weigh,
 )
-from quantize_cli.formats._iq3_grid import Grid, grid_of
+from quantize_cli.formats._iq3_grid import Table, grid_of
 from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
 
 F = np.float32
@@ -47,43 +54,45 @@ def _odd(bits: int) -> int:
 
 
 @kernel
-def _make_even(work: Work) -> None:
+def _make_even(floats: FloatWork, ints: IntWork) -> None:
     """Where the number of negative weights of eight is odd, give the one that counts least the other sign."""
     for k in range(SUPER_BLOCK // 8):
-        if _odd(int(work.signs[k])):
-            least = 8 * k
-            for i in range(8 * k + 1, 8 * k + 8):
-                if work.w[i] * work.x[i] * work.x[i] < work.w[least] * work.x[least] * work.x[least]:
-                    least = i
-            work.x[least] = -work.x[least]
-            work.signs[k] ^= np.uint8(1 << least % 8)
+        if _odd(ints[SIGNS + k]):
+            least, chosen = F(0), 0
+            for i in range(8):
+                x = floats[X + 8 * k + i]
+                counts = floats[W + 8 * k + i] * x * x
+                if i == 0 or counts < least:
+                    least, chosen = counts, i
+            floats[X + 8 * k + chosen] = -floats[X + 8 * k + chosen]
+            ints[SIGNS + k] ^= 1 << chosen
 
 
 @kernel
-def _pack(blocks: Blocks, importance: Importance | None, out: Packed, grid: Grid) -> None:
-    work = new_work()
+def _pack(blocks: Blocks, importance: Importance | None, out: Packed, grid: Table) -> None:
+    floats, ints = new_work()
     for number in range(blocks.shape[0]):
         block = out[number]
-        weigh(blocks[number], importance, number, work)
-        _make_even(work)
-        highest = fit_points(SEARCH, grid, work)
+        weigh(blocks[number], importance, number, floats, ints)
+        _make_even(floats, ints)
+        highest = fit_points(SEARCH, grid, floats, ints)
         if highest == F(0):
             block[:] = 0
             continue
         d = highest / F(31)
         store_half(block, 0, to_half(d * F(1.0125)))
         for g in range(GROUPS):
-            block[QS + g] = point_number(work.codes[g], grid)
+            block[QS + g] = point_number(ints[CODES + g], grid)
         for j in range(SUB_BLOCKS):
-            head = scale_level(work.scales[j], F(1) / d) << 28
+            head = scale_level(floats[SCALES + j], F(1) / d) << 28
             for k in range(4):
-                head |= (int(work.signs[4 * j + k]) & 127) << 7 * k
+                head |= (ints[SIGNS + 4 * j + k] & 127) << 7 * k
             for k in range(4):
                 block[HEADS + 4 * j + k] = head >> 8 * k & 255
 
 
 @kernel
-def _unpack(packed: Packed, out: Blocks, grid: Grid) -> None:
+def _unpack(packed: Packed, out: Blocks, points: NDArray[np.float32]) -> None:
     for number in range(packed.shape[0]):
         block, values = packed[number], out[number]
         d = load_half(block, 0)
@@ -97,18 +106,18 @@ def _unpack(packed: Packed, out: Blocks, grid: Grid) -> None:
                 signs |= _odd(signs) << 7
                 for i in range(8):
                     start = 8 * (4 * j + k)
-                    value = scale * grid.values[4 * block[QS + (start + i) // 4] + i % 4]
+                    value = scale * points[4 * block[QS + (start + i) // 4] + i % 4]
                     values[start + i] = -value if signs >> i & 1 else value
 
 
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 256] -> out uint8[n, 98]."""
-    _pack(blocks, importance, out, grid_of(GGMLQuantizationType.IQ3_XXS))
+    _pack(blocks, importance, out, grid_of(GGMLQuantizationType.IQ3_XXS).table)
 
 
 def unpack(packed: Packed, out: Blocks) -> None:
     """Packed uint8[n, 98] -> out float32[n, 256]."""
-    _unpack(packed, out, grid_of(GGMLQuantizationType.IQ3_XXS))
+    _unpack(packed, out, grid_of(GGMLQuantizationType.IQ3_XXS).values)
 
 
 IQ3_XXS = BlockFormat(GGMLQuantizationType.IQ3_XXS, SUPER_BLOCK, BLOCK_BYTES, pack, unpack, UseOfImportance.OPTIONAL)
