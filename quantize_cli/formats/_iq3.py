@@ -140,49 +140,51 @@ def _larger(a: Floats, b: Floats) -> Floats:
 
 
 @kernel
-def _place(at: int, inverse: Floats, candidates: int, grid: Table, floats: FloatWork, ints: IntWork) -> None:
-    """The best points for the four magnitudes from `at` on, for all candidates.
+def _place(start: int, inverse: Floats, candidates: int, grid: Table, floats: FloatWork, ints: IntWork) -> None:
+    """The best points for every four magnitudes of the sub-block at element `start`, for all candidates.
 
     Neighbouring candidates mostly have the same pattern, and so the same list: it is walked once for all of them, which
     are in the first lanes of vectors that start there. What the lanes behind them get is overwritten by the next ones.
     """
-    pattern, far = _round(floats[X + at], inverse)
-    for i in range(1, 4):
-        level, off = _round(floats[X + at + i], inverse)
-        pattern = pattern | level << I(3 * i)
-        far = _larger(far, off)
-    store_ints(ints, _PATTERNS, pattern)
-    lists = FULL if any_lane(far > _SURE) else SHORT
+    trials = _TRIALS
+    for at in range(start, start + SUB_BLOCK, 4):
+        pattern, far = _round(floats[X + at], inverse)
+        for i in range(1, 4):
+            level, off = _round(floats[X + at + i], inverse)
+            pattern = pattern | level << I(3 * i)
+            far = _larger(far, off)
+        store_ints(ints, _PATTERNS, pattern)
+        lists = FULL if any_lane(far > _SURE) else SHORT
 
-    trials = _TRIALS + 2 * LANES * (at % SUB_BLOCK // 4)
-    x0, x1 = splat(floats[X + at]), splat(floats[X + at + 1])
-    x2, x3 = splat(floats[X + at + 2]), splat(floats[X + at + 3])
-    w0, w1 = splat(floats[ROOT + at]), splat(floats[ROOT + at + 1])
-    w2, w3 = splat(floats[ROOT + at + 2]), splat(floats[ROOT + at + 3])
-    lane = 0
-    while lane < candidates:
-        here = ints[_PATTERNS + lane]
-        first, stop = grid[lists + here], grid[lists + here + 1]
-        chosen = splat_int(grid[first])
-        best = splat(_FLOAT_MAX)
-        products = _PRODUCTS + lane
-        for place in range(first, stop if stop - first > 1 else first):
-            code = grid[place]
-            off = x0 - load(floats, products + LANES * (code & 15))
-            distance = w0 * off * off
-            off = x1 - load(floats, products + LANES * (code >> 4 & 15))
-            distance += w1 * off * off
-            off = x2 - load(floats, products + LANES * (code >> 8 & 15))
-            distance += w2 * off * off
-            off = x3 - load(floats, products + LANES * (code >> 12 & 15))
-            distance += w3 * off * off
-            better = distance < best
-            best = select(better, distance, best)
-            chosen = select(better, code, chosen)
-        store_ints(ints, trials + lane, chosen)
-        lane += 1
-        while lane < candidates and ints[_PATTERNS + lane] == here:
+        x0, x1 = splat(floats[X + at]), splat(floats[X + at + 1])
+        x2, x3 = splat(floats[X + at + 2]), splat(floats[X + at + 3])
+        w0, w1 = splat(floats[ROOT + at]), splat(floats[ROOT + at + 1])
+        w2, w3 = splat(floats[ROOT + at + 2]), splat(floats[ROOT + at + 3])
+        lane = 0
+        while lane < candidates:
+            here = ints[_PATTERNS + lane]
+            first, stop = grid[lists + here], grid[lists + here + 1]
+            chosen = splat_int(grid[first])
+            best = splat(_FLOAT_MAX)
+            products = _PRODUCTS + lane
+            for place in range(first, stop if stop - first > 1 else first):
+                code = grid[place]
+                off = x0 - load(floats, products + LANES * (code & 15))
+                distance = w0 * off * off
+                off = x1 - load(floats, products + LANES * (code >> 4 & 15))
+                distance += w1 * off * off
+                off = x2 - load(floats, products + LANES * (code >> 8 & 15))
+                distance += w2 * off * off
+                off = x3 - load(floats, products + LANES * (code >> 12 & 15))
+                distance += w3 * off * off
+                better = distance < best
+                best = select(better, distance, best)
+                chosen = select(better, code, chosen)
+            store_ints(ints, trials + lane, chosen)
             lane += 1
+            while lane < candidates and ints[_PATTERNS + lane] == here:
+                lane += 1
+        trials += 2 * LANES
 
 
 @kernel
@@ -195,8 +197,7 @@ def _search(start: int, largest: np.float32, search: Search, grid: Table, floats
     scale = F(1) / inverse
     for q in range(1, 16, 2):
         store(floats, _PRODUCTS + LANES * q, scale * F(q))
-    for at in range(start, start + SUB_BLOCK, 4):
-        _place(at, inverse, candidates, grid, floats, ints)
+    _place(start, inverse, candidates, grid, floats, ints)
     sum_qx = splat(F(0))
     sum_q2 = splat(F(0))
     for k in range(_GROUPS_HERE):
@@ -225,50 +226,45 @@ def _search(start: int, largest: np.float32, search: Search, grid: Table, floats
 
 
 @kernel
-def _nearest_point(at: int, scale: np.float32, grid: Table, floats: FloatWork) -> int:
-    """Code of the best point for the four magnitudes from `at` on, by the full list of their pattern."""
-    inverse = F(1) / scale
-    pattern = 0
-    for i in range(4):
-        level = nearest_int(F(0.5) * (inverse * floats[X + at + i] - F(1)))
-        pattern |= min(max(level, 0), 7) << 3 * i
-    first, stop = grid[FULL + pattern], grid[FULL + pattern + 1]
-    chosen = grid[first]
-    best = _FLOAT_MAX
-    for place in range(first, stop if stop - first > 1 else first):
-        code = grid[place]
-        distance = F(0)
-        for i in range(4):
-            off = floats[X + at + i] - scale * F(code >> 4 * i & 15)
-            distance += floats[ROOT + at + i] * off * off
-        if distance < best:
-            best = distance
-            chosen = code
-    return chosen
-
-
-@kernel
-def _refine(sub_block: int, search: Search, grid: Table, floats: FloatWork, ints: IntWork) -> None:
-    """Round once more under the scale that the search found, if a group was off the grid, and fit the scale again."""
-    groups = range(sub_block * _GROUPS_HERE, (sub_block + 1) * _GROUPS_HERE)
-    on_grid = WAS_ON_GRID
-    for k in groups:
-        on_grid &= ints[CODES + k]
-    scale = floats[SCALES + sub_block]
-    if on_grid or not scale > F(0):
-        return
-    sum_qx = F(0)
-    sum_q2 = F(0)
-    for k in groups:
-        if search.whole or not ints[CODES + k] & WAS_ON_GRID:
-            ints[CODES + k] = _nearest_point(4 * k, scale, grid, floats)
-        for i in range(4):
-            q = F(ints[CODES + k] >> 4 * i & 15)
-            weight = floats[W + 4 * k + i]
-            sum_qx += weight * floats[X + 4 * k + i] * q
-            sum_q2 += weight * q * q
-    if sum_q2 > F(0):
-        floats[SCALES + sub_block] = sum_qx / sum_q2
+def _refine(search: Search, grid: Table, floats: FloatWork, ints: IntWork) -> None:
+    """Round once more under the scales that the search found, where a group was off the grid, and fit them again."""
+    for sub_block in range(SUB_BLOCKS):
+        groups = range(sub_block * _GROUPS_HERE, (sub_block + 1) * _GROUPS_HERE)
+        on_grid = WAS_ON_GRID
+        for k in groups:
+            on_grid &= ints[CODES + k]
+        scale = floats[SCALES + sub_block]
+        if on_grid or not scale > F(0):
+            continue
+        inverse = F(1) / scale
+        sum_qx = F(0)
+        sum_q2 = F(0)
+        for k in groups:
+            if search.whole or not ints[CODES + k] & WAS_ON_GRID:
+                pattern = 0
+                for i in range(4):
+                    level = nearest_int(F(0.5) * (inverse * floats[X + 4 * k + i] - F(1)))
+                    pattern |= min(max(level, 0), 7) << 3 * i
+                first, stop = grid[FULL + pattern], grid[FULL + pattern + 1]
+                chosen = grid[first]
+                best = _FLOAT_MAX
+                for place in range(first, stop if stop - first > 1 else first):
+                    code = grid[place]
+                    distance = F(0)
+                    for i in range(4):
+                        off = floats[X + 4 * k + i] - scale * F(code >> 4 * i & 15)
+                        distance += floats[ROOT + 4 * k + i] * off * off
+                    if distance < best:
+                        best = distance
+                        chosen = code
+                ints[CODES + k] = chosen
+            for i in range(4):
+                q = F(ints[CODES + k] >> 4 * i & 15)
+                weight = floats[W + 4 * k + i]
+                sum_qx += weight * floats[X + 4 * k + i] * q
+                sum_q2 += weight * q * q
+        if sum_q2 > F(0):
+            floats[SCALES + sub_block] = sum_qx / sum_q2
 
 
 @kernel
@@ -277,7 +273,6 @@ def fit_points(search: Search, grid: Table, floats: FloatWork, ints: IntWork) ->
 
     Signs are flipped where a scale came out negative, and cleared where a sub-block counts as zero.
     """
-    highest = F(0)
     for sub_block in range(SUB_BLOCKS):
         start = sub_block * SUB_BLOCK
         largest = floats[X + start]
@@ -289,15 +284,18 @@ def fit_points(search: Search, grid: Table, floats: FloatWork, ints: IntWork) ->
                 ints[CODES + start // 4 + k] = _ONES
             for k in range(SUB_BLOCK // 8):
                 ints[SIGNS + start // 8 + k] = 0
-            continue
-        _search(start, largest, search, grid, floats, ints)
-        _refine(sub_block, search, grid, floats, ints)
+        else:
+            _search(start, largest, search, grid, floats, ints)
+    _refine(search, grid, floats, ints)
+    highest = F(0)
+    for sub_block in range(SUB_BLOCKS):
         scale = floats[SCALES + sub_block]
         if scale < F(0):
-            floats[SCALES + sub_block] = -scale
-            for k in range(SUB_BLOCK // 8):
-                ints[SIGNS + start // 8 + k] ^= 255
-        highest = max(highest, abs(scale))
+            scale = -scale
+            for k in range(4 * sub_block, 4 * (sub_block + 1)):
+                ints[SIGNS + k] ^= 255
+        floats[SCALES + sub_block] = scale
+        highest = max(highest, scale)
     return highest
 
 
