@@ -20,13 +20,17 @@ from quantize_cli.formats._half import nearest_int, nearest_ints
 from quantize_cli.formats._iq3_grid import FULL, SHORT, WAS_ON_GRID, Table
 from quantize_cli.formats._vector import (
     LANES,
+    NARROW,
     Floats,
     Ints,
     any_lane,
     lane_numbers,
     load,
     load_ints,
+    load_narrow,
     magnitude,
+    narrow,
+    store_narrow_ints,
     select,
     splat,
     splat_int,
@@ -156,33 +160,34 @@ def _place(start: int, inverse: Floats, candidates: int, grid: Table, floats: Fl
         store_ints(ints, _PATTERNS, pattern)
         lists = FULL if any_lane(far > _SURE) else SHORT
 
-        x0, x1 = splat(floats[X + at]), splat(floats[X + at + 1])
-        x2, x3 = splat(floats[X + at + 2]), splat(floats[X + at + 3])
-        w0, w1 = splat(floats[ROOT + at]), splat(floats[ROOT + at + 1])
-        w2, w3 = splat(floats[ROOT + at + 2]), splat(floats[ROOT + at + 3])
+        x0, x1 = narrow(splat(floats[X + at])), narrow(splat(floats[X + at + 1]))
+        x2, x3 = narrow(splat(floats[X + at + 2])), narrow(splat(floats[X + at + 3]))
+        w0, w1 = narrow(splat(floats[ROOT + at])), narrow(splat(floats[ROOT + at + 1]))
+        w2, w3 = narrow(splat(floats[ROOT + at + 2])), narrow(splat(floats[ROOT + at + 3]))
         lane = 0
         while lane < candidates:
             here = ints[_PATTERNS + lane]
             first, stop = grid[lists + here], grid[lists + here + 1]
-            chosen = splat_int(grid[first])
-            best = splat(_FLOAT_MAX)
+            chosen = narrow(splat_int(grid[first]))
+            best = narrow(splat(_FLOAT_MAX))
             products = _PRODUCTS + lane
             for place in range(first, stop if stop - first > 1 else first):
                 code = grid[place]
-                off = x0 - load(floats, products + LANES * (code & 15))
+                off = x0 - load_narrow(floats, products + LANES * (code & 15))
                 distance = w0 * off * off
-                off = x1 - load(floats, products + LANES * (code >> 4 & 15))
+                off = x1 - load_narrow(floats, products + LANES * (code >> 4 & 15))
                 distance += w1 * off * off
-                off = x2 - load(floats, products + LANES * (code >> 8 & 15))
+                off = x2 - load_narrow(floats, products + LANES * (code >> 8 & 15))
                 distance += w2 * off * off
-                off = x3 - load(floats, products + LANES * (code >> 12 & 15))
+                off = x3 - load_narrow(floats, products + LANES * (code >> 12 & 15))
                 distance += w3 * off * off
                 better = distance < best
                 best = select(better, distance, best)
-                chosen = select(better, code, chosen)
-            store_ints(ints, trials + lane, chosen)
+                chosen = select(better, narrow(splat_int(code)), chosen)
+            store_narrow_ints(ints, trials + lane, chosen)
+            stop_lane = min(lane + NARROW, candidates)
             lane += 1
-            while lane < candidates and ints[_PATTERNS + lane] == here:
+            while lane < stop_lane and ints[_PATTERNS + lane] == here:
                 lane += 1
         trials += 2 * LANES
 
