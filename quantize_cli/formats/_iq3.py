@@ -30,13 +30,13 @@ from quantize_cli.formats._vector import (
     load_narrow,
     magnitude,
     narrow,
-    store_narrow_ints,
     select,
     splat,
     splat_int,
     square_root,
     store,
     store_ints,
+    store_narrow_ints,
     to_floats,
 )
 from quantize_cli.formats.base import Importance
@@ -82,7 +82,7 @@ _FLOATS = _PRODUCTS + 17 * LANES
 #: a vector of the candidates' patterns of four magnitudes; and every other vector of 16 the candidates' codes for them.
 CODES, SIGNS = 0, GROUPS
 _PATTERNS = SIGNS + SUPER_BLOCK // 8
-_TRIALS = _PATTERNS + LANES
+_TRIALS = _PATTERNS + _GROUPS_HERE * LANES
 _INTS = _TRIALS + 2 * _GROUPS_HERE * LANES
 
 
@@ -150,24 +150,28 @@ def _place(start: int, inverse: Floats, candidates: int, grid: Table, floats: Fl
     Neighbouring candidates mostly have the same pattern, and so the same list: it is walked once for all of them, which
     are in the first lanes of vectors that start there. What the lanes behind them get is overwritten by the next ones.
     """
-    trials = _TRIALS
-    for at in range(start, start + SUB_BLOCK, 4):
+    for k in range(_GROUPS_HERE):
+        at = start + 4 * k
         pattern, far = _round(floats[X + at], inverse)
         for i in range(1, 4):
             level, off = _round(floats[X + at + i], inverse)
             pattern = pattern | level << I(3 * i)
             far = _larger(far, off)
-        store_ints(ints, _PATTERNS, pattern)
         lists = FULL if any_lane(far > _SURE) else SHORT
+        store_ints(ints, _PATTERNS + LANES * k, pattern + I(lists))
 
+    for k in range(_GROUPS_HERE):
+        at = start + 4 * k
+        patterns = _PATTERNS + LANES * k
+        trials = _TRIALS + 2 * LANES * k
         x0, x1 = narrow(splat(floats[X + at])), narrow(splat(floats[X + at + 1]))
         x2, x3 = narrow(splat(floats[X + at + 2])), narrow(splat(floats[X + at + 3]))
         w0, w1 = narrow(splat(floats[ROOT + at])), narrow(splat(floats[ROOT + at + 1]))
         w2, w3 = narrow(splat(floats[ROOT + at + 2])), narrow(splat(floats[ROOT + at + 3]))
         lane = 0
         while lane < candidates:
-            here = ints[_PATTERNS + lane]
-            first, stop = grid[lists + here], grid[lists + here + 1]
+            here = ints[patterns + lane]
+            first, stop = grid[here], grid[here + 1]
             chosen = narrow(splat_int(grid[first]))
             best = narrow(splat(_FLOAT_MAX))
             products = _PRODUCTS + lane
@@ -187,9 +191,8 @@ def _place(start: int, inverse: Floats, candidates: int, grid: Table, floats: Fl
             store_narrow_ints(ints, trials + lane, chosen)
             stop_lane = min(lane + NARROW, candidates)
             lane += 1
-            while lane < stop_lane and ints[_PATTERNS + lane] == here:
+            while lane < stop_lane and ints[patterns + lane] == here:
                 lane += 1
-        trials += 2 * LANES
 
 
 @kernel
@@ -300,7 +303,7 @@ def fit_points(search: Search, grid: Table, floats: FloatWork, ints: IntWork) ->
             for k in range(4 * sub_block, 4 * (sub_block + 1)):
                 ints[SIGNS + k] ^= 255
         floats[SCALES + sub_block] = scale
-        highest = max(highest, scale)
+        highest = scale if scale > highest else highest  # unless it is NaN
     return highest
 
 

@@ -433,9 +433,7 @@ for _operator, _name in {"add": "fadd", "sub": "fsub", "mul": "fmul"}.items():
     _both = _signature(_NARROW_FLOATS, _NARROW_FLOATS, _NARROW_FLOATS)
     _register(getattr(operator, _operator), _instruction(_name), _both)
     _register(getattr(operator, f"i{_operator}"), _instruction(_name), _both)
-_register(
-    operator.lt, _instruction("fcmp_ordered", "<"), _signature(_NARROW_MASK, _NARROW_FLOATS, _NARROW_FLOATS)
-)
+_register(operator.lt, _instruction("fcmp_ordered", "<"), _signature(_NARROW_MASK, _NARROW_FLOATS, _NARROW_FLOATS))
 for _vector in (_NARROW_FLOATS, _NARROW_INTS):
     _register(select, _instruction("select"), _signature(_vector, _NARROW_MASK, _vector, _vector))
 _register(load_narrow, _load(_NARROW_FLOATS.llvm), _signature(_NARROW_FLOATS, _array(types.float32), types.intp))

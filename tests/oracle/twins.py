@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle import affine, iq4, plain, simple, symmetric
+from oracle import affine, iq3, iq4, plain, simple, symmetric
 from oracle.scalars import Block, F
 
 
@@ -32,6 +32,8 @@ TWINS = {
     "IQ4_NL": Twin(iq4.encode_iq4_nl, iq4.decode_iq4_nl),
     "IQ4_XS": Twin(iq4.encode_iq4_xs, iq4.decode_iq4_xs),
     "Q3_K": Twin(symmetric.encode_q3_k, symmetric.decode_q3_k),
+    "IQ3_S": Twin(iq3.encode_iq3_s, iq3.decode_iq3_s, iq3.encode_iq3_s_row),
+    "IQ3_XXS": Twin(iq3.encode_iq3_xxs, iq3.decode_iq3_xxs, iq3.encode_iq3_xxs_row),
     "Q2_K": Twin(affine.encode_q2_k, affine.decode_q2_k),
 }
 
