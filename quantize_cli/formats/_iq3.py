@@ -52,6 +52,8 @@ _GROUPS_HERE = SUB_BLOCK // 4
 #: The largest magnitude of a level, and the code of a point, four nibbles, whose magnitudes are all 1.
 _TOP = F(15)
 _ONES = 0x1111
+#: Instead of the codes of a sub-block that counts as zero; it gives point number 0.
+NO_CODE = 0
 #: As long as no magnitude is nearer to the middle between two levels than this, the short lists do: half a step less
 #: what rounding may add up to, and more.
 _SURE = F(0.4999)
@@ -289,7 +291,7 @@ def fit_points(search: Search, grid: Table, floats: FloatWork, ints: IntWork) ->
         if largest < search.least or largest == F(0):
             floats[SCALES + sub_block] = F(0)
             for k in range(_GROUPS_HERE):
-                ints[CODES + start // 4 + k] = _ONES
+                ints[CODES + start // 4 + k] = NO_CODE
             for k in range(SUB_BLOCK // 8):
                 ints[SIGNS + start // 8 + k] = 0
         else:

@@ -7,6 +7,9 @@ A super-block of 256 weights, 8 sub-blocks of 32, 110 bytes:
     66   qh      8 bytes: bit k of byte j is the ninth bit of point 8 j + k
     74   signs   32 bytes: bit i of byte k is set where weight 8 k + i is negative
     106  scales  4 bytes: scale 0..15 of sub-block 2 p in the low and of 2 p + 1 in the high half of byte p
+
+A sub-block of zeros alone is left out of `qs` and `signs`, and the ones behind it move up, though nothing that decodes
+knows of that: the reference does so, and its bytes are ours.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from quantize_cli.formats._half import load_half, store_half, to_half
 from quantize_cli.formats._iq3 import (
     CODES,
     GROUPS,
+    NO_CODE,
     SCALES,
     SIGNS,
     SUB_BLOCKS,
@@ -49,15 +53,18 @@ def _pack(blocks: Blocks, importance: Importance | None, out: Packed, grid: Tabl
         highest = fit_points(SEARCH, grid, floats, ints)
         d = highest / F(31)
         store_half(block, 0, to_half(d * F(1.033)))
+        block[QS:] = 0
+        written = 0
         for j in range(SUB_BLOCKS):
-            high = 0
+            if ints[CODES + 8 * j] == NO_CODE:
+                continue
             for k in range(8):
                 point = point_number(ints[CODES + 8 * j + k], grid)
-                block[QS + 8 * j + k] = point & 255
-                high |= point >> 8 << k
-            block[QH + j] = high
-        for k in range(SUPER_BLOCK // 8):
-            block[SIGNS_AT + k] = ints[SIGNS + k]
+                block[QS + 8 * written + k] = point & 255
+                block[QH + j] |= point >> 8 << k
+            for k in range(4):
+                block[SIGNS_AT + 4 * written + k] = ints[SIGNS + 4 * j + k]
+            written += 1
         for p in range(SUB_BLOCKS // 2):
             low = scale_level(floats[SCALES + 2 * p], F(1) / d)
             high = scale_level(floats[SCALES + 2 * p + 1], F(1) / d)

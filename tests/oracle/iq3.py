@@ -202,9 +202,11 @@ def encode_iq3_s(x: Block, importance: Block | None = None) -> bytes:
     fits, highest = _fits(x, importance, _S)
     d = highest / F(31)
     numbers = [_grid("IQ3_S").numbers[point] for fit in fits for point in fit.points]
-    qs = bytes(number & 255 for number in numbers)
+    # Sub-blocks of zeros write nothing, not even zeros: those behind them move up.
+    written = [fit for fit, part in zip(fits, x.reshape(8, 32), strict=True) if part.any()]
+    qs = bytes(_grid("IQ3_S").numbers[point] & 255 for fit in written for point in fit.points).ljust(64, b"\0")
     qh = sum((number >> 8) << k for k, number in enumerate(numbers)).to_bytes(8, "little")
-    signs = bytes(byte for fit in fits for byte in fit.signs)
+    signs = bytes(byte for fit in written for byte in fit.signs).ljust(32, b"\0")
     levels = [_level(fit.scale, d) if highest else 0 for fit in fits]
     scales = bytes(levels[j] | levels[j + 1] << 4 for j in range(0, 8, 2))
     return half(d * F(1.033)) + qs + qh + signs + scales
