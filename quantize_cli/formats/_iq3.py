@@ -4,8 +4,8 @@ Method: ggml-quants.c, `quantize_row_iq3_xxs_impl` and `quantize_row_iq3_s_impl`
 candidate scales, every four magnitudes are rounded to a pattern of levels, and to the best point near it if the grid
 lacks that; of the candidates the one whose least-squares scale explains most wins, and is then refined once.
 
-Here lane l of a vector is candidate l, all of one sub-block: their patterns are alike, so they read the same few lines
-of the grid's tables, and their lists are about as long. In the refinement a lane is a group of four weights.
+Here lane l of a vector is candidate l, all of one sub-block: neighbouring candidates mostly round to the same pattern, so
+its list of points is walked for several of them at once, and every point is read as a scalar, without a gather.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ _TOP = F(15)
 _ONES = 0x1111
 #: Instead of the codes of a sub-block that counts as zero; it gives point number 0.
 NO_CODE = 0
-#: As long as no magnitude is nearer to the middle between two levels than this, the short lists do: half a step less
-#: what rounding may add up to, and more.
+#: Up to so many steps from its level a magnitude is surely nearer to it than to any other, and the short lists do: half a
+#: step, less a hundred times what the roundings of a distance can add up to.
 _SURE = F(0.4999)
 _FLOAT_MAX = F(np.finfo(np.float32).max)
 
@@ -81,10 +81,11 @@ _SUMS = SCALES + SUB_BLOCKS
 _PRODUCTS = _SUMS + 2 * LANES
 _FLOATS = _PRODUCTS + 17 * LANES
 #: int32: the codes of the 64 points; 32 times eight signs, bit i of number k set where element 8 k + i is negative;
-#: a vector of the candidates' patterns of four magnitudes; and every other vector of 16 the candidates' codes for them.
+#: for each group of a sub-block a vector of where the candidates' lists start and stop in the table; and, at 2 * LANES
+#: times its number, a vector of their codes, with room behind it.
 CODES, SIGNS = 0, GROUPS
-_PATTERNS = SIGNS + SUPER_BLOCK // 8
-_TRIALS = _PATTERNS + _GROUPS_HERE * LANES
+_PLACES = SIGNS + SUPER_BLOCK // 8
+_TRIALS = _PLACES + _GROUPS_HERE * LANES
 _INTS = _TRIALS + 2 * _GROUPS_HERE * LANES
 
 
@@ -141,11 +142,6 @@ def _round(x: np.float32, inverse: Floats) -> tuple[Ints, Floats]:
 
 
 @kernel
-def _larger(a: Floats, b: Floats) -> Floats:
-    return select(a > b, a, b)
-
-
-@kernel
 def _place(start: int, inverse: Floats, candidates: int, grid: Table, floats: FloatWork, ints: IntWork) -> None:
     """The best points for every four magnitudes of the sub-block at element `start`, for all candidates.
 
@@ -158,13 +154,13 @@ def _place(start: int, inverse: Floats, candidates: int, grid: Table, floats: Fl
         for i in range(1, 4):
             level, off = _round(floats[X + at + i], inverse)
             pattern = pattern | level << I(3 * i)
-            far = _larger(far, off)
+            far = select(off > far, off, far)
         lists = FULL if any_lane(far > _SURE) else SHORT
-        store_ints(ints, _PATTERNS + LANES * k, pattern + I(lists))
+        store_ints(ints, _PLACES + LANES * k, pattern + I(lists))
 
     for k in range(_GROUPS_HERE):
         at = start + 4 * k
-        patterns = _PATTERNS + LANES * k
+        places = _PLACES + LANES * k
         trials = _TRIALS + 2 * LANES * k
         x0, x1 = narrow(splat(floats[X + at])), narrow(splat(floats[X + at + 1]))
         x2, x3 = narrow(splat(floats[X + at + 2])), narrow(splat(floats[X + at + 3]))
@@ -172,7 +168,7 @@ def _place(start: int, inverse: Floats, candidates: int, grid: Table, floats: Fl
         w2, w3 = narrow(splat(floats[ROOT + at + 2])), narrow(splat(floats[ROOT + at + 3]))
         lane = 0
         while lane < candidates:
-            here = ints[patterns + lane]
+            here = ints[places + lane]
             first, stop = grid[here], grid[here + 1]
             chosen = narrow(splat_int(grid[first]))
             best = narrow(splat(_FLOAT_MAX))
@@ -193,7 +189,7 @@ def _place(start: int, inverse: Floats, candidates: int, grid: Table, floats: Fl
             store_narrow_ints(ints, trials + lane, chosen)
             stop_lane = min(lane + NARROW, candidates)
             lane += 1
-            while lane < stop_lane and ints[patterns + lane] == here:
+            while lane < stop_lane and ints[places + lane] == here:
                 lane += 1
 
 
@@ -205,8 +201,8 @@ def _search(start: int, largest: np.float32, search: Search, grid: Table, floats
     step = select(step < I(2 * search.reach), step, I(2 * search.reach)) - I(search.reach)
     inverse = (_TOP + to_floats(step) * F(0.2)) / largest
     scale = F(1) / inverse
-    for q in range(1, 16, 2):
-        store(floats, _PRODUCTS + LANES * q, scale * F(q))
+    for level in range(8):
+        store(floats, _PRODUCTS + LANES * (2 * level + 1), scale * F(2 * level + 1))
     _place(start, inverse, candidates, grid, floats, ints)
     sum_qx = splat(F(0))
     sum_q2 = splat(F(0))
@@ -253,7 +249,7 @@ def _refine(search: Search, grid: Table, floats: FloatWork, ints: IntWork) -> No
             if search.whole or not ints[CODES + k] & WAS_ON_GRID:
                 pattern = 0
                 for i in range(4):
-                    level = nearest_int(F(0.5) * (inverse * floats[X + 4 * k + i] - F(1)))
+                    level = int(nearest_int(F(0.5) * (inverse * floats[X + 4 * k + i] - F(1))))
                     pattern |= min(max(level, 0), 7) << 3 * i
                 first, stop = grid[FULL + pattern], grid[FULL + pattern + 1]
                 chosen = grid[first]
@@ -318,4 +314,4 @@ def point_number(code: int, grid: Table) -> int:
 @kernel
 def scale_level(scale: np.float32, inverse: np.float32) -> int:
     """Level 0..15 of a scale, which stands for 2 * level + 1."""
-    return min(max(nearest_int(F(0.5) * (inverse * scale - F(1))), 0), 15)
+    return min(max(int(nearest_int(F(0.5) * (inverse * scale - F(1)))), 0), 15)

@@ -43,7 +43,8 @@ class Grid(NamedTuple):
 
 def _levels(patterns: NDArray[np.int32]) -> NDArray[np.int32]:
     """Patterns [...] -> their levels [..., 4]."""
-    return patterns[..., None] >> np.arange(0, 12, 3, dtype=np.int32) & 7
+    levels: NDArray[np.int32] = patterns[..., None] >> np.arange(0, 12, 3, dtype=np.int32) & 7
+    return levels
 
 
 def _codes(levels: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -55,7 +56,7 @@ def _spans(deltas: NDArray[np.int32]) -> NDArray[np.uint64]:
     """Deltas -7..7 of levels [..., 4] -> 14 bits each: the steps from 0 there, on the side where it lies."""
     steps = (np.uint64(1) << np.abs(deltas).astype(np.uint64)) - np.uint64(1)
     sided = steps << np.where(deltas < 0, 7, 0).astype(np.uint64)
-    return np.bitwise_or.reduce(sided << np.arange(0, 56, 14, dtype=np.uint64), axis=-1)
+    return np.asarray(np.bitwise_or.reduce(sided << np.arange(0, 56, 14, dtype=np.uint64), axis=-1), np.uint64)
 
 
 def _nearest(points: NDArray[np.int32], shells: int) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:

@@ -313,7 +313,7 @@ def _store(vector: ir.VectorType) -> _Emit:
     return emit
 
 
-class _Addresses(ir.Instruction):
+class _Addresses(ir.Instruction):  # type: ignore[misc]
     """The addresses data + places * size: llvmlite's own getelementptr knows no vectors of places.
 
     Added up as integers instead, they are 64 bits wide to the end, and a gather is cut into twice as many.

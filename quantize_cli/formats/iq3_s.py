@@ -78,7 +78,7 @@ def _unpack(packed: Packed, out: Blocks, points: NDArray[np.float32]) -> None:
         d = load_half(block, 0)
         for g in range(GROUPS):
             scale = d * F(1 + 2 * (block[SCALES_AT + g // 16] >> 4 * (g // 8 % 2) & 15))
-            point = block[QS + g] | (block[QH + g // 8] >> g % 8 & 1) << 8
+            point = int(block[QS + g]) | (int(block[QH + g // 8]) >> g % 8 & 1) << 8
             signs = block[SIGNS_AT + g // 2] >> 4 * (g % 2)
             for i in range(4):
                 value = scale * points[4 * point + i]

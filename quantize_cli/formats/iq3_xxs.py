@@ -106,7 +106,7 @@ def _unpack(packed: Packed, out: Blocks, points: NDArray[np.float32]) -> None:
                 signs |= _odd(signs) << 7
                 for i in range(8):
                     start = 8 * (4 * j + k)
-                    value = scale * points[4 * block[QS + (start + i) // 4] + i % 4]
+                    value = scale * points[4 * int(block[QS + (start + i) // 4]) + i % 4]
                     values[start + i] = -value if signs >> i & 1 else value
 
 
