@@ -6,6 +6,8 @@ from quantize_cli.formats.base import BlockFormat
 from quantize_cli.formats.iq2_s import IQ2_S
 from quantize_cli.formats.iq2_xs import IQ2_XS
 from quantize_cli.formats.iq2_xxs import IQ2_XXS
+from quantize_cli.formats.iq3_s import IQ3_S
+from quantize_cli.formats.iq3_xxs import IQ3_XXS
 from quantize_cli.formats.iq4_nl import IQ4_NL
 from quantize_cli.formats.iq4_xs import IQ4_XS
 from quantize_cli.formats.mxfp4 import MXFP4
@@ -46,6 +48,8 @@ FORMATS: dict[str, BlockFormat] = {
         MXFP4,
         NVFP4,
         Q3_K,
+        IQ3_S,
+        IQ3_XXS,
         Q2_K,
         IQ2_S,
         IQ2_XS,

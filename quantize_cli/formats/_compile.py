@@ -42,13 +42,16 @@ def _cache_folder() -> Path:
 numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined]
 
 
+_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile `function` on its first call and cache the machine code.
 
     No fastmath and no contraction: the reference is IEEE float32 in element order, and so are we. `nogil` lets slabs
     run on threads; `error_model="numpy"` makes a division by zero a value, as in C, instead of a branch.
     """
-    return cast("Callable[P, R]", numba.njit(function, cache=True, nogil=True, error_model="numpy"))
+    return cast("Callable[P, R]", numba.njit(function, **_OPTIONS))
 
 
 class _Inner:
@@ -66,9 +69,18 @@ class _Inner:
 _NO_ENTRY: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
-def inner(function: Callable[P, R]) -> Callable[P, R]:
+def maker(function: Callable[P, R]) -> Callable[P, R]:
     """Like `kernel`, for what only kernels call: compiled in two thirds of the time, because Python has no way in."""
-    compiled = numba.njit(function, cache=True, nogil=True, error_model="numpy", **_NO_ENTRY)
+    compiled = numba.njit(function, **_OPTIONS, **_NO_ENTRY)
+    return function if compiled is function else cast("Callable[P, R]", _Inner(compiled))
+
+
+def inner(function: Callable[P, R]) -> Callable[P, R]:
+    """Like `maker`, for what makes no arrays and returns none: references to those that it is given are not counted.
+
+    Counting is an atomic operation on entry and on exit for each array, as slow as the work of a small kernel.
+    """
+    compiled = numba.njit(function, **_OPTIONS, **_NO_ENTRY, _nrt=False)
     return function if compiled is function else cast("Callable[P, R]", _Inner(compiled))
 
 
@@ -78,14 +90,4 @@ def part(function: Callable[P, R]) -> Callable[P, R]:
     A call proper costs about 12 ns, as much as the work on a block of 32 weights: Numba counts the references to each
     array that it passes.
     """
-    return cast("Callable[P, R]", numba.njit(function, cache=True, nogil=True, error_model="numpy", inline="always"))
-
-
-def inner(function: Callable[P, R]) -> Callable[P, R]:
-    """Like `kernel`, for what is called in the innermost loops: references to the arrays it is given are not counted.
-
-    Counting is an atomic operation on entry and on exit for each array, as slow as the work of a small kernel. Such a
-    function must not make arrays, nor return them.
-    """
-    options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
-    return cast("Callable[P, R]", numba.njit(function, **options))
+    return cast("Callable[P, R]", numba.njit(function, **_OPTIONS, inline="always"))

@@ -29,7 +29,10 @@ from numpy.typing import NDArray
 #: Lanes of a vector. 16 leave the latency of additions exposed, 64 spill registers where they are 256 bits wide.
 LANES = 32
 
-#: float32[LANES], int32[LANES] and bool[LANES].
+#: Lanes of a narrow vector, for loops in which few lanes count: these know only what is registered for them below.
+NARROW = 16
+
+#: float32[LANES], int32[LANES] and bool[LANES]; or of NARROW lanes.
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.int32]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -65,6 +68,21 @@ def store_ints(values: NDArray[np.int32], start: int, vector: Ints) -> None:
 def load_bytes(values: NDArray[np.uint8], start: int) -> Ints:
     """values[start : start + LANES], zero-extended."""
     return values[start : start + LANES].astype(np.int32)
+
+
+def load_narrow(values: NDArray[np.float32], start: int) -> Floats:
+    """values[start : start + NARROW], C-contiguous."""
+    return values[start : start + NARROW].copy()
+
+
+def store_narrow_ints(values: NDArray[np.int32], start: int, vector: Ints) -> None:
+    """values[start : start + NARROW] = vector, a narrow one."""
+    values[start : start + NARROW] = vector
+
+
+def narrow(vector: Any) -> Any:
+    """The first NARROW lanes."""
+    return vector[:NARROW]
 
 
 def store_bytes(values: NDArray[np.uint8], start: int, vector: Ints) -> None:
@@ -245,12 +263,12 @@ def store_doubles(values: NDArray[np.float64], start: int, vector: Doubles) -> N
 
 
 class _VectorType(types.Type):
-    """The compiler's type of a vector: LANES elements of a scalar type."""
+    """The compiler's type of a vector: LANES, or fewer, elements of a scalar type."""
 
-    def __init__(self, scalar: types.Type, element: ir.Type) -> None:
+    def __init__(self, scalar: types.Type, element: ir.Type, lanes: int = LANES) -> None:
         self.scalar = scalar
-        self.llvm = ir.VectorType(element, LANES)
-        super().__init__(name=f"Vector({scalar}, {LANES})")
+        self.llvm = ir.VectorType(element, lanes)
+        super().__init__(name=f"Vector({scalar}, {lanes})")
 
 
 _FLOATS = _VectorType(types.float32, ir.FloatType())
@@ -259,6 +277,9 @@ _INTS = _VectorType(types.int32, ir.IntType(32))
 _MASK = _VectorType(types.boolean, ir.IntType(1))
 _BYTES = ir.VectorType(ir.IntType(8), LANES)
 _SHORTS = ir.VectorType(ir.IntType(16), LANES)
+_NARROW_FLOATS = _VectorType(types.float32, ir.FloatType(), NARROW)
+_NARROW_INTS = _VectorType(types.int32, ir.IntType(32), NARROW)
+_NARROW_MASK = _VectorType(types.boolean, ir.IntType(1), NARROW)
 
 _Emit: TypeAlias = Callable[[Any, Any, Any, Sequence[Any]], Any]
 
@@ -369,15 +390,29 @@ def _store(vector: ir.VectorType) -> _Emit:
     return emit
 
 
+class _Addresses(ir.Instruction):  # type: ignore[misc]
+    """The addresses data + places * size: llvmlite's own getelementptr knows no vectors of places.
+
+    Added up as integers instead, they are 64 bits wide to the end, and a gather is cut into twice as many.
+    """
+
+    def __init__(self, block: Any, data: Any, places: Any) -> None:
+        super().__init__(block, ir.VectorType(data.type, LANES), "getelementptr", [data, places])
+
+    def descr(self, buf: list[str]) -> None:
+        data, places = self.operands
+        kind = data.type.pointee
+        buf.append(
+            f"getelementptr {kind}, {data.type} {data.get_reference()}, {places.type} {places.get_reference()}\n"
+        )
+
+
 def _gather(vector: ir.VectorType, suffix: str) -> _Emit:
     def emit(context: Any, builder: Any, sig: Any, args: Sequence[Any]) -> Any:
-        # llvmlite's getelementptr knows no vectors of indices, so the addresses are added up as integers.
-        addresses = ir.VectorType(ir.IntType(64), LANES)
         size = context.get_abi_sizeof(vector.element)
         data = context.make_array(sig.args[0])(context, builder, args[0]).data
-        base = _splat(builder, builder.ptrtoint(data, ir.IntType(64)), addresses)
-        offsets = builder.mul(builder.sext(args[1], addresses), ir.Constant(addresses, [size] * LANES))
-        pointers = builder.inttoptr(builder.add(base, offsets), ir.VectorType(data.type, LANES))
+        pointers = _Addresses(builder.block, data, args[1])
+        builder._insert(pointers)
         mask = ir.VectorType(ir.IntType(1), LANES)
         function = ir.FunctionType(vector, [pointers.type, ir.IntType(32), mask, vector])
         name = f"llvm.masked.gather.v{LANES}{suffix}.v{LANES}p0"
@@ -482,6 +517,11 @@ def _smallest(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> An
     return builder.call(cgutils.get_or_insert_function(builder.module, function, name), args, fastmath=["nnan"])
 
 
+def _narrow(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> Any:
+    lanes = ir.Constant(ir.VectorType(ir.IntType(32), NARROW), list(range(NARROW)))
+    return builder.shuffle_vector(args[0], ir.Constant(args[0].type, ir.Undefined), lanes)
+
+
 def _array(scalar: types.Type) -> types.Array:
     return types.Array(scalar, 1, "C")
 
@@ -561,3 +601,16 @@ _register(to_floats, _conversion("sitofp", _FLOATS), _signature(_FLOATS, _INTS))
 _register(bits_of, _conversion("bitcast", _INTS), _signature(_INTS, _FLOATS))
 _register(from_bits, _conversion("bitcast", _FLOATS), _signature(_FLOATS, _INTS))
 _register(widened, _conversion("fpext", _DOUBLES), _signature(_DOUBLES, _FLOATS))
+
+for _operator, _name in {"add": "fadd", "sub": "fsub", "mul": "fmul"}.items():
+    _both = _signature(_NARROW_FLOATS, _NARROW_FLOATS, _NARROW_FLOATS)
+    _register(getattr(operator, _operator), _instruction(_name), _both)
+    _register(getattr(operator, f"i{_operator}"), _instruction(_name), _both)
+_register(operator.lt, _instruction("fcmp_ordered", "<"), _signature(_NARROW_MASK, _NARROW_FLOATS, _NARROW_FLOATS))
+for _vector in (_NARROW_FLOATS, _NARROW_INTS):
+    _register(select, _instruction("select"), _signature(_vector, _NARROW_MASK, _vector, _vector))
+_register(load_narrow, _load(_NARROW_FLOATS.llvm), _signature(_NARROW_FLOATS, _array(types.float32), types.intp))
+_register(
+    store_narrow_ints, _store(_NARROW_INTS.llvm), _signature(types.none, _array(types.int32), types.intp, _NARROW_INTS)
+)
+_register(narrow, _narrow, _signature(_NARROW_FLOATS, _FLOATS), _signature(_NARROW_INTS, _INTS))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle import None, iq2, affine, few_bits, fp4, iq2, iq4, plain, simple, symmetric
+from oracle import affine, few_bits, fp4, iq2, iq3, iq4, plain, simple, symmetric
 from oracle.scalars import Block, F
 
 
@@ -35,6 +35,8 @@ TWINS = {
     "MXFP4": Twin(fp4.encode_mxfp4, fp4.decode_mxfp4),
     "NVFP4": Twin(fp4.encode_nvfp4, fp4.decode_nvfp4),
     "Q3_K": Twin(symmetric.encode_q3_k, symmetric.decode_q3_k, symmetric.encode_q3_k_row),
+    "IQ3_S": Twin(iq3.encode_iq3_s, iq3.decode_iq3_s, iq3.encode_iq3_s_row),
+    "IQ3_XXS": Twin(iq3.encode_iq3_xxs, iq3.decode_iq3_xxs, iq3.encode_iq3_xxs_row),
     "Q2_K": Twin(affine.encode_q2_k, affine.decode_q2_k, affine.encode_row_q2_k),
     "IQ2_S": Twin(iq2.encode_iq2_s, iq2.decode_iq2_s, iq2.encode_row_iq2_s),
     "IQ2_XS": Twin(None, iq2.decode_iq2_xs, iq2.encode_row_iq2_xs),
