@@ -110,6 +110,16 @@ def any_lane(mask: Mask) -> bool:
     return bool(mask.any())
 
 
+def mask_of(bits: np.int32) -> Mask:
+    """Set in lane l where bit l is."""
+    return (int(bits) >> np.arange(LANES)) & 1 == 1
+
+
+def least_int(vector: Ints) -> np.int32:
+    """The smallest of all lanes."""
+    return cast("np.int32", vector.min())
+
+
 def nearest(vector: Floats) -> Floats:
     """Rounded to the nearest integer, ties to even."""
     return cast("Floats", np.rint(vector))
@@ -324,6 +334,16 @@ def _any_lane(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> An
     return builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0))
 
 
+def _mask_of(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> Any:
+    return builder.bitcast(args[0], _MASK.llvm)
+
+
+def _least_int(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> Any:
+    function = ir.FunctionType(ir.IntType(32), [_INTS.llvm])
+    name = f"llvm.vector.reduce.smin.v{LANES}i32"
+    return builder.call(cgutils.get_or_insert_function(builder.module, function, name), args)
+
+
 def _array(scalar: types.Type) -> types.Array:
     return types.Array(scalar, 1, "C")
 
@@ -379,6 +399,8 @@ for _vector in (_FLOATS, _INTS, _DOUBLES):
 _register(select, _instruction("select"), _signature(_MASK, _MASK, _MASK, _MASK))
 _register(nowhere, _constant(_MASK, None), _signature(_MASK))
 _register(any_lane, _any_lane, _signature(types.boolean, _MASK))
+_register(mask_of, _mask_of, _signature(_MASK, types.int32))
+_register(least_int, _least_int, _signature(types.int32, _INTS))
 _register(nearest, _llvm_function("llvm.nearbyint"), _signature(_FLOATS, _FLOATS))
 _register(truncated, _llvm_function("llvm.trunc"), _signature(_FLOATS, _FLOATS))
 _register(magnitude, _llvm_function("llvm.fabs"), _signature(_FLOATS, _FLOATS))

@@ -1,0 +1,219 @@
+"""IQ1_M: 1.75 bits per weight; x = d * (2 * scale + 1) * (level - 1 + shift), level 0..2, shift 1/8 or -1/8.
+
+A super-block of 256 weights, 16 blocks of 16 with a shift for each half, 56 bytes:
+
+    0    qs     32 bytes: byte 2 b + h is the low 8 bits of the number of block b's grid point h, see _iq1_grid.py
+    32   qh     16 bytes, one a block: bits 0 to 2 and 4 to 6 are the high bits of its points, bits 3 and 7 tell
+                whether their shifts are negative
+    48   scales 4 uint16: bits 3 i to 3 i + 2 of number j are the scale of block 4 j + i, the highest 4 bits are bits
+                4 j to 4 j + 3 of d, a float16
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from gguf import GGMLQuantizationType
+
+from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._half import from_half, to_half
+from quantize_cli.formats._iq1 import (
+    LOWEST,
+    MINUS,
+    PLUS,
+    SECOND,
+    SHIFTS,
+    SUPER_BLOCK,
+    Work,
+    base_values,
+    largest_magnitude,
+    level_of,
+    load_super_blocks,
+    new_work,
+    rank,
+    snap_to_grid,
+    stored_scale,
+    sum_in_order,
+)
+from quantize_cli.formats._iq1_grid import GROUP, Grid, load_grid
+from quantize_cli.formats._k_weights import weigh_importance
+from quantize_cli.formats._lanes import Lanes
+from quantize_cli.formats._vector import (
+    LANES,
+    Floats,
+    Ints,
+    any_lane,
+    gather_ints,
+    load,
+    load_ints,
+    select,
+    splat,
+    splat_int,
+    store,
+    store_ints,
+    to_floats,
+)
+from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
+
+F = np.float32
+I = np.int32  # noqa: E741
+BLOCK_BYTES = 56
+BLOCK = 16
+BLOCKS = SUPER_BLOCK // BLOCK
+HALVES = 2
+QH = 32
+SCALES = 48
+#: Blocks whose magnitudes are below this count as zero (ggml-quants.c, GROUP_MAX_EPS_IQ1_M).
+SMALLEST = F(1e-7)
+#: So much larger than the scale that explains most is d.
+FUDGE = F(1.1125)
+#: What the squares of the values change by from level 1 to 0 and from level 2 to 1.
+PLUS_FIRST = F(0.75)
+PLUS_SECOND = F(-1.25)
+MINUS_FIRST = F(1.25)
+MINUS_SECOND = F(-0.75)
+#: Elements of the sums of one half of a block.
+SUMS = (BLOCK + 1) * LANES
+
+
+@kernel
+def _square_sum(total: Floats, first: Floats, second: Floats) -> Floats:
+    return total + first + second
+
+
+@kernel
+def _split(sums_x: Lanes, sums_w: Lanes) -> tuple[Floats, Ints]:
+    """The split that explains most, and its scale: of equal ones the first.
+
+    The sums of the second half are SUMS elements behind those of the first.
+    """
+    total_x0 = load(sums_x, BLOCK * LANES)
+    total_x1 = load(sums_x, BLOCK * LANES + SUMS)
+    total_w0 = load(sums_w, BLOCK * LANES)
+    total_w1 = load(sums_w, BLOCK * LANES + SUMS)
+    best = splat(LOWEST)
+    scale = splat(F(0))
+    split = splat_int(I(-1))
+    for first in range(BLOCK + 1):
+        for second in range(first, BLOCK + 1):
+            i, j = first * LANES, second * LANES
+            low_x0 = load(sums_x, i) + load(sums_x, j)
+            low_x1 = load(sums_x, i + SUMS) + load(sums_x, j + SUMS)
+            plus_x0 = total_x0 * PLUS[2] - low_x0
+            plus_x1 = total_x1 * PLUS[2] - low_x1
+            minus_x0 = total_x0 * MINUS[2] - low_x0
+            minus_x1 = total_x1 * MINUS[2] - low_x1
+            plus_w0 = total_w0 * PLUS[2] * PLUS[2] + load(sums_w, i) * PLUS_FIRST + load(sums_w, j) * PLUS_SECOND
+            plus_w1 = (
+                total_w1 * PLUS[2] * PLUS[2]
+                + load(sums_w, i + SUMS) * PLUS_FIRST
+                + load(sums_w, j + SUMS) * PLUS_SECOND
+            )
+            minus_w0 = total_w0 * MINUS[2] * MINUS[2] + load(sums_w, i) * MINUS_FIRST + load(sums_w, j) * MINUS_SECOND
+            minus_w1 = (
+                total_w1 * MINUS[2] * MINUS[2]
+                + load(sums_w, i + SUMS) * MINUS_FIRST
+                + load(sums_w, j + SUMS) * MINUS_SECOND
+            )
+            for shifts in range(4):
+                sum_qx = (minus_x0 if shifts & 2 else plus_x0) + (minus_x1 if shifts & 1 else plus_x1)
+                sum_q2 = (minus_w0 if shifts & 2 else plus_w0) + (minus_w1 if shifts & 1 else plus_w1)
+                better = (sum_q2 > F(0)) & (sum_qx * sum_qx > best * sum_q2)
+                if any_lane(better):
+                    scale = select(better, sum_qx / sum_q2, scale)
+                    best = select(better, scale * sum_qx, best)
+                    split = select(better, I(first | second << SECOND | shifts << SHIFTS), split)
+    return scale, split
+
+
+@kernel
+def _weigh(x: Lanes, importance: Lanes | None, variance: Floats, w: Lanes) -> None:
+    """Weights of a block's errors; without importance they are its squares."""
+    if importance is not None:
+        weigh_importance(x, importance, variance, w)
+    else:
+        for i in range(0, x.size, LANES):
+            value = load(x, i)
+            store(w, i, value * value)
+
+
+@kernel
+def _fit(importance: Importance | None, variance: Floats, work: Work, grid: Grid) -> None:
+    """Grid points, stored scales, shifts and d of the super-blocks in work.x."""
+    largest = splat(F(0))
+    sums_x = work.sums_x[: HALVES * SUMS]
+    sums_w = work.sums_w[: HALVES * SUMS]
+    w = work.w[: BLOCK * LANES]
+    for b in range(BLOCKS):
+        start, stop = b * BLOCK * LANES, (b + 1) * BLOCK * LANES
+        x = work.x[start:stop]
+        _weigh(x, None if importance is None else work.importance[start:stop], variance, w)
+        rank(x, work.ranks)
+        sum_in_order(x, w, work.ranks, 0, GROUP, sums_x[:SUMS], sums_w[:SUMS])
+        sum_in_order(x, w, work.ranks, GROUP, BLOCK, sums_x[SUMS:], sums_w[SUMS:])
+        scale, split = _split(sums_x, sums_w)
+        small = largest_magnitude(x) < SMALLEST
+        scale = select(small, F(0), scale)
+        split = select(small, I(-1), split)
+        points = work.points[b * HALVES * LANES : (b + 1) * HALVES * LANES]
+        scale, shifts = snap_to_grid(x, w, scale, split, work, points, grid)
+        largest = select(largest > scale, largest, scale)
+        store(work.scales, b * LANES, scale)
+        store_ints(work.shifts, b * LANES, shifts)
+    d = largest / F(15)
+    inverse = F(1) / d
+    sum_qx = splat(F(0))
+    sum_q2 = splat(F(0))
+    for b in range(BLOCKS):
+        start, stop = b * BLOCK * LANES, (b + 1) * BLOCK * LANES
+        x = work.x[start:stop]
+        _weigh(x, None if importance is None else work.importance[start:stop], variance, w)
+        shifts = load_ints(work.shifts, b * LANES)
+        level = stored_scale(load(work.scales, b * LANES), inverse)
+        factor = to_floats(level * I(2) + I(1))
+        for half in range(HALVES):
+            base = base_values(shifts, half)
+            codes = gather_ints(grid.codes, load_ints(work.points, (b * HALVES + half) * LANES))
+            for j in range(GROUP):
+                i = (half * GROUP + j) * LANES
+                q = (base + to_floats(level_of(codes, j))) * factor
+                weighted = load(w, i) * q
+                sum_qx += weighted * load(x, i)
+                sum_q2 += weighted * q
+        store_ints(work.stored_scales, b * LANES, select(largest == F(0), I(0), level))
+        store_ints(work.shifts, b * LANES, select(largest == F(0), I(0), shifts))
+    d = select(sum_q2 > F(0), sum_qx / sum_q2, d)
+    store(work.head, 0, select(largest == F(0), F(0), d * FUDGE))
+
+
+@kernel
+def _pack(blocks: Blocks, importance: Importance | None, out: Packed, grid: Grid) -> None:
+    work = new_work()
+    for start in range(0, blocks.shape[0], LANES):
+        count = min(LANES, blocks.shape[0] - start)
+        variance = load_super_blocks(blocks, importance, start, count, work)
+        _fit(importance, variance, work, grid)
+        for lane in range(count):
+            block = out[start + lane]
+            for b in range(BLOCKS):
+                low = work.points[b * HALVES * LANES + lane]
+                high = work.points[(b * HALVES + 1) * LANES + lane]
+                shifts = work.shifts[b * LANES + lane]
+                block[HALVES * b] = np.uint8(low & 255)
+                block[HALVES * b + 1] = np.uint8(high & 255)
+                block[QH + b] = np.uint8(low >> 8 | shifts >> 1 << 3 | high >> 8 << 4 | (shifts & 1) << 7)
+            d = int(to_half(work.head[lane]))
+            for j in range(4):
+                bits = (d >> 4 * j & 15) << 12
+                for i in range(4):
+                    bits |= work.stored_scales[(4 * j + i) * LANES + lane] << 3 * i
+                block[SCALES + 2 * j] = np.uint8(bits & 255)
+                block[SCALES + 2 * j + 1] = np.uint8(bits >> 8)
+
+
+def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
+    """Blocks float32[n, 256] -> out uint8[n, 56].
+
+    Raises:
+        OverflowError: the weighted errors are beyond float32; the reference aborts there.
+    """
+    _pack(blocks, importance, out, load_grid())

@@ -1,0 +1,191 @@
+"""IQ1_S: 1.5625 bits per weight; x = d * (2 * scale + 1) * (level - 1 + shift), level 0..2, shift 1/8 or -1/8.
+
+A super-block of 256 weights, 8 blocks of 32, 50 bytes:
+
+    0    d      float16
+    2    qs     32 bytes: byte 4 b + k is the low 8 bits of the number of block b's grid point k, see _iq1_grid.py
+    34   qh     8 uint16, one a block: bits 3 k to 3 k + 2 are the high bits of point k, bits 12 to 14 the scale, and
+                bit 15 tells whether the shift is negative
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from gguf import GGMLQuantizationType
+
+from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._half import load_half, store_half, to_half
+from quantize_cli.formats._iq1 import (
+    LOWEST,
+    MINUS,
+    PLUS,
+    SECOND,
+    SHIFTS,
+    SUPER_BLOCK,
+    Work,
+    largest_magnitude,
+    load_super_blocks,
+    new_work,
+    rank,
+    snap_to_grid,
+    stored_scale,
+    sum_in_order,
+)
+from quantize_cli.formats._iq1_grid import GROUP, Grid, load_grid
+from quantize_cli.formats._k_weights import weigh_importance
+from quantize_cli.formats._lanes import Lanes
+from quantize_cli.formats._vector import (
+    LANES,
+    Floats,
+    Ints,
+    any_lane,
+    load,
+    load_ints,
+    mask_of,
+    select,
+    splat,
+    splat_int,
+    store,
+    store_ints,
+)
+from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
+
+F = np.float32
+I = np.int32  # noqa: E741
+BLOCK_BYTES = 50
+BLOCK = 32
+BLOCKS = SUPER_BLOCK // BLOCK
+GROUPS = BLOCK // GROUP
+QS = 2
+QH = 34
+#: Blocks whose magnitudes are below this count as zero (ggml-quants.c, GROUP_MAX_EPS_IQ1_S).
+SMALLEST = F(1e-12)
+#: `shifts` of a block with negative shift: both halves have it.
+NEGATIVE = 3
+#: So much larger than the stored scales would have it is d.
+FUDGE = F(1.125)
+
+
+@kernel
+def _split(sums_x: Lanes, sums_w: Lanes) -> tuple[Floats, Ints]:
+    """The split that explains most, and its scale: of equal ones the first."""
+    total_x = load(sums_x, BLOCK * LANES)
+    total_w = load(sums_w, BLOCK * LANES)
+    best = splat(LOWEST)
+    scale = splat(F(0))
+    split = splat_int(I(-1))
+    for first in range(BLOCK + 1):
+        low_x = load(sums_x, first * LANES)
+        low_w = load(sums_w, first * LANES)
+        plus_x = low_x * PLUS[0]
+        plus_w = low_w * PLUS[0] * PLUS[0]
+        minus_x = low_x * MINUS[0]
+        minus_w = low_w * MINUS[0] * MINUS[0]
+        for second in range(first, BLOCK + 1):
+            middle_x = (load(sums_x, second * LANES) - low_x) * PLUS[1]  # subtracted, it is that with MINUS[1]
+            middle_w = (load(sums_w, second * LANES) - low_w) * PLUS[1] * PLUS[1]
+            high_x = total_x - load(sums_x, second * LANES)
+            high_w = total_w - load(sums_w, second * LANES)
+            code = first | second << SECOND
+            sum_qx = plus_x + middle_x + high_x * PLUS[2]
+            sum_q2 = plus_w + middle_w + high_w * PLUS[2] * PLUS[2]
+            better = (sum_q2 > F(0)) & (sum_qx * sum_qx > best * sum_q2)
+            if any_lane(better):
+                scale = select(better, sum_qx / sum_q2, scale)
+                best = select(better, scale * sum_qx, best)
+                split = select(better, I(code), split)
+            sum_qx = minus_x - middle_x + high_x * MINUS[2]
+            sum_q2 = minus_w + middle_w + high_w * MINUS[2] * MINUS[2]
+            better = (sum_q2 > F(0)) & (sum_qx * sum_qx > best * sum_q2)
+            if any_lane(better):
+                scale = select(better, sum_qx / sum_q2, scale)
+                best = select(better, scale * sum_qx, best)
+                split = select(better, I(code | NEGATIVE << SHIFTS), split)
+    return scale, split
+
+
+@kernel
+def _fit(importance: Importance | None, variance: Floats, work: Work, grid: Grid) -> None:
+    """Grid points, stored scales, shifts and d of the super-blocks in work.x."""
+    largest = splat(F(0))
+    sums_x = work.sums_x[: (BLOCK + 1) * LANES]
+    sums_w = work.sums_w[: (BLOCK + 1) * LANES]
+    w = work.w[: BLOCK * LANES]
+    for b in range(BLOCKS):
+        start, stop = b * BLOCK * LANES, (b + 1) * BLOCK * LANES
+        x = work.x[start:stop]
+        weigh_importance(x, work.importance[start:stop], variance, w)
+        rank(x, work.ranks)
+        sum_in_order(x, w, work.ranks, 0, BLOCK, sums_x, sums_w)
+        scale, split = _split(sums_x, sums_w)
+        small = largest_magnitude(x) < SMALLEST
+        scale = select(small, F(0), scale)
+        split = select(small, I(-1), split)
+        points = work.points[b * GROUPS * LANES : (b + 1) * GROUPS * LANES]
+        scale, shifts = snap_to_grid(x, w, scale, split, work, points, grid)
+        largest = select(largest > scale, largest, scale)
+        store(work.scales, b * LANES, scale)
+        store_ints(work.shifts, b * LANES, shifts)
+    d = largest / F(15)
+    store(work.head, 0, d * FUDGE)
+    for b in range(0, BLOCKS * LANES, LANES):
+        level = stored_scale(load(work.scales, b), F(1) / d)
+        level = level | select(load_ints(work.shifts, b) == I(NEGATIVE), splat_int(I(8)), I(0))
+        store_ints(work.stored_scales, b, select(largest == F(0), I(0), level))
+
+
+@kernel
+def _pack(blocks: Blocks, importance: Importance, out: Packed, grid: Grid) -> None:
+    work = new_work()
+    for start in range(0, blocks.shape[0], LANES):
+        count = min(LANES, blocks.shape[0] - start)
+        variance = load_super_blocks(blocks, importance, start, count, work)
+        _fit(importance, variance, work, grid)
+        for lane in range(count):
+            block = out[start + lane]
+            store_half(block, 0, to_half(work.head[lane]))
+            for b in range(BLOCKS):
+                high = work.stored_scales[b * LANES + lane] << 12
+                for k in range(GROUPS):
+                    point = work.points[(b * GROUPS + k) * LANES + lane]
+                    block[QS + b * GROUPS + k] = np.uint8(point & 255)
+                    high |= point >> 8 << 3 * k
+                block[QH + 2 * b] = np.uint8(high & 255)
+                block[QH + 2 * b + 1] = np.uint8(high >> 8)
+
+
+def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
+    """Blocks float32[n, 256], their importance -> out uint8[n, 50].
+
+    Raises:
+        OverflowError: the weighted errors are beyond float32; the reference aborts there.
+    """
+    assert importance is not None
+    _pack(blocks, importance, out, load_grid())
+
+
+@kernel
+def _unpack(packed: Packed, out: Blocks, grid: Grid) -> None:
+    for number in range(packed.shape[0]):
+        block, values = packed[number], out[number]
+        d = load_half(block, 0)
+        for b in range(BLOCKS):
+            high = I(block[QH + 2 * b]) | I(block[QH + 2 * b + 1]) << 8
+            ones = I(0)
+            twos = I(0)
+            for k in range(GROUPS):
+                code = grid.codes[block[QS + b * GROUPS + k] | (high >> 3 * k & 7) << 8]
+                ones |= I((code & 255) << GROUP * k)
+                twos |= I((code >> GROUP) << GROUP * k)
+            scale = d * F(2 * (high >> 12 & 7) + 1)
+            low, middle, top = MINUS if high >> 15 else PLUS
+            value = select(mask_of(I(ones)), splat(scale * middle), scale * low)
+            store(values, b * BLOCK, select(mask_of(I(twos)), scale * top, value))
+
+
+def unpack(packed: Packed, out: Blocks) -> None:
+    """Packed uint8[n, 50] -> out float32[n, 256]."""
+    _unpack(packed, out, load_grid())
+
+
+IQ1_S = BlockFormat(GGMLQuantizationType.IQ1_S, SUPER_BLOCK, BLOCK_BYTES, pack, unpack, UseOfImportance.REQUIRED)
