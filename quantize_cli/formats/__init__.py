@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from quantize_cli.formats.base import BlockFormat
+from quantize_cli.formats.iq1_m import IQ1_M
+from quantize_cli.formats.iq1_s import IQ1_S
 from quantize_cli.formats.plain import BF16, F16, F32
 from quantize_cli.formats.q4_0 import Q4_0
 from quantize_cli.formats.q4_k import Q4_K
@@ -22,5 +24,7 @@ FORMATS: dict[str, BlockFormat] = {
         Q5_0,
         Q4_K,
         Q4_0,
+        IQ1_M,
+        IQ1_S,
     )
 }

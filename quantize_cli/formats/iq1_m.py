@@ -43,8 +43,10 @@ from quantize_cli.formats._vector import (
     Ints,
     any_lane,
     gather_ints,
+    lane_numbers,
     load,
     load_ints,
+    mask_of,
     select,
     splat,
     splat_int,
@@ -76,8 +78,19 @@ SUMS = (BLOCK + 1) * LANES
 
 
 @kernel
-def _square_sum(total: Floats, first: Floats, second: Floats) -> Floats:
-    return total + first + second
+def _half_sums(sums_x: Lanes, sums_w: Lanes, first: int, second: int) -> tuple[Floats, Floats, Floats, Floats]:
+    """Sums of w * q * x and w * q^2 over one half under a split: with the values PLUS, then with MINUS."""
+    total_x = load(sums_x, BLOCK * LANES)
+    total_w = load(sums_w, BLOCK * LANES)
+    low_x = load(sums_x, first * LANES) + load(sums_x, second * LANES)
+    first_w = load(sums_w, first * LANES)
+    second_w = load(sums_w, second * LANES)
+    return (
+        total_x * PLUS[2] - low_x,
+        total_w * PLUS[2] * PLUS[2] + first_w * PLUS_FIRST + second_w * PLUS_SECOND,
+        total_x * MINUS[2] - low_x,
+        total_w * MINUS[2] * MINUS[2] + first_w * MINUS_FIRST + second_w * MINUS_SECOND,
+    )
 
 
 @kernel
@@ -86,37 +99,18 @@ def _split(sums_x: Lanes, sums_w: Lanes) -> tuple[Floats, Ints]:
 
     The sums of the second half are SUMS elements behind those of the first.
     """
-    total_x0 = load(sums_x, BLOCK * LANES)
-    total_x1 = load(sums_x, BLOCK * LANES + SUMS)
-    total_w0 = load(sums_w, BLOCK * LANES)
-    total_w1 = load(sums_w, BLOCK * LANES + SUMS)
     best = splat(LOWEST)
     scale = splat(F(0))
     split = splat_int(I(-1))
     for first in range(BLOCK + 1):
         for second in range(first, BLOCK + 1):
-            i, j = first * LANES, second * LANES
-            low_x0 = load(sums_x, i) + load(sums_x, j)
-            low_x1 = load(sums_x, i + SUMS) + load(sums_x, j + SUMS)
-            plus_x0 = total_x0 * PLUS[2] - low_x0
-            plus_x1 = total_x1 * PLUS[2] - low_x1
-            minus_x0 = total_x0 * MINUS[2] - low_x0
-            minus_x1 = total_x1 * MINUS[2] - low_x1
-            plus_w0 = total_w0 * PLUS[2] * PLUS[2] + load(sums_w, i) * PLUS_FIRST + load(sums_w, j) * PLUS_SECOND
-            plus_w1 = (
-                total_w1 * PLUS[2] * PLUS[2]
-                + load(sums_w, i + SUMS) * PLUS_FIRST
-                + load(sums_w, j + SUMS) * PLUS_SECOND
-            )
-            minus_w0 = total_w0 * MINUS[2] * MINUS[2] + load(sums_w, i) * MINUS_FIRST + load(sums_w, j) * MINUS_SECOND
-            minus_w1 = (
-                total_w1 * MINUS[2] * MINUS[2]
-                + load(sums_w, i + SUMS) * MINUS_FIRST
-                + load(sums_w, j + SUMS) * MINUS_SECOND
-            )
+            sums = _half_sums(sums_x[:SUMS], sums_w[:SUMS], first, second)
+            others = _half_sums(sums_x[SUMS:], sums_w[SUMS:], first, second)
             for shifts in range(4):
-                sum_qx = (minus_x0 if shifts & 2 else plus_x0) + (minus_x1 if shifts & 1 else plus_x1)
-                sum_q2 = (minus_w0 if shifts & 2 else plus_w0) + (minus_w1 if shifts & 1 else plus_w1)
+                x0, w0 = sums[2:] if shifts & 2 else sums[:2]
+                x1, w1 = others[2:] if shifts & 1 else others[:2]
+                sum_qx = x0 + x1
+                sum_q2 = w0 + w1
                 better = (sum_q2 > F(0)) & (sum_qx * sum_qx > best * sum_q2)
                 if any_lane(better):
                     scale = select(better, sum_qx / sum_q2, scale)
@@ -217,3 +211,37 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
         OverflowError: the weighted errors are beyond float32; the reference aborts there.
     """
     _pack(blocks, importance, out, load_grid())
+
+
+@kernel
+def _unpack(packed: Packed, out: Blocks, grid: Grid) -> None:
+    for number in range(packed.shape[0]):
+        block, values = packed[number], out[number]
+        half = 0
+        for j in range(4):
+            half |= int(block[SCALES + 2 * j + 1] >> 4) << 4 * j
+        d = from_half(np.uint16(half))
+        for pair in range(BLOCKS // 2):
+            at = SCALES + 2 * (pair // 2)
+            scales = (int(block[at]) | int(block[at + 1]) << 8) >> pair % 2 * 6
+            ones, twos, negative = 0, 0, 0
+            for k in range(4):
+                high = int(block[QH + 2 * pair + k // 2]) >> k % 2 * 4
+                code = grid.codes[block[4 * pair + k] | (high & 7) << 8]
+                ones |= (code & 255) << GROUP * k
+                twos |= code >> GROUP << GROUP * k
+                negative |= (high >> 3 & 1) * 255 << GROUP * k
+            one, two, minus = mask_of(I(ones)), mask_of(I(twos)), mask_of(I(negative))
+            low = select(minus, splat(MINUS[0]), PLUS[0])
+            q = low + select(two, F(2), select(one, splat(F(1)), F(0)))
+            first, second = d * F(2 * (scales & 7) + 1), d * F(2 * (scales >> 3 & 7) + 1)
+            scale = select(lane_numbers() < I(BLOCK), splat(first), second)
+            store(values, pair * 2 * BLOCK, scale * q)
+
+
+def unpack(packed: Packed, out: Blocks) -> None:
+    """Packed uint8[n, 56] -> out float32[n, 256]."""
+    _unpack(packed, out, load_grid())
+
+
+IQ1_M = BlockFormat(GGMLQuantizationType.IQ1_M, SUPER_BLOCK, BLOCK_BYTES, pack, unpack, UseOfImportance.OPTIONAL)

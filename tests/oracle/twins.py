@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle import affine, iq4, plain, simple, symmetric
+from oracle import affine, iq1, iq4, plain, simple, symmetric
 from oracle.scalars import Block, F
 
 
@@ -33,6 +33,8 @@ TWINS = {
     "IQ4_XS": Twin(iq4.encode_iq4_xs, iq4.decode_iq4_xs),
     "Q3_K": Twin(symmetric.encode_q3_k, symmetric.decode_q3_k),
     "Q2_K": Twin(affine.encode_q2_k, affine.decode_q2_k),
+    "IQ1_M": Twin(iq1.encode_iq1_m, iq1.decode_iq1_m, iq1.encode_iq1_m_row),
+    "IQ1_S": Twin(None, iq1.decode_iq1_s, iq1.encode_iq1_s_row),
 }
 
 
