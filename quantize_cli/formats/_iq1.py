@@ -27,16 +27,15 @@ from quantize_cli.formats._vector import (
     Ints,
     Mask,
     any_lane,
-    bits_of,
+    first_lane,
     gather_ints,
-    lane_numbers,
-    least_int,
     load,
     load_ints,
     magnitude,
     mask_of,
     nowhere,
     select,
+    smallest,
     splat,
     splat_int,
     store,
@@ -210,8 +209,8 @@ def _best_neighbour(errors: Lanes, at: int, number: int, grid: Grid) -> int:
 
     Level j of element i has the error at [at + (LEVELS * i + j) * LANES].
     """
-    best = splat(LARGEST)
-    where = splat_int(I(-1))
+    best = LARGEST
+    place = -1
     for vector in range(grid.starts[number], grid.starts[number + 1]):
         error = splat(F(0))
         for i in range(GROUP):
@@ -219,12 +218,10 @@ def _best_neighbour(errors: Lanes, at: int, number: int, grid: Grid) -> int:
             word = 2 * (vector * GROUP + i)
             term = select(mask_of(grid.planes[word]), splat(errors[low + LANES]), errors[low])
             error += select(mask_of(grid.planes[word + 1]), errors[low + 2 * LANES], term)
-        better = error < best
-        best = select(better, error, best)
-        where = select(better, lane_numbers() + I(vector * LANES), where)
-    # Errors are not negative, so their order is that of their bits.
-    bits = bits_of(best)
-    place = least_int(select(bits == least_int(bits), where, I(2**31 - 1)))
+        least = smallest(select(error < LARGEST, error, LARGEST))
+        if least < best:
+            best = least
+            place = vector * LANES + first_lane(error == least)
     return grid.neighbours[place] if place >= 0 else -1
 
 

@@ -110,14 +110,19 @@ def any_lane(mask: Mask) -> bool:
     return bool(mask.any())
 
 
+def first_lane(mask: Mask) -> int:
+    """The number of the first lane in which the mask is set; it must be in one."""
+    return int(mask.argmax())
+
+
 def mask_of(bits: np.int32) -> Mask:
-    """Set in lane l where bit l is."""
+    """Set in lane l where bit l of `bits` is."""
     return (int(bits) >> np.arange(LANES)) & 1 == 1
 
 
-def least_int(vector: Ints) -> np.int32:
-    """The smallest of all lanes."""
-    return cast("np.int32", vector.min())
+def smallest(vector: Floats) -> np.float32:
+    """The smallest value in any lane, of which none is NaN."""
+    return cast("np.float32", vector.min())
 
 
 def nearest(vector: Floats) -> Floats:
@@ -334,14 +339,19 @@ def _any_lane(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> An
     return builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0))
 
 
+def _first_lane(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> Any:
+    bits = builder.bitcast(args[0], ir.IntType(LANES))
+    return builder.zext(builder.cttz(bits, ir.Constant(ir.IntType(1), 1)), ir.IntType(64))
+
+
 def _mask_of(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> Any:
     return builder.bitcast(args[0], _MASK.llvm)
 
 
-def _least_int(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> Any:
-    function = ir.FunctionType(ir.IntType(32), [_INTS.llvm])
-    name = f"llvm.vector.reduce.smin.v{LANES}i32"
-    return builder.call(cgutils.get_or_insert_function(builder.module, function, name), args)
+def _smallest(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> Any:
+    function = ir.FunctionType(ir.FloatType(), [_FLOATS.llvm])
+    name = f"llvm.vector.reduce.fmin.v{LANES}f32"
+    return builder.call(cgutils.get_or_insert_function(builder.module, function, name), args, fastmath=["nnan"])
 
 
 def _array(scalar: types.Type) -> types.Array:
@@ -399,8 +409,9 @@ for _vector in (_FLOATS, _INTS, _DOUBLES):
 _register(select, _instruction("select"), _signature(_MASK, _MASK, _MASK, _MASK))
 _register(nowhere, _constant(_MASK, None), _signature(_MASK))
 _register(any_lane, _any_lane, _signature(types.boolean, _MASK))
+_register(first_lane, _first_lane, _signature(types.int64, _MASK))
 _register(mask_of, _mask_of, _signature(_MASK, types.int32))
-_register(least_int, _least_int, _signature(types.int32, _INTS))
+_register(smallest, _smallest, _signature(types.float32, _FLOATS))
 _register(nearest, _llvm_function("llvm.nearbyint"), _signature(_FLOATS, _FLOATS))
 _register(truncated, _llvm_function("llvm.trunc"), _signature(_FLOATS, _FLOATS))
 _register(magnitude, _llvm_function("llvm.fabs"), _signature(_FLOATS, _FLOATS))

@@ -227,10 +227,10 @@ def _unpack(packed: Packed, out: Blocks, grid: Grid) -> None:
             ones, twos, negative = 0, 0, 0
             for k in range(4):
                 high = int(block[QH + 2 * pair + k // 2]) >> k % 2 * 4
-                code = grid.codes[block[4 * pair + k] | (high & 7) << 8]
+                code = grid.codes[int(block[4 * pair + k]) | (high & 7) << 8]
                 ones |= (code & 255) << GROUP * k
                 twos |= code >> GROUP << GROUP * k
-                negative |= (high >> 3 & 1) * 255 << GROUP * k
+                negative |= I((high >> 3 & 1) * 255) << GROUP * k
             one, two, minus = mask_of(I(ones)), mask_of(I(twos)), mask_of(I(negative))
             low = select(minus, splat(MINUS[0]), PLUS[0])
             q = low + select(two, F(2), select(one, splat(F(1)), F(0)))

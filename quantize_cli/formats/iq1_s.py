@@ -170,13 +170,12 @@ def _unpack(packed: Packed, out: Blocks, grid: Grid) -> None:
         block, values = packed[number], out[number]
         d = load_half(block, 0)
         for b in range(BLOCKS):
-            high = I(block[QH + 2 * b]) | I(block[QH + 2 * b + 1]) << 8
-            ones = I(0)
-            twos = I(0)
+            high = int(block[QH + 2 * b]) | int(block[QH + 2 * b + 1]) << 8
+            ones, twos = 0, 0
             for k in range(GROUPS):
-                code = grid.codes[block[QS + b * GROUPS + k] | (high >> 3 * k & 7) << 8]
-                ones |= I((code & 255) << GROUP * k)
-                twos |= I((code >> GROUP) << GROUP * k)
+                code = grid.codes[int(block[QS + b * GROUPS + k]) | (high >> 3 * k & 7) << 8]
+                ones |= (code & 255) << GROUP * k
+                twos |= code >> GROUP << GROUP * k
             scale = d * F(2 * (high >> 12 & 7) + 1)
             low, middle, top = MINUS if high >> 15 else PLUS
             value = select(mask_of(I(ones)), splat(scale * middle), scale * low)
