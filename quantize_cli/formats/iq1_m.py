@@ -41,12 +41,14 @@ from quantize_cli.formats._vector import (
     LANES,
     Floats,
     Ints,
+    Mask,
     any_lane,
     gather_ints,
     lane_numbers,
     load,
     load_ints,
     mask_of,
+    nowhere,
     select,
     splat,
     splat_int,
@@ -94,6 +96,19 @@ def _half_sums(sums_x: Lanes, sums_w: Lanes, first: int, second: int) -> tuple[F
 
 
 @kernel
+def _both(sums, others, shifts: int) -> tuple[Floats, Floats]:
+    x0, w0 = sums[2:] if shifts & 2 else sums[:2]
+    x1, w1 = others[2:] if shifts & 1 else others[:2]
+    return x0 + x1, w0 + w1
+
+
+@kernel
+def better(sum_qx: Floats, sum_q2: Floats, best: Floats) -> Mask:
+    """Where these sums explain more than `best`."""
+    return (sum_q2 > F(0)) & (sum_qx * sum_qx > best * sum_q2)
+
+
+@kernel
 def _split(sums_x: Lanes, sums_w: Lanes) -> tuple[Floats, Ints]:
     """The split that explains most, and its scale: of equal ones the first.
 
@@ -106,16 +121,17 @@ def _split(sums_x: Lanes, sums_w: Lanes) -> tuple[Floats, Ints]:
         for second in range(first, BLOCK + 1):
             sums = _half_sums(sums_x[:SUMS], sums_w[:SUMS], first, second)
             others = _half_sums(sums_x[SUMS:], sums_w[SUMS:], first, second)
+            improved = nowhere()
             for shifts in range(4):
-                x0, w0 = sums[2:] if shifts & 2 else sums[:2]
-                x1, w1 = others[2:] if shifts & 1 else others[:2]
-                sum_qx = x0 + x1
-                sum_q2 = w0 + w1
-                better = (sum_q2 > F(0)) & (sum_qx * sum_qx > best * sum_q2)
-                if any_lane(better):
-                    scale = select(better, sum_qx / sum_q2, scale)
-                    best = select(better, scale * sum_qx, best)
-                    split = select(better, I(first | second << SECOND | shifts << SHIFTS), split)
+                sum_qx, sum_q2 = _both(sums, others, shifts)
+                improved = improved | better(sum_qx, sum_q2, best)
+            if any_lane(improved):
+                for shifts in range(4):
+                    sum_qx, sum_q2 = _both(sums, others, shifts)
+                    wins = better(sum_qx, sum_q2, best)
+                    scale = select(wins, sum_qx / sum_q2, scale)
+                    best = select(wins, scale * sum_qx, best)
+                    split = select(wins, I(first | second << SECOND | shifts << SHIFTS), split)
     return scale, split
 
 

@@ -38,6 +38,7 @@ from quantize_cli.formats._vector import (
     LANES,
     Floats,
     Ints,
+    Mask,
     any_lane,
     load,
     load_ints,
@@ -67,6 +68,12 @@ FUDGE = F(1.125)
 
 
 @kernel
+def better(sum_qx: Floats, sum_q2: Floats, best: Floats) -> Mask:
+    """Where these sums explain more than `best`."""
+    return (sum_q2 > F(0)) & (sum_qx * sum_qx > best * sum_q2)
+
+
+@kernel
 def _split(sums_x: Lanes, sums_w: Lanes) -> tuple[Floats, Ints]:
     """The split that explains most, and its scale: of equal ones the first."""
     total_x = load(sums_x, BLOCK * LANES)
@@ -86,21 +93,20 @@ def _split(sums_x: Lanes, sums_w: Lanes) -> tuple[Floats, Ints]:
             middle_w = (load(sums_w, second * LANES) - low_w) * PLUS[1] * PLUS[1]
             high_x = total_x - load(sums_x, second * LANES)
             high_w = total_w - load(sums_w, second * LANES)
-            code = first | second << SECOND
-            sum_qx = plus_x + middle_x + high_x * PLUS[2]
-            sum_q2 = plus_w + middle_w + high_w * PLUS[2] * PLUS[2]
-            better = (sum_q2 > F(0)) & (sum_qx * sum_qx > best * sum_q2)
-            if any_lane(better):
-                scale = select(better, sum_qx / sum_q2, scale)
-                best = select(better, scale * sum_qx, best)
-                split = select(better, I(code), split)
-            sum_qx = minus_x - middle_x + high_x * MINUS[2]
-            sum_q2 = minus_w + middle_w + high_w * MINUS[2] * MINUS[2]
-            better = (sum_q2 > F(0)) & (sum_qx * sum_qx > best * sum_q2)
-            if any_lane(better):
-                scale = select(better, sum_qx / sum_q2, scale)
-                best = select(better, scale * sum_qx, best)
-                split = select(better, I(code | NEGATIVE << SHIFTS), split)
+            plus_qx = plus_x + middle_x + high_x * PLUS[2]
+            plus_q2 = plus_w + middle_w + high_w * PLUS[2] * PLUS[2]
+            minus_qx = minus_x - middle_x + high_x * MINUS[2]
+            minus_q2 = minus_w + middle_w + high_w * MINUS[2] * MINUS[2]
+            if any_lane(better(plus_qx, plus_q2, best) | better(minus_qx, minus_q2, best)):
+                code = first | second << SECOND
+                wins = better(plus_qx, plus_q2, best)
+                scale = select(wins, plus_qx / plus_q2, scale)
+                best = select(wins, scale * plus_qx, best)
+                split = select(wins, I(code), split)
+                wins = better(minus_qx, minus_q2, best)
+                scale = select(wins, minus_qx / minus_q2, scale)
+                best = select(wins, scale * minus_qx, best)
+                split = select(wins, I(code | NEGATIVE << SHIFTS), split)
     return scale, split
 
 
