@@ -1,9 +1,9 @@
 """What IQ1_S and IQ1_M share: blocks whose sorted weights are split in three, and levels from the grid.
 
 Method: ggml-quants.c, `quantize_row_iq1_s_impl` and `quantize_row_iq1_m_impl`. A block's weights in ascending order are
-split in three, which get the levels 0, 1 and 2; the values of the levels are scale * (level - 1 + shift) with a shift of
-1/8 or -1/8, and of all splits and shifts the one is taken that explains most. Then groups of eight levels that are not
-in the grid are replaced by the neighbour with the smallest weighted error, and the scale is fitted again.
+split in three, which get the levels 0, 1 and 2; a level stands for scale * (level - 1 + shift) with a shift of 1/8 or
+-1/8, and of all splits and shifts the one is taken that explains most. Then groups of eight levels that are not in the
+grid are replaced by the neighbour with the smallest weighted error, and the scale is fitted again.
 
 Both halves of a block have a shift: bit 1 of its `shifts` tells whether that of the first is negative, bit 0 of the
 second.
@@ -47,10 +47,13 @@ from quantize_cli.formats.base import Blocks, Importance
 F = np.float32
 I = np.int32  # noqa: E741
 SUPER_BLOCK = 256
-GROUPS = SUPER_BLOCK // GROUP
+#: Weights in a block of IQ1_S and of IQ1_M.
+MOST = 32
+LEAST = 16
 LEVELS = 3
-#: The largest stored scale; it stands for 2 * 7 + 1.
+#: The largest stored scale, and how many times d it stands for.
 TOP_SCALE = 7
+STEPS = F(2 * TOP_SCALE + 1)
 SHIFT = F(0.125)
 LOWEST = F(np.finfo(np.float32).min)
 LARGEST = F(np.finfo(np.float32).max)
@@ -86,23 +89,28 @@ class Work(NamedTuple):
     head: Lanes  #: 1 vector: d before it is rounded to float16
 
 
-@kernel
 def new_work() -> Work:
-    """Allocate it."""
-    most = 34 * LANES
+    """Allocate it: by NumPy, for compiling that takes longer than all of `rank`."""
+
+    def floats(vectors: int) -> Lanes:
+        return np.zeros(vectors * LANES, np.float32)
+
+    def ints(vectors: int) -> IntLanes:
+        return np.zeros(vectors * LANES, np.int32)
+
     return Work(
-        np.empty(SUPER_BLOCK * LANES, np.float32),
-        np.zeros(SUPER_BLOCK * LANES, np.float32),
-        np.empty(most, np.float32),
-        np.empty(most, np.int32),
-        np.empty(most, np.float32),
-        np.empty(most, np.float32),
-        np.empty(LEVELS * most, np.float32),
-        np.empty(most, np.int32),
-        np.empty(most, np.float32),
-        np.empty(most, np.int32),
-        np.empty(most, np.int32),
-        np.empty(LANES, np.float32),
+        x=floats(SUPER_BLOCK),
+        importance=floats(SUPER_BLOCK),
+        w=floats(MOST),
+        ranks=ints(MOST),
+        sums_x=floats(MOST + 2),
+        sums_w=floats(MOST + 2),
+        errors=floats(LEVELS * MOST),
+        points=ints(SUPER_BLOCK // GROUP),
+        scales=floats(SUPER_BLOCK // LEAST),
+        shifts=ints(SUPER_BLOCK // LEAST),
+        stored_scales=ints(SUPER_BLOCK // LEAST),
+        head=floats(1),
     )
 
 
@@ -113,16 +121,6 @@ def load_super_blocks(blocks: Blocks, importance: Importance | None, first: int,
     if importance is not None:
         load_lanes(importance, first, count, work.importance)
     return F(2) * sum_of_squares(work.x) / F(SUPER_BLOCK)
-
-
-@kernel
-def largest_magnitude(x: Lanes) -> Floats:
-    """In each lane."""
-    largest = splat(F(0))
-    for i in range(0, x.size, LANES):
-        value = magnitude(load(x, i))
-        largest = select(value > largest, value, largest)
-    return largest
 
 
 @kernel
@@ -160,6 +158,12 @@ def sum_in_order(x: Lanes, w: Lanes, ranks: IntLanes, first: int, stop: int, sum
 
 
 @kernel
+def better(sum_qx: Floats, sum_q2: Floats, best: Floats) -> Mask:
+    """Where the values q of a split explain more than `best`; the sums are of w * q * x and of w * q^2."""
+    return (sum_q2 > F(0)) & (sum_qx * sum_qx > best * sum_q2)
+
+
+@kernel
 def base_values(shifts: Ints, half: int) -> Floats:
     """Value of level 0 in the first or the second half of a block."""
     return select(shifts & I(2 >> half) != I(0), splat(MINUS[0]), PLUS[0])
@@ -173,13 +177,20 @@ def level_of(codes: Ints, j: int) -> Ints:
 
 @kernel
 def _look_up(
-    x: Lanes, w: Lanes, scale: Floats, split: Ints, flipped: Mask, shifts: Ints, work: Work, points: IntLanes, grid: Grid
+    x: Lanes,
+    w: Lanes,
+    scale: Floats,
+    split: Ints,
+    flipped: Mask,
+    shifts: Ints,
+    work: Work,
+    points: IntLanes,
+    grid: Grid,
 ) -> Mask:
     """Look up the patterns that a split gives, and compute the errors of every level; tells who left the grid.
 
     Points are as in grid.numbers.
     """
-    found = split >= I(0)
     second = split >> I(SECOND) & I(63)
     first = split & I(63)
     outside = nowhere()
@@ -197,7 +208,7 @@ def _look_up(
             for j in range(LEVELS):
                 difference = scale * (base + F(j)) - value
                 store(work.errors, LEVELS * i + j * LANES, weight * difference * difference)
-        number = select(found, gather_ints(grid.numbers, pattern), I(0))
+        number = select(split >= I(0), gather_ints(grid.numbers, pattern), I(0))
         outside = outside | (number < I(0))
         store_ints(points, group, number)
     return outside
@@ -226,47 +237,54 @@ def _best_neighbour(errors: Lanes, at: int, number: int, grid: Grid) -> int:
 
 
 @kernel
-def _fitted_scale(x: Lanes, w: Lanes, scale: Floats, shifts: Ints, points: IntLanes, grid: Grid) -> Floats:
-    """The scale that explains most with the levels of the points; the given one where there is none."""
-    sum_qx = splat(F(0))
-    sum_q2 = splat(F(0))
+def add_sums(
+    x: Lanes, w: Lanes, shifts: Ints, points: IntLanes, factor: Floats, sums: tuple[Floats, Floats], grid: Grid
+) -> tuple[Floats, Floats]:
+    """Add w * q * x and w * q^2 of a block to the sums: q is `factor` times the values of its grid points' levels."""
+    sum_qx, sum_q2 = sums
     for group in range(0, points.size, LANES):
         base = base_values(shifts, 2 * group // points.size)
         codes = gather_ints(grid.codes, load_ints(points, group))
         for j in range(GROUP):
             i = GROUP * group + j * LANES
-            q = base + to_floats(level_of(codes, j))
+            level = (codes >> I(j) & I(1)) | (codes >> I(GROUP - 1 + j) & I(2))
+            q = (base + to_floats(level)) * factor
             weighted = load(w, i) * q
             sum_qx += weighted * load(x, i)
             sum_q2 += weighted * q
-    return select((sum_qx > F(0)) & (sum_q2 > F(0)), sum_qx / sum_q2, scale)
+    return sum_qx, sum_q2
 
 
 @kernel
 def snap_to_grid(
-    x: Lanes, w: Lanes, scale: Floats, split: Ints, work: Work, points: IntLanes, grid: Grid
-) -> tuple[Floats, Ints]:
-    """Choose grid points for the blocks x with the split that was found.
+    b: int, x: Lanes, w: Lanes, scale: Floats, split: Ints, threshold: np.float32, work: Work, grid: Grid
+) -> None:
+    """Choose the grid points, the scale and the shifts of the blocks number b with the split that was found.
 
     Args:
-        x: the blocks' values, flat float32[size * LANES]; their ranks are in work.ranks.
+        b: number of the blocks in their super-blocks.
+        x: their values, flat float32[size * LANES]; their ranks are in work.ranks.
         w: weights of the errors, same layout.
-        scale: the split's scales, of either sign.
+        scale: the splits' scales, of either sign.
         split: the splits.
-        work: receives the errors of the levels.
-        points: receives the numbers of the grid points, flat int32[size / 8 * LANES]; 0 where no split was found.
+        threshold: a block whose magnitudes are below it counts as zero.
+        work: receives points, scales and shifts; all are 0 for blocks without a split or below the threshold.
         grid: the tables.
-
-    Returns:
-        The scales, not negative, and the blocks' shifts; 0 where no split was found.
 
     Raises:
         OverflowError: sums overflow, so that there is no scale, or no neighbour.
     """
+    largest = splat(F(0))
+    for i in range(0, x.size, LANES):
+        value = magnitude(load(x, i))
+        largest = select(value > largest, value, largest)
+    split = select(largest < threshold, I(-1), split)
+    scale = select(split < I(0), F(0), scale)
     flipped = scale < F(0)
     scale = select(flipped, -scale, scale)
     shifts = select(split < I(0), I(0), split >> I(SHIFTS))
     shifts = select(flipped, I(3) - shifts, shifts)
+    points = work.points[b * x.size // GROUP : (b + 1) * x.size // GROUP]
     outside = _look_up(x, w, scale, split, flipped, shifts, work, points, grid)
     if any_lane(outside):
         for place in range(points.size):
@@ -276,15 +294,27 @@ def snap_to_grid(
                 points[place] = _best_neighbour(work.errors, at, -1 - points[place], grid)
                 if points[place] < 0:
                     raise OverflowError(OVERFLOW)
-        scale = select(outside, _fitted_scale(x, w, scale, shifts, points, grid), scale)
+        sum_qx, sum_q2 = add_sums(x, w, shifts, points, splat(F(1)), (splat(F(0)), splat(F(0))), grid)
+        scale = select(outside & (sum_qx > F(0)) & (sum_q2 > F(0)), sum_qx / sum_q2, scale)
     if any_lane(scale != scale):
         raise OverflowError(OVERFLOW)
-    return scale, shifts
+    store(work.scales, b * LANES, scale)
+    store_ints(work.shifts, b * LANES, shifts)
 
 
 @kernel
-def stored_scale(scale: Floats, inverse: Floats) -> Ints:
-    """0..7 for 1, 3 .. 15 times the step."""
-    level = nearest_ints(F(0.5) * (inverse * scale - F(1)))
-    level = select(level > I(0), level, I(0))
-    return select(level < I(TOP_SCALE), level, I(TOP_SCALE))
+def store_scales(work: Work, blocks: int) -> Floats:
+    """Round the scales of so many blocks to 0..7, for 1, 3 .. 15 times d; returns 15 d, the largest of them."""
+    largest = splat(F(0))
+    for b in range(0, blocks * LANES, LANES):
+        scale = load(work.scales, b)
+        largest = select(largest > scale, largest, scale)
+    inverse = F(1) / (largest / STEPS)
+    for b in range(0, blocks * LANES, LANES):
+        level = nearest_ints(F(0.5) * (inverse * load(work.scales, b) - F(1)))
+        level = select(level > I(0), level, I(0))
+        level = select(level < I(TOP_SCALE), level, I(TOP_SCALE))
+        # Where all scales are zero, the reference stores neither scales nor shifts.
+        store_ints(work.stored_scales, b, select(largest == F(0), I(0), level))
+        store_ints(work.shifts, b, select(largest == F(0), I(0), load_ints(work.shifts, b)))
+    return largest

@@ -1,7 +1,7 @@
 """The grid of IQ1_S and IQ1_M: the 2048 patterns of eight levels 0..2 that can be stored, and their neighbours.
 
-Method: ggml-quants.c, `iq2xs_init_impl`: a pattern that is not in the grid is replaced by one of its neighbours, the grid
-points at the three smallest distances that occur, in order of the distance and then of their numbers.
+Method: ggml-quants.c, `iq2xs_init_impl`: a pattern that is not in the grid is replaced by one of its neighbours, the
+grid points at the three smallest distances that occur, in order of the distance and then of their numbers.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _HALVES = 3 ** (GROUP // 2)
 class Grid(NamedTuple):
     """Tables, flat int32. A vector of neighbours is LANES of them; each list is filled up with its first."""
 
-    #: [3^8] by pattern, the number whose digits are the levels, the first the lowest: the number of the grid point, or -1
-    #: minus that of the list of neighbours.
+    #: [3^8] by pattern, the number whose digits are the levels, the first the lowest: the number of the grid point, or
+    #: -1 minus that of the list of neighbours.
     numbers: NDArray[np.int32]
     #: [2048] by grid point: bit j is set where level j is 1, bit 8 + j where it is 2.
     codes: NDArray[np.int32]
@@ -43,9 +43,7 @@ class Grid(NamedTuple):
 def _neighbours(levels: NDArray[np.uint8]) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """The patterns and neighbours for each upper half of a pattern; pairs of int[n], sorted by pattern and place."""
     digits = np.arange(_HALVES)[:, None] // 3 ** np.arange(GROUP // 2) % 3
-    low, high = (
-        ((digits[:, None] - half.astype(np.int64)) ** 2).sum(-1).astype(np.uint8) for half in np.split(levels, 2, axis=1)
-    )
+    low, high = (((digits[:, None] - half) ** 2).sum(-1).astype(np.uint8) for half in np.split(levels, 2, axis=1))
     found = []
     for number, upper in enumerate(high):
         distances = low + upper

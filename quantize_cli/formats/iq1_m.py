@@ -11,6 +11,8 @@ A super-block of 256 weights, 16 blocks of 16 with a shift for each half, 56 byt
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 from gguf import GGMLQuantizationType
 
@@ -22,16 +24,16 @@ from quantize_cli.formats._iq1 import (
     PLUS,
     SECOND,
     SHIFTS,
+    STEPS,
     SUPER_BLOCK,
     Work,
-    base_values,
-    largest_magnitude,
-    level_of,
+    add_sums,
+    better,
     load_super_blocks,
     new_work,
     rank,
     snap_to_grid,
-    stored_scale,
+    store_scales,
     sum_in_order,
 )
 from quantize_cli.formats._iq1_grid import GROUP, Grid, load_grid
@@ -41,9 +43,7 @@ from quantize_cli.formats._vector import (
     LANES,
     Floats,
     Ints,
-    Mask,
     any_lane,
-    gather_ints,
     lane_numbers,
     load,
     load_ints,
@@ -53,7 +53,6 @@ from quantize_cli.formats._vector import (
     splat,
     splat_int,
     store,
-    store_ints,
     to_floats,
 )
 from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
@@ -78,10 +77,13 @@ MINUS_SECOND = F(-0.75)
 #: Elements of the sums of one half of a block.
 SUMS = (BLOCK + 1) * LANES
 
+#: Sums of w * q * x and of w * q^2 over half a block, with the values PLUS and with MINUS.
+HalfSums: TypeAlias = tuple[Floats, Floats, Floats, Floats]
+
 
 @kernel
-def _half_sums(sums_x: Lanes, sums_w: Lanes, first: int, second: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """Sums of w * q * x and w * q^2 over one half under a split: with the values PLUS, then with MINUS."""
+def _half_sums(sums_x: Lanes, sums_w: Lanes, first: int, second: int) -> HalfSums:
+    """The sums under a split, from those in ascending order."""
     total_x = load(sums_x, BLOCK * LANES)
     total_w = load(sums_w, BLOCK * LANES)
     low_x = load(sums_x, first * LANES) + load(sums_x, second * LANES)
@@ -96,16 +98,11 @@ def _half_sums(sums_x: Lanes, sums_w: Lanes, first: int, second: int) -> tuple[F
 
 
 @kernel
-def _both(sums, others, shifts: int) -> tuple[Floats, Floats]:
-    x0, w0 = sums[2:] if shifts & 2 else sums[:2]
-    x1, w1 = others[2:] if shifts & 1 else others[:2]
-    return x0 + x1, w0 + w1
-
-
-@kernel
-def better(sum_qx: Floats, sum_q2: Floats, best: Floats) -> Mask:
-    """Where these sums explain more than `best`."""
-    return (sum_q2 > F(0)) & (sum_qx * sum_qx > best * sum_q2)
+def _both(first: HalfSums, second: HalfSums, shifts: int) -> tuple[Floats, Floats]:
+    """The sums over both halves with these shifts."""
+    first_qx, first_q2 = first[2:] if shifts & 2 else first[:2]
+    second_qx, second_q2 = second[2:] if shifts & 1 else second[:2]
+    return first_qx + second_qx, first_q2 + second_q2
 
 
 @kernel
@@ -136,88 +133,69 @@ def _split(sums_x: Lanes, sums_w: Lanes) -> tuple[Floats, Ints]:
 
 
 @kernel
-def _weigh(x: Lanes, importance: Lanes | None, variance: Floats, w: Lanes) -> None:
-    """Weights of a block's errors; without importance they are its squares."""
+def _weigh(b: int, importance: Importance | None, variance: Floats, work: Work) -> None:
+    """Weights of the errors of block b; without importance they are its squares."""
+    first, stop = b * BLOCK * LANES, (b + 1) * BLOCK * LANES
+    x = work.x[first:stop]
     if importance is not None:
-        weigh_importance(x, importance, variance, w)
+        weigh_importance(x, work.importance[first:stop], variance, work.w)
     else:
         for i in range(0, x.size, LANES):
             value = load(x, i)
-            store(w, i, value * value)
+            store(work.w, i, value * value)
 
 
 @kernel
-def _fit(importance: Importance | None, variance: Floats, work: Work, grid: Grid) -> None:
-    """Grid points, stored scales, shifts and d of the super-blocks in work.x."""
-    largest = splat(F(0))
-    sums_x = work.sums_x[: HALVES * SUMS]
-    sums_w = work.sums_w[: HALVES * SUMS]
-    w = work.w[: BLOCK * LANES]
+def _best_d(importance: Importance | None, variance: Floats, work: Work, grid: Grid) -> Floats:
+    """Store the scales, and find the d that explains most with them."""
+    largest = store_scales(work, BLOCKS)
+    sums = splat(F(0)), splat(F(0))
     for b in range(BLOCKS):
-        start, stop = b * BLOCK * LANES, (b + 1) * BLOCK * LANES
-        x = work.x[start:stop]
-        _weigh(x, None if importance is None else work.importance[start:stop], variance, w)
-        rank(x, work.ranks)
-        sum_in_order(x, w, work.ranks, 0, GROUP, sums_x[:SUMS], sums_w[:SUMS])
-        sum_in_order(x, w, work.ranks, GROUP, BLOCK, sums_x[SUMS:], sums_w[SUMS:])
-        scale, split = _split(sums_x, sums_w)
-        small = largest_magnitude(x) < SMALLEST
-        scale = select(small, F(0), scale)
-        split = select(small, I(-1), split)
+        _weigh(b, importance, variance, work)
+        x = work.x[b * BLOCK * LANES : (b + 1) * BLOCK * LANES]
         points = work.points[b * HALVES * LANES : (b + 1) * HALVES * LANES]
-        scale, shifts = snap_to_grid(x, w, scale, split, work, points, grid)
-        largest = select(largest > scale, largest, scale)
-        store(work.scales, b * LANES, scale)
-        store_ints(work.shifts, b * LANES, shifts)
-    d = largest / F(15)
-    inverse = F(1) / d
-    sum_qx = splat(F(0))
-    sum_q2 = splat(F(0))
-    for b in range(BLOCKS):
-        start, stop = b * BLOCK * LANES, (b + 1) * BLOCK * LANES
-        x = work.x[start:stop]
-        _weigh(x, None if importance is None else work.importance[start:stop], variance, w)
-        shifts = load_ints(work.shifts, b * LANES)
-        level = stored_scale(load(work.scales, b * LANES), inverse)
-        factor = to_floats(level * I(2) + I(1))
-        for half in range(HALVES):
-            base = base_values(shifts, half)
-            codes = gather_ints(grid.codes, load_ints(work.points, (b * HALVES + half) * LANES))
-            for j in range(GROUP):
-                i = (half * GROUP + j) * LANES
-                q = (base + to_floats(level_of(codes, j))) * factor
-                weighted = load(w, i) * q
-                sum_qx += weighted * load(x, i)
-                sum_q2 += weighted * q
-        store_ints(work.stored_scales, b * LANES, select(largest == F(0), I(0), level))
-        store_ints(work.shifts, b * LANES, select(largest == F(0), I(0), shifts))
-    d = select(sum_q2 > F(0), sum_qx / sum_q2, d)
-    store(work.head, 0, select(largest == F(0), F(0), d * FUDGE))
+        factor = to_floats(load_ints(work.stored_scales, b * LANES) * I(2) + I(1))
+        sums = add_sums(x, work.w, load_ints(work.shifts, b * LANES), points, factor, sums, grid)
+    sum_qx, sum_q2 = sums
+    return select((largest != F(0)) & (sum_q2 > F(0)), sum_qx / sum_q2, largest / STEPS)
 
 
 @kernel
-def _pack(blocks: Blocks, importance: Importance | None, out: Packed, grid: Grid) -> None:
-    work = new_work()
+def _encode(work: Work, lane: int, block: Packed) -> None:
+    """Write the super-block in `lane`."""
+    for b in range(BLOCKS):
+        low = work.points[b * HALVES * LANES + lane]
+        high = work.points[(b * HALVES + 1) * LANES + lane]
+        shifts = work.shifts[b * LANES + lane]
+        block[HALVES * b] = np.uint8(low & 255)
+        block[HALVES * b + 1] = np.uint8(high & 255)
+        block[QH + b] = np.uint8(low >> 8 | shifts >> 1 << 3 | high >> 8 << 4 | (shifts & 1) << 7)
+    d = int(to_half(work.head[lane]))
+    for j in range(4):
+        bits = (d >> 4 * j & 15) << 12
+        for i in range(4):
+            bits |= work.stored_scales[(4 * j + i) * LANES + lane] << 3 * i
+        block[SCALES + 2 * j] = np.uint8(bits & 255)
+        block[SCALES + 2 * j + 1] = np.uint8(bits >> 8)
+
+
+@kernel
+def _pack(blocks: Blocks, importance: Importance | None, out: Packed, work: Work, grid: Grid) -> None:
+    w, sums_x, sums_w = work.w, work.sums_x, work.sums_w
     for start in range(0, blocks.shape[0], LANES):
         count = min(LANES, blocks.shape[0] - start)
         variance = load_super_blocks(blocks, importance, start, count, work)
-        _fit(importance, variance, work, grid)
+        for b in range(BLOCKS):
+            x = work.x[b * BLOCK * LANES : (b + 1) * BLOCK * LANES]
+            _weigh(b, importance, variance, work)
+            rank(x, work.ranks)
+            sum_in_order(x, w, work.ranks, 0, GROUP, sums_x[:SUMS], sums_w[:SUMS])
+            sum_in_order(x, w, work.ranks, GROUP, BLOCK, sums_x[SUMS:], sums_w[SUMS:])
+            scale, split = _split(sums_x, sums_w)
+            snap_to_grid(b, x, w, scale, split, SMALLEST, work, grid)
+        store(work.head, 0, _best_d(importance, variance, work, grid) * FUDGE)
         for lane in range(count):
-            block = out[start + lane]
-            for b in range(BLOCKS):
-                low = work.points[b * HALVES * LANES + lane]
-                high = work.points[(b * HALVES + 1) * LANES + lane]
-                shifts = work.shifts[b * LANES + lane]
-                block[HALVES * b] = np.uint8(low & 255)
-                block[HALVES * b + 1] = np.uint8(high & 255)
-                block[QH + b] = np.uint8(low >> 8 | shifts >> 1 << 3 | high >> 8 << 4 | (shifts & 1) << 7)
-            d = int(to_half(work.head[lane]))
-            for j in range(4):
-                bits = (d >> 4 * j & 15) << 12
-                for i in range(4):
-                    bits |= work.stored_scales[(4 * j + i) * LANES + lane] << 3 * i
-                block[SCALES + 2 * j] = np.uint8(bits & 255)
-                block[SCALES + 2 * j + 1] = np.uint8(bits >> 8)
+            _encode(work, lane, out[start + lane])
 
 
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
@@ -226,7 +204,7 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     Raises:
         OverflowError: the weighted errors are beyond float32; the reference aborts there.
     """
-    _pack(blocks, importance, out, load_grid())
+    _pack(blocks, importance, out, new_work(), load_grid())
 
 
 @kernel

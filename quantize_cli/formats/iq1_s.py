@@ -21,14 +21,15 @@ from quantize_cli.formats._iq1 import (
     PLUS,
     SECOND,
     SHIFTS,
+    STEPS,
     SUPER_BLOCK,
     Work,
-    largest_magnitude,
+    better,
     load_super_blocks,
     new_work,
     rank,
     snap_to_grid,
-    stored_scale,
+    store_scales,
     sum_in_order,
 )
 from quantize_cli.formats._iq1_grid import GROUP, Grid, load_grid
@@ -38,16 +39,13 @@ from quantize_cli.formats._vector import (
     LANES,
     Floats,
     Ints,
-    Mask,
     any_lane,
     load,
-    load_ints,
     mask_of,
     select,
     splat,
     splat_int,
     store,
-    store_ints,
 )
 from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
 
@@ -63,14 +61,10 @@ QH = 34
 SMALLEST = F(1e-12)
 #: `shifts` of a block with negative shift: both halves have it.
 NEGATIVE = 3
+#: Elements of the sums of a block.
+SUMS = (BLOCK + 1) * LANES
 #: So much larger than the stored scales would have it is d.
 FUDGE = F(1.125)
-
-
-@kernel
-def better(sum_qx: Floats, sum_q2: Floats, best: Floats) -> Mask:
-    """Where these sums explain more than `best`."""
-    return (sum_q2 > F(0)) & (sum_qx * sum_qx > best * sum_q2)
 
 
 @kernel
@@ -111,53 +105,36 @@ def _split(sums_x: Lanes, sums_w: Lanes) -> tuple[Floats, Ints]:
 
 
 @kernel
-def _fit(importance: Importance | None, variance: Floats, work: Work, grid: Grid) -> None:
-    """Grid points, stored scales, shifts and d of the super-blocks in work.x."""
-    largest = splat(F(0))
-    sums_x = work.sums_x[: (BLOCK + 1) * LANES]
-    sums_w = work.sums_w[: (BLOCK + 1) * LANES]
-    w = work.w[: BLOCK * LANES]
+def _encode(work: Work, lane: int, block: Packed) -> None:
+    """Write the super-block in `lane`."""
+    store_half(block, 0, to_half(work.head[lane]))
     for b in range(BLOCKS):
-        start, stop = b * BLOCK * LANES, (b + 1) * BLOCK * LANES
-        x = work.x[start:stop]
-        weigh_importance(x, work.importance[start:stop], variance, w)
-        rank(x, work.ranks)
-        sum_in_order(x, w, work.ranks, 0, BLOCK, sums_x, sums_w)
-        scale, split = _split(sums_x, sums_w)
-        small = largest_magnitude(x) < SMALLEST
-        scale = select(small, F(0), scale)
-        split = select(small, I(-1), split)
-        points = work.points[b * GROUPS * LANES : (b + 1) * GROUPS * LANES]
-        scale, shifts = snap_to_grid(x, w, scale, split, work, points, grid)
-        largest = select(largest > scale, largest, scale)
-        store(work.scales, b * LANES, scale)
-        store_ints(work.shifts, b * LANES, shifts)
-    d = largest / F(15)
-    store(work.head, 0, d * FUDGE)
-    for b in range(0, BLOCKS * LANES, LANES):
-        level = stored_scale(load(work.scales, b), F(1) / d)
-        level = level | select(load_ints(work.shifts, b) == I(NEGATIVE), splat_int(I(8)), I(0))
-        store_ints(work.stored_scales, b, select(largest == F(0), I(0), level))
+        high = work.stored_scales[b * LANES + lane] << 12 | (work.shifts[b * LANES + lane] & 1) << 15
+        for k in range(GROUPS):
+            point = work.points[(b * GROUPS + k) * LANES + lane]
+            block[QS + b * GROUPS + k] = np.uint8(point & 255)
+            high |= point >> 8 << 3 * k
+        block[QH + 2 * b] = np.uint8(high & 255)
+        block[QH + 2 * b + 1] = np.uint8(high >> 8)
 
 
 @kernel
-def _pack(blocks: Blocks, importance: Importance, out: Packed, grid: Grid) -> None:
-    work = new_work()
+def _pack(blocks: Blocks, importance: Importance, out: Packed, work: Work, grid: Grid) -> None:
+    w = work.w
     for start in range(0, blocks.shape[0], LANES):
         count = min(LANES, blocks.shape[0] - start)
         variance = load_super_blocks(blocks, importance, start, count, work)
-        _fit(importance, variance, work, grid)
+        for b in range(BLOCKS):
+            first, stop = b * BLOCK * LANES, (b + 1) * BLOCK * LANES
+            x = work.x[first:stop]
+            weigh_importance(x, work.importance[first:stop], variance, w)
+            rank(x, work.ranks)
+            sum_in_order(x, w, work.ranks, 0, BLOCK, work.sums_x[:SUMS], work.sums_w[:SUMS])
+            scale, split = _split(work.sums_x, work.sums_w)
+            snap_to_grid(b, x, w, scale, split, SMALLEST, work, grid)
+        store(work.head, 0, store_scales(work, BLOCKS) / STEPS * FUDGE)
         for lane in range(count):
-            block = out[start + lane]
-            store_half(block, 0, to_half(work.head[lane]))
-            for b in range(BLOCKS):
-                high = work.stored_scales[b * LANES + lane] << 12
-                for k in range(GROUPS):
-                    point = work.points[(b * GROUPS + k) * LANES + lane]
-                    block[QS + b * GROUPS + k] = np.uint8(point & 255)
-                    high |= point >> 8 << 3 * k
-                block[QH + 2 * b] = np.uint8(high & 255)
-                block[QH + 2 * b + 1] = np.uint8(high >> 8)
+            _encode(work, lane, out[start + lane])
 
 
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
@@ -167,7 +144,7 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
         OverflowError: the weighted errors are beyond float32; the reference aborts there.
     """
     assert importance is not None
-    _pack(blocks, importance, out, load_grid())
+    _pack(blocks, importance, out, new_work(), load_grid())
 
 
 @kernel
