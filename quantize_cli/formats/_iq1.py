@@ -138,23 +138,35 @@ def rank(x: Lanes, ranks: IntLanes) -> None:
 
 
 @kernel
-def sum_in_order(x: Lanes, w: Lanes, ranks: IntLanes, first: int, stop: int, sums_x: Lanes, sums_w: Lanes) -> None:
-    """Sums of w * x and of w over the elements first..stop - 1 among the n first in ascending order, n = 0..size."""
-    for i in range(0, sums_x.size, LANES):
-        store(sums_x, i, splat(F(0)))
-        store(sums_w, i, splat(F(0)))
-    for i in range(first * LANES, stop * LANES, LANES):
-        for lane in range(LANES):
-            place = (ranks[i + lane] + 1) * LANES + lane
-            sums_x[place] = w[i + lane] * x[i + lane]
-            sums_w[place] = w[i + lane]
-    sum_x = splat(F(0))
-    sum_w = splat(F(0))
-    for i in range(LANES, sums_x.size, LANES):
-        sum_x += load(sums_x, i)
-        sum_w += load(sums_w, i)
-        store(sums_x, i, sum_x)
-        store(sums_w, i, sum_w)
+def sum_in_order(x: Lanes, w: Lanes, ranks: IntLanes, parts: int, sums_x: Lanes, sums_w: Lanes) -> None:
+    """Sums of w * x and of w over the first n of a block's elements in ascending order, n = 0..size.
+
+    Args:
+        x: the values, flat float32[size * LANES].
+        w: their weights, same layout.
+        ranks: their places.
+        parts: 1, or 2 for each half of the block by itself: an element of the other half adds nothing.
+        sums_x: receives the parts' sums, one part after another, flat float32[parts * (size + 1) * LANES].
+        sums_w: the same.
+    """
+    size = x.size // parts
+    for part in range(parts):
+        offset = part * (x.size + LANES)
+        for i in range(offset, offset + x.size + LANES, LANES):
+            store(sums_x, i, splat(F(0)))
+            store(sums_w, i, splat(F(0)))
+        for i in range(part * size, (part + 1) * size, LANES):
+            for lane in range(LANES):
+                place = offset + (ranks[i + lane] + 1) * LANES + lane
+                sums_x[place] = w[i + lane] * x[i + lane]
+                sums_w[place] = w[i + lane]
+        sum_x = splat(F(0))
+        sum_w = splat(F(0))
+        for i in range(offset, offset + x.size + LANES, LANES):
+            sum_x += load(sums_x, i)
+            sum_w += load(sums_w, i)
+            store(sums_x, i, sum_x)
+            store(sums_w, i, sum_w)
 
 
 @kernel
@@ -166,7 +178,9 @@ def better(sum_qx: Floats, sum_q2: Floats, best: Floats) -> Mask:
 @kernel
 def base_values(shifts: Ints, half: int) -> Floats:
     """Value of level 0 in the first or the second half of a block."""
-    return select(shifts & I(2 >> half) != I(0), splat(MINUS[0]), PLUS[0])
+    negative = shifts & I(2 >> half) != I(0)
+    base: Floats = select(negative, splat(MINUS[0]), PLUS[0])
+    return base
 
 
 @kernel
@@ -177,15 +191,7 @@ def level_of(codes: Ints, j: int) -> Ints:
 
 @kernel
 def _look_up(
-    x: Lanes,
-    w: Lanes,
-    scale: Floats,
-    split: Ints,
-    flipped: Mask,
-    shifts: Ints,
-    work: Work,
-    points: IntLanes,
-    grid: Grid,
+    x: Lanes, scale: Floats, split: Ints, flipped: Mask, shifts: Ints, work: Work, points: IntLanes, grid: Grid
 ) -> Mask:
     """Look up the patterns that a split gives, and compute the errors of every level; tells who left the grid.
 
@@ -204,7 +210,7 @@ def _look_up(
             pattern += select(flipped, I(2) - level, level) * digit
             digit = I(digit * LEVELS)
             value = load(x, i)
-            weight = load(w, i)
+            weight = load(work.w, i)
             for j in range(LEVELS):
                 difference = scale * (base + F(j)) - value
                 store(work.errors, LEVELS * i + j * LANES, weight * difference * difference)
@@ -256,15 +262,12 @@ def add_sums(
 
 
 @kernel
-def snap_to_grid(
-    b: int, x: Lanes, w: Lanes, scale: Floats, split: Ints, threshold: np.float32, work: Work, grid: Grid
-) -> None:
-    """Choose the grid points, the scale and the shifts of the blocks number b with the split that was found.
+def snap_to_grid(b: int, x: Lanes, scale: Floats, split: Ints, threshold: np.float32, work: Work, grid: Grid) -> None:
+    """Choose the grid points, the scale and the shifts of the blocks number b, whose split was found.
 
     Args:
         b: number of the blocks in their super-blocks.
-        x: their values, flat float32[size * LANES]; their ranks are in work.ranks.
-        w: weights of the errors, same layout.
+        x: their values, flat float32[size * LANES]; weights and ranks are in `work`.
         scale: the splits' scales, of either sign.
         split: the splits.
         threshold: a block whose magnitudes are below it counts as zero.
@@ -285,7 +288,7 @@ def snap_to_grid(
     shifts = select(split < I(0), I(0), split >> I(SHIFTS))
     shifts = select(flipped, I(3) - shifts, shifts)
     points = work.points[b * x.size // GROUP : (b + 1) * x.size // GROUP]
-    outside = _look_up(x, w, scale, split, flipped, shifts, work, points, grid)
+    outside = _look_up(x, scale, split, flipped, shifts, work, points, grid)
     if any_lane(outside):
         for place in range(points.size):
             if points[place] < 0:
@@ -294,7 +297,7 @@ def snap_to_grid(
                 points[place] = _best_neighbour(work.errors, at, -1 - points[place], grid)
                 if points[place] < 0:
                     raise OverflowError(OVERFLOW)
-        sum_qx, sum_q2 = add_sums(x, w, shifts, points, splat(F(1)), (splat(F(0)), splat(F(0))), grid)
+        sum_qx, sum_q2 = add_sums(x, work.w, shifts, points, splat(F(1)), (splat(F(0)), splat(F(0))), grid)
         scale = select(outside & (sum_qx > F(0)) & (sum_q2 > F(0)), sum_qx / sum_q2, scale)
     if any_lane(scale != scale):
         raise OverflowError(OVERFLOW)

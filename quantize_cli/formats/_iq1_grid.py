@@ -60,7 +60,8 @@ def _neighbours(levels: NDArray[np.uint8]) -> list[tuple[NDArray[np.intp], NDArr
 @cache
 def load_grid() -> Grid:
     """Compute the tables."""
-    IQ1_S.init_grid()
+    IQ1_S.init_grid()  # type: ignore[no-untyped-call]
+    assert IQ1_S.grid is not None
     levels = (IQ1_S.grid.reshape(-1, GROUP) + 1).astype(np.uint8)
     bits = 1 << np.arange(GROUP)
     codes = (levels == 1) @ bits | (levels == 2) @ bits << GROUP

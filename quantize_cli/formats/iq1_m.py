@@ -157,7 +157,8 @@ def _best_d(importance: Importance | None, variance: Floats, work: Work, grid: G
         factor = to_floats(load_ints(work.stored_scales, b * LANES) * I(2) + I(1))
         sums = add_sums(x, work.w, load_ints(work.shifts, b * LANES), points, factor, sums, grid)
     sum_qx, sum_q2 = sums
-    return select((largest != F(0)) & (sum_q2 > F(0)), sum_qx / sum_q2, largest / STEPS)
+    d: Floats = select((largest != F(0)) & (sum_q2 > F(0)), sum_qx / sum_q2, largest / STEPS)
+    return d
 
 
 @kernel
@@ -181,7 +182,6 @@ def _encode(work: Work, lane: int, block: Packed) -> None:
 
 @kernel
 def _pack(blocks: Blocks, importance: Importance | None, out: Packed, work: Work, grid: Grid) -> None:
-    w, sums_x, sums_w = work.w, work.sums_x, work.sums_w
     for start in range(0, blocks.shape[0], LANES):
         count = min(LANES, blocks.shape[0] - start)
         variance = load_super_blocks(blocks, importance, start, count, work)
@@ -189,10 +189,9 @@ def _pack(blocks: Blocks, importance: Importance | None, out: Packed, work: Work
             x = work.x[b * BLOCK * LANES : (b + 1) * BLOCK * LANES]
             _weigh(b, importance, variance, work)
             rank(x, work.ranks)
-            sum_in_order(x, w, work.ranks, 0, GROUP, sums_x[:SUMS], sums_w[:SUMS])
-            sum_in_order(x, w, work.ranks, GROUP, BLOCK, sums_x[SUMS:], sums_w[SUMS:])
-            scale, split = _split(sums_x, sums_w)
-            snap_to_grid(b, x, w, scale, split, SMALLEST, work, grid)
+            sum_in_order(x, work.w, work.ranks, HALVES, work.sums_x, work.sums_w)
+            scale, split = _split(work.sums_x, work.sums_w)
+            snap_to_grid(b, x, scale, split, SMALLEST, work, grid)
         store(work.head, 0, _best_d(importance, variance, work, grid) * FUDGE)
         for lane in range(count):
             _encode(work, lane, out[start + lane])

@@ -61,8 +61,6 @@ QH = 34
 SMALLEST = F(1e-12)
 #: `shifts` of a block with negative shift: both halves have it.
 NEGATIVE = 3
-#: Elements of the sums of a block.
-SUMS = (BLOCK + 1) * LANES
 #: So much larger than the stored scales would have it is d.
 FUDGE = F(1.125)
 
@@ -120,18 +118,17 @@ def _encode(work: Work, lane: int, block: Packed) -> None:
 
 @kernel
 def _pack(blocks: Blocks, importance: Importance, out: Packed, work: Work, grid: Grid) -> None:
-    w = work.w
     for start in range(0, blocks.shape[0], LANES):
         count = min(LANES, blocks.shape[0] - start)
         variance = load_super_blocks(blocks, importance, start, count, work)
         for b in range(BLOCKS):
             first, stop = b * BLOCK * LANES, (b + 1) * BLOCK * LANES
             x = work.x[first:stop]
-            weigh_importance(x, work.importance[first:stop], variance, w)
+            weigh_importance(x, work.importance[first:stop], variance, work.w)
             rank(x, work.ranks)
-            sum_in_order(x, w, work.ranks, 0, BLOCK, work.sums_x[:SUMS], work.sums_w[:SUMS])
+            sum_in_order(x, work.w, work.ranks, 1, work.sums_x, work.sums_w)
             scale, split = _split(work.sums_x, work.sums_w)
-            snap_to_grid(b, x, w, scale, split, SMALLEST, work, grid)
+            snap_to_grid(b, x, scale, split, SMALLEST, work, grid)
         store(work.head, 0, store_scales(work, BLOCKS) / STEPS * FUDGE)
         for lane in range(count):
             _encode(work, lane, out[start + lane])
