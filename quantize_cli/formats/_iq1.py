@@ -54,7 +54,6 @@ LEVELS = 3
 #: The largest stored scale, and how many times d it stands for.
 TOP_SCALE = 7
 STEPS = F(2 * TOP_SCALE + 1)
-SHIFT = F(0.125)
 LOWEST = F(np.finfo(np.float32).min)
 LARGEST = F(np.finfo(np.float32).max)
 #: The values of the levels with either shift.
@@ -79,7 +78,7 @@ class Work(NamedTuple):
     importance: Lanes  #: 256 vectors
     w: Lanes  #: weights of a block's errors
     ranks: IntLanes  #: places of a block's weights in ascending order
-    sums_x: Lanes  #: sums of w * x over the first weights in that order
+    sums_x: Lanes  #: sums of w * x over the first weights in that order, see `sum_in_order`
     sums_w: Lanes  #: sums of w
     errors: Lanes  #: weighted error of each weight of a block at each level
     points: IntLanes  #: 32 vectors: the grid points of the super-blocks
@@ -170,9 +169,9 @@ def sum_in_order(x: Lanes, w: Lanes, ranks: IntLanes, parts: int, sums_x: Lanes,
 
 
 @kernel
-def better(sum_qx: Floats, sum_q2: Floats, best: Floats) -> Mask:
-    """Where the values q of a split explain more than `best`; the sums are of w * q * x and of w * q^2."""
-    return (sum_q2 > F(0)) & (sum_qx * sum_qx > best * sum_q2)
+def may_win(sum_qx: Floats, sum_q2: Floats, best: Floats) -> Mask:
+    """Where a split explains more than `best`, if sum_q2 is positive, as it nearly always is."""
+    return sum_qx * sum_qx > best * sum_q2
 
 
 @kernel
@@ -275,7 +274,8 @@ def snap_to_grid(b: int, x: Lanes, scale: Floats, split: Ints, threshold: np.flo
         grid: the tables.
 
     Raises:
-        OverflowError: sums overflow, so that there is no scale, or no neighbour.
+        OverflowError: sums overflow, so that there is no scale, or no neighbour. The reference aborts there, or reads
+            beyond the row in search of another grid point (ggml-quants.c, `iq1_find_best_neighbour2`).
     """
     largest = splat(F(0))
     for i in range(0, x.size, LANES):

@@ -117,7 +117,7 @@ def first_lane(mask: Mask) -> int:
 
 def mask_of(bits: np.int32) -> Mask:
     """Set in lane l where bit l of `bits` is."""
-    return (int(bits) >> np.arange(LANES)) & 1 == 1
+    return cast("Mask", (int(bits) >> np.arange(LANES)) & 1 == 1)
 
 
 def smallest(vector: Floats) -> np.float32:

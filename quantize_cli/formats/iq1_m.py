@@ -28,8 +28,8 @@ from quantize_cli.formats._iq1 import (
     SUPER_BLOCK,
     Work,
     add_sums,
-    better,
     load_super_blocks,
+    may_win,
     new_work,
     rank,
     snap_to_grid,
@@ -121,11 +121,11 @@ def _split(sums_x: Lanes, sums_w: Lanes) -> tuple[Floats, Ints]:
             improved = nowhere()
             for shifts in range(4):
                 sum_qx, sum_q2 = _both(sums, others, shifts)
-                improved = improved | better(sum_qx, sum_q2, best)
+                improved = improved | may_win(sum_qx, sum_q2, best)
             if any_lane(improved):
                 for shifts in range(4):
                     sum_qx, sum_q2 = _both(sums, others, shifts)
-                    wins = better(sum_qx, sum_q2, best)
+                    wins = may_win(sum_qx, sum_q2, best) & (sum_q2 > F(0))
                     scale = select(wins, sum_qx / sum_q2, scale)
                     best = select(wins, scale * sum_qx, best)
                     split = select(wins, I(first | second << SECOND | shifts << SHIFTS), split)
@@ -201,7 +201,7 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 256] -> out uint8[n, 56].
 
     Raises:
-        OverflowError: the weighted errors are beyond float32; the reference aborts there.
+        OverflowError: the weighted errors of a block are beyond the range of float32.
     """
     _pack(blocks, importance, out, new_work(), load_grid())
 
@@ -217,13 +217,13 @@ def _unpack(packed: Packed, out: Blocks, grid: Grid) -> None:
         for pair in range(BLOCKS // 2):
             at = SCALES + 2 * (pair // 2)
             scales = (int(block[at]) | int(block[at + 1]) << 8) >> pair % 2 * 6
-            ones, twos, negative = 0, 0, 0
+            ones, twos, negative = I(0), I(0), I(0)
             for k in range(4):
                 high = int(block[QH + 2 * pair + k // 2]) >> k % 2 * 4
                 code = grid.codes[int(block[4 * pair + k]) | (high & 7) << 8]
-                ones |= (code & 255) << GROUP * k
-                twos |= code >> GROUP << GROUP * k
-                negative |= I((high >> 3 & 1) * 255) << GROUP * k
+                ones |= (code & I(255)) << I(GROUP * k)
+                twos |= code >> I(GROUP) << I(GROUP * k)
+                negative |= I((high >> 3 & 1) * 255) << I(GROUP * k)
             one, two, minus = mask_of(I(ones)), mask_of(I(twos)), mask_of(I(negative))
             low = select(minus, splat(MINUS[0]), PLUS[0])
             q = low + select(two, F(2), select(one, splat(F(1)), F(0)))

@@ -24,8 +24,8 @@ from quantize_cli.formats._iq1 import (
     STEPS,
     SUPER_BLOCK,
     Work,
-    better,
     load_super_blocks,
+    may_win,
     new_work,
     rank,
     snap_to_grid,
@@ -89,13 +89,13 @@ def _split(sums_x: Lanes, sums_w: Lanes) -> tuple[Floats, Ints]:
             plus_q2 = plus_w + middle_w + high_w * PLUS[2] * PLUS[2]
             minus_qx = minus_x - middle_x + high_x * MINUS[2]
             minus_q2 = minus_w + middle_w + high_w * MINUS[2] * MINUS[2]
-            if any_lane(better(plus_qx, plus_q2, best) | better(minus_qx, minus_q2, best)):
+            if any_lane(may_win(plus_qx, plus_q2, best) | may_win(minus_qx, minus_q2, best)):
                 code = first | second << SECOND
-                wins = better(plus_qx, plus_q2, best)
+                wins = may_win(plus_qx, plus_q2, best) & (plus_q2 > F(0))
                 scale = select(wins, plus_qx / plus_q2, scale)
                 best = select(wins, scale * plus_qx, best)
                 split = select(wins, I(code), split)
-                wins = better(minus_qx, minus_q2, best)
+                wins = may_win(minus_qx, minus_q2, best) & (minus_q2 > F(0))
                 scale = select(wins, minus_qx / minus_q2, scale)
                 best = select(wins, scale * minus_qx, best)
                 split = select(wins, I(code | NEGATIVE << SHIFTS), split)
@@ -138,7 +138,7 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 256], their importance -> out uint8[n, 50].
 
     Raises:
-        OverflowError: the weighted errors are beyond float32; the reference aborts there.
+        OverflowError: the weighted errors of a block are beyond the range of float32.
     """
     assert importance is not None
     _pack(blocks, importance, out, new_work(), load_grid())
@@ -151,11 +151,11 @@ def _unpack(packed: Packed, out: Blocks, grid: Grid) -> None:
         d = load_half(block, 0)
         for b in range(BLOCKS):
             high = int(block[QH + 2 * b]) | int(block[QH + 2 * b + 1]) << 8
-            ones, twos = 0, 0
+            ones, twos = I(0), I(0)
             for k in range(GROUPS):
                 code = grid.codes[int(block[QS + b * GROUPS + k]) | (high >> 3 * k & 7) << 8]
-                ones |= (code & 255) << GROUP * k
-                twos |= code >> GROUP << GROUP * k
+                ones |= (code & I(255)) << I(GROUP * k)
+                twos |= code >> I(GROUP) << I(GROUP * k)
             scale = d * F(2 * (high >> 12 & 7) + 1)
             low, middle, top = MINUS if high >> 15 else PLUS
             value = select(mask_of(I(ones)), splat(scale * middle), scale * low)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import chain
 
@@ -12,6 +12,11 @@ from gguf.quants import IQ1_S
 from oracle.scalars import Block, F, clamp, half, half_at, nearest_int
 
 Pattern = tuple[int, ...]
+#: Sum of w q x, sum of w q q, both boundaries in ascending order, and the signs of the halves' shifts.
+Candidate = tuple[F, F, int, int, str]
+Splits = Callable[[Block, Block, Sequence[int]], Iterator[Candidate]]
+#: Scale, signs of the halves' shifts, and numbers of the grid points.
+Fit = tuple[F, str, list[int]]
 
 #: Values of the levels with a shift of 1/8 and of -1/8.
 PLUS = tuple(F(level) + F(0.125) for level in (-1, 0, 1))
@@ -58,11 +63,8 @@ def _prefixes(order: Sequence[int], values: Sequence[F], members: range) -> list
     return sums
 
 
-Candidate = tuple[F, F, int, int, str]
-
-
 def _splits_s(x: Block, w: Block, order: Sequence[int]) -> Iterator[Candidate]:
-    """Sum of w q x, sum of w q q, both boundaries, and the signs of the halves' shifts."""
+    """All splits in three, each with either shift."""
     size = len(x)
     sx = _prefixes(order, list(w * x), range(size))
     sw = _prefixes(order, list(w), range(size))
@@ -76,7 +78,7 @@ def _splits_s(x: Block, w: Block, order: Sequence[int]) -> Iterator[Candidate]:
 
 
 def _splits_m(x: Block, w: Block, order: Sequence[int]) -> Iterator[Candidate]:
-    """The same; the sums of each half for themselves."""
+    """All splits in three, each with four pairs of shifts; each half has sums of its own."""
     size = len(x)
     halves = range(size // 2), range(size // 2, size)
     sx = [_prefixes(order, list(w * x), members) for members in halves]
@@ -124,8 +126,8 @@ def _total(terms: Sequence[F]) -> F:
     return total
 
 
-def _fit(x: Block, w: Block, splits: Iterator[Candidate]) -> tuple[F, str, list[int]] | None:
-    """Scale, shifts and grid points of a block."""
+def _fit(x: Block, w: Block, splits: Splits) -> Fit | None:
+    """The fit of a block, None if no split explains anything."""
     order = sorted(range(len(x)), key=lambda i: float(x[i]))
     best, found = -LARGEST, None
     for qx, q2, i, j, signs in splits(x, w, order):
@@ -157,7 +159,8 @@ def _fit(x: Block, w: Block, splits: Iterator[Candidate]) -> tuple[F, str, list[
     return scale, signs, points
 
 
-def _fit_blocks(x: Block, w: Block, size: int, smallest: float, splits) -> list:
+def _fit_blocks(x: Block, w: Block, size: int, smallest: float, splits: Splits) -> list[Fit]:
+    """The fits of a super-block's blocks; those that are small or have no split get zeros."""
     fits = []
     for start in range(0, 256, size):
         part = slice(start, start + size)
