@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from quantize_cli.formats.base import BlockFormat
+from quantize_cli.formats.iq1_m import IQ1_M
+from quantize_cli.formats.iq1_s import IQ1_S
 from quantize_cli.formats.iq2_s import IQ2_S
 from quantize_cli.formats.iq2_xs import IQ2_XS
 from quantize_cli.formats.iq2_xxs import IQ2_XXS
@@ -56,7 +58,9 @@ FORMATS: dict[str, BlockFormat] = {
         IQ2_XXS,
         Q2_0,
         TQ2_0,
+        IQ1_M,
         TQ1_0,
+        IQ1_S,
         Q1_0,
     )
 }

@@ -199,6 +199,11 @@ def first_lane(mask: Mask) -> int:
     return int(mask.argmax())
 
 
+def mask_of(bits: np.int32) -> Mask:
+    """Set in lane l where bit l of `bits` is."""
+    return cast("Mask", (int(bits) >> np.arange(LANES)) & 1 == 1)
+
+
 def smallest(vector: Floats) -> np.float32:
     """The smallest value in any lane, of which none is NaN."""
     return cast("np.float32", vector.min())
@@ -511,6 +516,10 @@ def _first_lane(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> 
     return builder.zext(builder.cttz(bits, ir.Constant(ir.IntType(1), 1)), ir.IntType(64))
 
 
+def _mask_of(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> Any:
+    return builder.bitcast(args[0], _MASK.llvm)
+
+
 def _smallest(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> Any:
     function = ir.FunctionType(ir.FloatType(), [_FLOATS.llvm])
     name = f"llvm.vector.reduce.fmin.v{LANES}f32"
@@ -591,6 +600,8 @@ _register(max_lane, _reduction("smax"), _signature(types.int32, _INTS))
 _register(min_lane, _reduction("smin"), _signature(types.int32, _INTS))
 _register(middle_swapped, _middle_swapped, _signature(_INTS, _INTS))
 _register(first_lane, _first_lane, _signature(types.int64, _MASK))
+_register(first_lane, _first_lane, _signature(types.int64, _MASK))
+_register(mask_of, _mask_of, _signature(_MASK, types.int32))
 _register(smallest, _smallest, _signature(types.float32, _FLOATS))
 _register(nearest, _llvm_function("llvm.nearbyint"), _signature(_FLOATS, _FLOATS))
 _register(truncated, _llvm_function("llvm.trunc"), _signature(_FLOATS, _FLOATS))

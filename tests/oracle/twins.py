@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle import affine, few_bits, fp4, iq2, iq3, iq4, plain, simple, symmetric
+from oracle import affine, few_bits, fp4, iq1, iq2, iq3, iq4, plain, simple, symmetric
 from oracle.scalars import Block, F
 
 
@@ -43,7 +43,9 @@ TWINS = {
     "IQ2_XXS": Twin(None, iq2.decode_iq2_xxs, iq2.encode_row_iq2_xxs),
     "Q2_0": Twin(few_bits.encode_q2_0, few_bits.decode_q2_0),
     "TQ2_0": Twin(few_bits.encode_tq2_0, few_bits.decode_tq2_0),
+    "IQ1_M": Twin(iq1.encode_iq1_m, iq1.decode_iq1_m, iq1.encode_iq1_m_row),
     "TQ1_0": Twin(few_bits.encode_tq1_0, few_bits.decode_tq1_0),
+    "IQ1_S": Twin(None, iq1.decode_iq1_s, iq1.encode_iq1_s_row),
     "Q1_0": Twin(few_bits.encode_q1_0, few_bits.decode_q1_0),
 }
 
