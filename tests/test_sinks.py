@@ -35,7 +35,7 @@ def left_in(target):
 
 
 def write(target, *parts, force=False):
-    with replacing(target, force=force) as sink:
+    with replacing([target], force=force) as (sink,):
         for part in parts:
             sink.write(part)
 
@@ -44,7 +44,7 @@ def write(target, *parts, force=False):
 
 
 def test_the_file_has_its_name_only_when_it_is_complete(target):
-    with replacing(target, force=False) as sink:
+    with replacing([target], force=False) as (sink,):
         sink.write(b"first")
         assert len(left_in(target)) == 1
         assert not target.exists()
@@ -62,7 +62,7 @@ def test_whatever_stops_the_run_leaves_the_folder_as_it_was(failure, existing, t
         target.write_bytes(existing)
 
     def stopped_run():
-        with replacing(target, force=True) as sink:
+        with replacing([target], force=True) as (sink,):
             sink.write(b"x" * 100_000)
             raise failure
 
@@ -82,7 +82,7 @@ def test_force_replaces_the_file(target):
 
 def test_a_file_that_appears_during_the_run_is_not_overwritten(target):
     def run():
-        with replacing(target, force=False) as sink:
+        with replacing([target], force=False) as (sink,):
             sink.write(b"ours")
             target.write_bytes(b"theirs")
 
@@ -94,7 +94,7 @@ def test_a_file_that_appears_during_the_run_is_not_overwritten(target):
 
 def test_a_folder_that_appears_during_the_run_is_not_replaced(target):
     def run():
-        with replacing(target, force=True) as sink:
+        with replacing([target], force=True) as (sink,):
             sink.write(b"ours")
             target.mkdir()
 
@@ -105,7 +105,7 @@ def test_a_folder_that_appears_during_the_run_is_not_replaced(target):
 
 def test_a_folder_that_vanishes_during_the_run_is_an_error(target):
     def run():
-        with replacing(target, force=False) as sink:
+        with replacing([target], force=False) as (sink,):
             sink.write(b"ours")
             shutil.rmtree(target.parent)
 
@@ -186,7 +186,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 for size in map(int, sys.argv[2:]):
     try:
-        with replacing(Path(sys.argv[1]), force=True) as sink:
+        with replacing([Path(sys.argv[1])], force=True) as (sink,):
             sink.write(b"x" * 50_000)
             sink.write(b"y" * size)
     except OutputError as error:
