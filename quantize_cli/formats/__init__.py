@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from quantize_cli.formats.base import BlockFormat
+from quantize_cli.formats.iq4_nl import IQ4_NL
+from quantize_cli.formats.iq4_xs import IQ4_XS
 from quantize_cli.formats.plain import BF16, F16, F32
 from quantize_cli.formats.q2_k import Q2_K
 from quantize_cli.formats.q3_k import Q3_K
@@ -28,6 +30,8 @@ FORMATS: dict[str, BlockFormat] = {
         Q5_0,
         Q4_K,
         Q4_0,
+        IQ4_NL,
+        IQ4_XS,
         Q3_K,
         Q2_K,
     )

@@ -67,6 +67,12 @@ def _usable(inverse: Floats) -> Floats:
 
 
 @kernel
+def _round(x: Lanes, inverse: Floats, low: Floats, top: np.float32, wild: bool, fit: Lanes) -> None:
+    for i in range(0, x.size, LANES):
+        store(fit, _LEVELS + i, _level(inverse * (load(x, i) - low), top, wild))
+
+
+@kernel
 def _error(x: Lanes, w: Lanes, fit: Lanes, scale: Floats, low: Floats, search: AffineSearch) -> Floats:
     """Weighted error of the levels, decoded with `scale` and `low`."""
     error = splat(F(0))
@@ -106,8 +112,7 @@ def search_affine(x: Lanes, w: Lanes, search: AffineSearch, fit: Lanes) -> None:
     inverse = search.top / (high - low)
     scale = F(1) / inverse
     inverse = _usable(inverse)
-    for i in range(0, search.size * LANES, LANES):
-        store(fit, _LEVELS + i, _level(inverse * (load(x, i) - low), search.top, False))
+    _round(x, inverse, low, search.top, False, fit)
     best = select(constant, F(-1), _error(x, w, fit, scale, low, search))
     scale = select(constant, F(0), scale)
     best_inverse = select(constant, F(0), inverse)
@@ -118,13 +123,13 @@ def search_affine(x: Lanes, w: Lanes, search: AffineSearch, fit: Lanes) -> None:
         # The minimum of the best pair may lie anywhere, even so near to the maximum that the levels explode.
         above, below = magnitude(inverse * (high - low)), magnitude(inverse * (low - bottom))
         wild = any_lane((above >= _WILD) | (below >= _WILD))
+        _round(x, inverse, low, search.top, wild, fit)
         sum_l = splat(F(0))
         sum_l2 = splat(F(0))
         sum_xl = splat(F(0))
         for i in range(0, search.size * LANES, LANES):
             value = load(x, i)
-            level = _level(inverse * (value - low), search.top, wild)
-            store(fit, _LEVELS + i, level)
+            level = load(fit, _LEVELS + i)
             weighted = load(w, i) * level
             sum_l += weighted
             sum_l2 += weighted * level

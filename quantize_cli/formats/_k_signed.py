@@ -17,12 +17,10 @@ from quantize_cli.formats._vector import (
     Floats,
     Ints,
     lane_numbers,
-    load,
     load_bytes,
     select,
     splat,
     splat_int,
-    store,
 )
 from quantize_cli.formats.base import Packed
 
@@ -62,14 +60,6 @@ def new_work() -> Work:
         np.empty(LANES, np.float32),
         np.empty(SUPER_BLOCK, np.uint8),
     )
-
-
-@kernel
-def squares(x: Lanes, w: Lanes) -> None:
-    """The weights without importance: x^2."""
-    for i in range(0, x.size, LANES):
-        value = load(x, i)
-        store(w, i, value * value)
 
 
 @kernel

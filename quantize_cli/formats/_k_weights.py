@@ -38,3 +38,11 @@ def weigh_importance(x: Lanes, importance: Lanes, variance: Floats, w: Lanes) ->
         store(w, i, weight)
         total += weight
     return total
+
+
+@kernel
+def squares(x: Lanes, w: Lanes) -> None:
+    """Without importance, the formats without a min: x^2, both flat float32[size * LANES]."""
+    for i in range(0, x.size, LANES):
+        value = load(x, i)
+        store(w, i, value * value)

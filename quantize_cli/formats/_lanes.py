@@ -22,6 +22,19 @@ Lanes: TypeAlias = NDArray[np.float32]
 _TILE = 16
 
 
+#: Bytes of a cache line, and of the widest register.
+_LINE = 64
+
+
+@kernel
+def new_lanes(vectors: int) -> Lanes:
+    """Room for so many vectors, aligned: a register's load from two cache lines takes twice as long."""
+    line = _LINE // 4
+    room = np.empty(vectors * LANES + line, np.float32)
+    start = -(room.ctypes.data // 4) % line
+    return room[start : start + vectors * LANES]
+
+
 @kernel
 def load_lanes(blocks: NDArray[np.float32], first: int, count: int, x: Lanes) -> None:
     """Put `count` <= LANES blocks, from number `first` on, into lanes; the other lanes are zero.

@@ -14,7 +14,7 @@ from quantize_cli.formats._affine import FIT_SIZE, MIN, SCALE, AffineSearch, sea
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._half import nearest_ints
 from quantize_cli.formats._k_weights import root_plus_magnitude, sum_of_squares, weigh_importance
-from quantize_cli.formats._lanes import Lanes, load_lanes
+from quantize_cli.formats._lanes import Lanes, load_lanes, new_lanes
 from quantize_cli.formats._positive import fit_positive
 from quantize_cli.formats._vector import (
     LANES,
@@ -64,18 +64,18 @@ class Work(NamedTuple):
 @kernel
 def new_work(sub_block: int) -> Work:
     """Allocate it for sub-blocks of that size."""
-    each = SUPER_BLOCK // sub_block * LANES
+    sub_blocks = SUPER_BLOCK // sub_block
     return Work(
-        np.empty(SUPER_BLOCK * LANES, np.float32),
-        np.empty(SUPER_BLOCK * LANES, np.float32),
-        np.empty(sub_block * LANES, np.float32),
-        np.empty(SUPER_BLOCK // sub_block * FIT_SIZE, np.float32),
-        np.empty(each, np.float32),
-        np.empty(each, np.float32),
-        np.empty(each, np.float32),
-        np.empty(each, np.float32),
-        np.empty(each, np.float32),
-        np.empty(2 * LANES, np.float32),
+        new_lanes(SUPER_BLOCK),
+        new_lanes(SUPER_BLOCK),
+        new_lanes(sub_block),
+        new_lanes(sub_blocks * FIT_SIZE // LANES),
+        new_lanes(sub_blocks),
+        new_lanes(sub_blocks),
+        new_lanes(sub_blocks),
+        new_lanes(sub_blocks),
+        new_lanes(sub_blocks),
+        new_lanes(2),
         np.empty(SUPER_BLOCK, np.uint8),
     )
 

@@ -70,6 +70,18 @@ def store_bytes(values: NDArray[np.uint8], start: int, vector: Ints) -> None:
     values[start : start + LANES] = (vector & 0xFF).astype(np.uint8)
 
 
+def load_nibbles(values: NDArray[np.uint8], start: int) -> Ints:
+    """LANES / 2 bytes from `start` on: their low 4 bits in the first half of the lanes, the high ones in the second."""
+    packed = values[start : start + LANES // 2].astype(np.int32)
+    return np.concatenate([packed & 15, packed >> 4])
+
+
+def store_nibbles(values: NDArray[np.uint8], start: int, vector: Ints) -> None:
+    """The inverse of `load_nibbles`, for lanes 0..15."""
+    low, high = np.split(vector, 2)
+    values[start : start + LANES // 2] = (low | high << 4).astype(np.uint8)
+
+
 def gather(values: NDArray[np.float32], places: Ints) -> Floats:
     """values[places]."""
     return values[places]
@@ -312,6 +324,42 @@ def _gather(vector: ir.VectorType, suffix: str) -> _Emit:
     return emit
 
 
+def _shuffled(builder: Any, vector: Any, lanes: Sequence[int]) -> Any:
+    """Those lanes of a vector."""
+    places = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes))
+    return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), places)
+
+
+def _load_fields(lanes: Sequence[int], shifts: Sequence[int], bits: int) -> _Emit:
+    """Fields of so many bits: lane i is in byte lanes[i], shifted by shifts[i]."""
+    bytes_ = ir.VectorType(ir.IntType(8), LANES * bits // 8)
+
+    def emit(context: Any, builder: Any, sig: Any, args: Sequence[Any]) -> Any:
+        pointer = _pointer(context, builder, sig.args[0], args[0], args[1], bytes_)
+        found = _shuffled(builder, builder.load(pointer, align=1), lanes)
+        fields = builder.lshr(builder.zext(found, _INTS.llvm), ir.Constant(_INTS.llvm, list(shifts)))
+        return builder.and_(fields, ir.Constant(_INTS.llvm, [(1 << bits) - 1] * LANES))
+
+    return emit
+
+
+def _store_fields(lanes: Sequence[Sequence[int]], bits: int) -> _Emit:
+    """Fields of so many bits: the p-th of each byte, from the lowest on, comes from the lanes lanes[p]."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Sequence[Any]) -> Any:
+        parts = [_shuffled(builder, args[2], places) for places in lanes]
+        packed = parts[0]
+        for place, part in enumerate(parts[1:], start=1):
+            shift = ir.Constant(part.type, [bits * place] * len(lanes[0]))
+            packed = builder.or_(packed, builder.shl(part, shift))
+        bytes_ = ir.VectorType(ir.IntType(8), len(lanes[0]))
+        pointer = _pointer(context, builder, sig.args[0], args[0], args[1], bytes_)
+        builder.store(builder.trunc(packed, bytes_), pointer, align=1)
+        return context.get_dummy_value()
+
+    return emit
+
+
 def _constant(vector: _VectorType, value: Any) -> _Emit:
     def emit(_context: Any, _builder: Any, _sig: Any, _args: Sequence[Any]) -> Any:
         return ir.Constant(vector.llvm, value)
@@ -364,6 +412,20 @@ _register(load_ints, _load(_INTS.llvm), _signature(_INTS, _array(types.int32), t
 _register(store_ints, _store(_INTS.llvm), _signature(types.none, _array(types.int32), types.intp, _INTS))
 _register(load_bytes, _load(_BYTES), _signature(_INTS, _array(types.uint8), types.intp))
 _register(store_bytes, _store(_BYTES), _signature(types.none, _array(types.uint8), types.intp, _INTS))
+_lanes = np.arange(LANES)
+for _load_some, _store_some, _bits, _places in ((load_nibbles, store_nibbles, 4, _lanes.reshape(2, -1)),):
+    _inverse = np.argsort(_places.ravel(), kind="stable")
+    _fields, _in_byte = np.divmod(_inverse, _places.shape[1])
+    _register(
+        _load_some,
+        _load_fields(_in_byte.tolist(), (_fields * _bits).tolist(), _bits),
+        _signature(_INTS, _array(types.uint8), types.intp),
+    )
+    _register(
+        _store_some,
+        _store_fields(_places.tolist(), _bits),
+        _signature(types.none, _array(types.uint8), types.intp, _INTS),
+    )
 _register(gather, _gather(_FLOATS.llvm, "f32"), _signature(_FLOATS, _array(types.float32), _INTS))
 _register(gather_ints, _gather(_INTS.llvm, "i32"), _signature(_INTS, _array(types.int32), _INTS))
 _register(splat, lambda _c, b, _s, a: _splat(b, a[0], _FLOATS.llvm), _signature(_FLOATS, types.float32))

@@ -13,31 +13,47 @@ from gguf import GGMLQuantizationType
 
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
-from quantize_cli.formats._iq4 import BLOCK, FIT_SIZE, SCALE, decode_nibbles, encode_nearest, search_scale
-from quantize_cli.formats._lanes import LANES, load_lanes
-from quantize_cli.formats._simple import pack_nibbles
-from quantize_cli.formats.base import BlockFormat, Blocks, Packed
+from quantize_cli.formats._iq4 import (
+    BLOCK,
+    decode_nearest,
+    encode_nearest,
+    inverse_or_zero,
+    new_brackets,
+    search_scale,
+)
+from quantize_cli.formats._k_weights import squares, sum_of_squares, weigh_importance
+from quantize_cli.formats._lanes import load_lanes
+from quantize_cli.formats._vector import LANES, store
+from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
 
 F = np.float32
 BLOCK_BYTES = 18
+QS = 2
 
 
 @kernel
-def pack(blocks: Blocks, out: Packed) -> None:
+def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 32] -> out uint8[n, 18]."""
-    flat = blocks.reshape(-1)
     x = np.empty(BLOCK * LANES, np.float32)
-    fit = np.empty(FIT_SIZE, np.float32)
-    levels = np.empty(blocks.shape[1], np.uint8)
+    w = np.empty(BLOCK * LANES, np.float32)
+    brackets = new_brackets()
+    scales = np.empty(LANES, np.float32)
+    inverses = np.empty(LANES, np.float32)
     for first in range(0, blocks.shape[0], LANES):
-        load_lanes(flat, first, BLOCK, x)
-        search_scale(x, fit)
-        for number in range(first, min(blocks.shape[0], first + LANES)):
-            block = out[number]
-            d = fit[SCALE + number - first]
-            store_half(block, 0, to_half(d))
-            encode_nearest(blocks[number], F(1) / d if d != F(0) else F(0), levels)
-            pack_nibbles(levels, block[2:])
+        count = min(LANES, blocks.shape[0] - first)
+        load_lanes(blocks, first, count, x)
+        if importance is None:
+            squares(x, w)
+        else:
+            load_lanes(importance, first, count, w)
+            weigh_importance(x, w, sum_of_squares(x) * F(2 / BLOCK), w)
+        scale = search_scale(x, w, brackets)
+        store(scales, 0, scale)
+        store(inverses, 0, inverse_or_zero(scale))
+        for lane in range(count):
+            block = out[first + lane]
+            store_half(block, 0, to_half(scales[lane]))
+            encode_nearest(blocks[first + lane], 0, inverses[lane], block, QS)
 
 
 @kernel
@@ -45,7 +61,7 @@ def unpack(packed: Packed, out: Blocks) -> None:
     """Packed uint8[n, 18] -> out float32[n, 32]."""
     for number in range(packed.shape[0]):
         block = packed[number]
-        decode_nibbles(block[2:], load_half(block, 0), out[number])
+        decode_nearest(block, QS, load_half(block, 0), out[number], 0)
 
 
-IQ4_NL = BlockFormat(GGMLQuantizationType.IQ4_NL, BLOCK, BLOCK_BYTES, pack, unpack)
+IQ4_NL = BlockFormat(GGMLQuantizationType.IQ4_NL, BLOCK, BLOCK_BYTES, pack, unpack, UseOfImportance.OPTIONAL)

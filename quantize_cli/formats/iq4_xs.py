@@ -10,54 +10,107 @@ A super-block of 256 weights, 8 blocks of 32, 136 bytes:
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from gguf import GGMLQuantizationType
 
 from quantize_cli.formats._compile import kernel
-from quantize_cli.formats._half import clamped_int, load_half, store_half, to_half
-from quantize_cli.formats._iq4 import BLOCK, FIT_SIZE, SCALE, decode_nibbles, encode_nearest, search_scale
-from quantize_cli.formats._lanes import LANES, Lanes, load_lanes
-from quantize_cli.formats._simple import pack_nibbles
-from quantize_cli.formats.base import BlockFormat, Blocks, Packed
+from quantize_cli.formats._half import load_half, store_half, to_half
+from quantize_cli.formats._iq4 import (
+    BLOCK,
+    Brackets,
+    decode_nearest,
+    encode_nearest,
+    inverse_or_zero,
+    new_brackets,
+    search_scale,
+)
+from quantize_cli.formats._k_weights import squares, sum_of_squares, weigh_importance
+from quantize_cli.formats._lanes import Lanes, load_lanes
+from quantize_cli.formats._symmetric import first_extreme, levels_from_zero
+from quantize_cli.formats._vector import LANES, load, splat, store, to_floats
+from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
 
 F = np.float32
+I = np.int32  # noqa: E741
 SUPER_BLOCK = 256
 BLOCKS = 8
 BLOCK_BYTES = 136
+BOTTOM = -32
 SCALES_H, SCALES_L, QS = 2, 4, 8
 
 
-@kernel
-def _encode_block(values: Lanes, scales: Lanes, out: Packed, levels: Packed) -> None:
-    largest = F(0)
-    for j in range(BLOCKS):
-        largest = scales[j] if abs(scales[j]) > abs(largest) else largest
-    d = -largest / F(32)
-    inverse = F(1) / d if d != F(0) else F(0)
-    store_half(out, 0, to_half(d))
-    out[SCALES_H:QS] = 0
-    for j in range(BLOCKS):
-        scale = clamped_int(inverse * scales[j], np.int32(-32), np.int32(31))
-        step = d * F(scale)  # the unrounded d, as in the reference
-        encode_nearest(values[j * BLOCK : (j + 1) * BLOCK], F(1) / step if step != F(0) else F(0), levels)
-        pack_nibbles(levels, out[QS + 16 * j : QS + 16 * (j + 1)])
-        out[SCALES_L + j // 2] |= (scale + 32 & 15) << 4 * (j % 2)
-        out[SCALES_H + j // 4] |= (scale + 32 >> 4) << 2 * (j % 4)
+class Work(NamedTuple):
+    """Room for LANES super-blocks; flat float32 buffers of vectors."""
+
+    x: Lanes  #: 256 vectors
+    importance: Lanes  #: 256 vectors
+    w: Lanes  #: 32 vectors
+    brackets: Brackets
+    scales: Lanes  #: 8 vectors: the scales that were found
+    stored: Lanes  #: 8 vectors: levels 0..63 of the scales
+    inverses: Lanes  #: 8 vectors: of what the stored scales stand for
+    d: Lanes  #: 1 vector, before it is rounded to float16
 
 
 @kernel
-def pack(blocks: Blocks, out: Packed) -> None:
+def _new_work() -> Work:
+    return Work(
+        np.empty(SUPER_BLOCK * LANES, np.float32),
+        np.empty(SUPER_BLOCK * LANES, np.float32),
+        np.empty(BLOCK * LANES, np.float32),
+        new_brackets(),
+        np.empty(BLOCKS * LANES, np.float32),
+        np.empty(BLOCKS * LANES, np.float32),
+        np.empty(BLOCKS * LANES, np.float32),
+        np.empty(LANES, np.float32),
+    )
+
+
+@kernel
+def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work) -> int:
+    """Fit up to LANES super-blocks, from number `first` on: their stored scales and d; returns how many."""
+    count = min(LANES, blocks.shape[0] - first)
+    load_lanes(blocks, first, count, work.x)
+    variance = splat(F(0))
+    if importance is not None:
+        load_lanes(importance, first, count, work.importance)
+        variance = sum_of_squares(work.x) * F(2 / SUPER_BLOCK)
+    for j in range(BLOCKS):
+        block = slice(j * BLOCK * LANES, (j + 1) * BLOCK * LANES)
+        x = work.x[block]
+        if importance is None:
+            squares(x, work.w)
+        else:
+            weigh_importance(x, work.importance[block], variance, work.w)
+        store(work.scales, j * LANES, search_scale(x, work.w, work.brackets))
+    d = -first_extreme(work.scales, BLOCKS) / F(-BOTTOM)
+    inverse = inverse_or_zero(d)
+    for j in range(0, BLOCKS * LANES, LANES):
+        level = levels_from_zero(inverse * load(work.scales, j), I(BOTTOM))
+        store(work.stored, j, to_floats(level))
+        # the unrounded d, as in the reference
+        store(work.inverses, j, inverse_or_zero(d * to_floats(level + I(BOTTOM))))
+    store(work.d, 0, d)
+    return count
+
+
+@kernel
+def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 256] -> out uint8[n, 136]."""
-    flat = blocks.reshape(-1)
-    x = np.empty(BLOCK * LANES, np.float32)
-    fit = np.empty(FIT_SIZE, np.float32)
-    levels = np.empty(BLOCK, np.uint8)
-    for first in range(0, blocks.shape[0], LANES // BLOCKS):
-        load_lanes(flat, first * BLOCKS, BLOCK, x)
-        search_scale(x, fit)
-        for number in range(first, min(blocks.shape[0], first + LANES // BLOCKS)):
-            lane = SCALE + (number - first) * BLOCKS
-            _encode_block(blocks[number], fit[lane : lane + BLOCKS], out[number], levels)
+    work = _new_work()
+    for first in range(0, blocks.shape[0], LANES):
+        for lane in range(_fit(blocks, importance, first, work)):
+            values, block = blocks[first + lane], out[first + lane]
+            store_half(block, 0, to_half(work.d[lane]))
+            block[SCALES_H:QS] = 0
+            for j in range(BLOCKS):
+                place = j * LANES + lane
+                level = int(work.stored[place])
+                block[SCALES_L + j // 2] |= np.uint8((level & 15) << 4 * (j % 2))
+                block[SCALES_H + j // 4] |= np.uint8(level >> 4 << 2 * (j % 4))
+                encode_nearest(values, j * BLOCK, work.inverses[place], block, QS + j * BLOCK // 2)
 
 
 @kernel
@@ -69,8 +122,8 @@ def unpack(packed: Packed, out: Blocks) -> None:
         for j in range(BLOCKS):
             low = block[SCALES_L + j // 2] >> 4 * (j % 2) & 15
             high = block[SCALES_H + j // 4] >> 2 * (j % 4) & 3
-            scale = d * F(np.int32(low | high << 4) - 32)
-            decode_nibbles(block[QS + 16 * j : QS + 16 * (j + 1)], scale, values[j * BLOCK : (j + 1) * BLOCK])
+            scale = d * F(int(low | high << 4) + BOTTOM)
+            decode_nearest(block, QS + j * BLOCK // 2, scale, values, j * BLOCK)
 
 
-IQ4_XS = BlockFormat(GGMLQuantizationType.IQ4_XS, SUPER_BLOCK, BLOCK_BYTES, pack, unpack)
+IQ4_XS = BlockFormat(GGMLQuantizationType.IQ4_XS, SUPER_BLOCK, BLOCK_BYTES, pack, unpack, UseOfImportance.OPTIONAL)

@@ -25,9 +25,9 @@ from quantize_cli.formats._k_signed import (
     halves,
     new_work,
     of_pair,
-    squares,
     two_bits,
 )
+from quantize_cli.formats._k_weights import squares
 from quantize_cli.formats._lanes import Lanes, load_lanes
 from quantize_cli.formats._symmetric import (
     GROUP_MAX_EPS,

@@ -5,7 +5,7 @@ packed here. Only names, shapes and metadata matter to llama-quantize, not wheth
 keep the row lengths that decide types and fallbacks and have few rows.
 
     folder/
-      dense-256.gguf  dense-odd.gguf  moe.gguf  moe-qwen.gguf  moe-wide.gguf     SOURCES
+      dense-256.gguf  dense-odd.gguf  moe.gguf ...                               SOURCES
       dense-256-0000N-of-00004.gguf                                              the same model in four files
       SOURCE.imatrix.gguf  dense-256.imatrix.dat  moe.imatrix.dat                importance matrices
       dense-256.names.imatrix.gguf  LONG_FOLDER/imatrix.gguf                     names longer than 127 bytes
@@ -57,6 +57,7 @@ class Source:
     vectors: Mapping[str, int] = field(default_factory=dict)
     dtype: str = "bfloat16"
     float32: tuple[str, ...] = ("ffn_gate_inp.weight",)  #: ends of names of matrices in float32: converters' routers
+    integers: tuple[str, ...] = ()  #: the same of int32
     more: Mapping[str, tuple[Any, GGUFValueType]] = field(default_factory=dict)  #: other metadata
     unmeasured: tuple[str, ...] = ()  #: matrices that the importance matrix leaves out
 
@@ -112,6 +113,32 @@ EVERY_TYPE: Mapping[str, tuple[Any, GGUFValueType]] = {
 }
 
 DENSE = ("attn_norm.weight", "ffn_norm.weight")
+LAYER_NORM = {"attention.layer_norm_epsilon": 1e-5}
+
+#: Matrices that llama-quantize leaves as they are, by their names.
+UNTOUCHED = (
+    *("position_embd.weight", "token_types.weight", "per_layer_model_proj.weight", "v.position_embd.weight"),
+    *("sam.pos_embd.weight", "sam.neck.0.weight", "sam.net_2.weight", "v.blk.0.rel_pos.weight", "v.patch_embd.weight"),
+    *("mm.patch_merger.weight", "a.rvq.codebook.weight", "mm.a.code_embd.weight", "blk.0.altup_proj.weight"),
+    *("blk.0.laurel_l.weight", "blk.0.ffn_gate_inp.weight", "blk.0.ffn_gate_tid2eid.weight", "blk.0.ssm_conv1d.weight"),
+    *("blk.0.shortconv.conv.weight", "blk.0.indexer.k_proj.weight", "blk.0.indexer.q_proj.weight"),
+    *(f"blk.0.time_mix_{name}.weight" for name in ("first", "w0", "w1", "w2", "v0", "v1", "v2", "a0", "a1", "a2")),
+    *(f"blk.0.time_mix_{name}.weight" for name in ("g1", "g2", "decay_w1", "decay_w2", "lerp_fused")),
+    *("blk.0.attn_rel_b.weight", "blk.0.attn_q_norm.weight", "blk.0.attn_q.bias", "blk.0.ssm_a"),
+)
+#: Others with names of more than one layer's kind, and of three dimensions without experts.
+UNUSUAL: Mapping[str, Shape] = {
+    "per_layer_token_embd.weight": (9, 256),
+    "cls.weight": (5, 256),
+    "token_embd.weight": (33, 256),
+    "dec.blk.0.attn_v.weight": (3, 256),
+    "enc.blk.0.attn_v.weight": (3, 256),
+    "v.blk.0.attn_q.weight": (5, 256),
+    "blk.1.attn_kv_b.weight": (7, 256),
+    "blk.1.attn_k_b.weight": (4, 3, 256),
+    "blk.1.ssm_in.weight": (6, 256),
+    "blk.0.attn_k_b.scale": (4, 256),
+}
 
 SOURCES = (
     # 11 layers: an eighth is one, every third counts, and blk.10 sorts before blk.2. 4 heads on 1: attn_v takes more.
@@ -229,6 +256,38 @@ SOURCES = (
         },
         norms(1, 512, *DENSE),
     ),
+    # Falcon has rules of its own, and attn_qkv; a sixteenth of 17 layers is one.
+    Source(
+        "falcon",
+        "falcon",
+        sizes(17, 256, 1024, 4, 1, **LAYER_NORM),
+        {
+            "token_embd.weight": (33, 256),
+            **layers(17, {"attn_qkv": (10, 256), "attn_output": (7, 256), "ffn_up": (9, 256), "ffn_down": (6, 512)}),
+            "output.weight": (34, 256),
+        },
+        norms(17, 256, "attn_norm.weight", "attn_norm.bias"),
+    ),
+    # 80 layers of grouped attention are a 70B model.
+    Source(
+        "llama-80",
+        "llama",
+        sizes(80, 256, 256, 8, 1),
+        {
+            "token_embd.weight": (33, 256),
+            **layers(80, {"attn_v": (2, 256), "ffn_down": (3, 256)}),
+            "output.weight": (34, 256),
+        },
+        norms(80, 256, *DENSE),
+    ),
+    Source(
+        "names",
+        "gpt2",
+        sizes(2, 256, 1024, 4, 4, **LAYER_NORM),
+        {**dict.fromkeys(UNTOUCHED, (3, 256)), **UNUSUAL, **layers(2, {"attn_qkv": (9, 256), "ffn_down": (5, 512)})},
+        norms(2, 256, *DENSE, "attn_qkv.bias"),
+        integers=("ffn_gate_tid2eid.weight",),
+    ),
 )
 BY_NAME = {source.name: source for source in SOURCES}
 
@@ -263,6 +322,8 @@ def write_model(source: Source, path: Path, split_tensors: int = 0) -> None:
         values = weights(source, name)
         if name.endswith(source.float32):
             writer.add_tensor(name, values)
+        elif name.endswith(source.integers):
+            writer.add_tensor(name, (values * 100).astype(np.int32))
         else:
             packed = values.astype(DTYPES[source.dtype]).view(np.uint8)
             writer.add_tensor(name, packed, raw_dtype=GGML_TYPES[source.dtype])
@@ -355,7 +416,7 @@ def build_everything(folder: Path) -> None:
     (folder / "tensor-types.txt").write_text(TENSOR_TYPES)
 
 
-def sums(folder: Path) -> dict[str, str]:
+def hashes(folder: Path) -> dict[str, str]:
     """The SHA-256 of every file of the folder."""
     files = sorted(path for path in chain(folder.glob("*"), folder.glob("*/*")) if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from golden.compact import summary
-from golden.gguf_sources import LONG_FOLDER, build_everything, sums
+from golden.gguf_sources import LONG_FOLDER, build_everything, hashes
 from golden.record import Record, record
 
 RECORDS = Path(__file__).resolve().parent / "every_mix" / "records"
@@ -30,6 +30,12 @@ MIXES = (
     *("iq4_nl", "iq4_xs", "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m", "q6_k", "q8_0", "f16", "bf16", "f32"),
 )
 QWEN_MIXES = ("q4_k_m", "iq3_xxs", "iq2_xs", "mxfp4_moe", "q2_k_s", "iq1_m")
+#: Those with rules of Falcon's own, for attn_qkv, or for an importance matrix, and some others.
+FALCON_MIXES = (
+    *("q2_k", "q2_k_s", "q3_k_s", "q3_k_m", "q3_k_l", "q4_0", "q4_k_s", "q4_k_m", "q5_0", "q5_k_m", "q6_k", "q8_0"),
+    *("iq1_s", "iq2_xxs", "iq2_s", "iq3_xxs", "iq3_xs", "iq3_s", "iq3_m", "iq4_nl", "iq4_xs", "tq1_0", "mxfp4_moe"),
+)
+LLAMA_80_MIXES = ("q2_k", "q3_k_s", "q3_k_m", "q4_k_s", "q4_k_m", "q5_k_m", "iq3_s", "iq4_xs", "q4_0")
 #: Those that cannot do without an importance matrix.
 NEEDY = ("iq2_xxs", "iq2_xs", "iq2_s", "iq2_m", "iq1_s", "iq1_m", "q2_k_s", "iq3_xxs", "iq3_xs")
 
@@ -308,6 +314,7 @@ def splits() -> Iterator[Case]:
             ("q4_k_m", "--keep-split --prune-layers 1,3"),
         ],
     )
+    yield case("split-second", "dense-256-00002-of-00004", "q4_k_m")  # refused: not the first
     yield from numbered("keep-single", "dense-256", [("q4_k_m", "--keep-split")])
     yield from numbered(
         "split-max-size",
@@ -351,6 +358,28 @@ def requantized() -> Iterator[Case]:
         yield from numbered(f"from-{made}", f"made/{made}", rows)
 
 
+def architectures() -> Iterator[Case]:
+    """Rules for single architectures, and names that have rules."""
+    for mix in FALCON_MIXES:
+        yield case(f"falcon-{mix}-imatrix", "falcon", mix, imatrix("falcon"))
+    for mix in LLAMA_80_MIXES:
+        yield case(f"llama-80-{mix}", "llama-80", mix)
+    named = ("q4_k_m", "q8_0", "f16", "f32", "iq2_s", "iq3_m", "mxfp4_moe")
+    yield from (case(f"names-{mix}-imatrix", "names", mix, imatrix("names")) for mix in named)
+    yield from numbered(
+        "names",
+        "names",
+        [
+            ("q4_k_m", "--token-embedding-type q5_1"),
+            ("q4_k_m", "--token-embedding-type q5_1 --tensor-type per_layer_token_embd=q4_0"),
+            ("q4_k_m", "--output-tensor-type q5_1"),
+            ("q4_k_m", "--tensor-type token_embd=q4_0 --tensor-type altup=q8_0"),
+            ("q4_k_m", f"--pure {imatrix('names')}"),
+            ("q4_k_m", "--leave-output-tensor"),
+        ],
+    )
+
+
 GROUPS: dict[str, tuple[Case, ...]] = {
     "dense-256": (
         *mixes("dense-256", MIXES),
@@ -364,6 +393,7 @@ GROUPS: dict[str, tuple[Case, ...]] = {
     "moe": (*mixes("moe", MIXES), *legacy("moe", ("iq3_xxs",))),
     "moe-qwen": tuple(mixes("moe-qwen", QWEN_MIXES)),
     "moe-wide": tuple(mixes("moe-wide", ("q4_k_m", "q8_0", "iq4_nl"))),
+    "architectures": tuple(architectures()),
     "splits": tuple(splits()),
     "requantized": tuple(requantized()),
 }
@@ -439,7 +469,7 @@ def main() -> None:
     tools, work = args.tools.resolve(), args.work.resolve()
     work.mkdir(parents=True)
     build_everything(work)
-    inputs = sums(work)
+    inputs = hashes(work)
     RECORDS.mkdir(exist_ok=True, parents=True)
     for group in args.groups:
         cases = {}
