@@ -7,20 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.formats._compile import kernel
-from quantize_cli.formats._half import from_half
-
-
-@kernel
-def _widen_bf16(source: NDArray[np.uint16], out: NDArray[np.uint32]) -> None:
-    for i in range(source.size):
-        out[i] = np.uint32(source[i]) << np.uint32(16)
-
-
-@kernel
-def _widen_f16(source: NDArray[np.uint16], out: NDArray[np.float32]) -> None:
-    for i in range(source.size):
-        out[i] = from_half(source[i])
+from quantize_cli.formats._sixteen_bits import from_bf16, from_f16
 
 
 def to_float32(rows: NDArray[Any]) -> NDArray[np.float32]:
@@ -28,9 +15,6 @@ def to_float32(rows: NDArray[Any]) -> NDArray[np.float32]:
     if rows.dtype == np.float32:
         return rows
     out = np.empty(rows.shape, np.float32)
-    bits = rows.reshape(-1).view(np.uint16)
-    if rows.dtype == np.float16:
-        _widen_f16(bits, out.reshape(-1))
-    else:
-        _widen_bf16(bits, out.reshape(-1).view(np.uint32))
+    widen = from_f16 if rows.dtype == np.float16 else from_bf16
+    widen(rows.reshape(-1).view(np.uint16), out.reshape(-1))
     return out

@@ -106,7 +106,7 @@ def search_affine(x: Lanes, w: Lanes, search: AffineSearch, fit: Lanes) -> None:
         sum_w += weight
         sum_x += weight * value
     bottom = low
-    low = select(low < F(0), low, F(0))
+    low = select(low > F(0), F(0), low)
     constant = high == low  # such a sub-block has scale 0, and no candidate may win
 
     inverse = search.top / (high - low)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.formats._compile import kernel
-from quantize_cli.formats._vector import Floats, Ints, bits_of
+from quantize_cli.formats._vector import Floats, Ints, bits_of, from_bits, select
 
 F = np.float32
+I = np.int32  # noqa: E741
 U = np.uint32
 
 _MAGIC = F(12582912.0)  # 1.5 * 2^23: adding it leaves the rounded integer in the low mantissa bits
@@ -39,6 +40,26 @@ def from_half(half: np.uint16) -> np.float32:
     magnitude = F(U((bits & U(0x7FFF)) << U(13)).view(np.float32) * _TWO_POW_112)
     special = U(0x7F800000) if (bits & U(0x7C00)) == U(0x7C00) else U(0)
     return U(magnitude.view(np.uint32) | special | ((bits & U(0x8000)) << U(16))).view(np.float32)
+
+
+@kernel
+def to_halves(vector: Floats) -> Ints:
+    """`to_half` of each lane; none may be NaN."""
+    bits = bits_of(vector)
+    magnitude = bits & I(0x7FFFFFFF)
+    subnormal = bits_of(from_bits(magnitude) + _HALF) - I(0x3F000000)
+    normal = (magnitude + ((magnitude >> I(13)) & I(1)) - I(0x37FFF001)) >> I(13)
+    half: Ints = select(magnitude < I(0x38800000), subnormal, normal)
+    half = select(magnitude < I(0x477FF000), half, I(0x7C00))
+    return half | ((bits >> I(16)) & I(0x8000))
+
+
+@kernel
+def from_halves(halves: Ints) -> Floats:
+    """`from_half` of each lane's low 16 bits."""
+    magnitude = bits_of(from_bits((halves & I(0x7FFF)) << I(13)) * _TWO_POW_112)
+    magnitude = select((halves & I(0x7C00)) == I(0x7C00), magnitude | I(0x7F800000), magnitude)
+    return from_bits(magnitude | (halves & I(0x8000)) << I(16))
 
 
 @kernel

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.formats._compile import kernel
-from quantize_cli.formats._half import load_half, store_half, to_half
+from quantize_cli.formats._half import store_half, to_half
 from quantize_cli.formats._lanes import Lanes
-from quantize_cli.formats._super_blocks import Scheme, Work, keep_searched_levels, round_levels
-from quantize_cli.formats._vector import LANES, splat
+from quantize_cli.formats._super_blocks import Work, store_bytes_of_lane, stored_levels
+from quantize_cli.formats._vector import LANES, Ints, load, splat, store_bytes, to_ints
 from quantize_cli.formats.base import Packed
 
 F = np.float32
@@ -27,38 +27,39 @@ TOP_SCALE = I(63)
 
 
 @kernel
-def encode_head(work: Work, lane: int, out: Packed) -> None:
+def pack_scales(work: Work) -> None:
+    """Pack the levels of scales and mins of LANES super-blocks into work.packed."""
+    for j in range(0, 4 * LANES, LANES):
+        scale = to_ints(load(work.scale_levels, j))
+        low = to_ints(load(work.min_levels, j))
+        high_scale = to_ints(load(work.scale_levels, 4 * LANES + j))
+        high_min = to_ints(load(work.min_levels, 4 * LANES + j))
+        store_bytes(work.packed, j, scale | high_scale >> I(4) << I(6))
+        store_bytes(work.packed, 4 * LANES + j, low | high_min >> I(4) << I(6))
+        store_bytes(work.packed, 8 * LANES + j, high_scale & I(15) | (high_min & I(15)) << I(4))
+
+
+@kernel
+def encode_head(work: Work, lane: int, block: Packed) -> None:
     """Write d, dmin and the packed scales and mins of the super-block in `lane`."""
-    store_half(out, 0, to_half(work.head[lane]))
-    store_half(out, 2, to_half(work.head[LANES + lane]))
-    for j in range(4):
-        low_scale = int(work.stored_scales[j * LANES + lane])
-        low_min = int(work.stored_mins[j * LANES + lane])
-        high_scale = int(work.stored_scales[(j + 4) * LANES + lane])
-        high_min = int(work.stored_mins[(j + 4) * LANES + lane])
-        out[4 + j] = np.uint8((low_scale | high_scale >> 4 << 6) & 255)
-        out[8 + j] = np.uint8((low_min | high_min >> 4 << 6) & 255)
-        out[12 + j] = np.uint8((high_scale & 15) | (high_min & 15) << 4)
+    store_half(block, 0, to_half(work.d[lane]))
+    store_half(block, 2, to_half(work.dmin[lane]))
+    store_bytes_of_lane(work, lane, 12, block, 4)
 
 
 @kernel
 def scale_and_min(block: Packed, j: int) -> tuple[np.float32, np.float32]:
-    """What the levels of sub-block j are multiplied with, and what is then subtracted."""
+    """The stored scale and min of sub-block j, 0..63."""
     if j < 4:
-        scale = block[4 + j] & 63
-        low = block[8 + j] & 63
-    else:
-        scale = (block[8 + j] & 15) | (block[j] >> 6) << 4
-        low = (block[8 + j] >> 4) | (block[4 + j] >> 6) << 4
-    return load_half(block, 0) * F(scale), load_half(block, 2) * F(low)
+        return F(block[4 + j] & 63), F(block[8 + j] & 63)
+    return F(block[8 + j] & 15 | block[j] >> 6 << 4), F(block[8 + j] >> 4 | block[4 + j] >> 6 << 4)
 
 
 @kernel
-def encode_levels(values: Lanes, lane: int, block: Packed, scheme: Scheme, work: Work) -> None:
-    """Levels of one super-block's 256 `values` under its stored scales and mins, into work.levels."""
-    for j in range(SUB_BLOCKS):
-        scale, low = scale_and_min(block, j)
-        if scale == F(0):
-            keep_searched_levels(values, lane, j, scheme.plain, work)
-        else:
-            round_levels(values, j * SUB_BLOCK, splat(scale), splat(low), I(scheme.plain.top), work.levels)
+def sub_block_levels(
+    values: Lanes, j: int, scale: np.float32, low: np.float32, work: Work, lane: int, top: np.int32
+) -> Ints:
+    """Levels 0..top of sub-block j of the super-block `values`, which is in `lane`."""
+    place = j * LANES + lane
+    inverse, origin = splat(work.inverses[place]), splat(work.origins[place])
+    return stored_levels(load(values, j * SUB_BLOCK), splat(scale), splat(low), inverse, origin, top)

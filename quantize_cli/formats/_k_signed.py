@@ -9,18 +9,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import kernel, part
 from quantize_cli.formats._lanes import Lanes
-from quantize_cli.formats._symmetric import FIT_SIZE
+from quantize_cli.formats._symmetric import FIT_SIZE, levels_from_zero
 from quantize_cli.formats._vector import (
     LANES,
     Floats,
     Ints,
+    any_lane,
     lane_numbers,
+    load,
     load_bytes,
+    nowhere,
     select,
     splat,
     splat_int,
+    store_bytes,
 )
 from quantize_cli.formats.base import Packed
 
@@ -75,7 +79,28 @@ def of_pair(values: Lanes, pair: int, lane: int) -> Floats:
     return halves(values[place], values[place + LANES])
 
 
+@part
+def encode_levels(values: Lanes, lane: int, d: np.float32, bottom: np.int32, work: Work) -> bool:
+    """Levels of one super-block under d and its stored scales, counted from 0, into work.levels.
+
+    Returns whether the product is 0 for some sub-block: there the levels of the search are to be kept.
+    """
+    zero = nowhere()
+    for pair in range(PAIRS):
+        scale = d * of_pair(work.stored, pair, lane)
+        store_bytes(work.levels, pair * LANES, levels_from_zero(load(values, pair * LANES) / scale, bottom))
+        zero = zero | (scale == F(0))
+    return any_lane(zero)
+
+
 @kernel
+def keep_where_zero(searched: Ints, pair: int, lane: int, d: np.float32, work: Work) -> None:
+    """Keep the searched levels of a pair of sub-blocks where d and the stored scale have the product 0."""
+    zero = d * of_pair(work.stored, pair, lane) == F(0)
+    store_bytes(work.levels, pair * LANES, select(zero, searched, load_bytes(work.levels, pair * LANES)))
+
+
+@part
 def two_bits(levels: Packed, half: int, shift: np.int32) -> Ints:
     """32 bytes for half of a super-block: byte l holds bits shift and shift + 1 of its levels l + 32 p at bit 2p."""
     packed = splat_int(I(0))

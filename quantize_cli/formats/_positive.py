@@ -112,6 +112,5 @@ def fit_positive(x: Lanes, w: Lanes, top: np.int32, levels: Lanes) -> Floats:
             break
     for i in range(0, x.size, LANES):
         store(levels, i, select(zero, F(0), load(levels, i)))
-    scale: Floats = select(sum_l2 > F(0), sum_lx / sum_l2, F(0))
-    scale = select(zero, F(0), scale)
-    return scale
+    found: Floats = select(zero, F(0), select(sum_l2 > F(0), sum_lx / sum_l2, F(0)))
+    return found

@@ -1,18 +1,37 @@
-"""What the formats of 32-weight blocks without a search share."""
+"""What the formats of small blocks without sub-blocks share: one vector is 32 neighbouring elements of one block."""
 
 from __future__ import annotations
-
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.formats._compile import kernel, part
-from quantize_cli.formats._lanes import Lanes
+from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._vector import (
+    LANES,
+    Floats,
+    Ints,
+    Mask,
+    bits_of,
+    from_bits,
+    lane_bits,
+    load,
+    load_mask,
+    load_nibbles,
+    max_lane,
+    min_lane,
+    select,
+    splat_int,
+    store_mask,
+    store_nibbles,
+    to_ints,
+)
 
 F = np.float32
-#: A block's float32 values as integers.
-Bits: TypeAlias = NDArray[np.int32]
+I = np.int32  # noqa: E741
+#: Elements of a block of the oldest formats: one vector.
+BLOCK = 32
+_SIGN = I(-0x80000000)
+_JUST_BELOW_HALF = I(0x3EFFFFFF)
 
 
 @kernel
@@ -23,95 +42,101 @@ def inverse_or_zero(d: np.float32) -> np.float32:
 
 
 @kernel
-def round_away(value: np.float32) -> np.float32:
-    """C's roundf: half away from zero."""
-    whole = np.trunc(value)
-    return F(whole + np.copysign(F(1), value)) if abs(value - whole) >= F(0.5) else F(whole)
-
-
-@part
-def largest_magnitude(bits: Bits) -> np.float32:
-    """The largest |x| of a block, given as the bits of its float32 values.
-
-    As integers magnitudes keep their order, and a maximum of integers is vectorised; one of floats, which must mind
-    NaN, is not.
-    """
-    largest = np.int32(0)
-    for i in range(bits.size):
-        magnitude = np.int32(bits[i] & np.int32(0x7FFFFFFF))
-        largest = magnitude if magnitude > largest else largest
-    return F(np.int32(largest).view(np.float32))
-
-
-@part
-def extreme_of(bits: Bits) -> np.float32:
-    """The first value of the largest magnitude, given the bits of all; +0 if all are zeros of either sign."""
-    largest = np.int32(F(largest_magnitude(bits)).view(np.int32))
-    size = np.int32(bits.size)
-    first = size
-    for i in range(bits.size):
-        place = np.int32(i) if np.int32(bits[i] & np.int32(0x7FFFFFFF)) == largest else size
-        first = place if place < first else first
-    return F(np.int32(bits[first]).view(np.float32)) if largest > 0 else F(0)
+def magnitudes(vector: Floats) -> Ints:
+    """The bits of |x|: as integers magnitudes keep their order."""
+    return bits_of(vector) & I(0x7FFFFFFF)
 
 
 @kernel
-def _ordered(bits: np.int32) -> np.int32:
-    """The bits of a float32 <-> an integer that sorts as the float does, with -0 below +0."""
-    return np.int32(bits ^ np.int32(np.int32(bits >> 31) & np.int32(0x7FFFFFFF)))
+def largest_of(bits: Ints) -> np.float32:
+    """The largest magnitude, given the bits of all."""
+    return F(I(max_lane(bits)).view(np.float32))
 
 
-@part
-def extent(bits: Bits) -> tuple[np.float32, np.float32]:
-    """Minimum and maximum of a block, given as the bits of its values; of several zeros the first is the minimum."""
-    low = np.int32(0x7FFFFFFF)
-    high = np.int32(-0x80000000)
-    for i in range(bits.size):
-        key = _ordered(bits[i])
-        low = key if key < low else low
-        high = key if key > high else high
-    minimum = F(np.int32(_ordered(low)).view(np.float32))
-    if minimum == F(0):
-        for i in range(bits.size):
-            value = F(np.int32(bits[i]).view(np.float32))
-            if value == F(0):
-                minimum = value
-                break
-    return minimum, F(np.int32(_ordered(high)).view(np.float32))
+@kernel
+def largest_in_block(values: NDArray[np.float32], start: int, size: int) -> np.float32:
+    """The largest magnitude of `size` values from `start` on, a multiple of LANES."""
+    largest = splat_int(I(0))
+    for i in range(start, start + size, LANES):
+        bits = magnitudes(load(values, i))
+        largest = select(bits > largest, bits, largest)
+    return largest_of(largest)
 
 
-@part
-def shifted_levels(values: Lanes, d: np.float32, shift: np.float32, top: np.int32, levels: NDArray[np.uint8]) -> None:
-    """Levels trunc(x / d + shift), at most `top`; all 0 where 1 / d is infinite."""
+@kernel
+def _first_is_negative(vector: Floats, mask: Mask) -> bool:
+    """Whether the first of the lanes in the mask has its sign bit set."""
+    chosen = lane_bits(mask)
+    return bool(chosen & -chosen & lane_bits(bits_of(vector) < I(0)))
+
+
+@kernel
+def extreme_of(vector: Floats) -> np.float32:
+    """The first value of the largest magnitude; +0 if all are zeros of either sign."""
+    bits = magnitudes(vector)
+    largest = max_lane(bits)
+    value = F(I(largest).view(np.float32))
+    negative = largest > 0 and _first_is_negative(vector, bits == largest)
+    return -value if negative else value
+
+
+@kernel
+def _ordered(bits: Ints) -> Ints:
+    """The bits of float32 values <-> integers that sort as the floats do, with -0 below +0."""
+    return bits ^ ((bits >> I(31)) & I(0x7FFFFFFF))
+
+
+@kernel
+def _from_ordered(key: np.int32) -> np.float32:
+    return F(I(key ^ ((key >> 31) & 0x7FFFFFFF)).view(np.float32))
+
+
+@kernel
+def extent(vector: Floats) -> tuple[np.float32, np.float32]:
+    """Minimum and maximum; of several zeros the first is the minimum."""
+    keys = _ordered(bits_of(vector))
+    low, high = _from_ordered(min_lane(keys)), _from_ordered(max_lane(keys))
+    if low == F(0):
+        low = -F(0) if _first_is_negative(vector, vector == F(0)) else F(0)
+    return low, high
+
+
+@kernel
+def rounded_away(vector: Floats) -> Ints:
+    """C's roundf, half away from zero, as integers; every lane must be within int32's range."""
+    return to_ints(vector + from_bits((bits_of(vector) & _SIGN) | _JUST_BELOW_HALF))
+
+
+@kernel
+def levels_around(vector: Floats, d: np.float32, middle: np.int32) -> Ints:
+    """Levels trunc(x / d + middle + 0.5), at most 2 * middle - 1; all 0 where 1 / d is infinite."""
     inverse = F(1) / d if d != F(0) else F(0)
+    shift = F(middle) + F(0.5)
     if abs(inverse) == F(np.inf):
         inverse, shift = F(0), F(0)
-    for i in range(values.size):
-        level = np.int32(values[i] * inverse + shift)
-        levels[i] = level if level < top else top
+    top = I(2 * middle - 1)
+    levels = to_ints(vector * inverse + shift)
+    capped: Ints = select(levels < top, levels, top)
+    return capped
 
 
-@part
-def pack_nibbles(levels: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-    """32 levels -> 16 bytes: byte i holds the low 4 bits of level i and, in its high half, of level i + 16."""
-    half = levels.size // 2
-    for i in range(half):
-        out[i] = (levels[i] & 15) | (levels[i + half] & 15) << 4
+@kernel
+def levels_above(vector: Floats, low: np.float32, d: np.float32, top: np.int32) -> Ints:
+    """Levels trunc((x - low) / d + 0.5), 0..top; all 0 where 1 / d, or d, is infinite."""
+    scaled = (vector - low) * inverse_or_zero(d) + F(0.5)
+    return to_ints(select(scaled < F(top + 1), scaled, F(0)))
 
 
-@part
-def store_fifth_bits(levels: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-    """Write bit 4 of each of 32 levels as 32 bits into 4 bytes, little-endian: level i at bit i."""
-    bits = np.uint32(0)
-    for i in range(levels.size):
-        bits = np.uint32(bits | np.uint32(np.uint32(levels[i] >> 4) << np.uint32(i)))
-    for byte in range(4):
-        out[byte] = np.uint8(bits >> np.uint32(8 * byte) & np.uint32(0xFF))
+@kernel
+def store_five_bits(out: NDArray[np.uint8], at: int, levels: Ints) -> None:
+    """32 levels -> 20 bytes from `at` on: the fifth bits, level i at bit i, then the nibbles."""
+    store_mask(out, at, levels > I(15))
+    store_nibbles(out, at + 4, levels & I(15))
 
 
-@part
-def load_fifth_bits(packed: NDArray[np.uint8]) -> np.uint32:
-    """The 32 bits of 4 bytes, little-endian."""
-    low = np.uint32(packed[0]) | np.uint32(packed[1]) << np.uint32(8)
-    high = np.uint32(packed[2]) | np.uint32(packed[3]) << np.uint32(8)
-    return np.uint32(low | high << np.uint32(16))
+@kernel
+def load_five_bits(packed: NDArray[np.uint8], at: int) -> Ints:
+    """The inverse of `store_five_bits`."""
+    low = load_nibbles(packed, at + 4)
+    levels: Ints = select(load_mask(packed, at), low | I(16), low)
+    return levels

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quantize_cli.formats._affine import FIT_SIZE, MIN, SCALE, AffineSearch, search_affine, searched_levels
+from quantize_cli.formats._affine import FIT_SIZE, INVERSE, MIN, ORIGIN, SCALE, AffineSearch, search_affine
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._half import nearest_ints
 from quantize_cli.formats._k_weights import root_plus_magnitude, sum_of_squares, weigh_importance
@@ -19,12 +19,13 @@ from quantize_cli.formats._positive import fit_positive
 from quantize_cli.formats._vector import (
     LANES,
     Floats,
+    Ints,
+    any_lane,
     load,
     select,
     splat,
     square_root,
     store,
-    store_bytes,
     to_floats,
 )
 from quantize_cli.formats.base import Blocks, Importance, Packed
@@ -51,32 +52,38 @@ class Work(NamedTuple):
     x: Lanes  #: 256 vectors
     importance: Lanes  #: 256 vectors
     w: Lanes  #: a sub-block's vectors
-    fits: Lanes  #: the results of the sub-blocks' searches, one after another
+    fit: Lanes  #: the result of a sub-block's search
     scales: Lanes  #: a vector for each sub-block, as in the following
     mins: Lanes
+    inverses: Lanes  #: what gave the levels of the searches, see _affine.INVERSE
+    origins: Lanes
     sums: Lanes  #: the weights of scales and mins
-    stored_scales: Lanes  #: levels of the scales
-    stored_mins: Lanes  #: levels of the mins
-    head: Lanes  #: 2 vectors: d and dmin before they are rounded to float16
-    levels: Packed  #: uint8[256], of one super-block
+    scale_levels: Lanes
+    min_levels: Lanes
+    d: Lanes  #: a vector: what a level of a scale stands for
+    dmin: Lanes  #: a vector
+    packed: Packed  #: uint8[16 * LANES]: bytes of the levels of scales and mins, a lane's lie LANES apart
 
 
 @kernel
 def new_work(sub_block: int) -> Work:
     """Allocate it for sub-blocks of that size."""
-    sub_blocks = SUPER_BLOCK // sub_block
+    count = SUPER_BLOCK // sub_block
     return Work(
         new_lanes(SUPER_BLOCK),
         new_lanes(SUPER_BLOCK),
         new_lanes(sub_block),
-        new_lanes(sub_blocks * FIT_SIZE // LANES),
-        new_lanes(sub_blocks),
-        new_lanes(sub_blocks),
-        new_lanes(sub_blocks),
-        new_lanes(sub_blocks),
-        new_lanes(sub_blocks),
-        new_lanes(2),
-        np.empty(SUPER_BLOCK, np.uint8),
+        new_lanes(FIT_SIZE // LANES),
+        new_lanes(count),
+        new_lanes(count),
+        new_lanes(count),
+        new_lanes(count),
+        new_lanes(count),
+        new_lanes(count),
+        new_lanes(count),
+        new_lanes(1),
+        new_lanes(1),
+        np.empty(16 * LANES, np.uint8),
     )
 
 
@@ -113,41 +120,49 @@ def fit_super_blocks(blocks: Blocks, importance: Importance | None, first: int, 
     for j in range(0, work.scales.size, LANES):
         start = j // LANES * width
         x = work.x[start : start + width]
-        fit = work.fits[j // LANES * FIT_SIZE : (j // LANES + 1) * FIT_SIZE]
         if importance is None:
             root = splat(F(0)) if scheme.plain.absolute else square_root(sum_of_squares(x) / F(scheme.plain.size))
             root_plus_magnitude(x, root, work.w)
-            search_affine(x, work.w, scheme.plain, fit)
+            search_affine(x, work.w, scheme.plain, work.fit)
         else:
             weights = work.importance[start : start + width]
             store(work.sums, j, weigh_importance(x, weights, variance, work.w))
-            search_affine(x, work.w, scheme.weighted, fit)
-        store(work.scales, j, load(fit, SCALE))
-        store(work.mins, j, -load(fit, MIN))
+            search_affine(x, work.w, scheme.weighted, work.fit)
+        store(work.scales, j, load(work.fit, SCALE))
+        store(work.mins, j, -load(work.fit, MIN))
+        store(work.inverses, j, load(work.fit, INVERSE))
+        store(work.origins, j, load(work.fit, ORIGIN))
+    top = scheme.top_scale
     if importance is None:
-        store(work.head, 0, _round_positive(work.scales, scheme.top_scale, work.stored_scales))
-        store(work.head, LANES, _round_positive(work.mins, scheme.top_scale, work.stored_mins))
-        _cap(work.stored_scales, scheme.plain_cap)
-        _cap(work.stored_mins, scheme.plain_cap)
+        store(work.d, 0, _round_positive(work.scales, top, work.scale_levels))
+        store(work.dmin, 0, _round_positive(work.mins, top, work.min_levels))
+        _cap(work.scale_levels, scheme.plain_cap)
+        _cap(work.min_levels, scheme.plain_cap)
     else:
-        store(work.head, 0, fit_positive(work.scales, work.sums, scheme.top_scale, work.stored_scales))
-        store(work.head, LANES, fit_positive(work.mins, work.sums, scheme.top_scale, work.stored_mins))
-        _cap(work.stored_scales, scheme.weighted_cap)
-        _cap(work.stored_mins, scheme.weighted_cap)
+        store(work.d, 0, fit_positive(work.scales, work.sums, top, work.scale_levels))
+        store(work.dmin, 0, fit_positive(work.mins, work.sums, top, work.min_levels))
+        _cap(work.scale_levels, scheme.weighted_cap)
+        _cap(work.min_levels, scheme.weighted_cap)
     return count
 
 
 @kernel
-def round_levels(values: Lanes, start: int, scale: Floats, low: Floats, top: np.int32, levels: Packed) -> None:
-    """Levels 0..top of the LANES values from `start` on, of one super-block, under the stored scale and min of each."""
-    level = nearest_ints((load(values, start) + low) / scale)
-    level = select(level > I(0), level, I(0))
-    store_bytes(levels, start, select(level < top, level, top))
+def store_bytes_of_lane(work: Work, lane: int, count: int, block: Packed, start: int) -> None:
+    """Write the first `count` of the bytes in work.packed that belong to a lane, from byte `start` of its block on."""
+    for j in range(count):
+        block[start + j] = work.packed[j * LANES + lane]
 
 
 @kernel
-def keep_searched_levels(values: Lanes, lane: int, j: int, search: AffineSearch, work: Work) -> None:
-    """A sub-block whose stored scale is 0 keeps the levels of the search, as in the reference."""
-    start, stop = j * search.size, (j + 1) * search.size
-    fit = work.fits[j * FIT_SIZE : (j + 1) * FIT_SIZE]
-    searched_levels(values[start:stop], fit, lane, int(search.top), work.levels[start:stop])
+def stored_levels(value: Floats, scale: Floats, low: Floats, inverse: Floats, origin: Floats, top: np.int32) -> Ints:
+    """Levels 0..top of LANES elements of one super-block under the scale and min that are stored for each.
+
+    Where the stored scale is 0 the levels of the search stay, as in the reference: `inverse` and `origin` give them.
+    """
+    level = nearest_ints((value + low) / scale)
+    kept = scale == F(0)
+    if any_lane(kept):
+        level = select(kept, nearest_ints(inverse * (value - origin)), level)
+    level = select(level > I(0), level, I(0))
+    clamped: Ints = select(level < top, level, top)
+    return clamped

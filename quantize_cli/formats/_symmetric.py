@@ -31,7 +31,8 @@ I = np.int32  # noqa: E741
 GROUP_MAX_EPS = F(1e-15)
 
 #: Vectors of the result of a search: the scale, and what gave the winning levels: clamp(round(INVERSE * x)). Both are 0
-#: where the sub-block counts as zero, and only there is INVERSE 0; the reference then stores the lowest level.
+#: where the sub-block counts as zero; the reference then stores the lowest level. Of finite values, only there is
+#: INVERSE 0.
 SCALE, INVERSE = 0 * LANES, 1 * LANES
 FIT_SIZE = 2 * LANES
 

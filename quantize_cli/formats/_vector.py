@@ -36,6 +36,8 @@ Mask: TypeAlias = NDArray[np.bool_]
 #: float64[LANES], for measuring errors; kernels compute in float32.
 Doubles: TypeAlias = NDArray[np.float64]
 
+_CRUMB_SHIFTS = np.array([0, 2, 4, 6], np.int32)
+
 
 # What a kernel calls, as NumPy does it.
 
@@ -70,6 +72,16 @@ def store_bytes(values: NDArray[np.uint8], start: int, vector: Ints) -> None:
     values[start : start + LANES] = (vector & 0xFF).astype(np.uint8)
 
 
+def load_shorts(values: NDArray[np.uint16], start: int) -> Ints:
+    """values[start : start + LANES], zero-extended."""
+    return values[start : start + LANES].astype(np.int32)
+
+
+def store_shorts(values: NDArray[np.uint16], start: int, vector: Ints) -> None:
+    """Store the low 16 bits of each lane."""
+    values[start : start + LANES] = (vector & 0xFFFF).astype(np.uint16)
+
+
 def load_nibbles(values: NDArray[np.uint8], start: int) -> Ints:
     """LANES / 2 bytes from `start` on: their low 4 bits in the first half of the lanes, the high ones in the second."""
     packed = values[start : start + LANES // 2].astype(np.int32)
@@ -80,6 +92,28 @@ def store_nibbles(values: NDArray[np.uint8], start: int, vector: Ints) -> None:
     """The inverse of `load_nibbles`, for lanes 0..15."""
     low, high = np.split(vector, 2)
     values[start : start + LANES // 2] = (low | high << 4).astype(np.uint8)
+
+
+def load_crumbs(values: NDArray[np.uint8], start: int) -> Ints:
+    """LANES / 4 bytes from `start` on: the pairs of bits of each, from the lowest on, in four neighbouring lanes."""
+    packed = values[start : start + LANES // 4].astype(np.int32)
+    return (packed[:, None] >> _CRUMB_SHIFTS & 3).reshape(LANES)
+
+
+def store_crumbs(values: NDArray[np.uint8], start: int, vector: Ints) -> None:
+    """The inverse of `load_crumbs`, for lanes 0..3."""
+    shifted = vector.reshape(-1, 4) << _CRUMB_SHIFTS
+    values[start : start + LANES // 4] = np.bitwise_or.reduce(shifted, axis=1).astype(np.uint8)
+
+
+def load_mask(values: NDArray[np.uint8], start: int) -> Mask:
+    """LANES / 8 bytes from `start` on, a bit a lane, the lowest first."""
+    return np.unpackbits(values[start : start + LANES // 8], bitorder="little").astype(np.bool_)
+
+
+def store_mask(values: NDArray[np.uint8], start: int, mask: Mask) -> None:
+    """The inverse of `load_mask`."""
+    values[start : start + LANES // 8] = np.packbits(mask, bitorder="little")
 
 
 def gather(values: NDArray[np.float32], places: Ints) -> Floats:
@@ -120,6 +154,26 @@ def select(mask: Mask, chosen: Any, other: Any) -> Any:
 def any_lane(mask: Mask) -> bool:
     """Whether the mask is set in any lane."""
     return bool(mask.any())
+
+
+def lane_bits(mask: Mask) -> np.int64:
+    """The mask as an integer: lane 0 is the lowest bit."""
+    return np.int64(np.packbits(mask, bitorder="little").view("<u4")[0])
+
+
+def max_lane(vector: Ints) -> np.int32:
+    """The largest of the lanes."""
+    return np.int32(vector.max())
+
+
+def min_lane(vector: Ints) -> np.int32:
+    """The smallest of the lanes."""
+    return np.int32(vector.min())
+
+
+def middle_swapped(vector: Ints) -> Ints:
+    """Of the four quarters of the lanes the second and the third change places."""
+    return vector.reshape(2, 2, -1).swapaxes(0, 1).reshape(LANES)
 
 
 def nearest(vector: Floats) -> Floats:
@@ -194,6 +248,7 @@ _DOUBLES = _VectorType(types.float64, ir.DoubleType())
 _INTS = _VectorType(types.int32, ir.IntType(32))
 _MASK = _VectorType(types.boolean, ir.IntType(1))
 _BYTES = ir.VectorType(ir.IntType(8), LANES)
+_SHORTS = ir.VectorType(ir.IntType(16), LANES)
 
 _Emit: TypeAlias = Callable[[Any, Any, Any, Sequence[Any]], Any]
 
@@ -289,7 +344,7 @@ def _load(vector: ir.VectorType) -> _Emit:
     def emit(context: Any, builder: Any, sig: Any, args: Sequence[Any]) -> Any:
         pointer = _pointer(context, builder, sig.args[0], args[0], args[1], vector)
         found = builder.load(pointer, align=context.get_abi_sizeof(vector.element))
-        return builder.zext(found, _INTS.llvm) if vector is _BYTES else found
+        return builder.zext(found, _INTS.llvm) if vector in (_BYTES, _SHORTS) else found
 
     return emit
 
@@ -297,7 +352,7 @@ def _load(vector: ir.VectorType) -> _Emit:
 def _store(vector: ir.VectorType) -> _Emit:
     def emit(context: Any, builder: Any, sig: Any, args: Sequence[Any]) -> Any:
         pointer = _pointer(context, builder, sig.args[0], args[0], args[1], vector)
-        value = builder.trunc(args[2], vector) if vector is _BYTES else args[2]
+        value = builder.trunc(args[2], vector) if vector in (_BYTES, _SHORTS) else args[2]
         builder.store(value, pointer, align=context.get_abi_sizeof(vector.element))
         return context.get_dummy_value()
 
@@ -360,6 +415,28 @@ def _store_fields(lanes: Sequence[Sequence[int]], bits: int) -> _Emit:
     return emit
 
 
+def _load_mask(context: Any, builder: Any, sig: Any, args: Sequence[Any]) -> Any:
+    pointer = _pointer(context, builder, sig.args[0], args[0], args[1], ir.IntType(LANES))
+    return builder.bitcast(builder.load(pointer, align=1), _MASK.llvm)
+
+
+def _store_mask(context: Any, builder: Any, sig: Any, args: Sequence[Any]) -> Any:
+    pointer = _pointer(context, builder, sig.args[0], args[0], args[1], ir.IntType(LANES))
+    builder.store(builder.bitcast(args[2], ir.IntType(LANES)), pointer, align=1)
+    return context.get_dummy_value()
+
+
+def _reduction(name: str) -> _Emit:
+    """An LLVM intrinsic that makes one integer of a vector."""
+
+    def emit(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> Any:
+        function = ir.FunctionType(ir.IntType(32), [_INTS.llvm])
+        callee = cgutils.get_or_insert_function(builder.module, function, f"llvm.vector.reduce.{name}.v{LANES}i32")
+        return builder.call(callee, args)
+
+    return emit
+
+
 def _constant(vector: _VectorType, value: Any) -> _Emit:
     def emit(_context: Any, _builder: Any, _sig: Any, _args: Sequence[Any]) -> Any:
         return ir.Constant(vector.llvm, value)
@@ -370,6 +447,14 @@ def _constant(vector: _VectorType, value: Any) -> _Emit:
 def _any_lane(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> Any:
     bits = builder.bitcast(args[0], ir.IntType(LANES))
     return builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0))
+
+
+def _lane_bits(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> Any:
+    return builder.zext(builder.bitcast(args[0], ir.IntType(LANES)), ir.IntType(64))
+
+
+def _middle_swapped(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> Any:
+    return _shuffled(builder, args[0], middle_swapped(np.arange(LANES, dtype=np.int32)).tolist())
 
 
 def _array(scalar: types.Type) -> types.Array:
@@ -412,8 +497,13 @@ _register(load_ints, _load(_INTS.llvm), _signature(_INTS, _array(types.int32), t
 _register(store_ints, _store(_INTS.llvm), _signature(types.none, _array(types.int32), types.intp, _INTS))
 _register(load_bytes, _load(_BYTES), _signature(_INTS, _array(types.uint8), types.intp))
 _register(store_bytes, _store(_BYTES), _signature(types.none, _array(types.uint8), types.intp, _INTS))
+_register(load_shorts, _load(_SHORTS), _signature(_INTS, _array(types.uint16), types.intp))
+_register(store_shorts, _store(_SHORTS), _signature(types.none, _array(types.uint16), types.intp, _INTS))
 _lanes = np.arange(LANES)
-for _load_some, _store_some, _bits, _places in ((load_nibbles, store_nibbles, 4, _lanes.reshape(2, -1)),):
+for _load_some, _store_some, _bits, _places in (
+    (load_nibbles, store_nibbles, 4, _lanes.reshape(2, -1)),
+    (load_crumbs, store_crumbs, 2, _lanes.reshape(-1, 4).T),
+):
     _inverse = np.argsort(_places.ravel(), kind="stable")
     _fields, _in_byte = np.divmod(_inverse, _places.shape[1])
     _register(
@@ -426,6 +516,8 @@ for _load_some, _store_some, _bits, _places in ((load_nibbles, store_nibbles, 4,
         _store_fields(_places.tolist(), _bits),
         _signature(types.none, _array(types.uint8), types.intp, _INTS),
     )
+_register(load_mask, _load_mask, _signature(_MASK, _array(types.uint8), types.intp))
+_register(store_mask, _store_mask, _signature(types.none, _array(types.uint8), types.intp, _MASK))
 _register(gather, _gather(_FLOATS.llvm, "f32"), _signature(_FLOATS, _array(types.float32), _INTS))
 _register(gather_ints, _gather(_INTS.llvm, "i32"), _signature(_INTS, _array(types.int32), _INTS))
 _register(splat, lambda _c, b, _s, a: _splat(b, a[0], _FLOATS.llvm), _signature(_FLOATS, types.float32))
@@ -441,6 +533,10 @@ for _vector in (_FLOATS, _INTS, _DOUBLES):
 _register(select, _instruction("select"), _signature(_MASK, _MASK, _MASK, _MASK))
 _register(nowhere, _constant(_MASK, None), _signature(_MASK))
 _register(any_lane, _any_lane, _signature(types.boolean, _MASK))
+_register(lane_bits, _lane_bits, _signature(types.int64, _MASK))
+_register(max_lane, _reduction("smax"), _signature(types.int32, _INTS))
+_register(min_lane, _reduction("smin"), _signature(types.int32, _INTS))
+_register(middle_swapped, _middle_swapped, _signature(_INTS, _INTS))
 _register(nearest, _llvm_function("llvm.nearbyint"), _signature(_FLOATS, _FLOATS))
 _register(truncated, _llvm_function("llvm.trunc"), _signature(_FLOATS, _FLOATS))
 _register(magnitude, _llvm_function("llvm.fabs"), _signature(_FLOATS, _FLOATS))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
+from typing import TypeAlias
 
 import numpy as np
 from gguf import GGMLQuantizationType
@@ -19,6 +20,15 @@ Blocks = NDArray[np.float32]
 Importance = NDArray[np.float32]
 
 
+class LaterType(IntEnum):
+    """Tensor types of ggml.h that the gguf package does not know, by their numbers in a file."""
+
+    Q2_0 = 42
+
+
+TensorType: TypeAlias = GGMLQuantizationType | LaterType
+
+
 class UseOfImportance(Enum):
     """What a format makes of an importance matrix."""
 
@@ -31,7 +41,7 @@ class UseOfImportance(Enum):
 class BlockFormat:
     """One GGML tensor type: its layout, and the kernels `pack` and `unpack`; blocks are independent of one another."""
 
-    type: GGMLQuantizationType
+    type: TensorType
     block_size: int  #: weights in a block
     block_bytes: int
     pack: Callable[[Blocks, Importance | None, Packed], None]

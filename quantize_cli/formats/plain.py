@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-import ml_dtypes
+from collections.abc import Callable
+
 import numpy as np
 from gguf import GGMLQuantizationType
-from numpy.typing import DTypeLike
 
+from quantize_cli.formats._sixteen_bits import Bits, Values, from_bf16, from_f16, to_bf16, to_f16
 from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed
 
 
-def _plain(ggml_type: GGMLQuantizationType, dtype: DTypeLike) -> BlockFormat:
+def _sixteen_bits(
+    ggml_type: GGMLQuantizationType, narrow: Callable[[Values, Bits], None], widen: Callable[[Bits, Values], None]
+) -> BlockFormat:
     def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
-        with np.errstate(over="ignore"):  # beyond float16 lies infinity, in the reference too; the report shows it
-            out.view(dtype)[...] = blocks
+        narrow(blocks.reshape(-1), out.reshape(-1).view(np.uint16))
 
     def unpack(packed: Packed, out: Blocks) -> None:
-        out[...] = packed.view(dtype)
+        widen(packed.reshape(-1).view(np.uint16), out.reshape(-1))
 
-    return BlockFormat(ggml_type, 1, np.dtype(dtype).itemsize, pack, unpack)
+    return BlockFormat(ggml_type, 1, 2, pack, unpack)
 
 
-F32 = _plain(GGMLQuantizationType.F32, np.float32)
-F16 = _plain(GGMLQuantizationType.F16, np.float16)
-BF16 = _plain(GGMLQuantizationType.BF16, ml_dtypes.bfloat16)
+def _pack_f32(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
+    out.view(np.float32)[...] = blocks
+
+
+def _unpack_f32(packed: Packed, out: Blocks) -> None:
+    out[...] = packed.view(np.float32)
+
+
+F32 = BlockFormat(GGMLQuantizationType.F32, 1, 4, _pack_f32, _unpack_f32)
+F16 = _sixteen_bits(GGMLQuantizationType.F16, to_f16, from_f16)
+BF16 = _sixteen_bits(GGMLQuantizationType.BF16, to_bf16, from_bf16)

@@ -22,20 +22,24 @@ from quantize_cli.formats._super_blocks import (
     Scheme,
     Work,
     fit_super_blocks,
-    keep_searched_levels,
     new_work,
-    round_levels,
+    store_bytes_of_lane,
+    stored_levels,
 )
 from quantize_cli.formats._vector import (
     LANES,
     Floats,
+    Ints,
     lane_numbers,
+    load,
     load_bytes,
     select,
+    splat,
     splat_int,
     store,
     store_bytes,
     to_floats,
+    to_ints,
 )
 from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
 
@@ -61,34 +65,26 @@ SCHEME = Scheme(
 
 
 @kernel
-def _encode_scales(work: Work, lane: int, block: Packed) -> None:
-    store_half(block, D, to_half(work.head[lane]))
-    store_half(block, DMIN, to_half(work.head[LANES + lane]))
-    for j in range(SUB_BLOCKS):
-        scale = int(work.stored_scales[j * LANES + lane])
-        low = int(work.stored_mins[j * LANES + lane])
-        block[j] = np.uint8((scale | low << 4) & 255)  # a negative scale spoils the min's bits: so it does there
+def _pack_scales(work: Work) -> None:
+    for j in range(0, SUB_BLOCKS * LANES, LANES):
+        # A negative scale has wrapped, and spoils the min's bits: so it does in the reference.
+        store_bytes(work.packed, j, to_ints(load(work.scale_levels, j)) | to_ints(load(work.min_levels, j)) << I(4))
 
 
 @kernel
-def _scales_and_mins(block: Packed, plane: int) -> tuple[Floats, Floats]:
-    """What the levels of the two sub-blocks of a plane are multiplied with, and what is then subtracted."""
+def _of_plane(values: Lanes, plane: int, lane: int) -> Floats:
+    """Of what work holds for every sub-block: that of the two sub-blocks of a plane, for each element."""
+    even = 2 * plane * LANES + lane
+    both: Floats = select(lane_numbers() < I(SUB_BLOCK), values[even], splat(values[even + LANES]))
+    return both
+
+
+@kernel
+def _heads(block: Packed, plane: int) -> Ints:
+    """The bytes with the scales and mins of the two sub-blocks of a plane, for each element."""
     even, odd = I(block[2 * plane]), I(block[2 * plane + 1])
-    heads = select(lane_numbers() < I(SUB_BLOCK), even, splat_int(odd))
-    scales = load_half(block, D) * to_floats(heads & I(15))
-    return scales, load_half(block, DMIN) * to_floats(heads >> I(4))
-
-
-@kernel
-def _encode_levels(values: Lanes, lane: int, block: Packed, work: Work) -> None:
-    """Levels of one super-block's 256 `values` under its stored scales and mins, into work.levels."""
-    for plane in range(2 * PLANES):
-        scales, lows = _scales_and_mins(block, plane)
-        round_levels(values, plane * PLANE, scales, lows, I(TOP), work.levels)
-    d = load_half(block, D)
-    for j in range(SUB_BLOCKS):
-        if d * F(block[j] & 15) == F(0):
-            keep_searched_levels(values, lane, j, SCHEME.plain, work)
+    both: Ints = select(lane_numbers() < I(SUB_BLOCK), even, splat_int(odd))
+    return both
 
 
 @kernel
@@ -96,15 +92,24 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 256] -> out uint8[n, 84]."""
     work = new_work(SUB_BLOCK)
     for first in range(0, blocks.shape[0], LANES):
-        for lane in range(fit_super_blocks(blocks, importance, first, SCHEME, work)):
-            block = out[first + lane]
-            _encode_scales(work, lane, block)
-            _encode_levels(blocks[first + lane], lane, block, work)
-            for half in range(2):
-                packed = splat_int(I(0))
-                for p in range(PLANES):
-                    packed |= load_bytes(work.levels, (half * PLANES + p) * PLANE) << I(2 * p)
-                store_bytes(block, QS + half * PLANE, packed)
+        count = fit_super_blocks(blocks, importance, first, SCHEME, work)
+        _pack_scales(work)
+        for lane in range(count):
+            block, values = out[first + lane], blocks[first + lane]
+            store_bytes_of_lane(work, lane, SUB_BLOCKS, block, 0)
+            store_half(block, D, to_half(work.d[lane]))
+            store_half(block, DMIN, to_half(work.dmin[lane]))
+            d, dmin = load_half(block, D), load_half(block, DMIN)
+            packed = splat_int(I(0))
+            for plane in range(2 * PLANES):
+                heads = _heads(block, plane)
+                scale, low = d * to_floats(heads & I(15)), dmin * to_floats(heads >> I(4))
+                inverse, origin = _of_plane(work.inverses, plane, lane), _of_plane(work.origins, plane, lane)
+                levels = stored_levels(load(values, plane * PLANE), scale, low, inverse, origin, I(TOP))
+                packed |= levels << I(plane % PLANES * 2)
+                if plane % PLANES == PLANES - 1:
+                    store_bytes(block, QS + plane // PLANES * PLANE, packed)
+                    packed = splat_int(I(0))
 
 
 @kernel
@@ -112,10 +117,12 @@ def unpack(packed: Packed, out: Blocks) -> None:
     """Packed uint8[n, 84] -> out float32[n, 256]."""
     for number in range(packed.shape[0]):
         block, values = packed[number], out[number]
+        d, dmin = load_half(block, D), load_half(block, DMIN)
         for plane in range(2 * PLANES):
-            scales, lows = _scales_and_mins(block, plane)
+            heads = _heads(block, plane)
             levels = load_bytes(block, QS + plane // PLANES * PLANE) >> I(plane % PLANES * 2) & I(3)
-            store(values, plane * PLANE, scales * to_floats(levels) - lows)
+            scale, low = d * to_floats(heads & I(15)), dmin * to_floats(heads >> I(4))
+            store(values, plane * PLANE, scale * to_floats(levels) - low)
 
 
 Q2_K = BlockFormat(GGMLQuantizationType.Q2_K, SUPER_BLOCK, BLOCK_BYTES, pack, unpack, UseOfImportance.OPTIONAL)

@@ -8,9 +8,8 @@ A super-block of 256 weights, 16 sub-blocks of 16, 110 bytes:
                  byte 8 + j % 4 holds the high 2 bits of scale j at bit 2 (j / 4)
     108  d       float16
 
-Without importance the search is ggml-quants.c, `make_q3_quants`: from the levels of the plain scale, change one level
-at a time while that lets the least-squares scale explain more, in at most five rounds. With importance it is the search
-that the other formats use, and another one over the scales.
+Without importance its levels are found one by one (see _one_by_one.py); with importance by the search that the other
+formats use, and so are the levels of its scales.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import kernel, part
 from quantize_cli.formats._half import load_half, nearest_ints, store_half, to_half
 from quantize_cli.formats._k_signed import (
     PAIRS,
@@ -26,13 +25,15 @@ from quantize_cli.formats._k_signed import (
     SUB_BLOCKS,
     SUPER_BLOCK,
     Work,
+    encode_levels,
     halves,
+    keep_where_zero,
     new_work,
-    of_pair,
     two_bits,
 )
 from quantize_cli.formats._k_weights import sum_of_squares, weigh_importance
 from quantize_cli.formats._lanes import Lanes, load_lanes
+from quantize_cli.formats._one_by_one import BOTTOM, STATE_SIZE, OneByOne, new_one_by_one, search_one_by_one
 from quantize_cli.formats._symmetric import (
     GROUP_MAX_EPS,
     INVERSE,
@@ -44,16 +45,12 @@ from quantize_cli.formats._symmetric import (
 )
 from quantize_cli.formats._vector import (
     LANES,
-    Floats,
-    any_lane,
     gather,
     lane_numbers,
     load,
     load_bytes,
     magnitude,
-    nowhere,
     select,
-    splat,
     splat_int,
     store,
     store_bytes,
@@ -65,141 +62,98 @@ from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, U
 F = np.float32
 I = np.int32  # noqa: E741
 BLOCK_BYTES = 110
-BOTTOM, BOTTOM_SCALE = -4, -32
-ROUNDS = 5
+BOTTOM_SCALE = -32
 HMASK, QS, SCALES, D = 0, 32, 96, 108
 
 
 @kernel
-def _level(value: Floats) -> Floats:
-    return to_floats(levels_from_zero(value, I(BOTTOM)) + I(BOTTOM))
-
-
-@kernel
-def _refine(x: Lanes, levels: Lanes) -> Floats:
-    """Find every lane's levels -4..3 of a sub-block x; returns the scales. Both are flat float32[16 * LANES]."""
-    extreme = first_extreme(x, SUB_BLOCK)
-    zero = magnitude(extreme) < GROUP_MAX_EPS
-    inverse = F(BOTTOM) / extreme
-    sum_lx = splat(F(0))
-    sum_l2 = splat(F(0))
-    for i in range(0, SUB_BLOCK * LANES, LANES):
-        value = load(x, i)
-        level = _level(inverse * value)
-        weight = value * value
-        sum_lx += weight * value * level
-        sum_l2 += weight * level * level
-        store(levels, i, level)
-    for _ in range(ROUNDS):
-        changed = nowhere()
-        for i in range(0, SUB_BLOCK * LANES, LANES):
-            value = load(x, i)
-            level = load(levels, i)
-            weight = value * value
-            rest_lx = sum_lx - weight * value * level
-            rest_l2 = sum_l2 - weight * level * level
-            other = _level(value * rest_l2 / rest_lx)
-            new_lx = rest_lx + weight * value * other
-            new_l2 = rest_l2 + weight * other * other
-            better = (rest_lx > F(0)) & (other != level) & (new_l2 > F(0))
-            better = better & (new_lx * new_lx * sum_l2 > sum_lx * sum_lx * new_l2)
-            store(levels, i, select(better, other, level))
-            sum_lx = select(better, new_lx, sum_lx)
-            sum_l2 = select(better, new_l2, sum_l2)
-            changed = changed | better
-        if not any_lane(changed):
-            break
-    for i in range(0, SUB_BLOCK * LANES, LANES):
-        store(levels, i, select(zero, F(BOTTOM), load(levels, i)))
-    scale = select(sum_l2 > F(0), sum_lx / sum_l2, F(0))
-    return select(zero, F(0), scale)
-
-
-@kernel
-def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work, levels: Lanes) -> int:
-    """Fit up to LANES super-blocks, from number `first` on: their stored scales and d; returns how many.
-
-    `levels` receives the levels -4..3 of the sub-blocks' searches, float32[256 * LANES].
-    """
-    count = min(LANES, blocks.shape[0] - first)
-    load_lanes(blocks, first, count, work.x)
-    variance = splat(F(0))
-    if importance is not None:
-        load_lanes(importance, first, count, work.importance)
-        variance = F(2) * sum_of_squares(work.x) / F(SUPER_BLOCK)
-    for j in range(SUB_BLOCKS):
-        sub_block = slice(j * SUB_BLOCK * LANES, (j + 1) * SUB_BLOCK * LANES)
-        x, found = work.x[sub_block], levels[sub_block]
-        if importance is None:
-            scale = _refine(x, found)
-        else:
-            store(work.sums, j * LANES, weigh_importance(x, work.importance[sub_block], variance, work.w))
-            search_symmetric(x, work.w, SUB_BLOCK, F(BOTTOM), work.fit)
-            scale = load(work.fit, SCALE)
-            inverse = load(work.fit, INVERSE)
-            for i in range(0, SUB_BLOCK * LANES, LANES):
-                level = searched_levels(load(x, i), inverse, I(BOTTOM)) + I(BOTTOM)
-                store(found, i, to_floats(level))
-        store(work.scales, j * LANES, scale)
-    if importance is None:
-        _round_scales(work)
-    else:
-        search_symmetric(work.scales, work.sums, SUB_BLOCKS, F(BOTTOM_SCALE), work.fit)
-        store(work.d, 0, load(work.fit, SCALE))
-        for j in range(0, SUB_BLOCKS * LANES, LANES):
-            level = searched_levels(load(work.scales, j), load(work.fit, INVERSE), I(BOTTOM_SCALE))
-            store(work.stored, j, to_floats(level))
-    return count
-
-
-@kernel
 def _round_scales(work: Work) -> None:
-    """Without importance: levels 0..63 of the scales, all 0 where there is none, and d."""
+    """Without importance: levels -32..31 of the scales, all -32 where there is none, and d."""
     largest = first_extreme(work.scales, SUB_BLOCKS)
     zero = largest == F(0)
     inverse = F(BOTTOM_SCALE) / largest
     for j in range(0, SUB_BLOCKS * LANES, LANES):
         # int8 as in the reference: a number out of its range wraps before it is clamped
         level = nearest_ints(inverse * load(work.scales, j)) << I(24) >> I(24)
-        level = levels_from_zero(to_floats(level), I(BOTTOM_SCALE))
-        store(work.stored, j, select(zero, F(0), to_floats(level)))
+        level = levels_from_zero(to_floats(level), I(BOTTOM_SCALE)) + I(BOTTOM_SCALE)
+        store(work.stored, j, select(zero, F(BOTTOM_SCALE), to_floats(level)))
     store(work.d, 0, select(zero, F(0), F(1) / inverse))
 
 
 @kernel
+def _fit_scales(work: Work) -> None:
+    """With importance: levels -32..31 of the scales, fitted by the weights of their sub-blocks, and d."""
+    zero = magnitude(first_extreme(work.scales, SUB_BLOCKS)) < GROUP_MAX_EPS
+    search_symmetric(work.scales, work.sums, SUB_BLOCKS, F(BOTTOM_SCALE), work.fit)
+    inverse = load(work.fit, INVERSE)
+    for j in range(0, SUB_BLOCKS * LANES, LANES):
+        # that of an infinite scale is 0, too
+        level = levels_from_zero(inverse * load(work.scales, j), I(BOTTOM_SCALE)) + I(BOTTOM_SCALE)
+        store(work.stored, j, select(zero, F(BOTTOM_SCALE), to_floats(level)))
+    store(work.d, 0, load(work.fit, SCALE))
+
+
+@kernel
+def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work, room: OneByOne) -> int:
+    """Fit up to LANES super-blocks, from number `first` on: their stored scales and d; returns how many.
+
+    The levels that were found are left in room.states.
+    """
+    count: int = min(LANES, blocks.shape[0] - first)
+    load_lanes(blocks, first, count, work.x)
+    if importance is None:
+        search_one_by_one(work.x, room, work.scales)
+        _round_scales(work)
+        return count
+    load_lanes(importance, first, count, work.importance)
+    variance = F(2) * sum_of_squares(work.x) / F(SUPER_BLOCK)
+    for j in range(SUB_BLOCKS):
+        sub_block = slice(j * SUB_BLOCK * LANES, (j + 1) * SUB_BLOCK * LANES)
+        x = work.x[sub_block]
+        store(work.sums, j * LANES, weigh_importance(x, work.importance[sub_block], variance, work.w))
+        search_symmetric(x, work.w, SUB_BLOCK, F(BOTTOM), work.fit)
+        store(work.scales, j * LANES, load(work.fit, SCALE))
+        inverse = load(work.fit, INVERSE)
+        for i in range(0, SUB_BLOCK * LANES, LANES):
+            level = searched_levels(load(x, i), inverse, I(BOTTOM)) + I(BOTTOM)
+            store(room.states, j * STATE_SIZE + i, to_floats(level))
+    _fit_scales(work)
+    return count
+
+
+@part
 def _encode_scales(work: Work, lane: int, block: Packed) -> None:
     """Write d and the packed scales of the super-block in `lane`."""
     store_half(block, D, to_half(work.d[lane]))
     block[SCALES:D] = 0
     for j in range(SUB_BLOCKS):
-        level = int(work.stored[j * LANES + lane])
+        level = int(work.stored[j * LANES + lane]) - BOTTOM_SCALE
         block[SCALES + j % 8] |= np.uint8((level & 15) << j // 8 * 4)
         block[SCALES + 8 + j % 4] |= np.uint8(level >> 4 << j // 4 * 2)
 
 
 @kernel
-def _encode_levels(values: Lanes, lane: int, d: np.float32, work: Work, searched: Lanes) -> None:
-    """Levels 0..7 of one super-block under its stored scales; where such a scale is 0, those of the search."""
+def _keep_searched(lane: int, d: np.float32, work: Work, states: Lanes) -> None:
+    """Where a stored scale is 0, keep the levels that were found."""
+    i = lane_numbers()
     for pair in range(PAIRS):
-        scale = d * (of_pair(work.stored, pair, lane) + F(BOTTOM_SCALE))
-        level = levels_from_zero(load(values, pair * LANES) / scale, I(BOTTOM))
-        zero = scale == F(0)
-        if any_lane(zero):
-            found = gather(searched, (lane_numbers() + I(pair * LANES)) * I(LANES) + I(lane))
-            level = select(zero, to_ints(found) - I(BOTTOM), level)
-        store_bytes(work.levels, pair * LANES, level)
+        sub_block = I(2 * pair) + (i >> I(4))
+        found = gather(states, sub_block * I(STATE_SIZE) + (i & I(SUB_BLOCK - 1)) * I(LANES) + I(lane))
+        keep_where_zero(to_ints(found) - I(BOTTOM), pair, lane, d, work)
 
 
 @kernel
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 256] -> out uint8[n, 110]."""
     work = new_work()
-    searched = np.empty(SUPER_BLOCK * LANES, np.float32)
+    room = new_one_by_one()
     for first in range(0, blocks.shape[0], LANES):
-        for lane in range(_fit(blocks, importance, first, work, searched)):
+        for lane in range(_fit(blocks, importance, first, work, room)):
             block = out[first + lane]
             _encode_scales(work, lane, block)
-            _encode_levels(blocks[first + lane], lane, load_half(block, D), work, searched)
+            d = load_half(block, D)
+            if encode_levels(blocks[first + lane], lane, d, I(BOTTOM), work):
+                _keep_searched(lane, d, work, room.states)
             high = splat_int(I(0))
             for pair in range(PAIRS):
                 high |= load_bytes(work.levels, pair * LANES) >> I(2) << I(pair)

@@ -2,7 +2,7 @@
 
 A block of 32 weights, 18 bytes:
 
-    0    d   float16; the value of the largest magnitude over -8
+    0    d   float16; without importance the value of the largest magnitude over -8
     2    qs  16 bytes: byte i holds level i (low 4 bits) and level i + 16 (high 4 bits)
 """
 
@@ -13,37 +13,55 @@ from gguf import GGMLQuantizationType
 
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
-from quantize_cli.formats._simple import extreme_of, pack_nibbles, shifted_levels
-from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed
+from quantize_cli.formats._simple import BLOCK, extreme_of, levels_around
+from quantize_cli.formats._symmetric import SCALE, search_symmetric
+from quantize_cli.formats._vector import LANES, Ints, load, load_nibbles, store, store_nibbles, to_floats
+from quantize_cli.formats._weighted import load_weighted, new_work, row_variances, symmetric_levels
+from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
 
 F = np.float32
-BLOCK = 32
+I = np.int32  # noqa: E741
 BLOCK_BYTES = 18
+QS = 2
+ZERO = 8  #: the level that stands for 0
 
 
 @kernel
-def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
+def _store_block(packed: Packed, number: int, d: np.float32, levels: Ints) -> None:
+    at = number * BLOCK_BYTES
+    store_half(packed, at, to_half(d))
+    store_nibbles(packed, at + QS, levels)
+
+
+@kernel
+def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 32] -> out uint8[n, 18]."""
-    bits = blocks.view(np.int32)
-    levels = np.empty(blocks.shape[1], np.uint8)
-    for number in range(blocks.shape[0]):
-        block = out[number]
-        d = extreme_of(bits[number]) / F(-8)
-        store_half(block, 0, to_half(d))
-        shifted_levels(blocks[number], d, F(8.5), np.int32(15), levels)
-        pack_nibbles(levels, block[2:])
+    values, packed = blocks.reshape(-1), out.reshape(-1)
+    if importance is None:
+        for number in range(blocks.shape[0]):
+            x = load(values, number * BLOCK)
+            d = extreme_of(x) / F(-ZERO)
+            _store_block(packed, number, d, levels_around(x, d, I(ZERO)))
+    else:
+        work = new_work()
+        variances = row_variances(blocks, importance.shape[0])
+        for first in range(0, blocks.shape[0], LANES):
+            count = load_weighted(blocks, importance, variances, first, work)
+            search_symmetric(work.x, work.w, BLOCK, F(-ZERO), work.fit)
+            for lane in range(count):
+                x = load(values, (first + lane) * BLOCK)
+                levels = symmetric_levels(x, work.fit, lane, I(-ZERO))
+                _store_block(packed, first + lane, work.fit[SCALE + lane], levels)
 
 
 @kernel
 def unpack(packed: Packed, out: Blocks) -> None:
     """Packed uint8[n, 18] -> out float32[n, 32]."""
+    blocks, values = packed.reshape(-1), out.reshape(-1)
     for number in range(packed.shape[0]):
-        block, values = packed[number], out[number]
-        d = load_half(block, 0)
-        half = values.size // 2
-        for i in range(half):
-            values[i] = F(np.int32(block[2 + i] & 15) - np.int32(8)) * d
-            values[i + half] = F(np.int32(block[2 + i] >> 4) - np.int32(8)) * d
+        at = number * BLOCK_BYTES
+        levels = load_nibbles(blocks, at + QS) - I(ZERO)
+        store(values, number * BLOCK, to_floats(levels) * load_half(blocks, at))
 
 
-Q4_0 = BlockFormat(GGMLQuantizationType.Q4_0, BLOCK, BLOCK_BYTES, pack, unpack)
+Q4_0 = BlockFormat(GGMLQuantizationType.Q4_0, BLOCK, BLOCK_BYTES, pack, unpack, UseOfImportance.OPTIONAL)

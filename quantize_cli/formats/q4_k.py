@@ -15,17 +15,19 @@ from gguf import GGMLQuantizationType
 
 from quantize_cli.formats._affine import AffineSearch
 from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._half import load_half
 from quantize_cli.formats._k_scales import (
     HEAD_BYTES,
     SUB_BLOCK,
     SUB_BLOCKS,
     TOP_SCALE,
     encode_head,
-    encode_levels,
+    pack_scales,
     scale_and_min,
+    sub_block_levels,
 )
 from quantize_cli.formats._super_blocks import SUPER_BLOCK, Scheme, fit_super_blocks, new_work
-from quantize_cli.formats._vector import LANES, load_bytes, store, store_bytes, to_floats
+from quantize_cli.formats._vector import LANES, load_bytes, splat_int, store, store_bytes, to_floats
 from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
 
 F = np.float32
@@ -48,14 +50,20 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 256] -> out uint8[n, 144]."""
     work = new_work(SUB_BLOCK)
     for first in range(0, blocks.shape[0], LANES):
-        for lane in range(fit_super_blocks(blocks, importance, first, SCHEME, work)):
-            block = out[first + lane]
+        count = fit_super_blocks(blocks, importance, first, SCHEME, work)
+        pack_scales(work)
+        for lane in range(count):
+            block, values = out[first + lane], blocks[first + lane]
             encode_head(work, lane, block)
-            encode_levels(blocks[first + lane], lane, block, SCHEME, work)
-            for pair in range(SUB_BLOCKS // 2):
-                low = load_bytes(work.levels, 2 * pair * SUB_BLOCK)
-                high = load_bytes(work.levels, (2 * pair + 1) * SUB_BLOCK)
-                store_bytes(block, QS + pair * SUB_BLOCK, low | high << I(4))
+            d, dmin = load_half(block, 0), load_half(block, 2)
+            nibbles = splat_int(I(0))
+            for j in range(SUB_BLOCKS):
+                scale, low = scale_and_min(block, j)
+                levels = sub_block_levels(values, j, d * scale, dmin * low, work, lane, I(TOP))
+                if j % 2 == 0:
+                    nibbles = levels
+                else:
+                    store_bytes(block, QS + j // 2 * SUB_BLOCK, nibbles | levels << I(4))
 
 
 @kernel
@@ -63,12 +71,11 @@ def unpack(packed: Packed, out: Blocks) -> None:
     """Packed uint8[n, 144] -> out float32[n, 256]."""
     for number in range(packed.shape[0]):
         block, values = packed[number], out[number]
-        for pair in range(SUB_BLOCKS // 2):
-            levels = load_bytes(block, QS + pair * SUB_BLOCK)
-            scale, low = scale_and_min(block, 2 * pair)
-            store(values, 2 * pair * SUB_BLOCK, scale * to_floats(levels & I(15)) - low)
-            scale, low = scale_and_min(block, 2 * pair + 1)
-            store(values, (2 * pair + 1) * SUB_BLOCK, scale * to_floats(levels >> I(4)) - low)
+        d, dmin = load_half(block, 0), load_half(block, 2)
+        for j in range(SUB_BLOCKS):
+            scale, low = scale_and_min(block, j)
+            levels = load_bytes(block, QS + j // 2 * SUB_BLOCK) >> I(j % 2 * 4) & I(15)
+            store(values, j * SUB_BLOCK, d * scale * to_floats(levels) - dmin * low)
 
 
 Q4_K = BlockFormat(GGMLQuantizationType.Q4_K, SUPER_BLOCK, BLOCK_BYTES, pack, unpack, UseOfImportance.OPTIONAL)

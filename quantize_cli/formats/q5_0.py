@@ -2,7 +2,7 @@
 
 A block of 32 weights, 22 bytes:
 
-    0    d   float16; the value of the largest magnitude over -16
+    0    d   float16; without importance the value of the largest magnitude over -16
     2    qh  32 bits: bit i is bit 4 of level i
     6    qs  16 bytes: byte i holds the low 4 bits of level i and, in its high half, of level i + 16
 """
@@ -14,43 +14,55 @@ from gguf import GGMLQuantizationType
 
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
-from quantize_cli.formats._simple import extreme_of, load_fifth_bits, pack_nibbles, shifted_levels, store_fifth_bits
-from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed
+from quantize_cli.formats._simple import BLOCK, extreme_of, levels_around, load_five_bits, store_five_bits
+from quantize_cli.formats._symmetric import SCALE, search_symmetric
+from quantize_cli.formats._vector import LANES, Ints, load, store, to_floats
+from quantize_cli.formats._weighted import load_weighted, new_work, row_variances, symmetric_levels
+from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
 
 F = np.float32
-BLOCK = 32
+I = np.int32  # noqa: E741
 BLOCK_BYTES = 22
-QH, QS = 2, 6
+LEVELS = 2
+ZERO = 16  #: the level that stands for 0
 
 
 @kernel
-def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
+def _store_block(packed: Packed, number: int, d: np.float32, levels: Ints) -> None:
+    at = number * BLOCK_BYTES
+    store_half(packed, at, to_half(d))
+    store_five_bits(packed, at + LEVELS, levels)
+
+
+@kernel
+def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 32] -> out uint8[n, 22]."""
-    bits = blocks.view(np.int32)
-    levels = np.empty(blocks.shape[1], np.uint8)
-    for number in range(blocks.shape[0]):
-        block = out[number]
-        d = extreme_of(bits[number]) / F(-16)
-        store_half(block, 0, to_half(d))
-        shifted_levels(blocks[number], d, F(16.5), np.int32(31), levels)
-        store_fifth_bits(levels, block[QH:QS])
-        pack_nibbles(levels, block[QS:])
+    values, packed = blocks.reshape(-1), out.reshape(-1)
+    if importance is None:
+        for number in range(blocks.shape[0]):
+            x = load(values, number * BLOCK)
+            d = extreme_of(x) / F(-ZERO)
+            _store_block(packed, number, d, levels_around(x, d, I(ZERO)))
+    else:
+        work = new_work()
+        variances = row_variances(blocks, importance.shape[0])
+        for first in range(0, blocks.shape[0], LANES):
+            count = load_weighted(blocks, importance, variances, first, work)
+            search_symmetric(work.x, work.w, BLOCK, F(-ZERO), work.fit)
+            for lane in range(count):
+                x = load(values, (first + lane) * BLOCK)
+                levels = symmetric_levels(x, work.fit, lane, I(-ZERO))
+                _store_block(packed, first + lane, work.fit[SCALE + lane], levels)
 
 
 @kernel
 def unpack(packed: Packed, out: Blocks) -> None:
     """Packed uint8[n, 22] -> out float32[n, 32]."""
+    blocks, values = packed.reshape(-1), out.reshape(-1)
     for number in range(packed.shape[0]):
-        block, values = packed[number], out[number]
-        d = load_half(block, 0)
-        bits = load_fifth_bits(block[QH:QS])
-        low = block[QS:]
-        half = values.size // 2
-        for i in range(half):
-            first = np.int32(low[i] & 15) | np.int32(bits >> np.uint32(i) & np.uint32(1)) << 4
-            second = np.int32(low[i] >> 4) | np.int32(bits >> np.uint32(i + half) & np.uint32(1)) << 4
-            values[i] = F(first - 16) * d
-            values[i + half] = F(second - 16) * d
+        at = number * BLOCK_BYTES
+        levels = load_five_bits(blocks, at + LEVELS) - I(ZERO)
+        store(values, number * BLOCK, to_floats(levels) * load_half(blocks, at))
 
 
-Q5_0 = BlockFormat(GGMLQuantizationType.Q5_0, BLOCK, BLOCK_BYTES, pack, unpack)
+Q5_0 = BlockFormat(GGMLQuantizationType.Q5_0, BLOCK, BLOCK_BYTES, pack, unpack, UseOfImportance.OPTIONAL)

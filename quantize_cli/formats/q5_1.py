@@ -2,8 +2,8 @@
 
 A block of 32 weights, 24 bytes:
 
-    0    d   float16; (max - min) / 31
-    2    m   float16; min
+    0    d   float16; without importance (max - min) / 31
+    2    m   float16; without importance min
     4    qh  32 bits: bit i is bit 4 of level i
     8    qs  16 bytes: byte i holds the low 4 bits of level i and, in its high half, of level i + 16
 """
@@ -13,50 +13,60 @@ from __future__ import annotations
 import numpy as np
 from gguf import GGMLQuantizationType
 
+from quantize_cli.formats._affine import MIN, SCALE, AffineSearch, search_affine
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
-from quantize_cli.formats._simple import extent, inverse_or_zero, load_fifth_bits, pack_nibbles, store_fifth_bits
-from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed
+from quantize_cli.formats._simple import BLOCK, extent, levels_above, load_five_bits, store_five_bits
+from quantize_cli.formats._vector import LANES, Ints, load, store, to_floats
+from quantize_cli.formats._weighted import affine_levels, load_weighted, new_work, row_variances
+from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
 
 F = np.float32
-BLOCK = 32
+I = np.int32  # noqa: E741
 BLOCK_BYTES = 24
-M, QH, QS = 2, 4, 8
+M, LEVELS = 2, 4
+TOP = 31
+SEARCH = AffineSearch(size=BLOCK, top=F(TOP), first=F(-0.9), step=F(0.05), steps=37, absolute=False)
 
 
 @kernel
-def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
+def _store_block(packed: Packed, number: int, d: np.float32, m: np.float32, levels: Ints) -> None:
+    at = number * BLOCK_BYTES
+    store_half(packed, at, to_half(d))
+    store_half(packed, at + M, to_half(m))
+    store_five_bits(packed, at + LEVELS, levels)
+
+
+@kernel
+def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 32] -> out uint8[n, 24]."""
-    bits = blocks.view(np.int32)
-    levels = np.empty(blocks.shape[1], np.uint8)
-    for number in range(blocks.shape[0]):
-        values, block = blocks[number], out[number]
-        low, high = extent(bits[number])
-        d = (high - low) / F(31)
-        inverse = inverse_or_zero(d)
-        store_half(block, 0, to_half(d))
-        store_half(block, M, to_half(low))
-        for i in range(values.size):
-            levels[i] = np.int32((values[i] - low) * inverse + F(0.5))
-        store_fifth_bits(levels, block[QH:QS])
-        pack_nibbles(levels, block[QS:])
+    values, packed = blocks.reshape(-1), out.reshape(-1)
+    if importance is None:
+        for number in range(blocks.shape[0]):
+            x = load(values, number * BLOCK)
+            low, high = extent(x)
+            d = (high - low) / F(TOP)
+            _store_block(packed, number, d, low, levels_above(x, low, d, I(TOP)))
+    else:
+        work = new_work()
+        variances = row_variances(blocks, importance.shape[0])
+        for first in range(0, blocks.shape[0], LANES):
+            count = load_weighted(blocks, importance, variances, first, work)
+            search_affine(work.x, work.w, SEARCH, work.fit)
+            for lane in range(count):
+                x = load(values, (first + lane) * BLOCK)
+                levels = affine_levels(x, work.fit, lane, I(TOP))
+                _store_block(packed, first + lane, work.fit[SCALE + lane], work.fit[MIN + lane], levels)
 
 
 @kernel
 def unpack(packed: Packed, out: Blocks) -> None:
     """Packed uint8[n, 24] -> out float32[n, 32]."""
+    blocks, values = packed.reshape(-1), out.reshape(-1)
     for number in range(packed.shape[0]):
-        block, values = packed[number], out[number]
-        d = load_half(block, 0)
-        m = load_half(block, M)
-        bits = load_fifth_bits(block[QH:QS])
-        low = block[QS:]
-        half = values.size // 2
-        for i in range(half):
-            first = np.int32(low[i] & 15) | np.int32(bits >> np.uint32(i) & np.uint32(1)) << 4
-            second = np.int32(low[i] >> 4) | np.int32(bits >> np.uint32(i + half) & np.uint32(1)) << 4
-            values[i] = F(first) * d + m
-            values[i + half] = F(second) * d + m
+        at = number * BLOCK_BYTES
+        levels = to_floats(load_five_bits(blocks, at + LEVELS))
+        store(values, number * BLOCK, levels * load_half(blocks, at) + load_half(blocks, at + M))
 
 
-Q5_1 = BlockFormat(GGMLQuantizationType.Q5_1, BLOCK, BLOCK_BYTES, pack, unpack)
+Q5_1 = BlockFormat(GGMLQuantizationType.Q5_1, BLOCK, BLOCK_BYTES, pack, unpack, UseOfImportance.OPTIONAL)

@@ -16,14 +16,16 @@ from gguf import GGMLQuantizationType
 
 from quantize_cli.formats._affine import AffineSearch
 from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._half import load_half
 from quantize_cli.formats._k_scales import (
     HEAD_BYTES,
     SUB_BLOCK,
     SUB_BLOCKS,
     TOP_SCALE,
     encode_head,
-    encode_levels,
+    pack_scales,
     scale_and_min,
+    sub_block_levels,
 )
 from quantize_cli.formats._super_blocks import SUPER_BLOCK, Scheme, fit_super_blocks, new_work
 from quantize_cli.formats._vector import LANES, load_bytes, splat_int, store, store_bytes, to_floats
@@ -50,16 +52,21 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 256] -> out uint8[n, 176]."""
     work = new_work(SUB_BLOCK)
     for first in range(0, blocks.shape[0], LANES):
-        for lane in range(fit_super_blocks(blocks, importance, first, SCHEME, work)):
-            block = out[first + lane]
+        count = fit_super_blocks(blocks, importance, first, SCHEME, work)
+        pack_scales(work)
+        for lane in range(count):
+            block, values = out[first + lane], blocks[first + lane]
             encode_head(work, lane, block)
-            encode_levels(blocks[first + lane], lane, block, SCHEME, work)
-            highest = splat_int(I(0))
-            for pair in range(SUB_BLOCKS // 2):
-                low = load_bytes(work.levels, 2 * pair * SUB_BLOCK)
-                high = load_bytes(work.levels, (2 * pair + 1) * SUB_BLOCK)
-                store_bytes(block, QS + pair * SUB_BLOCK, low & I(15) | high << I(4))
-                highest |= (low >> I(4) | high >> I(4) << I(1)) << I(2 * pair)
+            d, dmin = load_half(block, 0), load_half(block, 2)
+            nibbles = highest = splat_int(I(0))
+            for j in range(SUB_BLOCKS):
+                scale, low = scale_and_min(block, j)
+                levels = sub_block_levels(values, j, d * scale, dmin * low, work, lane, I(TOP))
+                highest |= levels >> I(4) << I(j)
+                if j % 2 == 0:
+                    nibbles = levels & I(15)
+                else:
+                    store_bytes(block, QS + j // 2 * SUB_BLOCK, nibbles | levels << I(4))
             store_bytes(block, QH, highest)
 
 
@@ -68,12 +75,13 @@ def unpack(packed: Packed, out: Blocks) -> None:
     """Packed uint8[n, 176] -> out float32[n, 256]."""
     for number in range(packed.shape[0]):
         block, values = packed[number], out[number]
+        d, dmin = load_half(block, 0), load_half(block, 2)
         highest = load_bytes(block, QH)
         for j in range(SUB_BLOCKS):
-            levels = load_bytes(block, QS + j // 2 * SUB_BLOCK) >> I(j % 2 * 4) & I(15)
             scale, low = scale_and_min(block, j)
-            level = levels | (highest >> I(j) & I(1)) << I(4)
-            store(values, j * SUB_BLOCK, scale * to_floats(level) - low)
+            levels = load_bytes(block, QS + j // 2 * SUB_BLOCK) >> I(j % 2 * 4) & I(15)
+            levels |= (highest >> I(j) & I(1)) << I(4)
+            store(values, j * SUB_BLOCK, d * scale * to_floats(levels) - dmin * low)
 
 
 Q5_K = BlockFormat(GGMLQuantizationType.Q5_K, SUPER_BLOCK, BLOCK_BYTES, pack, unpack, UseOfImportance.OPTIONAL)

@@ -22,7 +22,9 @@ from quantize_cli.formats._k_signed import (
     SUB_BLOCKS,
     SUPER_BLOCK,
     Work,
+    encode_levels,
     halves,
+    keep_where_zero,
     new_work,
     of_pair,
     two_bits,
@@ -34,13 +36,11 @@ from quantize_cli.formats._symmetric import (
     INVERSE,
     SCALE,
     first_extreme,
-    levels_from_zero,
     search_symmetric,
     searched_levels,
 )
 from quantize_cli.formats._vector import (
     LANES,
-    any_lane,
     load,
     load_bytes,
     magnitude,
@@ -65,7 +65,7 @@ def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work, 
 
     `inverses` receives what gave the levels of the sub-blocks' searches, float32[16 * LANES].
     """
-    count = min(LANES, blocks.shape[0] - first)
+    count: int = min(LANES, blocks.shape[0] - first)
     load_lanes(blocks, first, count, work.x)
     if importance is not None:
         load_lanes(importance, first, count, work.importance)
@@ -89,16 +89,11 @@ def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work, 
 
 
 @kernel
-def _encode_levels(values: Lanes, lane: int, d: np.float32, work: Work, inverses: Lanes) -> None:
-    """Levels 0..63 of one super-block under its stored scales; where such a scale is 0, those of the search."""
+def _keep_searched(values: Lanes, lane: int, d: np.float32, work: Work, inverses: Lanes) -> None:
+    """Where a stored scale is 0, keep the levels of the search."""
     for pair in range(PAIRS):
-        x = load(values, pair * LANES)
-        scale = d * of_pair(work.stored, pair, lane)
-        level = levels_from_zero(x / scale, I(BOTTOM))
-        zero = scale == F(0)
-        if any_lane(zero):
-            level = select(zero, searched_levels(x, of_pair(inverses, pair, lane), I(BOTTOM)), level)
-        store_bytes(work.levels, pair * LANES, level)
+        found = searched_levels(load(values, pair * LANES), of_pair(inverses, pair, lane), I(BOTTOM))
+        keep_where_zero(found, pair, lane, d, work)
 
 
 @kernel
@@ -115,7 +110,9 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
             store_half(block, D, to_half(work.d[lane]))
             for j in range(SUB_BLOCKS):
                 block[SCALES + j] = np.uint8(int(work.stored[j * LANES + lane]) & 0xFF)
-            _encode_levels(blocks[first + lane], lane, load_half(block, D), work, inverses)
+            d = load_half(block, D)
+            if encode_levels(blocks[first + lane], lane, d, I(BOTTOM), work):
+                _keep_searched(blocks[first + lane], lane, d, work, inverses)
             for half in range(2):
                 for quarter in range(2):
                     low = load_bytes(work.levels, 128 * half + 32 * quarter) & I(15)

@@ -13,35 +13,35 @@ from gguf import GGMLQuantizationType
 
 from quantize_cli.formats._compile import kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
-from quantize_cli.formats._simple import inverse_or_zero, largest_magnitude, round_away
+from quantize_cli.formats._simple import BLOCK, inverse_or_zero, largest_of, magnitudes, rounded_away
+from quantize_cli.formats._vector import load, load_bytes, store, store_bytes, to_floats
 from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed
 
 F = np.float32
-BLOCK = 32
+I = np.int32  # noqa: E741
 BLOCK_BYTES = 34
+QS = 2
 
 
 @kernel
 def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 32] -> out uint8[n, 34]."""
-    bits = blocks.view(np.int32)
+    values, packed = blocks.reshape(-1), out.reshape(-1)
     for number in range(blocks.shape[0]):
-        values, block = blocks[number], out[number]
-        d = largest_magnitude(bits[number]) / F(127)
-        inverse = inverse_or_zero(d)
-        store_half(block, 0, to_half(d))
-        for i in range(values.size):
-            block[2 + i] = np.uint8(np.int8(np.int32(round_away(values[i] * inverse))))
+        x, at = load(values, number * BLOCK), number * BLOCK_BYTES
+        d = largest_of(magnitudes(x)) / F(127)
+        store_half(packed, at, to_half(d))
+        store_bytes(packed, at + QS, rounded_away(x * inverse_or_zero(d)))
 
 
 @kernel
 def unpack(packed: Packed, out: Blocks) -> None:
     """Packed uint8[n, 34] -> out float32[n, 32]."""
+    blocks, values = packed.reshape(-1), out.reshape(-1)
     for number in range(packed.shape[0]):
-        block, values = packed[number], out[number]
-        d = load_half(block, 0)
-        for i in range(values.size):
-            values[i] = F(np.int8(block[2 + i])) * d
+        at = number * BLOCK_BYTES
+        levels = (load_bytes(blocks, at + QS) ^ I(128)) - I(128)
+        store(values, number * BLOCK, to_floats(levels) * load_half(blocks, at))
 
 
 Q8_0 = BlockFormat(GGMLQuantizationType.Q8_0, BLOCK, BLOCK_BYTES, pack, unpack)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from formats.checks import dequantized, quantized
+from quantize_cli.decode import to_float32
 from quantize_cli.formats import FORMATS
 
 TINY, LARGEST = 2.0**-149, float(np.finfo(np.float32).max)
@@ -50,3 +51,14 @@ def test_every_value_comes_back_unchanged(name: str, dtype: type[np.generic]) ->
     assert np.array_equal(values, packed.view(dtype).astype(np.float32), equal_nan=True)
     numbers = values[np.isfinite(values)].reshape(1, -1)
     assert np.array_equal(quantized(FORMATS[name], numbers).view("<u2")[0], packed.view("<u2")[np.isfinite(values)])
+
+
+@pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 63, 64, 100])
+@pytest.mark.parametrize(("name", "dtype"), [("F32", np.float32), ("F16", np.float16), ("BF16", ml_dtypes.bfloat16)])
+def test_any_number_of_values(name: str, dtype: type[np.generic], count: int) -> None:
+    values = np.random.default_rng(count).standard_normal((1, count), dtype=np.float32)
+    expected = values.astype(dtype)
+    packed = quantized(FORMATS[name], values)
+    assert packed.tobytes() == expected.tobytes()
+    assert np.array_equal(dequantized(FORMATS[name], packed), expected.astype(np.float32))
+    assert np.array_equal(to_float32(expected), expected.astype(np.float32))

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gguf import GGMLQuantizationType
 from numpy.typing import NDArray
 
 #: Finding a top-level package's spec does not import it, and ctypes needs only the path of its shared library.
@@ -17,6 +16,19 @@ _SPEC = find_spec("xllamacpp")
 
 #: Mark of the tests that call the reference.
 needs_ggml = pytest.mark.skipif(_SPEC is None, reason="the reference, the wheel xllamacpp, is not installed")
+
+
+class _TypeTraits(ctypes.Structure):
+    """The head of ggml.h's struct of that name."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("block_size", ctypes.c_int64),
+        ("block_size_interleave", ctypes.c_int64),
+        ("block_bytes", ctypes.c_size_t),
+        ("is_quantized", ctypes.c_bool),
+        ("to_float", ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)),
+    )
 
 
 @cache
@@ -27,6 +39,8 @@ def _library() -> ctypes.CDLL:
     library = ctypes.CDLL(str(path))
     library.ggml_quantize_init.argtypes = [ctypes.c_int]
     library.ggml_quantize_init.restype = None
+    library.ggml_get_type_traits.argtypes = [ctypes.c_int]
+    library.ggml_get_type_traits.restype = ctypes.POINTER(_TypeTraits)
     library.ggml_row_size.argtypes = [ctypes.c_int, ctypes.c_int64]
     library.ggml_row_size.restype = ctypes.c_size_t
     library.ggml_quantize_chunk.argtypes = [
@@ -42,13 +56,13 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def row_bytes(ggml_type: GGMLQuantizationType, columns: int) -> int:
+def row_bytes(ggml_type: int, columns: int) -> int:
     """Bytes of a packed row of `columns` weights."""
     return int(_library().ggml_row_size(ggml_type, columns))
 
 
 def quantize(
-    ggml_type: GGMLQuantizationType, rows: NDArray[np.float32], importance: NDArray[np.float32] | None = None
+    ggml_type: int, rows: NDArray[np.float32], importance: NDArray[np.float32] | None = None
 ) -> NDArray[np.uint8]:
     """Rows float32[n, k], with importance float32[k] or without -> packed uint8[n, row_bytes(k)].
 
@@ -65,3 +79,13 @@ def quantize(
     written = library.ggml_quantize_chunk(ggml_type, rows.ctypes.data, packed.ctypes.data, 0, count, columns, weights)
     assert written == packed.nbytes
     return packed
+
+
+def dequantize(ggml_type: int, packed: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Packed rows uint8[n, row_bytes(k)], of a type other than F32 -> float32[n, k]."""
+    assert packed.flags.c_contiguous
+    traits = _library().ggml_get_type_traits(ggml_type).contents
+    assert packed.shape[1] % traits.block_bytes == 0
+    rows = np.empty((len(packed), packed.shape[1] // traits.block_bytes * traits.block_size), np.float32)
+    traits.to_float(packed.ctypes.data, rows.ctypes.data, rows.size)
+    return rows

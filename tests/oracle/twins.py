@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle import affine, iq4, plain, simple, symmetric
+from oracle import affine, few_bits, fp4, iq4, plain, simple, symmetric
 from oracle.scalars import Block, F
 
 
@@ -25,14 +25,21 @@ TWINS = {
     "Q8_0": Twin(simple.encode_q8_0, simple.decode_q8_0),
     "Q6_K": Twin(symmetric.encode_q6_k, symmetric.decode_q6_k, symmetric.encode_q6_k_row),
     "Q5_K": Twin(affine.encode_q5_k, affine.decode_q5_k, affine.encode_row_q5_k),
-    "Q5_1": Twin(simple.encode_q5_1, simple.decode_q5_1),
-    "Q5_0": Twin(simple.encode_q5_0, simple.decode_q5_0),
+    "Q5_1": Twin(simple.encode_q5_1, simple.decode_q5_1, simple.encode_row_q5_1),
+    "Q5_0": Twin(simple.encode_q5_0, simple.decode_q5_0, simple.encode_row_q5_0),
     "Q4_K": Twin(affine.encode_q4_k, affine.decode_q4_k, affine.encode_row_q4_k),
-    "Q4_0": Twin(simple.encode_q4_0, simple.decode_q4_0),
+    "Q4_1": Twin(simple.encode_q4_1, simple.decode_q4_1, simple.encode_row_q4_1),
+    "Q4_0": Twin(simple.encode_q4_0, simple.decode_q4_0, simple.encode_row_q4_0),
     "IQ4_NL": Twin(iq4.encode_iq4_nl, iq4.decode_iq4_nl, iq4.encode_iq4_nl_row),
     "IQ4_XS": Twin(iq4.encode_iq4_xs, iq4.decode_iq4_xs, iq4.encode_iq4_xs_row),
+    "MXFP4": Twin(fp4.encode_mxfp4, fp4.decode_mxfp4),
+    "NVFP4": Twin(fp4.encode_nvfp4, fp4.decode_nvfp4),
     "Q3_K": Twin(symmetric.encode_q3_k, symmetric.decode_q3_k, symmetric.encode_q3_k_row),
     "Q2_K": Twin(affine.encode_q2_k, affine.decode_q2_k, affine.encode_row_q2_k),
+    "Q2_0": Twin(few_bits.encode_q2_0, few_bits.decode_q2_0),
+    "TQ2_0": Twin(few_bits.encode_tq2_0, few_bits.decode_tq2_0),
+    "TQ1_0": Twin(few_bits.encode_tq1_0, few_bits.decode_tq1_0),
+    "Q1_0": Twin(few_bits.encode_q1_0, few_bits.decode_q1_0),
 }
 
 

@@ -1,0 +1,41 @@
+"""4-bit floats (E2M1), doubled: what MXFP4 and NVFP4 scale; bit 3 of a level is the sign."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._vector import Floats, Ints, magnitude, select, splat_int, to_floats
+
+F = np.float32
+I = np.int32  # noqa: E741
+#: The values of the levels 1 to 7; that of level 0 is 0.
+VALUES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
+
+
+@kernel
+def fp4_levels(vector: Floats, d: Floats) -> Ints:
+    """The levels 0..15 whose values times d are nearest; of several that are equally near the lowest.
+
+    Differences are rounded to float32, as in the reference (ggml-quants.c, `best_index_mxfp4`): of a value far beyond
+    the largest they may all be equal. No negative zero, and no level of the other sign, ever wins.
+    """
+    size = magnitude(vector)
+    best = size
+    levels = splat_int(I(0))
+    for level in range(1, 8):
+        distance = magnitude(F(VALUES[level - 1]) * d - size)
+        better = distance < best
+        best = select(better, distance, best)
+        levels = select(better, I(level), levels)
+    signed: Ints = select((vector < F(0)) & (levels > I(0)), levels | I(8), levels)
+    return signed
+
+
+@kernel
+def fp4_values(levels: Ints) -> Floats:
+    """The doubled values of levels 0..15; that of level 8 is +0, as the reference's table of integers has it."""
+    size = levels & I(7)
+    value = select(size > I(4), (size << I(1)) - I(4), size)
+    value = select(size == I(7), I(12), value)
+    return to_floats(select(levels > I(7), -value, value))
