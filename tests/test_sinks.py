@@ -156,6 +156,51 @@ def test_a_symbolic_link_stays_and_its_target_is_written(existing, target, tmp_p
     assert left_in(target) == ["model.gguf"]
 
 
+# Several files: all or none.
+
+
+@pytest.fixture
+def parts(target):
+    return [target.with_name(f"model-{number}.gguf") for number in (1, 2, 3)]
+
+
+def write_all(paths, force=False, at_end=lambda: None):
+    with replacing(paths, force=force) as sinks:
+        for path, sink in zip(paths, sinks, strict=True):
+            sink.write(path.name.encode())
+        at_end()
+
+
+def test_all_files_get_their_names_at_the_end(target, parts):
+    write_all(parts, at_end=lambda: [pytest.fail("too early") for path in parts if path.exists()])
+    assert left_in(target) == [path.name for path in parts]
+    assert [path.read_text() for path in parts] == [path.name for path in parts]
+
+
+def test_a_failure_leaves_none_of_them(target, parts):
+    def fail():
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        write_all(parts, at_end=fail)
+    assert left_in(target) == []
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_one_that_appears_during_the_run_keeps_all_from_their_places(number, target, parts):
+    with pytest.raises(OutputError, match=r"has come to exist"):
+        write_all(parts, at_end=lambda: parts[number].write_text("theirs"))
+    assert left_in(target) == [parts[number].name]
+    assert parts[number].read_text() == "theirs"
+
+
+def test_a_place_that_cannot_be_taken_leaves_none_of_them(target, parts):
+    with pytest.raises(OutputError, match=r"model-3\.gguf cannot be written"):
+        write_all(parts, force=True, at_end=parts[2].mkdir)
+    assert left_in(target) == ["model-3.gguf"]
+    assert parts[2].is_dir()
+
+
 # A full disk.
 
 

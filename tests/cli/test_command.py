@@ -62,6 +62,12 @@ def test_the_models_name_is_the_folders_however_it_is_called(quantize, work):
     assert files(work) == ["sub", "tiny", "tiny-Q8_0.gguf"]
 
 
+def test_in_a_folder_the_file_has_its_usual_name(quantize, llama, work):
+    (work / "models").mkdir()
+    assert quantize(llama, *USUAL, "-o", "models").exit_code == 0
+    assert (files(work), files(work / "models")) == (["models"], ["tiny-llama-Q8_0.gguf"])
+
+
 def test_formats_are_found_in_any_case(quantize, llama, work):
     for name in ("q8_0", "Q8_0", "q8_0".title()):
         assert quantize(llama, "--format", name, *PRE, "--force").exit_code == 0
