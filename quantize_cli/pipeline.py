@@ -23,7 +23,7 @@ from quantize_cli.formats import FORMATS
 from quantize_cli.formats.base import BlockFormat
 from quantize_cli.gguf_file.header import padded
 from quantize_cli.importance import ImportanceMatrix
-from quantize_cli.metrics import SUMS, accumulate, merge
+from quantize_cli.metrics import SUM_D2, SUMS, accumulate, merge
 from quantize_cli.plan import Plan, PlannedTensor
 from quantize_cli.sinks import Sink
 
@@ -207,6 +207,7 @@ class _Work:
             else:
                 rows = self._source_rows(slab) if rows is None else rows
                 made[key] = _quantized(rows, FORMATS[tensor.type], self._importance_of(slab, tensor))
+                _check_range(made[key], tensor)
         return [made[key] for key in keys]
 
     def _importance_of(self, slab: Slab, tensor: PlannedTensor) -> NDArray[np.float32] | None:
@@ -251,6 +252,15 @@ class _Work:
         raise CheckpointError(
             f"Tensor {source} in {info.file} holds {rows.reshape(-1)[flat]} at index {index}; "
             "a model with NaN or infinite weights cannot be quantized, so repair or download it again."
+        )
+
+
+def _check_range(result: Result, tensor: PlannedTensor) -> None:
+    """Refuse what llama.cpp refuses to write and to load (ggml-quants.c, `ggml_validate_row_data`)."""
+    if not np.isfinite(result.sums[:, SUM_D2]).all() or FORMATS[tensor.type].has_invalid_byte(result.packed):
+        raise CheckpointError(
+            f"Tensor {tensor.name} has weights too large or too small for the scales of {tensor.type}; give it another "
+            "type with --tensor-type, or take another format: bf16 holds every weight."
         )
 
 

@@ -47,6 +47,7 @@ class BlockFormat:
     pack: Callable[[Blocks, Importance | None, Packed], None]
     unpack: Callable[[Packed, Blocks], None]
     importance: UseOfImportance = UseOfImportance.NONE
+    invalid_byte: tuple[int, int] | None = None  #: place and value of a byte in a block that no reader may meet
 
     @property
     def name(self) -> str:
@@ -83,3 +84,10 @@ class BlockFormat:
     def dequantize(self, packed: Packed, out: Rows) -> None:
         """C-contiguous rows uint8[n, row_bytes(k)] -> out float32[n, k]."""
         self.unpack(packed.reshape(-1, self.block_bytes), out.reshape(-1, self.block_size))
+
+    def has_invalid_byte(self, packed: Packed) -> bool:
+        """Whether a block of uint8[n, row_bytes(k)] has the byte that no block may have."""
+        if self.invalid_byte is None:
+            return False
+        place, value = self.invalid_byte
+        return bool((packed.reshape(-1, self.block_bytes)[:, place] == value).any())

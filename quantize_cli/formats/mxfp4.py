@@ -70,4 +70,5 @@ def unpack(packed: Packed, out: Blocks) -> None:
         store(values, number * BLOCK, fp4_values(load_nibbles(blocks, at + QS)) * d)
 
 
-MXFP4 = BlockFormat(GGMLQuantizationType.MXFP4, BLOCK, BLOCK_BYTES, pack, unpack)
+#: 255 is no number in E8M0; it comes of blocks whose weights are all below 2^-125.
+MXFP4 = BlockFormat(GGMLQuantizationType.MXFP4, BLOCK, BLOCK_BYTES, pack, unpack, invalid_byte=(0, 255))

@@ -9,6 +9,8 @@ from quantize_cli.architectures import describe
 from quantize_cli.architectures.base import ModelDescription, TensorRecipe
 from quantize_cli.checkpoints import Checkpoint, TensorInfo
 from quantize_cli.errors import UnsupportedError, UsageError
+from quantize_cli.formats import FORMATS
+from quantize_cli.formats.base import UseOfImportance
 from quantize_cli.gguf_file.types import TYPES_BY_NAME
 from quantize_cli.importance import ImportanceMatrix
 from quantize_cli.mixes import Candidate, Choice, Mix, ModelTraits, choose_types
@@ -156,7 +158,8 @@ def _entry(matrix: ImportanceMatrix | None, name: str, recipe: TensorRecipe, cho
         UsageError: there is none, and the type is too coarse to do without.
     """
     found = matrix is not None and matrix.for_tensor(name, recipe.shape) is not None
-    if not found and choice.requires_importance:
+    needed = choice.requires_importance or FORMATS[choice.type].importance is UseOfImportance.REQUIRED
+    if needed and not found:
         what = "an importance matrix is needed" if matrix is None else f"{matrix.file} has no entry for it"
         raise UsageError(
             f"{mix.name} makes {choice.type} of {name}, for which {what}: give one that has it with --imatrix, or "
