@@ -13,8 +13,9 @@ from rich.table import Table
 
 from quantize_cli.catalogue import MODEL, FormatFacts
 
-_LEGEND = f"""bits     a weight takes in {MODEL}, other types that are mixed in and scales included
-block    weights that are stored together; rows that it does not divide get another type
+_LEGEND = f"""
+bits     per weight of {MODEL}, scales and types that are mixed in included
+block    weights stored together; rows that it does not divide get another type
 imatrix  what an importance matrix (--imatrix) is for it"""
 
 

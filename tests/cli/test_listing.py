@@ -8,6 +8,13 @@ import pytest
 
 from quantize_cli.mixes import ALIASES, MIXES, Candidate, ModelTraits, choose_types
 
+LLAMA_CPP = {
+    "F16": 16.0005, "Q8_0": 8.5008, "Q6_K": 6.5633, "Q5_K_M": 5.7036, "Q5_K_S": 5.5704, "Q4_K_M": 4.8944,
+    "IQ4_NL": 4.6818, "Q4_K_S": 4.6672, "IQ4_XS": 4.4597, "Q3_K_L": 4.2979, "Q3_K_M": 3.9960, "IQ3_M": 3.7628,
+    "IQ3_S": 3.6606, "Q3_K_S": 3.6429, "IQ3_XS": 3.4977, "IQ3_XXS": 3.2548, "Q2_K": 3.1593, "Q2_K_S": 2.9697,
+    "IQ2_M": 2.9294, "IQ2_S": 2.7403, "IQ2_XS": 2.5882, "IQ2_XXS": 2.3824, "IQ1_M": 2.1460, "IQ1_S": 2.0042,
+}  # fmt: skip
+
 
 @pytest.fixture
 def listed(quantize):
@@ -41,9 +48,9 @@ def test_the_main_types_layout(name, type_, block, bits, listed):
 
 
 def test_bits_per_weight_of_a_whole_model(listed):
-    """Llama 3 8B has 8,030,261,248 weights; llama.cpp's table of its sizes gives these, vectors included."""
-    for name, bits in {"Q8_0": 8.5008, "Q6_K": 6.5633, "Q4_K_M": 4.8944, "Q2_K": 3.1593, "F16": 16.0005}.items():
-        assert listed[name]["model_bits_per_weight"] == pytest.approx(bits, abs=2e-3)
+    """Those that llama.cpp's tools/quantize/README.md gives for Llama 3.1 8B, whose vectors add a little."""
+    for name, bits in LLAMA_CPP.items():
+        assert bits - 0.0015 < listed[name]["model_bits_per_weight"] <= bits
 
 
 def test_an_importance_matrix_is_needed_exactly_where_the_reference_refuses_to_do_without(listed):
@@ -64,7 +71,7 @@ def test_an_importance_matrix_is_needed_exactly_where_the_reference_refuses_to_d
 
 def test_an_importance_matrix_is_ignored_where_it_changes_no_byte(listed):
     assert {name for name, entry in listed.items() if entry["importance"] == "ignored"} == {
-        "F32", "F16", "BF16", "Q8_0", "MXFP4_MOE", "TQ1_0", "TQ2_0",
+        "F32", "F16", "BF16", "Q8_0", "MXFP4_MOE", "Q2_0", "TQ2_0", "TQ1_0", "Q1_0",
     }  # fmt: skip
 
 
@@ -74,4 +81,5 @@ def test_people_get_a_table_that_fits_80_columns(listed, quantize, monkeypatch):
     assert result.exit_code == 0
     lines = [line.rstrip() for line in result.stdout.splitlines()]
     assert all(len(line) <= 80 for line in lines)
+    lines = lines[: lines.index("")]
     assert [line.split()[0].upper() for line in lines[2:] if line[:1].strip()] == [*listed]
