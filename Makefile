@@ -24,10 +24,7 @@ lint: .venv/linted ## ruff and mypy
 	$(BIN)/mypy
 
 bench: .venv/tested .venv-reference/installed ## Speed against the reference, side by side, and memory (half an hour, 9 GB)
-	$(BIN)/python bench/kernels.py
-	$(BIN)/python bench/whole_command.py --reference-python .venv-reference/bin/python
-	$(BIN)/python bench/memory.py
-	$(BIN)/python bench/cold_start.py
+	$(BIN)/python bench/everything.py --reference-python .venv-reference/bin/python
 
 clean: ## Remove the environment and every cache
 	rm -rf .venv .venv-reference .pytest_cache .mypy_cache .ruff_cache .hypothesis out

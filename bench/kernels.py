@@ -3,11 +3,12 @@
     python bench/kernels.py [TYPE ...] [--library libggml-base.so]
 
 The reference is the build in the `xllamacpp` wheel, or any other with --library. Builds of the same functions differ
-in speed (see README.md), so a ratio holds for the build that the table names.
+in speed (see README.md), so a ratio holds for the build that the remark names.
 
 Every round runs ours, then the reference's, each long enough to be timed, on the same 256 rows of 4096 normal
 weights and into buffers that were written before. A round gives one ratio; the table gives their median and range.
-Times are CPU times of the thread, so that other work on the machine hardly shows. Exits with 1 where a byte differs.
+Times are CPU times of the thread, so that other work on the machine hardly shows. Where nothing is searched, the remark
+says which share of the speed of a plain copy of the weights is reached. Exits with 1 where a byte differs.
 """
 
 from __future__ import annotations
@@ -16,49 +17,33 @@ import argparse
 import ctypes
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
 import numpy as np
-from _machine import head_line
+from _table import Row, ratio, show
 from numpy.typing import NDArray
 
 from quantize_cli.formats import FORMATS
-from quantize_cli.formats.base import BlockFormat
-from quantize_cli.metrics import SUMS, accumulate
-from quantize_cli.pipeline import TILE_WEIGHTS
+from quantize_cli.formats.base import BlockFormat, UseOfImportance
 
-#: Type -> how many times as fast as the reference it has to be.
-REQUIRED = {
-    "Q4_K": 5,
-    "Q5_K": 5,
-    "Q2_K": 5,
-    "IQ4_XS": 5,
-    "IQ4_NL": 5,
-    "Q6_K": 3,
-    "Q3_K": 3,
-    "Q8_0": 1,
-    "Q5_0": 1,
-    "Q5_1": 1,
-    "Q4_0": 1,
+_AFFINE = ("Q2_K", "Q4_K", "Q5_K", "IQ4_XS", "IQ4_NL")
+_SIGNED = ("Q3_K", "Q6_K")
+_GRIDS = ("IQ3_S", "IQ3_XXS", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S")
+#: Type -> how many times as fast as the reference it has to be, without and with importance.
+ASKED = {
+    **dict.fromkeys(_AFFINE, (5, 5)),
+    **dict.fromkeys(_SIGNED, (3, 3)),
+    **dict.fromkeys(("Q4_1", "Q5_1"), (1, 5)),
+    **dict.fromkeys(("Q4_0", "Q5_0"), (1, 3)),
+    **dict.fromkeys(_GRIDS, (4, 4)),
 }
 ROWS, COLUMNS = 256, 4096
 ROUNDS = 11
 #: A timing is repeated to take at least this long.
-SECONDS = 0.06
-
-
-class Figures(NamedTuple):
-    """What was measured of one type; speeds in million weights a second."""
-
-    ours: float
-    reference: float
-    ratios: list[float]
-    measuring: float  #: dequantize and accumulate the errors, as a run does after quantizing
-    equal: bool
+SECONDS = 0.05
 
 
 def main() -> None:
@@ -67,64 +52,81 @@ def main() -> None:
     parser.add_argument("types", metavar="TYPE", nargs="*", help="default: all")
     parser.add_argument("--library", type=Path, metavar="FILE", help="another build of the reference's ggml library")
     arguments = parser.parse_args()
-    if unknown := set(arguments.types) - set(REQUIRED):
-        parser.error(f"unknown types {', '.join(sorted(unknown))}; there are {', '.join(REQUIRED)}")
-    path = arguments.library or _wheel()
+    if unknown := set(arguments.types) - set(FORMATS):
+        parser.error(f"unknown types {', '.join(sorted(unknown))}; there are {', '.join(FORMATS)}")
+    show(rows(arguments.types or list(FORMATS), arguments.library))
+
+
+def rows(types: Sequence[str], path: Path | None = None) -> Iterator[Row]:
+    """A row for each type without importance, and one with it where it makes a difference."""
+    path = path or _wheel()
     library = _load(path)
-    print(head_line())
-    print(f"reference: {path}")
-    print(f"one thread, {ROWS} rows of {COLUMNS}, million weights a second (median of {ROUNDS} rounds)\n")
-    print("| type   |   ours | reference | ratio (min-max)     | required |       | dequantize + measure | bytes     |")
-    print("|--------|-------:|----------:|---------------------|---------:|-------|---------------------:|-----------|")
-    rows = np.random.default_rng(0).standard_normal((ROWS, COLUMNS), dtype=np.float32)
-    all_equal = True
-    for name in arguments.types or REQUIRED:
-        required = REQUIRED[name]
-        figures = _measure(FORMATS[name], rows, library)
-        all_equal &= figures.equal
-        ratio = median(figures.ratios)
-        span = f"{ratio:.2f} ({min(figures.ratios):.2f}-{max(figures.ratios):.2f})"
-        print(
-            f"| {name:6} | {figures.ours:6.1f} | {figures.reference:9.1f} | {span:19} | {required:8} "
-            f"| {'ok' if ratio >= required else 'short':5} | {figures.measuring:20.0f} "
-            f"| {'equal' if figures.equal else 'DIFFERENT':9} |",
-            flush=True,
-        )
-    sys.exit(not all_equal)
+    rng = np.random.default_rng(0)
+    weights = rng.standard_normal((ROWS, COLUMNS), dtype=np.float32)
+    importance = rng.standard_normal(COLUMNS, dtype=np.float32) ** 2
+    copy = _copy_speed(weights)
+    for name in types:
+        held = FORMATS[name]
+        if held.importance is not UseOfImportance.REQUIRED:
+            yield _row(held, weights, None, library, copy)
+        if held.importance is not UseOfImportance.NONE:
+            yield _row(held, weights, importance, library, copy)
 
 
-def _measure(block_format: BlockFormat, rows: NDArray[np.float32], library: ctypes.CDLL) -> Figures:
-    shape = (ROWS, block_format.row_bytes(COLUMNS))
+def _row(
+    held: BlockFormat,
+    weights: NDArray[np.float32],
+    importance: NDArray[np.float32] | None,
+    library: ctypes.CDLL,
+    copy: float,
+) -> Row:
+    shape = (ROWS, held.row_bytes(COLUMNS))
     packed = np.full(shape, 255, np.uint8)
     expected = np.zeros(shape, np.uint8)
-    decoded = np.ones((TILE_WEIGHTS // COLUMNS, COLUMNS), np.float32)
-    sums = np.ones((ROWS, SUMS))
-    type_ = int(block_format.type)
-    library.ggml_quantize_init(type_)
+    number = int(held.type)
+    library.ggml_quantize_init(number)
+    pointer = None if importance is None else importance.ctypes.data
 
     def ours() -> None:
-        block_format.quantize(rows, packed)
+        held.quantize(weights, packed, importance)
 
     def reference() -> None:
-        library.ggml_quantize_chunk(type_, rows.ctypes.data, expected.ctypes.data, 0, ROWS, COLUMNS, None)
-
-    def measuring() -> None:
-        for start in range(0, ROWS, len(decoded)):
-            tile = slice(start, start + len(decoded))
-            block_format.dequantize(packed[tile], decoded)
-            accumulate(rows[tile], decoded, sums[tile])
+        library.ggml_quantize_chunk(number, weights.ctypes.data, expected.ctypes.data, 0, ROWS, COLUMNS, pointer)
 
     ours()  # compiles
     reference()
-    measuring()
     equal = np.array_equal(packed, expected)
-    repeats = [_repeats(function) for function in (ours, reference, measuring)]
+    repeats = [_repeats(function) for function in (ours, reference)]
     times = [
-        [_seconds(function, count) for function, count in zip((ours, reference, measuring), repeats, strict=True)]
+        [_seconds(function, count) for function, count in zip((ours, reference), repeats, strict=True)]
         for _ in range(ROUNDS)
     ]
-    speeds = [rows.size / median(column) / 1e6 for column in zip(*times, strict=True)]
-    return Figures(speeds[0], speeds[1], [theirs / mine for mine, theirs, _ in times], speeds[2], equal)
+    ratios = [theirs / mine for mine, theirs in times]
+    speeds = [weights.size / median(column) / 1e6 for column in zip(*times, strict=True)]
+    asked = ASKED.get(held.name, (1, 1))[importance is not None]
+    searches = held.name in ASKED and (importance is not None or held.name not in {"Q4_0", "Q4_1", "Q5_0", "Q5_1"})
+    share = "" if searches else f"{speeds[0] / copy:.0%} of a copy; "
+    return Row(
+        what=f"{held.name} {'with imatrix' if importance is not None else ''}".strip(),
+        ours=f"{speeds[0]:.1f} M/s",
+        reference=f"{speeds[1]:.1f} M/s",
+        ratio=ratio(ratios),
+        asked=str(asked),
+        kept=median(ratios) >= asked,
+        remark=share + ("bytes equal" if equal else "bytes DIFFER"),
+        right=equal,
+    )
+
+
+def _copy_speed(weights: NDArray[np.float32]) -> float:
+    """Million weights a second that a plain copy of float32 moves."""
+    target = np.zeros_like(weights)
+
+    def copy() -> None:
+        np.copyto(target, weights)
+
+    repeats = _repeats(copy)
+    return weights.size / median(_seconds(copy, repeats) for _ in range(ROUNDS)) / 1e6
 
 
 def _repeats(function: Callable[[], None]) -> int:

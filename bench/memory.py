@@ -3,20 +3,20 @@
     python bench/memory.py
 
 The peak is the kernel's own count for the process, mapped pages of files included. Each run starts with an empty cache
-of kernels, so that the compiler's memory counts too. Exits with 1 where a run takes more than the limit.
+of kernels, so that the compiler's memory counts too.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from _command import PRE_TOKENIZER, generate, quantize, work_folder
-from _machine import head_line
+from _table import Row, show
 
 LIMIT = 512 << 20
-FORMATS = ("q8_0", "q4_k_m", "f16")
+FORMATS = ("q8_0", "q4_k_m")
 THREADS = (2, 8)
 #: Size of the checkpoint -> bytes for it and an output.
 ROOM = {"tiny": 20_000_000, "4gib": 9_000_000_000}
@@ -28,27 +28,27 @@ def main() -> None:
     parser.add_argument("--size", choices=ROOM, default="4gib", help="see generate_checkpoint.py")
     parser.add_argument("--work", type=Path, metavar="DIR", help="where the files go for the time being (9 GB)")
     arguments = parser.parse_args()
-    print(head_line())
-    within = True
-    with work_folder(arguments.work, ROOM[arguments.size]) as folder:
-        checkpoint = generate(folder / "model", arguments.size)
+    show(rows(arguments.size, arguments.work))
+
+
+def rows(size: str = "4gib", work: Path | None = None) -> Iterator[Row]:
+    """A row for each format and number of threads."""
+    with work_folder(work, ROOM[size]) as folder:
+        checkpoint = generate(folder / "model", size)
         nbytes = sum(file.stat().st_size for file in checkpoint.glob("*.safetensors"))
-        print(f"checkpoint of {nbytes:,} bytes, limit {LIMIT >> 20} MiB, empty kernel cache\n")
-        print("| format | threads | peak MiB | limit MiB |       | seconds |")
-        print("|--------|--------:|---------:|----------:|-------|--------:|")
         for name in FORMATS:
             for threads in THREADS:
                 cache = folder / f"cache-{name}-{threads}"
                 options = ("--threads", str(threads), *PRE_TOKENIZER)
                 output = folder / "output.gguf"
                 usage = quantize(checkpoint, name, output, *options, environment={"NUMBA_CACHE_DIR": str(cache)})
-                within &= usage.peak_bytes <= LIMIT
-                print(
-                    f"| {name:6} | {threads:7} | {usage.peak_bytes / 2**20:8.1f} | {LIMIT >> 20:9} "
-                    f"| {'ok' if usage.peak_bytes <= LIMIT else 'over':5} | {usage.seconds:7.1f} |",
-                    flush=True,
+                yield Row(
+                    what=f"memory, {name}, {threads} threads",
+                    ours=f"{usage.peak_bytes / 2**20:.0f} MiB",
+                    asked=f"<{LIMIT >> 20}",
+                    kept=usage.peak_bytes <= LIMIT,
+                    remark=f"checkpoint of {nbytes:,} bytes, {usage.seconds:.1f} s",
                 )
-    sys.exit(not within)
 
 
 if __name__ == "__main__":

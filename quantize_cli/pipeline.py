@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.checkpoints import FLOAT_DTYPES, Checkpoint
-from quantize_cli.decode import to_float32
+from quantize_cli.checkpoints import Checkpoint
 from quantize_cli.errors import CheckpointError
 from quantize_cli.events import Observer
 from quantize_cli.formats import FORMATS
@@ -266,8 +265,8 @@ def _check_range(result: Result, tensor: PlannedTensor) -> None:
 
 def _decoded(packed: Packed, type_name: str, columns: int) -> NDArray[np.float32]:
     """Rows as they are stored, uint8[n, row bytes] -> float32[n, columns]."""
-    if type_name in FLOAT_DTYPES:
-        return to_float32(packed.view(FLOAT_DTYPES[type_name]))
+    if type_name == "F32":
+        return packed.view(np.float32)
     rows = np.empty((len(packed), columns), np.float32)
     FORMATS[type_name].dequantize(packed, rows)
     return rows

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from quantize_cli.checkpoints.base import FLOAT_DTYPES, Checkpoint, TensorInfo
+from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
 from quantize_cli.checkpoints.files import reading
 from quantize_cli.checkpoints.gguf import GgufCheckpoint, is_gguf
 from quantize_cli.checkpoints.safetensors import SafetensorsCheckpoint
 from quantize_cli.errors import UsageError
 
-__all__ = ["FLOAT_DTYPES", "Checkpoint", "GgufCheckpoint", "TensorInfo", "open_checkpoint"]
+__all__ = ["Checkpoint", "GgufCheckpoint", "TensorInfo", "open_checkpoint"]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(?<!\.safetensors)(?<!\.gguf)")
 

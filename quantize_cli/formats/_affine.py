@@ -11,10 +11,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from quantize_cli.formats._compile import kernel
-from quantize_cli.formats._half import nearest_int, nearest_ints
+from quantize_cli.formats._compile import inner
+from quantize_cli.formats._half import nearest_ints
 from quantize_cli.formats._lanes import Lanes
 from quantize_cli.formats._vector import (
     LANES,
@@ -46,35 +45,44 @@ class AffineSearch(NamedTuple):
 #: Vectors of the result of a search: the scale, the minimum, and what gave the winning levels:
 #: clamp(round(INVERSE * (x - ORIGIN))). After them there is room for the levels of the candidate in hand.
 SCALE, MIN, INVERSE, ORIGIN, _LEVELS = (row * LANES for row in range(5))
-FIT_SIZE = _LEVELS + 32 * LANES
+#: The largest sub-block of any format.
+_LARGEST = 32
+FIT_SIZE = _LEVELS + _LARGEST * LANES
 
 #: From here on the reference's rounding, a trick with the mantissa's bits, is not rounding any more.
 _WILD = F(2**22)
 
 
-@kernel
+@inner
 def _level(value: Floats, top: np.float32, wild: bool) -> Floats:
     """Clamp the rounded value to 0..top; NaN becomes 0, as in the reference's integer arithmetic."""
     level = to_floats(nearest_ints(value)) if wild else nearest(value)
     level = select(level > F(0), level, F(0))
-    return select(level < top, level, top)
+    clamped: Floats = select(level < top, level, top)
+    return clamped
 
 
-@kernel
+@inner
 def _usable(inverse: Floats) -> Floats:
     """An infinite inverse scale gives level 0 everywhere: the reference's `nearest_int` makes infinity negative."""
-    return select(magnitude(inverse) < F(np.inf), inverse, F(0))
+    usable: Floats = select(magnitude(inverse) < F(np.inf), inverse, F(0))
+    return usable
 
 
-@kernel
-def _round(x: Lanes, inverse: Floats, low: Floats, top: np.float32, wild: bool, fit: Lanes) -> None:
+@inner
+def _round_levels(x: Lanes, inverse: Floats, low: Floats, top: np.float32, wild: bool, fit: Lanes) -> None:
+    """Put the levels under `inverse` and `low` into `fit`.
+
+    They are kept for the sums and for the error: rounding twice takes longer than the way through the cache. And a loop
+    that does it all has more vectors in hand than AVX2 has registers.
+    """
     for i in range(0, x.size, LANES):
         store(fit, _LEVELS + i, _level(inverse * (load(x, i) - low), top, wild))
 
 
-@kernel
+@inner
 def _error(x: Lanes, w: Lanes, fit: Lanes, scale: Floats, low: Floats, search: AffineSearch) -> Floats:
-    """Weighted error of the levels, decoded with `scale` and `low`."""
+    """Weighted error of the levels in `fit`, decoded with `scale` and `low`."""
     error = splat(F(0))
     for i in range(0, search.size * LANES, LANES):
         value = load(x, i)
@@ -84,7 +92,7 @@ def _error(x: Lanes, w: Lanes, fit: Lanes, scale: Floats, low: Floats, search: A
     return error
 
 
-@kernel
+@inner
 def search_affine(x: Lanes, w: Lanes, search: AffineSearch, fit: Lanes) -> None:
     """Find every lane's scale and minimum.
 
@@ -112,7 +120,7 @@ def search_affine(x: Lanes, w: Lanes, search: AffineSearch, fit: Lanes) -> None:
     inverse = search.top / (high - low)
     scale = F(1) / inverse
     inverse = _usable(inverse)
-    _round(x, inverse, low, search.top, False, fit)
+    _round_levels(x, inverse, low, search.top, False, fit)
     best = select(constant, F(-1), _error(x, w, fit, scale, low, search))
     scale = select(constant, F(0), scale)
     best_inverse = select(constant, F(0), inverse)
@@ -123,7 +131,7 @@ def search_affine(x: Lanes, w: Lanes, search: AffineSearch, fit: Lanes) -> None:
         # The minimum of the best pair may lie anywhere, even so near to the maximum that the levels explode.
         above, below = magnitude(inverse * (high - low)), magnitude(inverse * (low - bottom))
         wild = any_lane((above >= _WILD) | (below >= _WILD))
-        _round(x, inverse, low, search.top, wild, fit)
+        _round_levels(x, inverse, low, search.top, wild, fit)
         sum_l = splat(F(0))
         sum_l2 = splat(F(0))
         sum_xl = splat(F(0))
@@ -151,12 +159,3 @@ def search_affine(x: Lanes, w: Lanes, search: AffineSearch, fit: Lanes) -> None:
     store(fit, MIN, low)
     store(fit, INVERSE, best_inverse)
     store(fit, ORIGIN, origin)
-
-
-@kernel
-def searched_levels(values: NDArray[np.float32], fit: Lanes, lane: int, top: int, levels: NDArray[np.uint8]) -> None:
-    """Levels of one sub-block's `values` under the search's own scale and minimum instead of the stored ones."""
-    inverse = fit[INVERSE + lane]
-    origin = fit[ORIGIN + lane]
-    for i in range(values.size):
-        levels[i] = min(max(nearest_int(inverse * (values[i] - origin)), 0), top)

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quantize_cli.formats._compile import kernel
-from quantize_cli.formats._lanes import Lanes
+from quantize_cli.formats._compile import inner
+from quantize_cli.formats._lanes import Lanes, new_lanes
 from quantize_cli.formats._symmetric import GROUP_MAX_EPS, first_extreme
 from quantize_cli.formats._vector import (
     LANES,
@@ -73,20 +73,19 @@ class Brackets(NamedTuple):
     high_q2: Lanes
 
 
-@kernel
+@inner
 def new_brackets() -> Brackets:
     """Allocate them."""
-    size = BLOCK * LANES
     return Brackets(
-        np.empty(size, np.float32),
-        np.empty(size, np.float32),
-        np.empty(size, np.float32),
-        np.empty(size, np.float32),
-        np.empty(size, np.float32),
+        new_lanes(BLOCK),
+        new_lanes(BLOCK),
+        new_lanes(BLOCK),
+        new_lanes(BLOCK),
+        new_lanes(BLOCK),
     )
 
 
-@kernel
+@inner
 def _value_sums(x: Lanes, w: Lanes, inverse: Floats) -> tuple[Floats, Floats]:
     """Sums of w * q * x and of w * q * q over each lane's nearest table values q."""
     sum_qx = splat(F(0))
@@ -103,7 +102,7 @@ def _value_sums(x: Lanes, w: Lanes, inverse: Floats) -> tuple[Floats, Floats]:
     return sum_qx, sum_q2
 
 
-@kernel
+@inner
 def _bracket(x: Lanes, w: Lanes, extreme: Floats, brackets: Brackets) -> None:
     """Find the two levels that each element may have under the 15 candidates."""
     first = (F(-TRIES) + _VALUES[0]) / extreme
@@ -128,7 +127,7 @@ def _bracket(x: Lanes, w: Lanes, extreme: Floats, brackets: Brackets) -> None:
         store(brackets.high_q2, i, weight * high * high)
 
 
-@kernel
+@inner
 def _candidate_sums(x: Lanes, inverse: Floats, brackets: Brackets) -> tuple[Floats, Floats]:
     """`_value_sums` under one of the candidates."""
     sum_qx = splat(F(0))
@@ -140,7 +139,7 @@ def _candidate_sums(x: Lanes, inverse: Floats, brackets: Brackets) -> tuple[Floa
     return sum_qx, sum_q2
 
 
-@kernel
+@inner
 def search_scale(x: Lanes, w: Lanes, brackets: Brackets) -> Floats:
     """Find every lane's scale, 0 for a block that counts as zero.
 
@@ -159,16 +158,18 @@ def search_scale(x: Lanes, w: Lanes, brackets: Brackets) -> Floats:
         better = (sum_q2 > F(0)) & (sum_qx * sum_qx > best * sum_q2)
         scale = select(better, sum_qx / sum_q2, scale)
         best = select(better, scale * sum_qx, best)
-    return select(magnitude(extreme) < GROUP_MAX_EPS, F(0), scale)
+    found: Floats = select(magnitude(extreme) < GROUP_MAX_EPS, F(0), scale)
+    return found
 
 
-@kernel
+@inner
 def inverse_or_zero(scale: Floats) -> Floats:
     """1 / scale, and 0 only for a zero."""
-    return select(scale != F(0), F(1) / scale, F(0))
+    inverse: Floats = select(scale != F(0), F(1) / scale, F(0))
+    return inverse
 
 
-@kernel
+@inner
 def encode_nearest(values: Lanes, start: int, inverse: np.float32, block: Packed, at: int) -> None:
     """Write the levels of the table values nearest to inverse * value for 32 values, from `start` on, into 16 bytes."""
     scaled = inverse * load(values, start)
@@ -178,7 +179,7 @@ def encode_nearest(values: Lanes, start: int, inverse: np.float32, block: Packed
     store_nibbles(block, at, level)
 
 
-@kernel
+@inner
 def decode_nearest(block: Packed, at: int, scale: np.float32, values: Lanes, start: int) -> None:
     """The inverse: 16 bytes of levels -> 32 values."""
     store(values, start, scale * gather(_VALUES, load_nibbles(block, at)))

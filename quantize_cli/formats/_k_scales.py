@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner
 from quantize_cli.formats._half import store_half, to_half
 from quantize_cli.formats._lanes import Lanes
 from quantize_cli.formats._super_blocks import Work, store_bytes_of_lane, stored_levels
@@ -26,7 +26,7 @@ HEAD_BYTES = 16
 TOP_SCALE = I(63)
 
 
-@kernel
+@inner
 def pack_scales(work: Work) -> None:
     """Pack the levels of scales and mins of LANES super-blocks into work.packed."""
     for j in range(0, 4 * LANES, LANES):
@@ -39,7 +39,7 @@ def pack_scales(work: Work) -> None:
         store_bytes(work.packed, 8 * LANES + j, high_scale & I(15) | (high_min & I(15)) << I(4))
 
 
-@kernel
+@inner
 def encode_head(work: Work, lane: int, block: Packed) -> None:
     """Write d, dmin and the packed scales and mins of the super-block in `lane`."""
     store_half(block, 0, to_half(work.d[lane]))
@@ -47,7 +47,7 @@ def encode_head(work: Work, lane: int, block: Packed) -> None:
     store_bytes_of_lane(work, lane, 12, block, 4)
 
 
-@kernel
+@inner
 def scale_and_min(block: Packed, j: int) -> tuple[np.float32, np.float32]:
     """The stored scale and min of sub-block j, 0..63."""
     if j < 4:
@@ -55,7 +55,7 @@ def scale_and_min(block: Packed, j: int) -> tuple[np.float32, np.float32]:
     return F(block[8 + j] & 15 | block[j] >> 6 << 4), F(block[8 + j] >> 4 | block[4 + j] >> 6 << 4)
 
 
-@kernel
+@inner
 def sub_block_levels(
     values: Lanes, j: int, scale: np.float32, low: np.float32, work: Work, lane: int, top: np.int32
 ) -> Ints:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quantize_cli.formats._compile import kernel, part
-from quantize_cli.formats._lanes import Lanes
+from quantize_cli.formats._compile import inner, part
+from quantize_cli.formats._lanes import Lanes, new_lanes
 from quantize_cli.formats._symmetric import FIT_SIZE, levels_from_zero
 from quantize_cli.formats._vector import (
     LANES,
@@ -50,29 +50,30 @@ class Work(NamedTuple):
     levels: Packed  #: uint8[256], of one super-block
 
 
-@kernel
+@inner
 def new_work() -> Work:
     """Allocate it."""
     return Work(
-        np.empty(SUPER_BLOCK * LANES, np.float32),
-        np.empty(SUPER_BLOCK * LANES, np.float32),
-        np.empty(SUB_BLOCK * LANES, np.float32),
-        np.empty(FIT_SIZE, np.float32),
-        np.empty(SUB_BLOCKS * LANES, np.float32),
-        np.empty(SUB_BLOCKS * LANES, np.float32),
-        np.empty(SUB_BLOCKS * LANES, np.float32),
-        np.empty(LANES, np.float32),
+        new_lanes(SUPER_BLOCK),
+        new_lanes(SUPER_BLOCK),
+        new_lanes(SUB_BLOCK),
+        new_lanes(FIT_SIZE // LANES),
+        new_lanes(SUB_BLOCKS),
+        new_lanes(SUB_BLOCKS),
+        new_lanes(SUB_BLOCKS),
+        new_lanes(1),
         np.empty(SUPER_BLOCK, np.uint8),
     )
 
 
-@kernel
+@inner
 def halves(first: np.float32, second: np.float32) -> Floats:
     """One value for each sub-block of a pair."""
-    return select(lane_numbers() < I(SUB_BLOCK), splat(first), splat(second))
+    values: Floats = select(lane_numbers() < I(SUB_BLOCK), splat(first), splat(second))
+    return values
 
 
-@kernel
+@inner
 def of_pair(values: Lanes, pair: int, lane: int) -> Floats:
     """What `lane` has for each sub-block of a pair in one vector for each sub-block."""
     place = 2 * pair * LANES + lane
@@ -93,7 +94,7 @@ def encode_levels(values: Lanes, lane: int, d: np.float32, bottom: np.int32, wor
     return any_lane(zero)
 
 
-@kernel
+@inner
 def keep_where_zero(searched: Ints, pair: int, lane: int, d: np.float32, work: Work) -> None:
     """Keep the searched levels of a pair of sub-blocks where d and the stored scale have the product 0."""
     zero = d * of_pair(work.stored, pair, lane) == F(0)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner
 from quantize_cli.formats._lanes import Lanes
 from quantize_cli.formats._vector import LANES, Floats, load, magnitude, splat, square_root, store
 
 F = np.float32
 
 
-@kernel
+@inner
 def sum_of_squares(x: Lanes) -> Floats:
     """Sum of x^2 in each lane."""
     total = splat(F(0))
@@ -21,14 +21,14 @@ def sum_of_squares(x: Lanes) -> Floats:
     return total
 
 
-@kernel
+@inner
 def root_plus_magnitude(x: Lanes, root: Floats, w: Lanes) -> None:
     """Without importance: root + |x|, both flat float32[size * LANES]."""
     for i in range(0, x.size, LANES):
         store(w, i, root + magnitude(load(x, i)))
 
 
-@kernel
+@inner
 def weigh_importance(x: Lanes, importance: Lanes, variance: Floats, w: Lanes) -> Floats:
     """With importance: importance * sqrt(variance + x^2), all flat float32[size * LANES]; returns each lane's sum."""
     total = splat(F(0))
@@ -40,7 +40,7 @@ def weigh_importance(x: Lanes, importance: Lanes, variance: Floats, w: Lanes) ->
     return total
 
 
-@kernel
+@inner
 def squares(x: Lanes, w: Lanes) -> None:
     """Without importance, the formats without a min: x^2, both flat float32[size * LANES]."""
     for i in range(0, x.size, LANES):

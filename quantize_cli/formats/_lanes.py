@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner
 from quantize_cli.formats._vector import LANES
 
 #: A flat float32 buffer of vectors.
@@ -26,7 +26,7 @@ _TILE = 16
 _LINE = 64
 
 
-@kernel
+@inner
 def new_lanes(vectors: int) -> Lanes:
     """Room for so many vectors, aligned: a register's load from two cache lines takes twice as long."""
     line = _LINE // 4
@@ -35,7 +35,7 @@ def new_lanes(vectors: int) -> Lanes:
     return room[start : start + vectors * LANES]
 
 
-@kernel
+@inner
 def load_lanes(blocks: NDArray[np.float32], first: int, count: int, x: Lanes) -> None:
     """Put `count` <= LANES blocks, from number `first` on, into lanes; the other lanes are zero.
 

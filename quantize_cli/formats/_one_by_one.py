@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner
 from quantize_cli.formats._k_signed import SUB_BLOCK, SUB_BLOCKS
-from quantize_cli.formats._lanes import Lanes
+from quantize_cli.formats._lanes import Lanes, new_lanes
 from quantize_cli.formats._symmetric import GROUP_MAX_EPS, first_extreme, levels_from_zero
 from quantize_cli.formats._vector import (
     LANES,
@@ -56,24 +56,24 @@ class OneByOne(NamedTuple):
     state: Lanes  #: and their state
 
 
-@kernel
+@inner
 def new_one_by_one() -> OneByOne:
     """Allocate it."""
     return OneByOne(
-        np.empty(SUB_BLOCKS * STATE_SIZE, np.float32),
+        new_lanes(SUB_BLOCKS * STATE_SIZE // LANES),
         np.empty(LANES, np.int32),
         np.zeros((SUB_BLOCKS + 1) * LANES, np.int32),
-        np.empty(SUB_BLOCK * LANES, np.float32),
-        np.empty(STATE_SIZE, np.float32),
+        new_lanes(SUB_BLOCK),
+        new_lanes(STATE_SIZE // LANES),
     )
 
 
-@kernel
+@inner
 def _level(value: Floats) -> Floats:
     return to_floats(levels_from_zero(value, I(BOTTOM)) + I(BOTTOM))
 
 
-@kernel
+@inner
 def _start(x: Lanes, extreme: Floats, state: Lanes) -> None:
     """Levels of a sub-block under the plain scale, and their sums."""
     inverse = F(BOTTOM) / extreme
@@ -90,7 +90,7 @@ def _start(x: Lanes, extreme: Floats, state: Lanes) -> None:
     store(state, SUM_L2, sum_l2)
 
 
-@kernel
+@inner
 def _round(x: Lanes, state: Lanes) -> Mask:
     """One round over the elements of a sub-block; returns in which lanes a level changed."""
     changed = nowhere()
@@ -102,7 +102,9 @@ def _round(x: Lanes, state: Lanes) -> Mask:
         weight = value * value
         rest_lx = sum_lx - weight * value * level
         rest_l2 = sum_l2 - weight * level * level
-        other = _level(value * rest_l2 / rest_lx)
+        wanted = value * rest_l2
+        wanted /= rest_lx
+        other = _level(wanted)
         new_lx = rest_lx + weight * value * other
         new_l2 = rest_l2 + weight * other * other
         better = (rest_lx > F(0)) & (other != level) & (new_l2 > F(0))
@@ -116,7 +118,7 @@ def _round(x: Lanes, state: Lanes) -> Mask:
     return changed
 
 
-@kernel
+@inner
 def _settle(x: Lanes, room: OneByOne, first: int, count: int) -> None:
     """The other rounds of the `count` <= LANES active lanes from number `first` on."""
     lanes = load_ints(room.active, first)  # beyond `count` any lanes, whose results are dropped
@@ -137,7 +139,7 @@ def _settle(x: Lanes, room: OneByOne, first: int, count: int) -> None:
             room.states[place + i] = room.state[i + k]
 
 
-@kernel
+@inner
 def search_one_by_one(x: Lanes, room: OneByOne, scales: Lanes) -> None:
     """Find the scales of 16 sub-blocks in every lane, and in room.states their levels.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner
 from quantize_cli.formats._half import nearest_ints
 from quantize_cli.formats._lanes import Lanes
 from quantize_cli.formats._vector import (
@@ -31,14 +31,14 @@ ROUNDS = 5
 GROUP_MAX_EPS = F(1e-15)
 
 
-@kernel
+@inner
 def _capped(value: Floats, top: np.int32) -> Ints:
     level = nearest_ints(value)
     capped: Ints = select(level < top, level, top)
     return capped
 
 
-@kernel
+@inner
 def _error(x: Lanes, w: Lanes, inverse: Floats, top: np.int32) -> Floats:
     scale = F(1) / inverse
     error = splat(F(0))
@@ -49,7 +49,7 @@ def _error(x: Lanes, w: Lanes, inverse: Floats, top: np.int32) -> Floats:
     return error
 
 
-@kernel
+@inner
 def fit_positive(x: Lanes, w: Lanes, top: np.int32, levels: Lanes) -> Floats:
     """Fit x ~ scale * level in every lane; returns the scales, float32[LANES].
 
@@ -98,7 +98,7 @@ def fit_positive(x: Lanes, w: Lanes, top: np.int32, levels: Lanes) -> Floats:
             level = load(levels, i)
             rest_lx = sum_lx - weight * value * level
             rest_l2 = sum_l2 - weight * level * level
-            whole = _capped(value * rest_l2 / rest_lx, top)
+            whole = _capped(value * rest_l2 / rest_lx, top)  # type: ignore[arg-type]  # float32, unlike the stubs say
             other = to_floats(whole)
             new_lx = rest_lx + weight * value * other
             new_l2 = rest_l2 + weight * other * other

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from quantize_cli.formats._affine import FIT_SIZE, INVERSE, MIN, ORIGIN, SCALE, AffineSearch, search_affine
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner
 from quantize_cli.formats._half import nearest_ints
 from quantize_cli.formats._k_weights import root_plus_magnitude, sum_of_squares, weigh_importance
 from quantize_cli.formats._lanes import Lanes, load_lanes, new_lanes
@@ -65,7 +65,7 @@ class Work(NamedTuple):
     packed: Packed  #: uint8[16 * LANES]: bytes of the levels of scales and mins, a lane's lie LANES apart
 
 
-@kernel
+@inner
 def new_work(sub_block: int) -> Work:
     """Allocate it for sub-blocks of that size."""
     count = SUPER_BLOCK // sub_block
@@ -87,7 +87,7 @@ def new_work(sub_block: int) -> Work:
     )
 
 
-@kernel
+@inner
 def _round_positive(values: Lanes, top: np.int32, levels: Lanes) -> Floats:
     """Without importance: levels of scales or mins as bytes, and what a level stands for."""
     largest = splat(F(0))
@@ -100,17 +100,17 @@ def _round_positive(values: Lanes, top: np.int32, levels: Lanes) -> Floats:
     return largest / F(top)
 
 
-@kernel
+@inner
 def _cap(levels: Lanes, cap: np.int32) -> None:
     for i in range(0, levels.size, LANES):
         level = load(levels, i)
         store(levels, i, select(level < F(cap), level, F(cap)))
 
 
-@kernel
+@inner
 def fit_super_blocks(blocks: Blocks, importance: Importance | None, first: int, scheme: Scheme, work: Work) -> int:
     """Fit up to LANES super-blocks, from number `first` on: stored scales and mins, d and dmin; returns how many."""
-    count = min(LANES, blocks.shape[0] - first)
+    count: int = min(LANES, blocks.shape[0] - first)
     load_lanes(blocks, first, count, work.x)
     variance = splat(F(0))
     if importance is not None:
@@ -146,14 +146,14 @@ def fit_super_blocks(blocks: Blocks, importance: Importance | None, first: int, 
     return count
 
 
-@kernel
+@inner
 def store_bytes_of_lane(work: Work, lane: int, count: int, block: Packed, start: int) -> None:
     """Write the first `count` of the bytes in work.packed that belong to a lane, from byte `start` of its block on."""
     for j in range(count):
         block[start + j] = work.packed[j * LANES + lane]
 
 
-@kernel
+@inner
 def stored_levels(value: Floats, scale: Floats, low: Floats, inverse: Floats, origin: Floats, top: np.int32) -> Ints:
     """Levels 0..top of LANES elements of one super-block under the scale and min that are stored for each.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner
 from quantize_cli.formats._half import nearest_ints
 from quantize_cli.formats._lanes import Lanes
 from quantize_cli.formats._vector import (
@@ -37,7 +37,7 @@ SCALE, INVERSE = 0 * LANES, 1 * LANES
 FIT_SIZE = 2 * LANES
 
 
-@kernel
+@inner
 def first_extreme(x: Lanes, size: int) -> Floats:
     """The first value of the largest magnitude in each lane of `size` vectors."""
     extreme = splat(F(0))
@@ -47,7 +47,7 @@ def first_extreme(x: Lanes, size: int) -> Floats:
     return extreme
 
 
-@kernel
+@inner
 def _any_infinite(x: Lanes, size: int) -> bool:
     """Whether a value is infinite or NaN: no weight is, but scales that are fitted in turn may have overflowed."""
     total = splat(F(0))
@@ -56,7 +56,7 @@ def _any_infinite(x: Lanes, size: int) -> bool:
     return any_lane(total != F(0))
 
 
-@kernel
+@inner
 def _level_sums(
     x: Lanes, w: Lanes, size: int, inverse: Floats, bottom: np.float32, infinite: bool
 ) -> tuple[Floats, Floats]:
@@ -77,7 +77,7 @@ def _level_sums(
     return sum_lx, sum_l2
 
 
-@kernel
+@inner
 def search_symmetric(x: Lanes, w: Lanes, size: int, bottom: np.float32, fit: Lanes) -> None:
     """Find every lane's scale.
 
@@ -107,16 +107,18 @@ def search_symmetric(x: Lanes, w: Lanes, size: int, bottom: np.float32, fit: Lan
     store(fit, INVERSE, select(zero, F(0), inverse))
 
 
-@kernel
+@inner
 def levels_from_zero(value: Floats, bottom: np.int32) -> Ints:
     """Levels bottom..-bottom - 1 of scaled values, counted from 0."""
     top = I(-1 - 2 * bottom)
     level = nearest_ints(value) - bottom
     level = select(level > I(0), level, I(0))
-    return select(level < top, level, top)
+    capped: Ints = select(level < top, level, top)
+    return capped
 
 
-@kernel
+@inner
 def searched_levels(values: Floats, inverse: Floats, bottom: np.int32) -> Ints:
     """The winning levels of a search, counted from 0: under its INVERSE, which 0 says that the values count as zero."""
-    return select(inverse == F(0), I(0), levels_from_zero(inverse * values, bottom))
+    levels: Ints = select(inverse == F(0), I(0), levels_from_zero(inverse * values, bottom))
+    return levels

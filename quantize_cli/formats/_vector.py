@@ -385,31 +385,35 @@ def _shuffled(builder: Any, vector: Any, lanes: Sequence[int]) -> Any:
     return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), places)
 
 
-def _load_fields(lanes: Sequence[int], shifts: Sequence[int], bits: int) -> _Emit:
-    """Fields of so many bits: lane i is in byte lanes[i], shifted by shifts[i]."""
-    bytes_ = ir.VectorType(ir.IntType(8), LANES * bits // 8)
+def _load_fields(lanes: NDArray[np.intp]) -> _Emit:
+    """Fields of bytes, as unsigned integers: the p-th of byte b, from the lowest bits on, is for lane lanes[p, b]."""
+    fields, count = lanes.shape
+    place, byte = np.divmod(np.argsort(lanes, axis=None), count)
+    shifts = ir.Constant(_INTS.llvm, (place * (8 // fields)).tolist())
+    largest = ir.Constant(_INTS.llvm, [(1 << 8 // fields) - 1] * LANES)
+    packed = ir.VectorType(ir.IntType(8), count)
 
     def emit(context: Any, builder: Any, sig: Any, args: Sequence[Any]) -> Any:
-        pointer = _pointer(context, builder, sig.args[0], args[0], args[1], bytes_)
-        found = _shuffled(builder, builder.load(pointer, align=1), lanes)
-        fields = builder.lshr(builder.zext(found, _INTS.llvm), ir.Constant(_INTS.llvm, list(shifts)))
-        return builder.and_(fields, ir.Constant(_INTS.llvm, [(1 << bits) - 1] * LANES))
+        pointer = _pointer(context, builder, sig.args[0], args[0], args[1], packed)
+        found = _shuffled(builder, builder.load(pointer, align=1), byte.tolist())
+        return builder.and_(builder.lshr(builder.zext(found, _INTS.llvm), shifts), largest)
 
     return emit
 
 
-def _store_fields(lanes: Sequence[Sequence[int]], bits: int) -> _Emit:
-    """Fields of so many bits: the p-th of each byte, from the lowest on, comes from the lanes lanes[p]."""
+def _store_fields(lanes: NDArray[np.intp]) -> _Emit:
+    """The inverse of `_load_fields`, for lanes that fit."""
+    fields, count = lanes.shape
+    packed = ir.VectorType(ir.IntType(8), count)
 
     def emit(context: Any, builder: Any, sig: Any, args: Sequence[Any]) -> Any:
-        parts = [_shuffled(builder, args[2], places) for places in lanes]
-        packed = parts[0]
-        for place, part in enumerate(parts[1:], start=1):
-            shift = ir.Constant(part.type, [bits * place] * len(lanes[0]))
-            packed = builder.or_(packed, builder.shl(part, shift))
-        bytes_ = ir.VectorType(ir.IntType(8), len(lanes[0]))
-        pointer = _pointer(context, builder, sig.args[0], args[0], args[1], bytes_)
-        builder.store(builder.trunc(packed, bytes_), pointer, align=1)
+        total = _shuffled(builder, args[2], lanes[0].tolist())
+        for place in range(1, fields):
+            field = _shuffled(builder, args[2], lanes[place].tolist())
+            shift = ir.Constant(field.type, [8 // fields * place] * count)
+            total = builder.or_(total, builder.shl(field, shift))
+        pointer = _pointer(context, builder, sig.args[0], args[0], args[1], packed)
+        builder.store(builder.trunc(total, packed), pointer, align=1)
         return context.get_dummy_value()
 
     return emit
@@ -499,23 +503,11 @@ _register(load_bytes, _load(_BYTES), _signature(_INTS, _array(types.uint8), type
 _register(store_bytes, _store(_BYTES), _signature(types.none, _array(types.uint8), types.intp, _INTS))
 _register(load_shorts, _load(_SHORTS), _signature(_INTS, _array(types.uint16), types.intp))
 _register(store_shorts, _store(_SHORTS), _signature(types.none, _array(types.uint16), types.intp, _INTS))
-_lanes = np.arange(LANES)
-for _load_some, _store_some, _bits, _places in (
-    (load_nibbles, store_nibbles, 4, _lanes.reshape(2, -1)),
-    (load_crumbs, store_crumbs, 2, _lanes.reshape(-1, 4).T),
-):
-    _inverse = np.argsort(_places.ravel(), kind="stable")
-    _fields, _in_byte = np.divmod(_inverse, _places.shape[1])
-    _register(
-        _load_some,
-        _load_fields(_in_byte.tolist(), (_fields * _bits).tolist(), _bits),
-        _signature(_INTS, _array(types.uint8), types.intp),
-    )
-    _register(
-        _store_some,
-        _store_fields(_places.tolist(), _bits),
-        _signature(types.none, _array(types.uint8), types.intp, _INTS),
-    )
+_halves, _quads = np.arange(LANES).reshape(2, -1), np.arange(LANES).reshape(-1, 4).T
+_register(load_nibbles, _load_fields(_halves), _signature(_INTS, _array(types.uint8), types.intp))
+_register(store_nibbles, _store_fields(_halves), _signature(types.none, _array(types.uint8), types.intp, _INTS))
+_register(load_crumbs, _load_fields(_quads), _signature(_INTS, _array(types.uint8), types.intp))
+_register(store_crumbs, _store_fields(_quads), _signature(types.none, _array(types.uint8), types.intp, _INTS))
 _register(load_mask, _load_mask, _signature(_MASK, _array(types.uint8), types.intp))
 _register(store_mask, _store_mask, _signature(types.none, _array(types.uint8), types.intp, _MASK))
 _register(gather, _gather(_FLOATS.llvm, "f32"), _signature(_FLOATS, _array(types.float32), _INTS))

@@ -1,4 +1,4 @@
-"""Blocks of 32 with importance: their weights, and the levels of the searches; shared by Q4_0, Q4_1, Q5_0 and Q5_1.
+"""Blocks of 32 with importance: what the searches of Q4_0, Q4_1, Q5_0 and Q5_1 start from.
 
 The weight of an element's squared error is importance * sqrt(variance + x^2), where variance is the mean of x^2 over
 the whole row (ggml-quants.c, `quantize_row_q4_0_impl` and its kin).
@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.formats import _affine, _symmetric
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats import _affine
+from quantize_cli.formats._compile import inner
 from quantize_cli.formats._half import nearest_ints
 from quantize_cli.formats._k_weights import weigh_importance
-from quantize_cli.formats._lanes import Lanes, load_lanes
+from quantize_cli.formats._lanes import Lanes, load_lanes, new_lanes
 from quantize_cli.formats._simple import BLOCK
 from quantize_cli.formats._vector import LANES, Floats, Ints, load, select
 from quantize_cli.formats.base import Blocks, Importance
@@ -34,20 +34,19 @@ class Work(NamedTuple):
     fit: Lanes  #: the result of a search
 
 
-@kernel
+@inner
 def new_work() -> Work:
     """Buffers of unknown content."""
-    size = BLOCK * LANES
     return Work(
-        np.empty(size, np.float32),
-        np.empty(size, np.float32),
-        np.empty(size, np.float32),
-        np.zeros(LANES, np.float32),
-        np.empty(_affine.FIT_SIZE, np.float32),
+        new_lanes(BLOCK),
+        new_lanes(BLOCK),
+        new_lanes(BLOCK),
+        new_lanes(1),
+        new_lanes(_affine.FIT_SIZE // LANES),
     )
 
 
-@kernel
+@inner
 def row_variances(blocks: Blocks, count: int) -> NDArray[np.float32]:
     """Mean of x^2 over each row of `count` blocks, in element order: float32[rows]."""
     values = blocks.reshape(-1)
@@ -61,7 +60,7 @@ def row_variances(blocks: Blocks, count: int) -> NDArray[np.float32]:
     return variances
 
 
-@kernel
+@inner
 def load_weighted(
     blocks: Blocks, importance: Importance, variances: NDArray[np.float32], first: int, work: Work
 ) -> int:
@@ -75,20 +74,7 @@ def load_weighted(
     return count
 
 
-@kernel
-def symmetric_levels(x: Floats, fit: Lanes, lane: int, bottom: np.int32) -> Ints:
-    """The levels of the search, counted from 0, of the block in that lane; all 0 where it counts as zero."""
-    inverse = fit[_symmetric.INVERSE + lane]
-    if inverse == F(0):
-        return nearest_ints(x * F(0))
-    top = I(-bottom - 1)
-    levels = nearest_ints(x * inverse)
-    levels = select(levels > bottom, levels, bottom)
-    capped: Ints = select(levels < top, levels, top)
-    return capped - bottom
-
-
-@kernel
+@inner
 def affine_levels(x: Floats, fit: Lanes, lane: int, top: np.int32) -> Ints:
     """The levels 0..top of the search of the block in that lane."""
     levels = nearest_ints((x - fit[_affine.ORIGIN + lane]) * fit[_affine.INVERSE + lane])

@@ -22,7 +22,7 @@ from quantize_cli.formats._iq4 import (
     search_scale,
 )
 from quantize_cli.formats._k_weights import squares, sum_of_squares, weigh_importance
-from quantize_cli.formats._lanes import load_lanes
+from quantize_cli.formats._lanes import load_lanes, new_lanes
 from quantize_cli.formats._vector import LANES, store
 from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
 
@@ -34,11 +34,11 @@ QS = 2
 @kernel
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 32] -> out uint8[n, 18]."""
-    x = np.empty(BLOCK * LANES, np.float32)
-    w = np.empty(BLOCK * LANES, np.float32)
+    x = new_lanes(BLOCK)
+    w = new_lanes(BLOCK)
     brackets = new_brackets()
-    scales = np.empty(LANES, np.float32)
-    inverses = np.empty(LANES, np.float32)
+    scales = new_lanes(1)
+    inverses = new_lanes(1)
     for first in range(0, blocks.shape[0], LANES):
         count = min(LANES, blocks.shape[0] - first)
         load_lanes(blocks, first, count, x)

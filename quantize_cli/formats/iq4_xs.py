@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner, kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
 from quantize_cli.formats._iq4 import (
     BLOCK,
@@ -27,7 +27,7 @@ from quantize_cli.formats._iq4 import (
     search_scale,
 )
 from quantize_cli.formats._k_weights import squares, sum_of_squares, weigh_importance
-from quantize_cli.formats._lanes import Lanes, load_lanes
+from quantize_cli.formats._lanes import Lanes, load_lanes, new_lanes
 from quantize_cli.formats._symmetric import first_extreme, levels_from_zero
 from quantize_cli.formats._vector import LANES, load, splat, store, to_floats
 from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
@@ -54,24 +54,24 @@ class Work(NamedTuple):
     d: Lanes  #: 1 vector, before it is rounded to float16
 
 
-@kernel
+@inner
 def _new_work() -> Work:
     return Work(
-        np.empty(SUPER_BLOCK * LANES, np.float32),
-        np.empty(SUPER_BLOCK * LANES, np.float32),
-        np.empty(BLOCK * LANES, np.float32),
+        new_lanes(SUPER_BLOCK),
+        new_lanes(SUPER_BLOCK),
+        new_lanes(BLOCK),
         new_brackets(),
-        np.empty(BLOCKS * LANES, np.float32),
-        np.empty(BLOCKS * LANES, np.float32),
-        np.empty(BLOCKS * LANES, np.float32),
-        np.empty(LANES, np.float32),
+        new_lanes(BLOCKS),
+        new_lanes(BLOCKS),
+        new_lanes(BLOCKS),
+        new_lanes(1),
     )
 
 
-@kernel
+@inner
 def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work) -> int:
     """Fit up to LANES super-blocks, from number `first` on: their stored scales and d; returns how many."""
-    count = min(LANES, blocks.shape[0] - first)
+    count: int = min(LANES, blocks.shape[0] - first)
     load_lanes(blocks, first, count, work.x)
     variance = splat(F(0))
     if importance is not None:

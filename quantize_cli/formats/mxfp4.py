@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner, kernel
 from quantize_cli.formats._fp4 import fp4_levels, fp4_values
 from quantize_cli.formats._simple import BLOCK, largest_of, magnitudes
 from quantize_cli.formats._vector import load, load_nibbles, splat, store, store_nibbles
@@ -26,7 +26,7 @@ BIAS = 127
 LARGEST_EXPONENT = 2
 
 
-@kernel
+@inner
 def floor_log2(value: np.float32) -> np.int32:
     """floorf(log2f(value)) of a positive number: from below a power of two on, log2f already rounds to its exponent.
 
@@ -41,7 +41,7 @@ def floor_log2(value: np.float32) -> np.int32:
     return I(above if F(below_power) < F(size.view(np.float32)) * F(np.log(2.0)) else above - 1)
 
 
-@kernel
+@inner
 def scale_of(e: np.int32) -> np.float32:
     """2^(e - 128)."""
     return F(I((e - 1) << 23 if e > 1 else 0x200000 << e).view(np.float32))
@@ -57,7 +57,8 @@ def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
         # Below 0 the exponent wraps, as in the reference.
         e = (floor_log2(largest) - LARGEST_EXPONENT + BIAS) & 255 if largest > F(0) else 0
         packed[at] = np.uint8(e)
-        store_nibbles(packed, at + QS, fp4_levels(x, splat(scale_of(I(e)))))
+        d = scale_of(I(e))
+        store_nibbles(packed, at + QS, fp4_levels(x, splat(d), bool(F(12) * d < F(np.inf))))
 
 
 @kernel

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner, kernel
 from quantize_cli.formats._fp4 import fp4_levels, fp4_values
 from quantize_cli.formats._simple import largest_of, magnitudes
 from quantize_cli.formats._vector import (
@@ -36,9 +36,11 @@ BLOCK_BYTES = 36
 QS = 4
 LARGEST, TOO_LARGE = 0x7E, 0x78  #: 448 and 256
 NAN = 0x7F
+#: How many scales a value may be large: see _fp4.py.
+REACH = F(2.0**22)
 
 
-@kernel
+@inner
 def to_ue4m3(value: np.float32) -> np.int32:
     """The bits of the nearest UE4M3, half way up; as in the reference everything that rounds to 256 or more is 448."""
     if value >= F(2.0**-6):
@@ -48,7 +50,7 @@ def to_ue4m3(value: np.float32) -> np.int32:
     return I(min(int(value * F(2.0**9) + F(0.5)), 7))
 
 
-@kernel
+@inner
 def from_ue4m3(bits: np.int32) -> np.float32:
     """Half of a UE4M3; NaN counts as 0."""
     if bits == NAN:
@@ -59,7 +61,7 @@ def from_ue4m3(bits: np.int32) -> np.float32:
     return F(I((exponent - 8 + 127) << 23 | mantissa << 20).view(np.float32))
 
 
-@kernel
+@inner
 def _of_halves(low: np.float32, high: np.float32) -> Floats:
     """`low` in the first half of the lanes and `high` in the second."""
     halves: Floats = select(lane_numbers() < I(SUB_BLOCK), low, splat(high))
@@ -76,11 +78,13 @@ def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
             x = load(values, number * BLOCK + pair * LANES)
             bits = magnitudes(x)
             first = lane_numbers() < I(SUB_BLOCK)
-            low = to_ue4m3(largest_of(select(first, bits, I(0))) / F(6))
-            high = to_ue4m3(largest_of(select(first, I(0), bits)) / F(6))
-            packed[at + 2 * pair] = np.uint8(low)
-            packed[at + 2 * pair + 1] = np.uint8(high)
-            levels = fp4_levels(x, _of_halves(from_ue4m3(low), from_ue4m3(high)))
+            largest = largest_of(select(first, bits, I(0))), largest_of(select(first, I(0), bits))
+            codes = to_ue4m3(largest[0] / F(6)), to_ue4m3(largest[1] / F(6))
+            packed[at + 2 * pair] = np.uint8(codes[0])
+            packed[at + 2 * pair + 1] = np.uint8(codes[1])
+            low, high = from_ue4m3(codes[0]), from_ue4m3(codes[1])
+            in_reach = bool(largest[0] <= REACH * low and largest[1] <= REACH * high)
+            levels = fp4_levels(x, _of_halves(low, high), in_reach)
             store_nibbles(packed, at + QS + pair * SUB_BLOCK, middle_swapped(levels))
 
 

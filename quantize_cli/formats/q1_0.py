@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner, kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
 from quantize_cli.formats._lanes import Lanes, load_lanes
 from quantize_cli.formats._vector import (
@@ -35,7 +35,7 @@ PARTS = BLOCK // LANES
 PART_BYTES = LANES // 8
 
 
-@kernel
+@inner
 def _sum_of_magnitudes(x: Lanes) -> Floats:
     total = splat(F(0))
     for i in range(0, BLOCK * LANES, LANES):

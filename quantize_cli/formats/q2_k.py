@@ -14,7 +14,7 @@ import numpy as np
 from gguf import GGMLQuantizationType
 
 from quantize_cli.formats._affine import AffineSearch
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner, kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
 from quantize_cli.formats._lanes import Lanes
 from quantize_cli.formats._super_blocks import (
@@ -64,14 +64,14 @@ SCHEME = Scheme(
 )
 
 
-@kernel
+@inner
 def _pack_scales(work: Work) -> None:
     for j in range(0, SUB_BLOCKS * LANES, LANES):
         # A negative scale has wrapped, and spoils the min's bits: so it does in the reference.
         store_bytes(work.packed, j, to_ints(load(work.scale_levels, j)) | to_ints(load(work.min_levels, j)) << I(4))
 
 
-@kernel
+@inner
 def _of_plane(values: Lanes, plane: int, lane: int) -> Floats:
     """Of what work holds for every sub-block: that of the two sub-blocks of a plane, for each element."""
     even = 2 * plane * LANES + lane
@@ -79,7 +79,7 @@ def _of_plane(values: Lanes, plane: int, lane: int) -> Floats:
     return both
 
 
-@kernel
+@inner
 def _heads(block: Packed, plane: int) -> Ints:
     """The bytes with the scales and mins of the two sub-blocks of a plane, for each element."""
     even, odd = I(block[2 * plane]), I(block[2 * plane + 1])

@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from quantize_cli.formats._compile import kernel, part
+from quantize_cli.formats._compile import inner, kernel, part
 from quantize_cli.formats._half import load_half, nearest_ints, store_half, to_half
 from quantize_cli.formats._k_signed import (
     PAIRS,
@@ -66,7 +66,7 @@ BOTTOM_SCALE = -32
 HMASK, QS, SCALES, D = 0, 32, 96, 108
 
 
-@kernel
+@inner
 def _round_scales(work: Work) -> None:
     """Without importance: levels -32..31 of the scales, all -32 where there is none, and d."""
     largest = first_extreme(work.scales, SUB_BLOCKS)
@@ -80,7 +80,7 @@ def _round_scales(work: Work) -> None:
     store(work.d, 0, select(zero, F(0), F(1) / inverse))
 
 
-@kernel
+@inner
 def _fit_scales(work: Work) -> None:
     """With importance: levels -32..31 of the scales, fitted by the weights of their sub-blocks, and d."""
     zero = magnitude(first_extreme(work.scales, SUB_BLOCKS)) < GROUP_MAX_EPS
@@ -93,7 +93,7 @@ def _fit_scales(work: Work) -> None:
     store(work.d, 0, load(work.fit, SCALE))
 
 
-@kernel
+@inner
 def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work, room: OneByOne) -> int:
     """Fit up to LANES super-blocks, from number `first` on: their stored scales and d; returns how many.
 
@@ -132,7 +132,7 @@ def _encode_scales(work: Work, lane: int, block: Packed) -> None:
         block[SCALES + 8 + j % 4] |= np.uint8(level >> 4 << j // 4 * 2)
 
 
-@kernel
+@inner
 def _keep_searched(lane: int, d: np.float32, work: Work, states: Lanes) -> None:
     """Where a stored scale is 0, keep the levels that were found."""
     i = lane_numbers()
@@ -162,7 +162,7 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
                 store_bytes(block, QS + 32 * half, two_bits(work.levels, half, I(0)))
 
 
-@kernel
+@inner
 def _scale(block: Packed, j: int) -> np.float32:
     """Scale j, less 32."""
     low = block[SCALES + j % 8] >> j // 8 * 4 & 15

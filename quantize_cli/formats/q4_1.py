@@ -13,7 +13,7 @@ import numpy as np
 from gguf import GGMLQuantizationType
 
 from quantize_cli.formats._affine import MIN, SCALE, AffineSearch, search_affine
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner, kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
 from quantize_cli.formats._simple import BLOCK, extent, levels_above
 from quantize_cli.formats._vector import LANES, Ints, load, load_nibbles, store, store_nibbles, to_floats
@@ -28,7 +28,7 @@ TOP = 15
 SEARCH = AffineSearch(size=BLOCK, top=F(TOP), first=F(-0.9), step=F(0.05), steps=37, absolute=False)
 
 
-@kernel
+@inner
 def _store_block(packed: Packed, number: int, d: np.float32, m: np.float32, levels: Ints) -> None:
     at = number * BLOCK_BYTES
     store_half(packed, at, to_half(d))

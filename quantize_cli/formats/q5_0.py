@@ -12,12 +12,12 @@ from __future__ import annotations
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner, kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
 from quantize_cli.formats._simple import BLOCK, extreme_of, levels_around, load_five_bits, store_five_bits
-from quantize_cli.formats._symmetric import SCALE, search_symmetric
-from quantize_cli.formats._vector import LANES, Ints, load, store, to_floats
-from quantize_cli.formats._weighted import load_weighted, new_work, row_variances, symmetric_levels
+from quantize_cli.formats._symmetric import INVERSE, SCALE, search_symmetric, searched_levels
+from quantize_cli.formats._vector import LANES, Ints, load, splat, store, to_floats
+from quantize_cli.formats._weighted import load_weighted, new_work, row_variances
 from quantize_cli.formats.base import BlockFormat, Blocks, Importance, Packed, UseOfImportance
 
 F = np.float32
@@ -27,7 +27,7 @@ LEVELS = 2
 ZERO = 16  #: the level that stands for 0
 
 
-@kernel
+@inner
 def _store_block(packed: Packed, number: int, d: np.float32, levels: Ints) -> None:
     at = number * BLOCK_BYTES
     store_half(packed, at, to_half(d))
@@ -51,7 +51,7 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
             search_symmetric(work.x, work.w, BLOCK, F(-ZERO), work.fit)
             for lane in range(count):
                 x = load(values, (first + lane) * BLOCK)
-                levels = symmetric_levels(x, work.fit, lane, I(-ZERO))
+                levels = searched_levels(x, splat(work.fit[INVERSE + lane]), I(-ZERO))
                 _store_block(packed, first + lane, work.fit[SCALE + lane], levels)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from gguf import GGMLQuantizationType
 
 from quantize_cli.formats._affine import MIN, SCALE, AffineSearch, search_affine
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner, kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
 from quantize_cli.formats._simple import BLOCK, extent, levels_above, load_five_bits, store_five_bits
 from quantize_cli.formats._vector import LANES, Ints, load, store, to_floats
@@ -29,7 +29,7 @@ TOP = 31
 SEARCH = AffineSearch(size=BLOCK, top=F(TOP), first=F(-0.9), step=F(0.05), steps=37, absolute=False)
 
 
-@kernel
+@inner
 def _store_block(packed: Packed, number: int, d: np.float32, m: np.float32, levels: Ints) -> None:
     at = number * BLOCK_BYTES
     store_half(packed, at, to_half(d))

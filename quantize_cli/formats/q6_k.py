@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner, kernel
 from quantize_cli.formats._half import load_half, nearest_ints, store_half, to_half
 from quantize_cli.formats._k_signed import (
     PAIRS,
@@ -30,7 +30,7 @@ from quantize_cli.formats._k_signed import (
     two_bits,
 )
 from quantize_cli.formats._k_weights import squares
-from quantize_cli.formats._lanes import Lanes, load_lanes
+from quantize_cli.formats._lanes import Lanes, load_lanes, new_lanes
 from quantize_cli.formats._symmetric import (
     GROUP_MAX_EPS,
     INVERSE,
@@ -59,7 +59,7 @@ BOTTOM_SCALE = -128
 QH, SCALES, D = 128, 192, 208
 
 
-@kernel
+@inner
 def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work, inverses: Lanes) -> int:
     """Fit up to LANES super-blocks, from number `first` on: their stored scales and d; returns how many.
 
@@ -88,7 +88,7 @@ def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work, 
     return count
 
 
-@kernel
+@inner
 def _keep_searched(values: Lanes, lane: int, d: np.float32, work: Work, inverses: Lanes) -> None:
     """Where a stored scale is 0, keep the levels of the search."""
     for pair in range(PAIRS):
@@ -100,7 +100,7 @@ def _keep_searched(values: Lanes, lane: int, d: np.float32, work: Work, inverses
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 256] -> out uint8[n, 210]."""
     work = new_work()
-    inverses = np.empty(SUB_BLOCKS * LANES, np.float32)
+    inverses = new_lanes(SUB_BLOCKS)
     for first in range(0, blocks.shape[0], LANES):
         for lane in range(_fit(blocks, importance, first, work, inverses)):
             block = out[first + lane]

@@ -17,7 +17,7 @@ import numpy as np
 from gguf import GGMLQuantizationType
 from numpy.typing import NDArray
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner, kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
 from quantize_cli.formats._simple import inverse_or_zero, largest_in_block, rounded_away
 from quantize_cli.formats._vector import (
@@ -44,7 +44,7 @@ SECOND, LAST = 160, 240
 LAST_BYTES = 4
 
 
-@kernel
+@inner
 def _store_numbers(
     values: NDArray[np.float32], start: int, step: int, inverse: np.float32, out: Packed, at: int
 ) -> None:
@@ -77,7 +77,7 @@ def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
         store_half(packed, at + D, to_half(d))
 
 
-@kernel
+@inner
 def _load_numbers(packed: Packed, at: int, d: np.float32, out: NDArray[np.float32], start: int, step: int) -> None:
     """The reverse of `_store_numbers`; the last levels come first."""
     for p in range(DIGITS - 1, -1, -1):

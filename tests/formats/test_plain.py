@@ -62,3 +62,25 @@ def test_any_number_of_values(name: str, dtype: type[np.generic], count: int) ->
     assert packed.tobytes() == expected.tobytes()
     assert np.array_equal(dequantized(FORMATS[name], packed), expected.astype(np.float32))
     assert np.array_equal(to_float32(expected), expected.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "dropped"), [("F16", np.float16, 13), ("BF16", ml_dtypes.bfloat16, 16)], ids=["F16", "BF16"]
+)
+def test_ties_and_their_neighbours(name: str, dtype: type[np.generic], dropped: int) -> None:
+    """Every float32 whose dropped bits are just below, at or just above a half, or all equal."""
+    kept = np.arange(0, 1 << 32, 1 << dropped, dtype=np.uint64)[:, None]
+    half = 1 << dropped - 1
+    bits = (kept + np.array([0, half - 1, half, half + 1, 2 * half - 1], np.uint64)).astype(np.uint32)
+    values = bits.view(np.float32).reshape(1, -1)
+    values = values[:, np.isfinite(values[0])]
+    with np.errstate(over="ignore"):
+        expected = values.astype(dtype)
+    assert quantized(FORMATS[name], values).tobytes() == expected.tobytes()
+
+
+def test_subnormal_ties_of_f16() -> None:
+    steps = np.arange(-4096, 4097, dtype=np.float32) * np.float32(2.0**-25)  # halves of float16's smallest step
+    values = np.concatenate([np.nextafter(steps, np.float32(-1)), steps, np.nextafter(steps, np.float32(1))])
+    packed = quantized(FORMATS["F16"], values.reshape(1, -1))
+    assert packed.tobytes() == values.astype(np.float16).tobytes()

@@ -1,0 +1,49 @@
+"""One table for every benchmark: what, ours, the reference's, their ratio, and what is asked of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from _machine import head_line
+
+_WIDTHS = (34, 12, 12, 21, 6, 5)
+
+
+class Row(NamedTuple):
+    """One line. Figures carry units; `kept` is None where nothing is asked, and `right` False where bytes differ."""
+
+    what: str
+    ours: str
+    reference: str = ""
+    ratio: str = ""
+    asked: str = ""
+    kept: bool | None = None
+    remark: str = ""
+    right: bool = True
+
+
+def ratio(values: Iterable[float]) -> str:
+    """Median and range."""
+    ordered = sorted(values)
+    middle = ordered[len(ordered) // 2] if len(ordered) % 2 else sum(ordered[len(ordered) // 2 - 1 :][:2]) / 2
+    return f"{middle:.2f} ({ordered[0]:.2f}-{ordered[-1]:.2f})" if len(ordered) > 1 else f"{middle:.2f}"
+
+
+def show(rows: Iterable[Row]) -> None:
+    """Print the rows as they come, below the machine they come from; exits with 1 where one is wrong."""
+    print(head_line() + "\n")
+    _line("what", "quantize", "reference", "ratio (min-max)", "asked", "", "remark")
+    _line(*("-" * width for width in _WIDTHS), "------")
+    right = True
+    for row in rows:
+        verdict = {None: "", True: "ok", False: "short"}[row.kept]
+        _line(row.what, row.ours, row.reference, row.ratio, row.asked, verdict, row.remark)
+        right &= row.right
+    sys.exit(not right)
+
+
+def _line(*cells: str) -> None:
+    padded = [f"{cell:{width}}" for cell, width in zip(cells, _WIDTHS, strict=False)]
+    print(f"| {' | '.join([*padded, *cells[len(_WIDTHS) :]])} |", flush=True)
