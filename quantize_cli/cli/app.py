@@ -119,6 +119,24 @@ def formats(json: Annotated[bool, options.JSON] = False) -> None:
     listing.show(catalogue(), as_json=json)
 
 
+@app.command("warm")
+def warm(
+    formats_: Annotated[list[str] | None, options.WARM] = None,
+    debug: Annotated[bool, options.DEBUG] = False,
+) -> None:
+    """Compile what conversions to these formats need, so that no later run has to; default: all formats.
+
+    For the build of a container's image, say. The compiled code is kept in the user's cache folder, or in
+    NUMBA_CACHE_DIR.
+    """
+    with console.errors(debug=debug):
+        from quantize_cli.mixes import MIXES
+        from quantize_cli.warm import warm as compile_kernels
+
+        for name in compile_kernels(formats_ or list(MIXES)):
+            typer.echo(name, err=True)
+
+
 def main() -> None:
     """The `quantize` command."""
     console.stop_on_signals()

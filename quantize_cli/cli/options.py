@@ -116,6 +116,7 @@ PRE_TOKENIZER = typer.Option(
 THREADS = typer.Option(
     "--threads", "-t", min=1, max=1024, help="Worker threads. Default: every processor.", show_default=False
 )
+WARM = typer.Argument(metavar="[FORMAT]...", help="Formats to compile for.", show_default=False)
 JSON = typer.Option("--json", help="As JSON.")
 FORCE = typer.Option("--force", help="Overwrite an existing output or report.")
 DEBUG = typer.Option("--debug", help="Show a traceback with an error.")

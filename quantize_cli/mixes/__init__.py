@@ -5,7 +5,7 @@ from __future__ import annotations
 from quantize_cli.errors import UsageError
 from quantize_cli.mixes.base import Candidate, Choice, Mix
 from quantize_cli.mixes.overrides import TypeOverrides, parse_tensor_type, read_tensor_type_file
-from quantize_cli.mixes.rules import choose_types, requires_importance
+from quantize_cli.mixes.rules import choose_types, requires_importance, types_of
 from quantize_cli.mixes.tables import ALIASES, MIXES
 from quantize_cli.mixes.tensor_types import BLOCK_SIZES, find_type
 from quantize_cli.mixes.traits import ModelTraits, is_70b
@@ -26,6 +26,7 @@ __all__ = [
     "parse_tensor_type",
     "read_tensor_type_file",
     "requires_importance",
+    "types_of",
 ]
 
 

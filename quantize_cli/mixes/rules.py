@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from quantize_cli.errors import CheckpointError, UsageError
 from quantize_cli.mixes.base import Candidate, Choice, Mix, Place
-from quantize_cli.mixes.fallback import fits, fitted
+from quantize_cli.mixes.fallback import FALLBACKS, LAST_RESORT, fits, fitted
 from quantize_cli.mixes.kept import why_kept
 from quantize_cli.mixes.overrides import TypeOverrides
 from quantize_cli.mixes.roles import FFN_ROLES, VALUE_ROLES, Role, role_of
@@ -43,6 +43,14 @@ def choose_types(
         CheckpointError: the model has experts, and a tensor's name does not tell its layer.
     """
     return list(_choices(tensors, mix, model, overrides, has_importance))
+
+
+def types_of(mix: Mix) -> set[str]:
+    """Every type that the mix can give a tensor on its own, fallbacks included; F32 is where no type is chosen."""
+    if not is_quantized(mix.default):
+        return {mix.default}
+    wanted = {mix.default, mix.output, "Q8_0", *(rule.type for rule in mix.rules)}
+    return wanted | {FALLBACKS[name] for name in wanted if name in FALLBACKS} | {LAST_RESORT}
 
 
 def requires_importance(name: str, type_name: str, mix: Mix) -> bool:
