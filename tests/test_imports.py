@@ -28,8 +28,10 @@ ALLOWED = {
         "report",
         "report.model",
         "version",
+        "warm",
     },
     "catalogue": {"formats", "gguf_file", "mixes"},
+    "warm": {"formats", "metrics", "mixes"},
     "convert": {
         "checkpoints",
         "errors",
@@ -44,7 +46,6 @@ ALLOWED = {
     "report.build": {"metrics", "pipeline", "plan", "report.model", "version"},
     "pipeline": {
         "checkpoints",
-        "decode",
         "errors",
         "events",
         "formats",
@@ -64,7 +65,6 @@ ALLOWED = {
     "sinks": {"errors"},
     "gguf_file": {"errors"},
     "metrics": {"formats", "report.model"},
-    "decode": {"formats"},
     "formats": set(),
     "report.model": set(),
     "events": set(),

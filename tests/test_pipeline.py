@@ -203,6 +203,17 @@ def test_of_several_bad_tensors_the_first_in_the_file_is_named(own_llama):
             converted(own_llama, "q8_0", threads=threads)
 
 
+@pytest.mark.parametrize(("format_name", "weight"), [("f16", 1e5), ("q8_0", 1e38), ("q4_k_m", 1e38)])
+def test_a_weight_that_the_type_cannot_hold_is_refused(format_name, weight, own_llama, tmp_path):
+    """llama.cpp would neither write nor load the infinite scale."""
+    weights = load_file(own_llama / "model.safetensors")
+    weights["model.layers.0.mlp.up_proj.weight"][3, 4] = weight
+    save_file(weights, own_llama / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"blk\.0\.ffn_up\.weight has weights too large.*--tensor-type"):
+        quantize_model(own_llama, format_name, tmp_path / "model.gguf", settings=SETTINGS)
+    assert not (tmp_path / "model.gguf").exists()
+
+
 def test_a_checkpoint_that_changes_meanwhile_is_an_error(own_llama, tmp_path):
     class Truncate(Observer):
         def started(self, plan):

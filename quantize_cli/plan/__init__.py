@@ -212,17 +212,19 @@ def _cost(tensors: Sequence[PlannedTensor]) -> tuple[int, float]:
 def _importance_warnings(tensors: Sequence[PlannedTensor], matrix: ImportanceMatrix | None) -> Iterator[str]:
     if matrix is None:
         return
-    quantized = [
-        tensor
-        for tensor in tensors
-        if TYPES_BY_NAME[tensor.type].block_size > 1 and not tensor.copied and tensor.name not in _VOCABULARY
-    ]
-    missing = [tensor.name for tensor in quantized if tensor.importance is None]
+    using = [tensor for tensor in tensors if _uses_importance(tensor)]
+    missing = [tensor.name for tensor in using if tensor.importance is None]
     if missing:
         yield (
-            f"{matrix.file} gives no importances for {len(missing)} of {len(quantized)} quantized tensors: "
-            f"{_listed(missing)}."
+            f"{matrix.file} gives no importances for {len(missing)} of {len(using)} tensors whose types make use of "
+            f"them: {_listed(missing)}."
         )
+
+
+def _uses_importance(tensor: PlannedTensor) -> bool:
+    if tensor.copied or tensor.name in _VOCABULARY:
+        return False
+    return FORMATS[tensor.type].importance is not UseOfImportance.NONE
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -39,8 +39,17 @@ def _several(reports: Sequence[Report]) -> RenderableType:
     """A row per format, where the files are, and the warnings of each."""
     parts = [_title(reports[0], f"in {len(reports)} formats"), _comparison(reports), _run_of_all(reports)]
     if any(report.warnings for report in reports):
-        parts.append(_warnings([f"{report.format}: {warning}" for report in reports for warning in report.warnings]))
+        parts.append(_warnings(_of_all(reports)))
     return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
+
+
+def _of_all(reports: Sequence[Report]) -> list[str]:
+    """The warnings of all, each once, behind the formats that it is of."""
+    formats: dict[str, list[str]] = {}
+    for report in reports:
+        for warning in report.warnings:
+            formats.setdefault(warning, []).append(report.format)
+    return [f"{', '.join(names)}: {warning}" for warning, names in formats.items()]
 
 
 def _comparison(reports: Sequence[Report]) -> RenderableType:

@@ -21,7 +21,8 @@ from .hub_server import Hub, HubServer, Refusal, Repo
 
 CLIENT = """
 import json, sys
-from quantize_cli.checkpoints import FLOAT_DTYPES, open_checkpoint
+from quantize_cli.checkpoints import open_checkpoint
+from quantize_cli.checkpoints.base import FLOAT_DTYPES
 from quantize_cli.errors import QuantizeError
 
 for model, revision in json.loads(sys.argv[1]):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
-from conftest import USUAL, sentence
+from command_line import USUAL, sentence
 from safetensors.numpy import load_file, save_file
 
 FORMAT = ("--format", "q8_0")

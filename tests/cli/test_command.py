@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
-from conftest import COMMAND, USUAL, sentence, started
+from command_line import COMMAND, USUAL, sentence, started
 from gguf import GGUFReader
 
 from quantize_cli.version import GENERATOR

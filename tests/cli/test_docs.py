@@ -23,6 +23,11 @@ def test_readme_shows_every_option_and_no_other():
     assert shown == options | {"--help"}
 
 
+def test_readme_shows_every_command():
+    usage = README.split("## The command\n")[1].strip().split("\n\n")[0]
+    assert {line.split()[1] for line in usage.splitlines()} == {"MODEL", *get_command(app).commands}
+
+
 def test_readme_lists_every_format_as_the_command_does():
     rows = README.split("| format | bits | importance matrix | good for |\n")[1].split("\n\n")[0].splitlines()[1:]
     assert rows == [

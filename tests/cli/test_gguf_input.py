@@ -6,7 +6,7 @@ import re
 
 import pytest
 from checkpoint_factory import PRE_TOKENIZER
-from conftest import sentence
+from command_line import sentence
 from gguf import GGUFReader
 from typer.testing import CliRunner
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from checkpoint_factory import PRE_TOKENIZER
-from conftest import sentence
+from command_line import sentence
 from imatrix_factory import CHUNKS, DATASET, squares, write_imatrix
 
 from quantize_cli.gguf_file.reader import read_header
@@ -48,9 +48,7 @@ def test_it_changes_the_file_and_stands_in_its_metadata(quantize, llama, imatrix
         ("quantize.imatrix.entries_count", len(MATRICES)),
         ("quantize.imatrix.chunks_count", CHUNKS),
     ]
-    assert "quantize.imatrix.file" not in {
-        held.key: held.value for held in read_header(work / "without.gguf").fields
-    }
+    assert "quantize.imatrix.file" not in {held.key: held.value for held in read_header(work / "without.gguf").fields}
     weighed, plain = (
         {t["name"]: t for t in report_of(work, f"{name}.gguf.json")["tensors"]} for name in ("with", "without")
     )
@@ -75,7 +73,7 @@ def test_a_tensor_without_an_entry_is_named(quantize, llama, work):
     result = quantize(llama, *Q4, "--imatrix", imatrix, "--report", "report.json")
     assert result.exit_code == 0
     (warning,) = report_of(work)["warnings"]
-    assert warning == f"{imatrix} gives no importances for 1 of 14 quantized tensors: {missing}."
+    assert warning == f"{imatrix} gives no importances for 1 of 14 tensors whose types make use of them: {missing}."
     assert "warning: " in result.stderr
 
 
@@ -83,8 +81,15 @@ def test_of_many_tensors_without_an_entry_a_few_are_named(quantize, llama, work)
     imatrix = write_imatrix(work / "imatrix.gguf", entries(without=[*MATRICES][1:]))
     assert quantize(llama, *Q4, "--imatrix", imatrix, "--report", "report.json").exit_code == 0
     (warning,) = report_of(work)["warnings"]
-    assert "for 13 of 14 quantized tensors" in warning
+    assert "for 13 of 14 tensors" in warning
     assert warning.endswith("and 8 more.")
+
+
+def test_a_format_that_ignores_importances_misses_none(quantize, llama, work):
+    imatrix = write_imatrix(work / "imatrix.gguf", entries(without=[*MATRICES][1:]))
+    result = quantize(llama, "-f", "q8_0", *Q4[2:], "--imatrix", imatrix)
+    assert result.exit_code == 0
+    assert "warning" not in result.stderr
 
 
 @pytest.mark.parametrize("options", [(), ("--imatrix", "imatrix.gguf", "--exclude-weights", "attn_k")])

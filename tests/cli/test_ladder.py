@@ -9,7 +9,7 @@ from collections import namedtuple
 import numpy as np
 import pytest
 from checkpoint_factory import PRE_TOKENIZER
-from conftest import sentence
+from command_line import sentence
 from safetensors.numpy import load_file, save_file
 
 FORMATS = ("q8_0", "q4_k_m", "f16")

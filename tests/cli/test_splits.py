@@ -8,7 +8,7 @@ from collections import namedtuple
 import numpy as np
 import pytest
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
-from conftest import sentence
+from command_line import sentence
 from gguf import GGUFReader
 from safetensors.numpy import load_file, save_file
 

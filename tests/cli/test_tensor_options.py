@@ -6,7 +6,7 @@ import re
 
 import pytest
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
-from conftest import sentence
+from command_line import sentence
 from gguf import GGUFReader
 from imatrix_factory import squares, write_imatrix
 

@@ -215,6 +215,15 @@ class TestTerminal:
         ]
         assert any("warning: Q4_K_M: 180 of 272 tensors" in line for line in lines)
 
+    def test_a_warning_of_several_formats_is_shown_once(self, ladder):
+        same = [dataclasses.replace(one, warnings=("It is odd.", f"{one.format} is.")) for one in ladder[:2]]
+        lines = [line.rstrip() for line in printed(same, 80).splitlines() if line.startswith("warning")]
+        assert lines == [
+            "warning: Q4_K_M, IQ3_XXS: It is odd.",
+            "warning: Q4_K_M: Q4_K_M is.",
+            "warning: IQ3_XXS: IQ3_XXS is.",
+        ]
+
     def test_a_ladder_shows_every_path_whole(self, ladder):
         text = printed(ladder, 80)
         for one in ladder:
