@@ -70,6 +70,15 @@ def test_an_entry_that_does_not_tell_experts_apart_has_their_values_in_a_row(sta
     assert packed(path, matrix_of(**{EXPERTS: each})) == packed(path, matrix_of(**{EXPERTS: each.reshape(1, -1)}))
 
 
+def test_in_four_dimensions_the_third_is_that_of_the_experts(tmp_path):
+    weights = np.random.default_rng(0).normal(0, 0.02, (2, 3, 4, 256)).astype(np.float32)
+    fields = {"llama.block_count": (1, GGUFValueType.UINT32)}
+    write_gguf(tmp_path / "four-F32.gguf", {EXPERTS: weights}, fields)
+    each = np.stack([squares(256, seed) for seed in range(3)])
+    expected = [alone(weights[i, j], each[j]) for i in range(2) for j in range(3)]
+    assert packed(tmp_path / "four-F32.gguf", matrix_of(**{EXPERTS: each})) == b"".join(expected)
+
+
 @pytest.mark.parametrize("slab_weights", [256, 5 * 256, ROWS * 256, ROWS * 256 + 1, 1 << 30])
 def test_no_slab_has_rows_of_two_experts(slab_weights, stack, monkeypatch):
     path, weights = stack
