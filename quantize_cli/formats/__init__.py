@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from quantize_cli.formats.base import BlockFormat
+from quantize_cli.formats.iq2_s import IQ2_S
+from quantize_cli.formats.iq2_xs import IQ2_XS
+from quantize_cli.formats.iq2_xxs import IQ2_XXS
 from quantize_cli.formats.iq4_nl import IQ4_NL
 from quantize_cli.formats.iq4_xs import IQ4_XS
 from quantize_cli.formats.mxfp4 import MXFP4
@@ -44,6 +47,9 @@ FORMATS: dict[str, BlockFormat] = {
         NVFP4,
         Q3_K,
         Q2_K,
+        IQ2_S,
+        IQ2_XS,
+        IQ2_XXS,
         Q2_0,
         TQ2_0,
         TQ1_0,

@@ -79,3 +79,13 @@ def part(function: Callable[P, R]) -> Callable[P, R]:
     array that it passes.
     """
     return cast("Callable[P, R]", numba.njit(function, cache=True, nogil=True, error_model="numpy", inline="always"))
+
+
+def inner(function: Callable[P, R]) -> Callable[P, R]:
+    """Like `kernel`, for what is called in the innermost loops: references to the arrays it is given are not counted.
+
+    Counting is an atomic operation on entry and on exit for each array, as slow as the work of a small kernel. Such a
+    function must not make arrays, nor return them.
+    """
+    options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+    return cast("Callable[P, R]", numba.njit(function, **options))

@@ -176,6 +176,16 @@ def middle_swapped(vector: Ints) -> Ints:
     return vector.reshape(2, 2, -1).swapaxes(0, 1).reshape(LANES)
 
 
+def first_lane(mask: Mask) -> int:
+    """The number of the first lane in which the mask is set; it must be in one."""
+    return int(mask.argmax())
+
+
+def smallest(vector: Floats) -> np.float32:
+    """The smallest value in any lane, of which none is NaN."""
+    return cast("np.float32", vector.min())
+
+
 def nearest(vector: Floats) -> Floats:
     """Rounded to the nearest integer, ties to even."""
     return cast("Floats", np.rint(vector))
@@ -461,6 +471,17 @@ def _middle_swapped(_context: Any, builder: Any, _sig: Any, args: Sequence[Any])
     return _shuffled(builder, args[0], middle_swapped(np.arange(LANES, dtype=np.int32)).tolist())
 
 
+def _first_lane(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> Any:
+    bits = builder.bitcast(args[0], ir.IntType(LANES))
+    return builder.zext(builder.cttz(bits, ir.Constant(ir.IntType(1), 1)), ir.IntType(64))
+
+
+def _smallest(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> Any:
+    function = ir.FunctionType(ir.FloatType(), [_FLOATS.llvm])
+    name = f"llvm.vector.reduce.fmin.v{LANES}f32"
+    return builder.call(cgutils.get_or_insert_function(builder.module, function, name), args, fastmath=["nnan"])
+
+
 def _array(scalar: types.Type) -> types.Array:
     return types.Array(scalar, 1, "C")
 
@@ -529,6 +550,8 @@ _register(lane_bits, _lane_bits, _signature(types.int64, _MASK))
 _register(max_lane, _reduction("smax"), _signature(types.int32, _INTS))
 _register(min_lane, _reduction("smin"), _signature(types.int32, _INTS))
 _register(middle_swapped, _middle_swapped, _signature(_INTS, _INTS))
+_register(first_lane, _first_lane, _signature(types.int64, _MASK))
+_register(smallest, _smallest, _signature(types.float32, _FLOATS))
 _register(nearest, _llvm_function("llvm.nearbyint"), _signature(_FLOATS, _FLOATS))
 _register(truncated, _llvm_function("llvm.trunc"), _signature(_FLOATS, _FLOATS))
 _register(magnitude, _llvm_function("llvm.fabs"), _signature(_FLOATS, _FLOATS))

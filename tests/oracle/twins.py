@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle import affine, few_bits, fp4, iq4, plain, simple, symmetric
+from oracle import None, iq2, affine, few_bits, fp4, iq2, iq4, plain, simple, symmetric
 from oracle.scalars import Block, F
 
 
@@ -36,6 +36,9 @@ TWINS = {
     "NVFP4": Twin(fp4.encode_nvfp4, fp4.decode_nvfp4),
     "Q3_K": Twin(symmetric.encode_q3_k, symmetric.decode_q3_k, symmetric.encode_q3_k_row),
     "Q2_K": Twin(affine.encode_q2_k, affine.decode_q2_k, affine.encode_row_q2_k),
+    "IQ2_S": Twin(iq2.encode_iq2_s, iq2.decode_iq2_s, iq2.encode_row_iq2_s),
+    "IQ2_XS": Twin(None, iq2.decode_iq2_xs, iq2.encode_row_iq2_xs),
+    "IQ2_XXS": Twin(None, iq2.decode_iq2_xxs, iq2.encode_row_iq2_xxs),
     "Q2_0": Twin(few_bits.encode_q2_0, few_bits.decode_q2_0),
     "TQ2_0": Twin(few_bits.encode_tq2_0, few_bits.decode_tq2_0),
     "TQ1_0": Twin(few_bits.encode_tq1_0, few_bits.decode_tq1_0),
