@@ -14,7 +14,11 @@ from typing import Protocol
 from quantize_cli.errors import OutputError
 
 #: What to do about an error of the system; about all others: write elsewhere.
-_ADVICE = {errno.ENOSPC: "free some space", errno.EPIPE: "let its reader take all of it"}
+_ADVICE = {
+    errno.ENOSPC: "free some space",
+    errno.EPIPE: "let its reader take all of it",
+    errno.EMFILE: "write fewer files at a time, or allow more with ulimit -n",
+}
 
 
 class Sink(Protocol):
@@ -69,6 +73,8 @@ def replacing(paths: Sequence[Path], *, force: bool) -> Iterator[list[Sink]]:
         for replacement in written:
             replacement.undo()
         raise
+    for folder in dict.fromkeys(replacement.folder for replacement in written):
+        _sync_folder(folder)
 
 
 class _Replacement:
@@ -77,6 +83,7 @@ class _Replacement:
     def __init__(self, path: Path, target: Path) -> None:
         self._path = path
         self._target = target
+        self.folder = target.parent
         self._file = target.with_name(f".quantize-{secrets.token_hex(8)}.tmp")  # never longer than a name may be
 
     @contextmanager
@@ -97,7 +104,6 @@ class _Replacement:
         """Give the file its name."""
         with writing(self._path):
             self._file = self._file.replace(self._target)
-        _sync_folder(self._target.parent)
 
     def undo(self) -> None:
         """Remove it, whatever its name is by now: a part of a model is worth nothing without the others."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 import stat
 import subprocess
@@ -192,6 +193,18 @@ def test_one_that_appears_during_the_run_keeps_all_from_their_places(number, tar
         write_all(parts, at_end=lambda: parts[number].write_text("theirs"))
     assert left_in(target) == [parts[number].name]
     assert parts[number].read_text() == "theirs"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
+def test_more_files_than_the_system_allows_are_a_sentence(target):
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, usual[1]))
+    try:
+        with pytest.raises(OutputError, match=r"Too many open files\); write fewer files at a time"):
+            write_all([target.with_name(f"{number}.gguf") for number in range(100)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+    assert left_in(target) == []
 
 
 def test_a_place_that_cannot_be_taken_leaves_none_of_them(target, parts):
