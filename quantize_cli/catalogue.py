@@ -32,7 +32,8 @@ class FormatFacts:
     type: str  #: GGML name of its main type
     block: int  #: weights in a block of that type
     bits_per_weight: float  #: of that type, scales included
-    model_bits_per_weight: float  #: of MODEL's matrices in this format, where other types are mixed in
+    model_bits_per_weight: float  #: of MODEL's matrices, other types that are mixed in included; without an importance
+    #: matrix, which changes a few of them in some formats, unless it is needed
     importance: str  #: what an importance matrix is for it: "needed", "helps" or "ignored"
     good_for: str
 
@@ -49,7 +50,8 @@ def _facts(mix: Mix) -> FormatFacts:
         names += [f"blk.{layer}.{name}.weight" for name in _LAYER]
         shapes += _LAYER.values()
     candidates = [Candidate(name, shape) for name, shape in zip(names, shapes, strict=True)]
-    choices = choose_types(candidates, mix, _TRAITS, has_importance=True)
+    needed = any(choice.requires_importance for choice in choose_types(candidates, mix, _TRAITS))
+    choices = choose_types(candidates, mix, _TRAITS, has_importance=needed)
     types = [TYPES_BY_NAME[choice.type] for choice in choices]
     nbytes = sum(rows * held.row_bytes(columns) for (rows, columns), held in zip(shapes, types, strict=True))
     weights = sum(rows * columns for rows, columns in shapes)
@@ -61,14 +63,12 @@ def _facts(mix: Mix) -> FormatFacts:
         block=main.block_size,
         bits_per_weight=main.block_bytes * 8 / main.block_size,
         model_bits_per_weight=nbytes * 8 / weights,
-        importance=_importance(mix, any(choice.requires_importance for choice in choices)),
+        importance="needed" if needed else _use_of_importance(mix),
         good_for=mix.good_for,
     )
 
 
-def _importance(mix: Mix, needed: bool) -> str:
-    if needed:
-        return "needed"
+def _use_of_importance(mix: Mix) -> str:
     from quantize_cli.formats import FORMATS
     from quantize_cli.formats.base import UseOfImportance
 

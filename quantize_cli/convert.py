@@ -109,7 +109,7 @@ def _check_request(output: Path | BinaryIO | None, formats: int, settings: Setti
     splits = options.keep_split or options.split_max_size is not None
     if _is_stream(output) and (formats > 1 or splits):
         raise UsageError("One stream cannot hold several files: name a folder with -o.")
-    if isinstance(output, Path) and not output.is_dir():
+    if isinstance(output, Path) and not _is_folder(output):
         if formats > 1:
             raise UsageError(f"{output} is no folder, and {formats} files are to be written: name a folder with -o.")
         if not splits:
@@ -120,12 +120,17 @@ def _is_stream(output: Path | BinaryIO | None) -> bool:
     return not (output is None or isinstance(output, Path))
 
 
+def _is_folder(path: Path) -> bool:
+    with writing(path):
+        return path.is_dir()
+
+
 def _targets(plan: Plan, output: Path | BinaryIO | None) -> list[Path] | BinaryIO:
     """The files of one plan, or the stream."""
     if not (output is None or isinstance(output, Path)):
         return output
     default = f"{plan.model}-{plan.format}.gguf"
-    whole = Path(default) if output is None else output / default if output.is_dir() else output
+    whole = Path(default) if output is None else output / default if _is_folder(output) else output
     return [
         whole.with_name(f"{whole.name.removesuffix('.gguf')}{file.suffix}.gguf") if file.suffix else whole
         for file in plan.files

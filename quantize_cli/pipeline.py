@@ -214,7 +214,8 @@ class _Work:
             return None
         experts = self.importance.for_tensor(tensor.importance, tensor.shape)
         assert experts is not None, "the plan has looked"
-        row: NDArray[np.float32] = experts[slab.start // tensor.rows_of_an_expert]
+        # With four dimensions the experts come again and again.
+        row: NDArray[np.float32] = experts[slab.start // tensor.rows_of_an_expert % len(experts)]
         return row
 
     def _copied(self, slab: Slab, tensor: PlannedTensor) -> Result:

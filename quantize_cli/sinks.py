@@ -14,7 +14,11 @@ from typing import Protocol
 from quantize_cli.errors import OutputError
 
 #: What to do about an error of the system; about all others: write elsewhere.
-_ADVICE = {errno.ENOSPC: "free some space", errno.EPIPE: "let its reader take all of it"}
+_ADVICE = {
+    errno.ENOSPC: "free some space",
+    errno.EPIPE: "let its reader take all of it",
+    errno.EMFILE: "write fewer files at a time, or allow more with ulimit -n",
+}
 
 
 class Sink(Protocol):
@@ -65,24 +69,28 @@ def replacing(paths: Sequence[Path], *, force: bool) -> Iterator[list[Sink]]:
             replacement.check(force=force)
         for replacement in written:
             replacement.take_place()
-    finally:
+    except BaseException:
         for replacement in written:
-            replacement.temporary.unlink(missing_ok=True)
+            replacement.undo()
+        raise
+    for folder in dict.fromkeys(replacement.folder for replacement in written):
+        _sync_folder(folder)
 
 
 class _Replacement:
-    """A file under a temporary name beside its target."""
+    """A file under a temporary name beside its target, until it takes the target's place."""
 
     def __init__(self, path: Path, target: Path) -> None:
         self._path = path
         self._target = target
-        self.temporary = target.with_name(f".quantize-{secrets.token_hex(8)}.tmp")  # never longer than a name may be
+        self.folder = target.parent
+        self._file = target.with_name(f".quantize-{secrets.token_hex(8)}.tmp")  # never longer than a name may be
 
     @contextmanager
     def opened(self) -> Iterator[Sink]:
         """Open it, and sync it at the end."""
         # Buffered, because an unbuffered file may write less than it is given, and says so only in its result.
-        with writing(self._path), self.temporary.open("xb") as file:
+        with writing(self._path), self._file.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -95,8 +103,11 @@ class _Replacement:
     def take_place(self) -> None:
         """Give the file its name."""
         with writing(self._path):
-            self.temporary.replace(self._target)
-        _sync_folder(self._target.parent)
+            self._file = self._file.replace(self._target)
+
+    def undo(self) -> None:
+        """Remove it, whatever its name is by now: a part of a model is worth nothing without the others."""
+        self._file.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -41,7 +41,8 @@ def converted(folder, format_name, **options):
     """The file's bytes and what the run measured."""
     checkpoint = open_checkpoint(folder)
     buffer = BytesIO()
-    result = run(make_plan(checkpoint, find_mix(format_name), PRE_TOKENIZER), checkpoint, buffer, **options)
+    plan = make_plan(checkpoint, find_mix(format_name), PRE_TOKENIZER)
+    (result,) = run([plan], checkpoint, [[buffer]], **options)
     return buffer.getvalue(), result.sums
 
 
@@ -202,6 +203,17 @@ def test_of_several_bad_tensors_the_first_in_the_file_is_named(own_llama):
             converted(own_llama, "q8_0", threads=threads)
 
 
+@pytest.mark.parametrize(("format_name", "weight"), [("f16", 1e5), ("q8_0", 1e38), ("q4_k_m", 1e38)])
+def test_a_weight_that_the_type_cannot_hold_is_refused(format_name, weight, own_llama, tmp_path):
+    """llama.cpp would neither write nor load the infinite scale."""
+    weights = load_file(own_llama / "model.safetensors")
+    weights["model.layers.0.mlp.up_proj.weight"][3, 4] = weight
+    save_file(weights, own_llama / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"blk\.0\.ffn_up\.weight has weights too large.*--tensor-type"):
+        quantize_model(own_llama, format_name, tmp_path / "model.gguf", settings=SETTINGS)
+    assert not (tmp_path / "model.gguf").exists()
+
+
 def test_a_checkpoint_that_changes_meanwhile_is_an_error(own_llama, tmp_path):
     class Truncate(Observer):
         def started(self, plan):
@@ -273,13 +285,12 @@ def ahead(mixed):
         class Counting(Observer):
             infos = checkpoint.infos
 
-            def read_rows(self, name, start, stop):
+            def read_bytes(self, name, start, stop):
                 nonlocal slabs, most_slabs, weights, most_weights
-                rows = checkpoint.read_rows(name, start, stop)
                 with lock:
-                    slabs, weights = slabs + 1, weights + rows.size
+                    slabs, weights = slabs + 1, weights + (stop - start) * self.infos[name].shape[-1]
                     most_slabs, most_weights = max(most_slabs, slabs), max(most_weights, weights)
-                return rows
+                return checkpoint.read_bytes(name, start, stop)
 
             def weights_done(self, written):
                 nonlocal slabs, weights
@@ -288,7 +299,7 @@ def ahead(mixed):
 
         plan = make_plan(checkpoint, find_mix("q8_0"), PRE_TOKENIZER)
         counting = Counting()
-        run(plan, counting, BytesIO(), observer=counting, **options)
+        run([plan], counting, [[BytesIO()]], observer=counting, **options)
         assert slabs == weights == 0
         return most_slabs, most_weights
 
@@ -318,12 +329,11 @@ def test_a_slab_is_no_larger_than_asked_but_for_a_heads_rows(mixed):
     class Measuring:
         infos = checkpoint.infos
 
-        def read_rows(self, name, start, stop):
-            rows = checkpoint.read_rows(name, start, stop)
-            largest[name] = max(largest.get(name, 0), rows.size)
-            return rows
+        def read_bytes(self, name, start, stop):
+            largest[name] = max(largest.get(name, 0), (stop - start) * self.infos[name].shape[-1])
+            return checkpoint.read_bytes(name, start, stop)
 
-    run(plan, Measuring(), BytesIO(), threads=2, slab_weights=1_000)
+    run([plan], Measuring(), [[BytesIO()]], threads=2, slab_weights=1_000)
     for tensor in plan.tensors:
         group = tensor.transform.row_group if tensor.transform else 1
         assert largest[tensor.sources[0]] <= max(1_000, group * tensor.shape[-1])
@@ -339,10 +349,11 @@ def test_the_sink_gets_the_header_first_and_then_slabs(mixed):
 
     checkpoint = open_checkpoint(mixed)
     plan = make_plan(checkpoint, find_mix("f32"), PRE_TOKENIZER)
-    run(plan, checkpoint, Sizes(), threads=2, slab_weights=64 * 256)
-    assert written[0] == len(plan.header)
+    run([plan], checkpoint, [[Sizes()]], threads=2, slab_weights=64 * 256)
+    (file,) = plan.files
+    assert written[0] == len(file.header)
     assert max(written[1:]) <= 4 * 64 * 416
-    assert sum(written) == len(plan.header) + plan.data_bytes
+    assert sum(written) == len(file.header) + file.data_bytes
 
 
 # The permutation of a whole tensor is that of its slabs.
@@ -353,12 +364,13 @@ def test_heads_are_interleaved_alike_in_every_slab(mixed):
     plan = make_plan(checkpoint, find_mix("f32"), PRE_TOKENIZER)
     tensor = next(tensor for tensor in plan.tensors if tensor.name == "blk.1.attn_q.weight")
     assert tensor.transform == RotaryInterleave(64)
-    alone = replace(plan, tensors=(replace(tensor, offset=0),))
+    file = replace(plan.files[0], tensors=(replace(tensor, offset=0),))
+    alone = replace(plan, files=(file,))
     stored = load_file(mixed / "model.safetensors")[tensor.sources[0]].astype(np.float32)
     for slab_weights in (1, 64 * 256, 100 * 256, 1 << 19):
         buffer = BytesIO()
-        run(alone, checkpoint, buffer, slab_weights=slab_weights)
-        found = np.frombuffer(buffer.getvalue()[len(alone.header) :], np.float32).reshape(tensor.shape)
+        run([alone], checkpoint, [[buffer]], slab_weights=slab_weights)
+        found = np.frombuffer(buffer.getvalue()[len(file.header) :], np.float32).reshape(tensor.shape)
         np.testing.assert_array_equal(found[::2], np.concatenate([stored[h : h + 32] for h in range(0, 256, 64)]))
         np.testing.assert_array_equal(found[1::2], np.concatenate([stored[h : h + 32] for h in range(32, 256, 64)]))
 

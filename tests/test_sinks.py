@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 import stat
 import subprocess
@@ -35,7 +36,7 @@ def left_in(target):
 
 
 def write(target, *parts, force=False):
-    with replacing(target, force=force) as sink:
+    with replacing([target], force=force) as (sink,):
         for part in parts:
             sink.write(part)
 
@@ -44,7 +45,7 @@ def write(target, *parts, force=False):
 
 
 def test_the_file_has_its_name_only_when_it_is_complete(target):
-    with replacing(target, force=False) as sink:
+    with replacing([target], force=False) as (sink,):
         sink.write(b"first")
         assert len(left_in(target)) == 1
         assert not target.exists()
@@ -62,7 +63,7 @@ def test_whatever_stops_the_run_leaves_the_folder_as_it_was(failure, existing, t
         target.write_bytes(existing)
 
     def stopped_run():
-        with replacing(target, force=True) as sink:
+        with replacing([target], force=True) as (sink,):
             sink.write(b"x" * 100_000)
             raise failure
 
@@ -82,7 +83,7 @@ def test_force_replaces_the_file(target):
 
 def test_a_file_that_appears_during_the_run_is_not_overwritten(target):
     def run():
-        with replacing(target, force=False) as sink:
+        with replacing([target], force=False) as (sink,):
             sink.write(b"ours")
             target.write_bytes(b"theirs")
 
@@ -94,7 +95,7 @@ def test_a_file_that_appears_during_the_run_is_not_overwritten(target):
 
 def test_a_folder_that_appears_during_the_run_is_not_replaced(target):
     def run():
-        with replacing(target, force=True) as sink:
+        with replacing([target], force=True) as (sink,):
             sink.write(b"ours")
             target.mkdir()
 
@@ -105,7 +106,7 @@ def test_a_folder_that_appears_during_the_run_is_not_replaced(target):
 
 def test_a_folder_that_vanishes_during_the_run_is_an_error(target):
     def run():
-        with replacing(target, force=False) as sink:
+        with replacing([target], force=False) as (sink,):
             sink.write(b"ours")
             shutil.rmtree(target.parent)
 
@@ -156,6 +157,63 @@ def test_a_symbolic_link_stays_and_its_target_is_written(existing, target, tmp_p
     assert left_in(target) == ["model.gguf"]
 
 
+# Several files: all or none.
+
+
+@pytest.fixture
+def parts(target):
+    return [target.with_name(f"model-{number}.gguf") for number in (1, 2, 3)]
+
+
+def write_all(paths, force=False, at_end=lambda: None):
+    with replacing(paths, force=force) as sinks:
+        for path, sink in zip(paths, sinks, strict=True):
+            sink.write(path.name.encode())
+        at_end()
+
+
+def test_all_files_get_their_names_at_the_end(target, parts):
+    write_all(parts, at_end=lambda: [pytest.fail("too early") for path in parts if path.exists()])
+    assert left_in(target) == [path.name for path in parts]
+    assert [path.read_text() for path in parts] == [path.name for path in parts]
+
+
+def test_a_failure_leaves_none_of_them(target, parts):
+    def fail():
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        write_all(parts, at_end=fail)
+    assert left_in(target) == []
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_one_that_appears_during_the_run_keeps_all_from_their_places(number, target, parts):
+    with pytest.raises(OutputError, match=r"has come to exist"):
+        write_all(parts, at_end=lambda: parts[number].write_text("theirs"))
+    assert left_in(target) == [parts[number].name]
+    assert parts[number].read_text() == "theirs"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
+def test_more_files_than_the_system_allows_are_a_sentence(target):
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, usual[1]))
+    try:
+        with pytest.raises(OutputError, match=r"Too many open files\); write fewer files at a time"):
+            write_all([target.with_name(f"{number}.gguf") for number in range(100)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+    assert left_in(target) == []
+
+
+def test_a_place_that_cannot_be_taken_leaves_none_of_them(target, parts):
+    with pytest.raises(OutputError, match=r"model-3\.gguf cannot be written"):
+        write_all(parts, force=True, at_end=parts[2].mkdir)
+    assert left_in(target) == ["model-3.gguf"]
+    assert parts[2].is_dir()
+
+
 # A full disk.
 
 
@@ -186,7 +244,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 for size in map(int, sys.argv[2:]):
     try:
-        with replacing(Path(sys.argv[1]), force=True) as sink:
+        with replacing([Path(sys.argv[1])], force=True) as (sink,):
             sink.write(b"x" * 50_000)
             sink.write(b"y" * size)
     except OutputError as error:

@@ -59,14 +59,6 @@ class Checkpoint(Protocol):
         """Every tensor of every file, known from headers alone, in file order."""
         ...
 
-    def read_rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
-        """Rows `start:stop` of the first axis, in the source's dtype (one of FLOAT_DTYPES).
-
-        Returns a fresh array of shape (stop - start, *shape[1:]). Safe to call from several threads.
-        Raises CheckpointError when the file cannot be read any more.
-        """
-        ...
-
     def read_bytes(self, name: str, start: int, stop: int) -> NDArray[np.uint8]:
         """Rows `start:stop` of `infos[name].rows` as they are stored, uint8[stop - start, bytes of a row].
 

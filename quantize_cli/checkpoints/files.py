@@ -7,13 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.checkpoints.base import FLOAT_DTYPES, TensorInfo
-from quantize_cli.errors import CheckpointError, UnsupportedError, shown
+from quantize_cli.checkpoints.base import TensorInfo
+from quantize_cli.errors import CheckpointError, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +63,12 @@ class TensorFiles:
             CheckpointError: The file cannot be read any more, or has changed since its header was read.
         """
         info = self._infos[name]
-        return self._read(info, start, stop, info.rows).reshape(stop - start, info.nbytes // max(info.rows, 1))
-
-    def read_rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
-        """Rows `start:stop` of the first axis, in the source's dtype (one of FLOAT_DTYPES).
-
-        Returns a fresh array of shape (stop - start, *shape[1:]); a tensor without axes is one row.
-
-        Raises:
-            CheckpointError: The file cannot be read any more, or has changed since its header was read.
-            UnsupportedError: The tensor's dtype is none of FLOAT_DTYPES.
-        """
-        info = self._infos[name]
-        rows, *columns = info.shape or (1,)
-        if info.dtype not in FLOAT_DTYPES:
-            raise UnsupportedError(
-                f"{self._folder / info.file}: tensor {shown(name)} is {info.dtype}, of which no weights can be made; "
-                f"save the model as {', '.join(FLOAT_DTYPES)}."
-            )
-        data = self._read(info, start, stop, rows)
-        return data.view(FLOAT_DTYPES[info.dtype]).reshape(stop - start, *columns)
+        if not 0 <= start <= stop <= info.rows:
+            raise IndexError(f"rows {start}:{stop} of a tensor of {info.rows} rows")
+        row_bytes = info.nbytes // max(info.rows, 1)
+        data = np.empty((stop - start, row_bytes), np.uint8)
+        self._read(info, start * row_bytes, data.reshape(-1).data)
+        return data
 
     def close(self) -> None:
         """Nothing to release: no file stays open between two calls."""
@@ -101,17 +86,12 @@ class TensorFiles:
             self._infos[name] = tensor.info
             self._offsets[name] = tensor.offset
 
-    def _read(self, info: TensorInfo, start: int, stop: int, rows: int) -> NDArray[np.uint8]:
-        """The bytes of rows `start:stop`, where the tensor has `rows` of equal size."""
-        if not 0 <= start <= stop <= rows:
-            raise IndexError(f"rows {start}:{stop} of a tensor of {rows} rows")
-        row_bytes = info.nbytes // max(rows, 1)
-        data = np.empty((stop - start) * row_bytes, np.uint8)
+    def _read(self, info: TensorInfo, start: int, left: memoryview) -> None:
+        """Fill `left` with the tensor's bytes from its byte `start` on."""
         path = self._folder / info.file
-        left = data.data
         with reading(path), path.open("rb", buffering=0) as file:
             unchanged = stamp_of(os.fstat(file.fileno())) == self._stamps[info.file]
-            file.seek(self._offsets[info.name] + start * row_bytes)
+            file.seek(self._offsets[info.name] + start)
             while unchanged and left:
                 count = file.readinto(left)
                 unchanged = count > 0
@@ -120,7 +100,6 @@ class TensorFiles:
             raise CheckpointError(
                 f"{path} has changed while tensor {shown(info.name)} was read; start again when it is complete."
             )
-        return data
 
 
 def stamp_of(stat: os.stat_result) -> tuple[int, int]:

@@ -13,6 +13,11 @@ from rich.table import Table
 
 from quantize_cli.catalogue import MODEL, FormatFacts
 
+_LEGEND = f"""
+bits     per weight of {MODEL}, scales and types that are mixed in included
+block    weights stored together; rows that it does not divide get another type
+imatrix  what an importance matrix (--imatrix) is for it"""
+
 
 def show(formats: Sequence[FormatFacts], *, as_json: bool) -> None:
     """Print it."""
@@ -21,20 +26,19 @@ def show(formats: Sequence[FormatFacts], *, as_json: bool) -> None:
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("format", style="cyan", no_wrap=True)
-    for header in ("bits/weight", f"in {MODEL}", "block"):
-        table.add_column(header, justify="right")
+    for header in ("bits", "block"):
+        table.add_column(header, justify="right", no_wrap=True)
     table.add_column("imatrix", no_wrap=True)
     table.add_column("good for")
     for facts in formats:
         table.add_row(
             facts.name.lower(),
-            f"{facts.bits_per_weight:.4g}",
             f"{facts.model_bits_per_weight:.2f}",
             f"{facts.block}",
             facts.importance,
             facts.good_for + _also(facts.aliases),
         )
-    Console(highlight=False).print(table)
+    Console(highlight=False).print(table, _LEGEND, sep="\n")
 
 
 def _also(aliases: Sequence[str]) -> str:

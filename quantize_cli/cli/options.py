@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import typer
 
@@ -15,6 +16,9 @@ from quantize_cli.version import GENERATOR
 
 if TYPE_CHECKING:
     from quantize_cli.plan import PlanOptions
+
+Said = TypeVar("Said")
+Value = TypeVar("Value")
 
 EXAMPLES = """
 Examples:
@@ -154,24 +158,29 @@ def plan_options(said: PlanArguments) -> PlanOptions:
         raise UsageError(
             "--include-weights and --exclude-weights choose from an importance matrix: give it by --imatrix."
         )
-    matrix = read_importance(said.imatrix) if said.imatrix else None
-    listed = read_tensor_type_file(said.tensor_type_file) if said.tensor_type_file else ()
+    matrix = _given(read_importance, said.imatrix)
+    listed = _given(read_tensor_type_file, said.tensor_type_file) or ()
     return PlanOptions(
         overrides=TypeOverrides(
-            output_tensor_type=find_type(said.output_tensor_type) if said.output_tensor_type else None,
-            token_embedding_type=find_type(said.token_embedding_type) if said.token_embedding_type else None,
+            output_tensor_type=_given(find_type, said.output_tensor_type),
+            token_embedding_type=_given(find_type, said.token_embedding_type),
             tensor_types=(*map(parse_tensor_type, said.tensor_type), *listed),
             pure=said.pure,
             leave_output_tensor=said.leave_output_tensor,
         ),
         importance=matrix.selected(said.include_weights, said.exclude_weights) if matrix else None,
         metadata=tuple(map(parse_override, said.override_kv)),
-        prune_layers=parse_layers(said.prune_layers) if said.prune_layers else frozenset(),
+        prune_layers=_given(parse_layers, said.prune_layers) or frozenset(),
         allow_requantize=said.allow_requantize,
         no_fallback=said.no_fallback,
         keep_split=said.keep_split,
-        split_max_size=parse_size(said.split_max_size) if said.split_max_size else None,
+        split_max_size=_given(parse_size, said.split_max_size),
     )
+
+
+def _given(parse: Callable[[Said], Value], said: Said | None) -> Value | None:
+    """What an option's value means, or None where it is left out; an empty one, of an unset variable say, is not."""
+    return None if said is None else parse(said)
 
 
 def default_model() -> Path:

@@ -34,6 +34,9 @@ __all__ = [
 
 _DEFAULTS = PlanOptions()
 
+#: What llama-imatrix does not measure, unless it is told to.
+_VOCABULARY = frozenset({"token_embd.weight", "output.weight"})
+
 #: As many names as a sentence can bear.
 _NAMES = 5
 
@@ -160,10 +163,10 @@ def _entry(matrix: ImportanceMatrix | None, name: str, recipe: TensorRecipe, cho
     found = matrix is not None and matrix.for_tensor(name, recipe.shape) is not None
     needed = choice.requires_importance or FORMATS[choice.type].importance is UseOfImportance.REQUIRED
     if needed and not found:
-        what = "an importance matrix is needed" if matrix is None else f"{matrix.file} has no entry for it"
+        none = "" if matrix is None else f", and {matrix.file} gives none"
         raise UsageError(
-            f"{mix.name} makes {choice.type} of {name}, for which {what}: give one that has it with --imatrix, or "
-            "choose another format."
+            f"{mix.name} makes {choice.type} of {name}, for which importances are needed{none}: give an importance "
+            "matrix that has them with --imatrix, or choose another format."
         )
     return name if found else None
 
@@ -209,11 +212,19 @@ def _cost(tensors: Sequence[PlannedTensor]) -> tuple[int, float]:
 def _importance_warnings(tensors: Sequence[PlannedTensor], matrix: ImportanceMatrix | None) -> Iterator[str]:
     if matrix is None:
         return
-    missing = [
-        t.name for t in tensors if t.importance is None and TYPES_BY_NAME[t.type].block_size > 1 and not t.copied
-    ]
+    using = [tensor for tensor in tensors if _uses_importance(tensor)]
+    missing = [tensor.name for tensor in using if tensor.importance is None]
     if missing:
-        yield f"{matrix.file} has no entry for {len(missing)} quantized tensors: {', '.join(missing)}."
+        yield (
+            f"{matrix.file} gives no importances for {len(missing)} of {len(using)} tensors whose types make use of "
+            f"them: {_listed(missing)}."
+        )
+
+
+def _uses_importance(tensor: PlannedTensor) -> bool:
+    if tensor.copied or tensor.name in _VOCABULARY:
+        return False
+    return FORMATS[tensor.type].importance is not UseOfImportance.NONE
 
 
 def _listed(names: Sequence[str]) -> str:

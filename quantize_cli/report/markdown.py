@@ -46,7 +46,7 @@ def render(reports: Sequence[Report]) -> str:
 def _comparison(reports: Sequence[Report]) -> list[str]:
     return [
         f"# {_escaped(reports[0].model)} in {len(reports)} formats",
-        _table(_COMPARISON_HEADER, map(_comparison_row, reports), text_columns=2),
+        _errors_table(_COMPARISON_HEADER, map(_comparison_row, reports), 2, reports),
     ]
 
 
@@ -69,15 +69,12 @@ def _one(report: Report) -> list[str]:
         _table(("Total", ""), _totals(report), text_columns=2),
         *(f"> **Warning:** {_escaped(warning)}" for warning in report.warnings),
         "## Types",
-        _table(_TYPE_HEADER, map(_type_row, report.types), text_columns=1),
+        _errors_table(_TYPE_HEADER, map(_type_row, report.types), 1, [report]),
     ]
     largest = figures.largest_errors(report)
     if largest:
         sections += ["## Largest errors", _table(_LARGEST_HEADER, map(_largest_row, largest), text_columns=3)]
-    sections += [
-        "## Tensors",
-        _table(_TENSOR_HEADER, map(_tensor_row, report.tensors), text_columns=6),
-    ]
+    sections += ["## Tensors", _errors_table(_TENSOR_HEADER, map(_tensor_row, report.tensors), 6, [report])]
     return sections
 
 
@@ -95,7 +92,7 @@ def _totals(report: Report) -> list[tuple[str, str]]:
         ("Bits per weight", figures.fixed(totals.bits_per_weight, 2)),
         ("Relative RMSE", figures.percent(totals.error.relative_rmse)),
         ("SQNR (dB)", figures.sqnr(totals.error)),
-        (_WEIGHTED, figures.weighted(totals.weighted_error)),
+        *([(_WEIGHTED, figures.weighted(totals.weighted_error))] if figures.has_weighted([report]) else ()),
         ("Time", f"{totals.seconds:.2f} s"),
         ("Speed", f"{figures.rate(totals.weights_per_second)}"),
         ("Threads", str(totals.threads)),
@@ -138,6 +135,14 @@ def _tensor_row(row: TensorReport) -> Sequence[str]:
         figures.fixed(row.error.cosine_similarity, 6),
         figures.weighted(row.weighted_error),
     )
+
+
+def _errors_table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int, reports: Sequence[Report]
+) -> str:
+    """A table whose last column, the weighted error, is left out where nothing was weighted."""
+    columns = len(header) if figures.has_weighted(reports) else len(header) - 1
+    return _table(header[:columns], (row[:columns] for row in rows), text_columns)
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int) -> str:

@@ -36,11 +36,20 @@ def _one(report: Report) -> RenderableType:
 
 
 def _several(reports: Sequence[Report]) -> RenderableType:
-    """A row per format, and the warnings of each."""
+    """A row per format, where the files are, and the warnings of each."""
     parts = [_title(reports[0], f"in {len(reports)} formats"), _comparison(reports), _run_of_all(reports)]
     if any(report.warnings for report in reports):
-        parts.append(_warnings([f"{report.format}: {warning}" for report in reports for warning in report.warnings]))
+        parts.append(_warnings(_of_all(reports)))
     return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
+
+
+def _of_all(reports: Sequence[Report]) -> list[str]:
+    """The warnings of all, each once, behind the formats that it is of."""
+    formats: dict[str, list[str]] = {}
+    for report in reports:
+        for warning in report.warnings:
+            formats.setdefault(warning, []).append(report.format)
+    return [f"{', '.join(names)}: {warning}" for warning, names in formats.items()]
 
 
 def _comparison(reports: Sequence[Report]) -> RenderableType:
@@ -49,7 +58,6 @@ def _comparison(reports: Sequence[Report]) -> RenderableType:
     weighted = figures.has_weighted(reports)
     for header in ("bytes", "bits/weight", *_ERROR_HEADERS, *(_WEIGHTED_HEADER if weighted else ())):
         table.add_column(header, justify="right", no_wrap=True)
-    table.add_column("file", overflow="fold")
     for report in reports:
         totals = report.totals
         table.add_row(
@@ -59,7 +67,6 @@ def _comparison(reports: Sequence[Report]) -> RenderableType:
             figures.percent(totals.error.relative_rmse),
             figures.sqnr(totals.error),
             *((figures.weighted(totals.weighted_error),) if weighted else ()),
-            Text(figures.printable(report.output)),
         )
     return table
 
@@ -71,6 +78,8 @@ def _run_of_all(reports: Sequence[Report]) -> RenderableType:
     table.add_row("weights", f"{totals.weights:,} in {totals.tensors:,} tensors, read once")
     table.add_row("time", f"{totals.seconds:.2f} s for all, {_threads(totals.threads)}")
     table.add_row("memory", f"{figures.size(totals.peak_memory_bytes)} at the peak")
+    for number, report in enumerate(reports):
+        table.add_row("" if number else "output", _output(report))
     return table
 
 
@@ -100,7 +109,6 @@ def _sizes(report: Report) -> RenderableType:
 
 def _run(report: Report) -> RenderableType:
     totals = report.totals
-    output = "standard output" if report.output == "-" else figures.printable(report.output)
     table = _grid()
     table.add_column(overflow="fold")  # a path is shown whole
     table.add_row("weights", f"{totals.weights:,} in {totals.tensors:,} tensors")
@@ -111,8 +119,12 @@ def _run(report: Report) -> RenderableType:
         "time", f"{totals.seconds:.2f} s, {figures.rate(totals.weights_per_second)}, {_threads(totals.threads)}"
     )
     table.add_row("memory", f"{figures.size(totals.peak_memory_bytes)} at the peak")
-    table.add_row("output", Text(output, style="bold"))
+    table.add_row("output", _output(report))
     return table
+
+
+def _output(report: Report) -> Text:
+    return Text("standard output" if report.output == "-" else figures.printable(report.output), style="bold")
 
 
 def _error(error: TensorError) -> str:
@@ -122,12 +134,13 @@ def _error(error: TensorError) -> str:
 
 
 def _types(report: Report) -> RenderableType:
+    """A row per target type; 80 columns have no room for both the number of weights and the weighted error."""
     table = _table()
     table.add_column("type", style="cyan", no_wrap=True)
     weighted = figures.has_weighted([report])
     for header in (
         "tensors",
-        "weights",
+        *(() if weighted else ("weights",)),
         "size",
         "bits/weight",
         *_ERROR_HEADERS,
@@ -138,7 +151,7 @@ def _types(report: Report) -> RenderableType:
         table.add_row(
             row.type,
             f"{row.tensors:,}",
-            f"{row.weights:,}",
+            *(() if weighted else (f"{row.weights:,}",)),
             figures.size(row.bytes),
             figures.fixed(row.bits_per_weight, 2),
             figures.percent(row.error.relative_rmse),

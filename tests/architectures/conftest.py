@@ -25,7 +25,7 @@ class Headers:
     name: str
     infos: dict[str, TensorInfo]
 
-    def read_rows(self, name: str, start: int, stop: int) -> Any:
+    def read_bytes(self, name: str, start: int, stop: int) -> Any:
         raise AssertionError("a description must not read weights")
 
     def close(self) -> None:

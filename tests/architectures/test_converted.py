@@ -83,8 +83,8 @@ def test_an_alignment_that_the_output_does_not_have_is_left_out(tmp_path):
 
 def test_tensors_stay_as_they_are(described):
     assert described(*NEEDED).recipes == (
-        TensorRecipe("b.weight", (3, 4), ("b.weight",)),
-        TensorRecipe("a.weight", (2,), ("a.weight",)),
+        TensorRecipe("b.weight", (3, 4), ("b.weight",), stored_type="F32"),
+        TensorRecipe("a.weight", (2,), ("a.weight",), stored_type="F16"),
     )
 
 

@@ -22,6 +22,7 @@ from .hub_server import Hub, HubServer, Refusal, Repo
 CLIENT = """
 import json, sys
 from quantize_cli.checkpoints import open_checkpoint
+from quantize_cli.checkpoints.base import FLOAT_DTYPES
 from quantize_cli.errors import QuantizeError
 
 for model, revision in json.loads(sys.argv[1]):
@@ -31,7 +32,10 @@ for model, revision in json.loads(sys.argv[1]):
         print(json.dumps({"error": type(error).__name__, "says": str(error)}))
     else:
         files = sorted(p.relative_to(opened.folder).as_posix() for p in opened.folder.rglob("*") if p.is_file())
-        sums = {name: float(opened.read_rows(name, 0, info.shape[0]).sum()) for name, info in opened.infos.items()}
+        sums = {
+            name: float(opened.read_bytes(name, 0, info.rows).view(FLOAT_DTYPES[info.dtype]).sum())
+            for name, info in opened.infos.items()
+        }
         print(json.dumps({"name": opened.name, "folder": str(opened.folder), "files": files, "sums": sums}))
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import tracemalloc
@@ -16,7 +17,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from quantize_cli.checkpoints import open_checkpoint
-from quantize_cli.checkpoints.base import Checkpoint
+from quantize_cli.checkpoints.base import FLOAT_DTYPES, Checkpoint
 from quantize_cli.checkpoints.safetensors import INDEX_NAME, SafetensorsCheckpoint
 from quantize_cli.errors import CheckpointError, UnsupportedError
 
@@ -46,18 +47,19 @@ def write_index(folder: Path, weight_map: object) -> None:
     (folder / INDEX_NAME).write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
 
 
-def rows_of(info) -> int:
-    return info.shape[0] if info.shape else 1
+def stored(array: np.ndarray) -> np.ndarray:
+    """Its rows as bytes, uint8[rows, bytes of a row]; a vector or a number is one row."""
+    rows = math.prod(array.shape[:-1])
+    return np.frombuffer(array.tobytes(), np.uint8).reshape(rows, array.nbytes // max(rows, 1))
 
 
 def assert_holds(checkpoint: Checkpoint, tensors: dict[str, np.ndarray]) -> None:
     assert set(checkpoint.infos) == set(tensors)
     for name, info in checkpoint.infos.items():
-        read = checkpoint.read_rows(name, 0, rows_of(info))
+        read = checkpoint.read_bytes(name, 0, info.rows)
         assert (info.name, info.shape, info.nbytes) == (name, tensors[name].shape, tensors[name].nbytes)
-        assert read.dtype == tensors[name].dtype
-        assert read.shape == (rows_of(info), *info.shape[1:])
-        assert read.tobytes() == tensors[name].tobytes()
+        assert FLOAT_DTYPES[info.dtype] == tensors[name].dtype
+        np.testing.assert_array_equal(read, stored(tensors[name]), strict=True)
         assert read.flags.c_contiguous
         assert read.flags.writeable
 
@@ -89,7 +91,7 @@ def test_one_file_equals_the_library(one):
         assert list(checkpoint.infos) == list(theirs.keys())
         for name, info in checkpoint.infos.items():
             assert info.dtype == theirs.get_slice(name).get_dtype()
-            assert checkpoint.read_rows(name, 0, rows_of(info)).tobytes() == theirs.get_tensor(name).tobytes()
+            assert checkpoint.read_bytes(name, 0, info.rows).tobytes() == theirs.get_tensor(name).tobytes()
 
 
 def test_shards_with_an_index_come_in_order_of_file_and_name(two):
@@ -143,30 +145,28 @@ def test_name_is_the_one_a_person_would_say(one, monkeypatch, path, name):
     assert SafetensorsCheckpoint(Path(path)).name == name
 
 
-def test_other_dtypes_are_listed_but_not_read(tmp_path):
+def test_other_dtypes_are_listed_and_read_as_they_are(tmp_path):
     save_file({"position_ids": np.arange(4), "mask": np.ones(2, bool)}, tmp_path / "model.safetensors")
     checkpoint = SafetensorsCheckpoint(tmp_path)
     assert {name: info.dtype for name, info in checkpoint.infos.items()} == {"position_ids": "I64", "mask": "BOOL"}
-    with pytest.raises(UnsupportedError, match="tensor 'position_ids' is I64"):
-        checkpoint.read_rows("position_ids", 0, 1)
+    assert checkpoint.read_bytes("position_ids", 0, 1).view(np.int64).tolist() == [[0, 1, 2, 3]]
 
 
 def test_any_range_of_rows(one):
     folder, tensors = one
     checkpoint = SafetensorsCheckpoint(folder)
     for name, info in checkpoint.infos.items():
-        whole = tensors[name].reshape(rows_of(info), *info.shape[1:])
-        for start in range(rows_of(info) + 1):
-            for stop in range(start, rows_of(info) + 1):
-                read = checkpoint.read_rows(name, start, stop)
-                assert read.shape == whole[start:stop].shape
-                assert read.tobytes() == whole[start:stop].tobytes()
+        whole = stored(tensors[name])
+        for start in range(info.rows + 1):
+            for stop in range(start, info.rows + 1):
+                read = checkpoint.read_bytes(name, start, stop)
+                np.testing.assert_array_equal(read, whole[start:stop], strict=True)
 
 
 @pytest.mark.parametrize(("start", "stop"), [(-1, 2), (0, 6), (3, 2)])
 def test_rows_that_do_not_exist(one, start, stop):
     with pytest.raises(IndexError):
-        SafetensorsCheckpoint(one[0]).read_rows("float32.5x3.0", start, stop)
+        SafetensorsCheckpoint(one[0]).read_bytes("float32.5x3.0", start, stop)
 
 
 def open_files() -> int:
@@ -182,7 +182,7 @@ def test_many_threads_and_shards_leave_no_file_open(tmp_path):
 
     def sum_of(job: int) -> float:
         i, slab = job % 100, job // 100
-        return float(checkpoint.read_rows(f"layer.{i:03}", 16 * slab, 16 * slab + 16).sum())
+        return float(checkpoint.read_bytes(f"layer.{i:03}", 16 * slab, 16 * slab + 16).view(np.float32).sum())
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(sum_of, range(400))) == [256.0 * (job % 100) for job in range(400)]
@@ -195,7 +195,7 @@ def test_memory_is_what_was_asked_for(tmp_path):
     tracemalloc.start()
     try:
         checkpoint = SafetensorsCheckpoint(tmp_path)
-        checkpoint.read_rows("wide", 3, 4)
+        checkpoint.read_bytes("wide", 3, 4)
         assert tracemalloc.get_traced_memory()[1] < 2 * 65536 * 4
     finally:
         tracemalloc.stop()
@@ -353,4 +353,4 @@ def test_a_file_that_changes_after_its_header_was_read(one, change):
     else:
         path.unlink()
     with pytest.raises(CheckpointError, match=r"model\.safetensors (has changed|is missing)"):
-        checkpoint.read_rows("float32.5x3.0", 0, 5)
+        checkpoint.read_bytes("float32.5x3.0", 0, 5)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
-from conftest import USUAL, sentence
+from command_line import USUAL, sentence
 from safetensors.numpy import load_file, save_file
 
 FORMAT = ("--format", "q8_0")
@@ -178,14 +178,11 @@ def test_no_room_on_the_disk(quantize, llama, work, monkeypatch):
 
 def test_places_where_the_file_cannot_go(quantize, llama, work, monkeypatch):
     (work / "there.gguf").write_text("mine")
-    (work / "folder").mkdir()
     for output, said in {
         "there.gguf": "there.gguf exists.*--force",
-        "folder": "not a regular file",
         os.devnull: "not a regular file",
         "missing/model.gguf": "folder .*missing does not exist",
         "x" * 300: "too long",
-        "": "not a regular file",
     }.items():
         result = quantize(llama, *USUAL, "-o", output)
         assert result.exit_code == 1
@@ -244,7 +241,7 @@ def test_the_sentence_stands_below_the_traceback_with_debug(quantize, work):
     [
         ((), "--format"),
         (("--format",), "requires an argument"),
-        (("--format", "q9_k"), "Unknown format 'q9_k'.*f32, f16, bf16, q8_0, q4_k_m, iq4_xs, q3_k_m, q2_k"),
+        (("--format", "q9_k"), "Unknown format 'q9_k'.* f32, bf16, .*q4_k_m, .*q1_0"),
         (("--format", ""), "Unknown format"),
         ((*FORMAT, "--treads", "2"), "No such option.*--treads"),
         ((*FORMAT, "--threads", "0"), "--threads"),

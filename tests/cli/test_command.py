@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
-from conftest import COMMAND, USUAL, sentence, started
+from command_line import COMMAND, USUAL, sentence, started
 from gguf import GGUFReader
 
 from quantize_cli.version import GENERATOR
@@ -60,6 +60,12 @@ def test_the_models_name_is_the_folders_however_it_is_called(quantize, work):
     for path in ("tiny", "tiny/", "./tiny", "sub/../tiny", work / "tiny"):
         assert quantize(path, *USUAL, "--force").exit_code == 0
     assert files(work) == ["sub", "tiny", "tiny-Q8_0.gguf"]
+
+
+def test_in_a_folder_the_file_has_its_usual_name(quantize, llama, work):
+    (work / "models").mkdir()
+    assert quantize(llama, *USUAL, "-o", "models").exit_code == 0
+    assert (files(work), files(work / "models")) == (["models"], ["tiny-llama-Q8_0.gguf"])
 
 
 def test_formats_are_found_in_any_case(quantize, llama, work):

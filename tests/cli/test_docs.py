@@ -7,6 +7,7 @@ from pathlib import Path
 
 from typer.main import get_command
 
+from quantize_cli.catalogue import catalogue
 from quantize_cli.cli.app import app
 from quantize_cli.formats import FORMATS
 from quantize_cli.mixes import MIXES
@@ -22,12 +23,38 @@ def test_readme_shows_every_option_and_no_other():
     assert shown == options | {"--help"}
 
 
-def test_readme_and_help_name_every_format():
-    names = {name.lower() for name in MIXES}
-    line = next(line for line in README.splitlines() if line.startswith("| `--format"))
-    assert set(re.findall(r"`([a-z0-9_]+)`", line)) == names
+def test_readme_shows_every_command():
+    usage = README.split("## The command\n")[1].strip().split("\n\n")[0]
+    assert {line.split()[1] for line in usage.splitlines()} == {"MODEL", *get_command(app).commands}
+
+
+def test_readme_lists_every_format_as_the_command_does():
+    rows = README.split("| format | bits | importance matrix | good for |\n")[1].split("\n\n")[0].splitlines()[1:]
+    assert rows == [
+        f"| `{facts.name.lower()}` | {facts.model_bits_per_weight:.2f} | {facts.importance} | {facts.good_for}"
+        f"{''.join(f' Also called `{alias.lower()}`.' for alias in facts.aliases)} |"
+        for facts in catalogue()
+    ]
+    assert len(rows) == len(MIXES)
+
+
+def test_help_says_how_the_formats_are_listed():
     option = next(p for p in get_command(app).commands["model"].params if p.name == "format_")
-    assert set(re.findall(r"\w+", option.help.split(", in any")[0])) - {"or"} == names
+    assert "`quantize formats`" in option.help
+    assert "formats" in get_command(app).commands
+
+
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(code, {})
+    assert {path.name for path in tmp_path.glob("*.gguf")} == {
+        "out.gguf",
+        "shakespeare-llama-Q8_0.gguf",
+        "shakespeare-llama-Q4_K_M.gguf",
+    }
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["Q8_0", "Q4_K_M"]
 
 
 def test_readme_names_every_block_type_as_compared():

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import COMMAND, USUAL, sentence, started
+from command_line import COMMAND, USUAL, sentence, started
 from safetensors.numpy import load_file, save_file
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX terminals and signals")

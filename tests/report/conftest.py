@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
 
-from quantize_cli.report.model import SCHEMA_VERSION, Report, TensorError, TensorReport, Totals, TypeReport
+from quantize_cli.report.model import (
+    SCHEMA_VERSION,
+    Report,
+    TensorError,
+    TensorReport,
+    Totals,
+    TypeReport,
+    WeightedError,
+)
 
 EXACT = TensorError(0.0, 0.0, None, 0.0, 1.0)
 ZERO = TensorError(0.0, None, None, 0.0, None)
@@ -28,6 +37,7 @@ def tensor(name, type_, reason, bits, figures, shape=(1536, 576), dtype="BF16"):
         bytes=int(weights * bits / 8),
         bits_per_weight=bits,
         error=figures,
+        weighted_error=None,
     )
 
 
@@ -63,12 +73,13 @@ def report() -> Report:
             peak_memory_bytes=421_642_240,
             threads=2,
             error=error(0.0413),
+            weighted_error=None,
         ),
         types=(
-            TypeReport("Q5_0", 150, 80_000_000, 55_000_000, 5.5, error(0.0382)),
-            TypeReport("Q4_K", 30, 1_235_814_400, 695_145_600, 4.5, error(0.0731)),
-            TypeReport("F16", 1, 884_736, 1_769_472, 16.0, OVERFLOW),
-            TypeReport("F32", 61, 35_136, 140_544, 32.0, EXACT),
+            TypeReport("Q5_0", 150, 80_000_000, 55_000_000, 5.5, error(0.0382), None),
+            TypeReport("Q4_K", 30, 1_235_814_400, 695_145_600, 4.5, error(0.0731), None),
+            TypeReport("F16", 1, 884_736, 1_769_472, 16.0, OVERFLOW, None),
+            TypeReport("F32", 61, 35_136, 140_544, 32.0, EXACT, None),
         ),
         tensors=tensors,
         warnings=(
@@ -76,3 +87,29 @@ def report() -> Report:
             "the file is 23.4 MiB (31 %) larger than Q4_K_M suggests.",
         ),
     )
+
+
+@pytest.fixture
+def weighted(report: Report) -> Report:
+    """The same of a run with an importance matrix, which has an entry for all but the vectors."""
+
+    def weigh(part):
+        known = part.type not in ("F32", "F16")
+        return dataclasses.replace(part, weighted_error=WeightedError(0.0123, 38.2) if known else None)
+
+    return dataclasses.replace(
+        report,
+        totals=dataclasses.replace(report.totals, weighted_error=WeightedError(0.0314, 30.06)),
+        types=tuple(map(weigh, report.types)),
+        tensors=tuple(map(weigh, report.tensors)),
+    )
+
+
+@pytest.fixture
+def ladder(report: Report, weighted: Report) -> list[Report]:
+    """The reports of a run with three formats."""
+    others = [
+        dataclasses.replace(weighted, format=name, output=f"models/SmolLM2-135M-Instruct-{name}.gguf", warnings=())
+        for name in ("IQ3_XXS", "MXFP4_MOE")
+    ]
+    return [report, *others]

@@ -9,12 +9,13 @@ from rich.console import Console
 
 from quantize_cli.report import figures, markdown, terminal
 from quantize_cli.report import json as json_report
+from quantize_cli.report.model import SCHEMA_VERSION
 
 
-def printed(report, width, **options):
+def printed(reports, width, **options):
     console = Console(width=width, record=True, **options)
     with console.capture() as capture:
-        console.print(terminal.render(report))
+        console.print(terminal.render(reports))
     return capture.get()
 
 
@@ -35,10 +36,10 @@ class TestJson:
     def test_is_the_dataclass_field_by_field(self, report):
         finite = with_finite_errors(report)
         expected = json.loads(json.dumps(dataclasses.asdict(finite)))
-        assert strict(json_report.render(finite)) == expected
+        assert strict(json_report.render([finite])) == expected
 
     def test_keys_are_in_the_order_of_the_fields(self, report):
-        data = strict(json_report.render(report))
+        data = strict(json_report.render([report]))
         for value, item in [
             (data, report),
             (data["totals"], report.totals),
@@ -49,13 +50,31 @@ class TestJson:
             assert list(value) == [field.name for field in dataclasses.fields(item)]
         assert next(iter(data)) == "schema_version"
 
+    def test_several_reports_stand_in_a_list(self, report, ladder):
+        data = strict(json_report.render(ladder))
+        assert list(data) == ["schema_version", "reports"]
+        assert data["schema_version"] == SCHEMA_VERSION
+        assert data["reports"] == [strict(json_report.render([one])) for one in ladder]
+        assert data["reports"][0] == strict(json_report.render([report]))
+
+    def test_weighted_errors_are_null_without_importance(self, report, weighted):
+        def parts(value):
+            return [value["totals"], *value["types"], *value["tensors"]]
+
+        assert {part["weighted_error"] for part in parts(strict(json_report.render([report])))} == {None}
+        told = [part["weighted_error"] for part in parts(strict(json_report.render([weighted])))]
+        assert told[:3] == [
+            {"relative_rmse": 0.0314, "sqnr_db": 30.06},
+            *[{"relative_rmse": 0.0123, "sqnr_db": 38.2}] * 2,
+        ]
+
     def test_infinities_are_null(self, report):
-        data = strict(json_report.render(report))
+        data = strict(json_report.render([report]))
         overflow = next(tensor for tensor in data["tensors"] if tensor["type"] == "F16")
         assert set(overflow["error"].values()) == {None}
 
     def test_is_ascii_and_ends_with_one_newline(self, report):
-        text = json_report.render(dataclasses.replace(report, model="模型"))
+        text = json_report.render([dataclasses.replace(report, model="模型")])
         assert text.isascii()
         assert text.endswith("}\n")
 
@@ -66,7 +85,7 @@ def cells(line):
 
 class TestMarkdown:
     def test_every_table_is_rectangular(self, report):
-        blocks = [block for block in markdown.render(report).split("\n\n") if block.startswith("|")]
+        blocks = [block for block in markdown.render([report]).split("\n\n") if block.startswith("|")]
         assert len(blocks) == 4
         for block in blocks:
             lines = block.splitlines()
@@ -74,7 +93,7 @@ class TestMarkdown:
             assert all(set(cell) <= {"-", ":"} for cell in cells(lines[1]))
 
     def test_has_a_row_for_every_tensor_and_type(self, report):
-        tables = markdown.render(report).split("## ")
+        tables = markdown.render([report]).split("## ")
         types = next(part for part in tables if part.startswith("Types"))
         tensors = next(part for part in tables if part.startswith("Tensors"))
         assert [cells(line)[0] for line in types.splitlines()[4:] if line] == [row.type for row in report.types]
@@ -85,25 +104,45 @@ class TestMarkdown:
         assert rows[0][8:] == ["8.50", "0.000102", "0.510 %", "45.85", "0.00051", "0.999987"]
 
     def test_names_cannot_become_markup(self, report):
-        text = markdown.render(report)
+        text = markdown.render([report])
         assert r"odd\|name\[bold\]\*x\*?\[31m.weight" in text
         assert "\x1b" not in text
         assert "blk.29.attn_output.weight" in text  # an underscore inside a word is left alone
 
     def test_warnings_and_largest_errors(self, report):
-        text = markdown.render(report)
+        text = markdown.render([report])
         assert "> **Warning:** 180 of 272 tensors" in text
         assert "Largest errors" in text
         quiet = dataclasses.replace(report, warnings=(), tensors=report.tensors[1:3])
-        assert "Warning" not in markdown.render(quiet)
-        assert "Largest errors" not in markdown.render(quiet)
+        assert "Warning" not in markdown.render([quiet])
+        assert "Largest errors" not in markdown.render([quiet])
+
+    def test_a_ladder_begins_with_a_comparison(self, ladder):
+        text = markdown.render(ladder)
+        comparison, *each = re.split(r"(?m)^# ", text)[1:]
+        assert comparison.startswith("SmolLM2-135M-Instruct in 3 formats\n")
+        rows = [cells(line) for line in comparison.splitlines() if line.startswith("|")]
+        assert {len(row) for row in rows} == {7}
+        assert [row[0].replace("\\", "") for row in rows[2:]] == ["Q4_K_M", "IQ3_XXS", "MXFP4_MOE"]
+        assert [row[-1] for row in rows[2:]] == ["-", "3.140 %", "3.140 %"]
+        assert [part.splitlines()[0].split(" as ")[1] for part in each] == ["Q4_K_M", "IQ3_XXS", "MXFP4_MOE"]
+
+    def test_weighted_errors_have_a_column_only_where_there_are_some(self, report, weighted):
+        assert "eighted" not in markdown.render([report])
+        text = markdown.render([weighted])
+        assert "| Weighted relative RMSE | 3.140 % |" in text
+        blocks = [block.splitlines() for block in text.split("\n\n") if "Weighted relative RMSE |" in block][1:]
+        assert [[cells(line)[-1] for line in block[2:]] for block in blocks] == [
+            ["1.230 %", "1.230 %", "-", "-"],
+            ["1.230 %", "-", "-", "1.230 %", "1.230 %", "-", "1.230 %", "1.230 %"],
+        ]
 
 
 class TestTerminal:
     @pytest.mark.parametrize("width", [80, 120])
     @pytest.mark.parametrize("color", [None, "truecolor"])
     def test_fits_and_never_wraps_a_row(self, report, width, color):
-        text = printed(report, width, color_system=color, force_terminal=color is not None)
+        text = printed([report], width, color_system=color, force_terminal=color is not None)
         plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
         assert "\x1b" not in plain
         assert all(len(line) <= width for line in plain.splitlines())
@@ -116,14 +155,14 @@ class TestTerminal:
 
     def test_widest_figures_fit_80_columns(self, report):
         wide = dataclasses.replace(report.types[0], tensors=12_345, weights=1_234_567_890_123, bytes=2**40 - 1)
-        text = printed(dataclasses.replace(report, types=(wide,)), 80)
+        text = printed([dataclasses.replace(report, types=(wide,))], 80)
         assert "1,234,567,890,123" in text
         assert "1024.00 GiB" in text
         assert "SQNR dB" in text
         assert "28.36" in text
 
     def test_totals(self, report):
-        text = printed(report, 80)
+        text = printed([report], 80)
         for part in (
             "SmolLM2-135M-Instruct as Q4_K_M",
             "256.57 MiB  269,030,016 bytes  16.00 bits/weight",
@@ -142,15 +181,53 @@ class TestTerminal:
         types = [tensor.type for tensor in figures.largest_errors(report)]
         assert types == ["F16", "Q4_K", "Q5_0", "Q6_K", "Q8_0"]
         exact = dataclasses.replace(report, tensors=report.tensors[1:3])
-        assert "largest errors" not in printed(exact, 80)
+        assert "largest errors" not in printed([exact], 80)
 
     def test_a_long_path_is_shown_whole(self, report):
         path = "/models/" + "x" * 150 + ".gguf"
-        text = printed(dataclasses.replace(report, output=path), 80)
+        text = printed([dataclasses.replace(report, output=path)], 80)
         assert path in re.sub(r"\s+", "", text)
 
     def test_standard_output_is_named(self, report):
-        assert "standard output" in printed(dataclasses.replace(report, output="-"), 80)
+        assert "standard output" in printed([dataclasses.replace(report, output="-")], 80)
+
+    @pytest.mark.parametrize("width", [80, 120])
+    def test_a_weighted_error_fits_too(self, report, weighted, width):
+        assert "weighted" not in printed([report], width)
+        lines = [line.rstrip() for line in printed([weighted], width).splitlines()]
+        assert all(len(line) <= width for line in lines)
+        (headers,) = [line for line in lines if line.startswith("type ")]
+        assert headers.split()[-1] == "weighted"
+        assert [line.split()[-2:] for line in lines if line.startswith(("Q5_0 ", "F32 "))] == [
+            ["1.230", "%"],
+            ["exact", "-"],
+        ]
+        assert any(line.startswith("weighted") and "3.140 % relative RMSE by importance" in line for line in lines)
+
+    @pytest.mark.parametrize("width", [80, 120])
+    def test_a_ladder_is_a_table_with_a_line_for_each_format(self, ladder, width):
+        lines = [line.rstrip() for line in printed(ladder, width).splitlines()]
+        assert all(len(line) <= width for line in lines)
+        assert lines[0] == "SmolLM2-135M-Instruct in 3 formats  llama"
+        rows = [line.split() for line in lines if line.startswith(("Q4_K_M ", "IQ3_XXS ", "MXFP4_MOE "))]
+        assert [row[:6] for row in rows] == [
+            [name, "105,453,984", "6.17", "4.130", "%", "27.68"] for name in ("Q4_K_M", "IQ3_XXS", "MXFP4_MOE")
+        ]
+        assert any("warning: Q4_K_M: 180 of 272 tensors" in line for line in lines)
+
+    def test_a_warning_of_several_formats_is_shown_once(self, ladder):
+        same = [dataclasses.replace(one, warnings=("It is odd.", f"{one.format} is.")) for one in ladder[:2]]
+        lines = [line.rstrip() for line in printed(same, 80).splitlines() if line.startswith("warning")]
+        assert lines == [
+            "warning: Q4_K_M, IQ3_XXS: It is odd.",
+            "warning: Q4_K_M: Q4_K_M is.",
+            "warning: IQ3_XXS: IQ3_XXS is.",
+        ]
+
+    def test_a_ladder_shows_every_path_whole(self, ladder):
+        text = printed(ladder, 80)
+        for one in ladder:
+            assert any(line.split()[-1:] == [one.output] for line in text.splitlines())
 
 
 @pytest.mark.parametrize(

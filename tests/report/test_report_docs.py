@@ -15,6 +15,7 @@ SECTIONS = {
     "Types": model.TypeReport,
     "Tensors": model.TensorReport,
     "Errors": model.TensorError,
+    "Weighted errors": model.WeightedError,
 }
 
 

@@ -14,15 +14,15 @@ from quantize_cli.report import RENDERERS, check_report_path, markdown, write_re
 @pytest.mark.parametrize("suffix", RENDERERS)
 def test_the_suffix_picks_the_renderer(report, tmp_path, suffix):
     path = tmp_path / f"report{suffix.upper()}"
-    write_report(report, path)
-    assert path.read_text(encoding="utf-8") == RENDERERS[suffix](report)
+    write_report([report], path)
+    assert path.read_text(encoding="utf-8") == RENDERERS[suffix]([report])
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_report_is_replaced(report, tmp_path):
     path = tmp_path / "report.json"
     path.write_text("old")
-    write_report(report, path)
+    write_report([report], path)
     assert json.loads(path.read_text())["schema_version"] == 1
 
 
@@ -30,7 +30,7 @@ def test_the_file_has_the_usual_permissions(report, tmp_path):
     plain = tmp_path / "plain"
     plain.touch()
     path = tmp_path / "report.json"
-    write_report(report, path)
+    write_report([report], path)
     assert path.stat().st_mode == plain.stat().st_mode
 
 
@@ -49,7 +49,7 @@ def test_a_failed_write_leaves_nothing(report, tmp_path, monkeypatch, failing):
     monkeypatch.setattr(*((os, "fsync") if failing == "fsync" else (Path, "replace")), no_room)
     path = tmp_path / "report.md"
     with pytest.raises(OutputError, match=r"report\.md cannot be written \(No space left on device\)"):
-        write_report(report, path)
+        write_report([report], path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -59,7 +59,7 @@ def test_an_interrupt_leaves_nothing(report, tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        write_report(report, tmp_path / "report.md")
+        write_report([report], tmp_path / "report.md")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -70,7 +70,7 @@ def test_a_folder_that_is_none_is_an_output_error(report, tmp_path, folder):
     with pytest.raises(OutputError, match="does not exist"):
         check_report_path(path)
     with pytest.raises(OutputError, match="cannot be written"):
-        write_report(report, path)
+        write_report([report], path)
 
 
 def test_a_folder_in_the_files_place_is_an_output_error(tmp_path):
@@ -96,6 +96,6 @@ def test_an_existing_file_needs_force(tmp_path):
 
 def test_a_path_that_is_no_utf8_can_be_reported(report, tmp_path):
     odd = dataclasses.replace(report, output=os.fsdecode(b"caf\xe9.gguf"))
-    write_report(odd, tmp_path / "report.md")
-    write_report(odd, tmp_path / "report.json")
-    assert markdown.render(odd)
+    write_report([odd], tmp_path / "report.md")
+    write_report([odd], tmp_path / "report.json")
+    assert markdown.render([odd])
