@@ -80,7 +80,8 @@ def inner(function: Callable[P, R]) -> Callable[P, R]:
 
     Counting is an atomic operation on entry and on exit for each array, as slow as the work of a small kernel.
     """
-    compiled = numba.njit(function, **_OPTIONS, **_NO_ENTRY, _nrt=False)
+    options: dict[str, Any] = {**_OPTIONS, **_NO_ENTRY, "_nrt": False}
+    compiled = numba.njit(function, **options)
     return function if compiled is function else cast("Callable[P, R]", _Inner(compiled))
 
 

@@ -4,8 +4,8 @@ Method: ggml-quants.c, `quantize_row_iq3_xxs_impl` and `quantize_row_iq3_s_impl`
 candidate scales, every four magnitudes are rounded to a pattern of levels, and to the best point near it if the grid
 lacks that; of the candidates the one whose least-squares scale explains most wins, and is then refined once.
 
-Here lane l of a vector is candidate l, all of one sub-block: neighbouring candidates mostly round to the same pattern, so
-its list of points is walked for several of them at once, and every point is read as a scalar, without a gather.
+Here lane l of a vector is candidate l, all of one sub-block: neighbouring candidates mostly round to the same pattern,
+so its list of points is walked for several of them at once, and every point is read as a scalar, without a gather.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ _TOP = F(15)
 _ONES = 0x1111
 #: Instead of the codes of a sub-block that counts as zero; it gives point number 0.
 NO_CODE = 0
-#: Up to so many steps from its level a magnitude is surely nearer to it than to any other, and the short lists do: half a
-#: step, less a hundred times what the roundings of a distance can add up to.
+#: Up to so many steps from its level a magnitude is surely nearer to it than to any other, and the short lists do: half
+#: a step, less much more than the roundings of a difference can add up to.
 _SURE = F(0.4999)
 _FLOAT_MAX = F(np.finfo(np.float32).max)
 

@@ -43,8 +43,7 @@ class Grid(NamedTuple):
 
 def _levels(patterns: NDArray[np.int32]) -> NDArray[np.int32]:
     """Patterns [...] -> their levels [..., 4]."""
-    levels: NDArray[np.int32] = patterns[..., None] >> np.arange(0, 12, 3, dtype=np.int32) & 7
-    return levels
+    return np.right_shift(patterns[..., None], np.arange(0, 12, 3)).astype(np.int32) & np.int32(7)
 
 
 def _codes(levels: NDArray[np.int32]) -> NDArray[np.int32]:

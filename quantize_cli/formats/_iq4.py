@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quantize_cli.formats._compile import inner
+from quantize_cli.formats._compile import inner, maker
 from quantize_cli.formats._lanes import Lanes, new_lanes
 from quantize_cli.formats._symmetric import GROUP_MAX_EPS, first_extreme
 from quantize_cli.formats._vector import (
@@ -73,7 +73,7 @@ class Brackets(NamedTuple):
     high_q2: Lanes
 
 
-@inner
+@maker
 def new_brackets() -> Brackets:
     """Allocate them."""
     return Brackets(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quantize_cli.formats._compile import inner, part
+from quantize_cli.formats._compile import inner, maker, part
 from quantize_cli.formats._lanes import Lanes, new_lanes
 from quantize_cli.formats._symmetric import FIT_SIZE, levels_from_zero
 from quantize_cli.formats._vector import (
@@ -50,7 +50,7 @@ class Work(NamedTuple):
     levels: Packed  #: uint8[256], of one super-block
 
 
-@inner
+@maker
 def new_work() -> Work:
     """Allocate it."""
     return Work(

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.formats._compile import inner
+from quantize_cli.formats._compile import inner, maker
 from quantize_cli.formats._vector import LANES
 
 #: A flat float32 buffer of vectors.
@@ -26,7 +26,7 @@ _TILE = 16
 _LINE = 64
 
 
-@inner
+@maker
 def new_lanes(vectors: int) -> Lanes:
     """Room for so many vectors, aligned: a register's load from two cache lines takes twice as long."""
     line = _LINE // 4

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.formats._compile import inner
+from quantize_cli.formats._compile import inner, maker
 from quantize_cli.formats._k_signed import SUB_BLOCK, SUB_BLOCKS
 from quantize_cli.formats._lanes import Lanes, new_lanes
 from quantize_cli.formats._symmetric import GROUP_MAX_EPS, first_extreme, levels_from_zero
@@ -56,7 +56,7 @@ class OneByOne(NamedTuple):
     state: Lanes  #: and their state
 
 
-@inner
+@maker
 def new_one_by_one() -> OneByOne:
     """Allocate it."""
     return OneByOne(

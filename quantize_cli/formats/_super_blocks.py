@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from quantize_cli.formats._affine import FIT_SIZE, INVERSE, MIN, ORIGIN, SCALE, AffineSearch, search_affine
-from quantize_cli.formats._compile import inner
+from quantize_cli.formats._compile import inner, maker
 from quantize_cli.formats._half import nearest_ints
 from quantize_cli.formats._k_weights import root_plus_magnitude, sum_of_squares, weigh_importance
 from quantize_cli.formats._lanes import Lanes, load_lanes, new_lanes
@@ -65,7 +65,7 @@ class Work(NamedTuple):
     packed: Packed  #: uint8[16 * LANES]: bytes of the levels of scales and mins, a lane's lie LANES apart
 
 
-@inner
+@maker
 def new_work(sub_block: int) -> Work:
     """Allocate it for sub-blocks of that size."""
     count = SUPER_BLOCK // sub_block

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.formats import _affine
-from quantize_cli.formats._compile import inner
+from quantize_cli.formats._compile import inner, maker
 from quantize_cli.formats._half import nearest_ints
 from quantize_cli.formats._k_weights import weigh_importance
 from quantize_cli.formats._lanes import Lanes, load_lanes, new_lanes
@@ -34,7 +34,7 @@ class Work(NamedTuple):
     fit: Lanes  #: the result of a search
 
 
-@inner
+@maker
 def new_work() -> Work:
     """Buffers of unknown content."""
     return Work(
@@ -46,7 +46,7 @@ def new_work() -> Work:
     )
 
 
-@inner
+@maker
 def row_variances(blocks: Blocks, count: int) -> NDArray[np.float32]:
     """Mean of x^2 over each row of `count` blocks, in element order: float32[rows]."""
     values = blocks.reshape(-1)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from quantize_cli.formats._compile import inner, kernel
+from quantize_cli.formats._compile import inner, kernel, maker
 from quantize_cli.formats._half import load_half, store_half, to_half
 from quantize_cli.formats._iq4 import (
     BLOCK,
@@ -54,7 +54,7 @@ class Work(NamedTuple):
     d: Lanes  #: 1 vector, before it is rounded to float16
 
 
-@inner
+@maker
 def _new_work() -> Work:
     return Work(
         new_lanes(SUPER_BLOCK),

@@ -69,8 +69,8 @@ TWIN_PAIRS = (
 )
 
 #: (rows, importance) for which two builds of the reference differ, the wheel's and that of llama-cpp-python 0.3.36 by
-#: gcc 12: there a level that counts nothing comes from a number far beyond 2^22, where its rounding is no rounding. Ours
-#: are the bytes of the latter, and of the twins.
+#: gcc 12: there a level that counts nothing comes from a number far beyond 2^22, where its rounding is no rounding.
+#: Ours are the bytes of the latter, and of the twins.
 BUILDS_DIFFER = {("one huge outlier in tiny noise", "some sub-blocks zero")}
 
 #: Blocks in a row: around one and several groups of lanes of every format.
