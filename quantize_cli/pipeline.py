@@ -205,8 +205,7 @@ class _Work:
                 made[key] = self._copied(slab, tensor)
             else:
                 rows = self._source_rows(slab) if rows is None else rows
-                made[key] = _quantized(rows, FORMATS[tensor.type], self._importance_of(slab, tensor))
-                _check_range(made[key], tensor)
+                made[key] = _within_range(tensor, rows, self._importance_of(slab, tensor))
         return [made[key] for key in keys]
 
     def _importance_of(self, slab: Slab, tensor: PlannedTensor) -> NDArray[np.float32] | None:
@@ -255,13 +254,19 @@ class _Work:
         )
 
 
-def _check_range(result: Result, tensor: PlannedTensor) -> None:
-    """Refuse what llama.cpp refuses to write and to load (ggml-quants.c, `ggml_validate_row_data`)."""
-    if not np.isfinite(result.sums[:, SUM_D2]).all() or FORMATS[tensor.type].has_invalid_byte(result.packed):
+def _within_range(tensor: PlannedTensor, rows: NDArray[np.float32], importance: NDArray[np.float32] | None) -> Result:
+    """Quantize rows; refuse what llama.cpp refuses to write and to load (ggml-quants.c, `ggml_validate_row_data`)."""
+    held = FORMATS[tensor.type]
+    try:
+        result = _quantized(rows, held, importance)
+    except OverflowError:
+        result = None
+    if result is None or not np.isfinite(result.sums[:, SUM_D2]).all() or held.has_invalid_byte(result.packed):
         raise CheckpointError(
             f"Tensor {tensor.name} has weights too large or too small for the scales of {tensor.type}; give it another "
             "type with --tensor-type, or take another format: bf16 holds every weight."
         )
+    return result
 
 
 def _decoded(packed: Packed, type_name: str, columns: int) -> NDArray[np.float32]:

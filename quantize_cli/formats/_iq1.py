@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner
 from quantize_cli.formats._half import nearest_ints
 from quantize_cli.formats._iq1_grid import GROUP, Grid
 from quantize_cli.formats._k_weights import sum_of_squares
@@ -113,7 +113,7 @@ def new_work() -> Work:
     )
 
 
-@kernel
+@inner
 def load_super_blocks(blocks: Blocks, importance: Importance | None, first: int, count: int, work: Work) -> Floats:
     """Put super-blocks from number `first` on into lanes; returns twice the mean of their squares."""
     load_lanes(blocks, first, count, work.x)
@@ -122,7 +122,7 @@ def load_super_blocks(blocks: Blocks, importance: Importance | None, first: int,
     return F(2) * sum_of_squares(work.x) / F(SUPER_BLOCK)
 
 
-@kernel
+@inner
 def rank(x: Lanes, ranks: IntLanes) -> None:
     """The place of every value in its lane's ascending order; equal ones keep theirs, as in glibc's qsort."""
     for i in range(0, x.size, LANES):
@@ -136,7 +136,7 @@ def rank(x: Lanes, ranks: IntLanes) -> None:
         store_ints(ranks, i, place)
 
 
-@kernel
+@inner
 def sum_in_order(x: Lanes, w: Lanes, ranks: IntLanes, parts: int, sums_x: Lanes, sums_w: Lanes) -> None:
     """Sums of w * x and of w over the first n of a block's elements in ascending order, n = 0..size.
 
@@ -168,13 +168,13 @@ def sum_in_order(x: Lanes, w: Lanes, ranks: IntLanes, parts: int, sums_x: Lanes,
             store(sums_w, i, sum_w)
 
 
-@kernel
+@inner
 def may_win(sum_qx: Floats, sum_q2: Floats, best: Floats) -> Mask:
     """Where a split explains more than `best`, if sum_q2 is positive, as it nearly always is."""
     return sum_qx * sum_qx > best * sum_q2
 
 
-@kernel
+@inner
 def base_values(shifts: Ints, half: int) -> Floats:
     """Value of level 0 in the first or the second half of a block."""
     negative = shifts & I(2 >> half) != I(0)
@@ -182,13 +182,13 @@ def base_values(shifts: Ints, half: int) -> Floats:
     return base
 
 
-@kernel
+@inner
 def level_of(codes: Ints, j: int) -> Ints:
     """Level j of the grid points with these codes."""
     return (codes >> I(j) & I(1)) | (codes >> I(GROUP - 1 + j) & I(2))
 
 
-@kernel
+@inner
 def _look_up(
     x: Lanes, scale: Floats, split: Ints, flipped: Mask, shifts: Ints, work: Work, points: IntLanes, grid: Grid
 ) -> Mask:
@@ -219,7 +219,7 @@ def _look_up(
     return outside
 
 
-@kernel
+@inner
 def _best_neighbour(errors: Lanes, at: int, number: int, grid: Grid) -> int:
     """The first of the neighbours in list `number` with the smallest error; -1 if all errors overflow.
 
@@ -241,7 +241,7 @@ def _best_neighbour(errors: Lanes, at: int, number: int, grid: Grid) -> int:
     return grid.neighbours[place] if place >= 0 else -1
 
 
-@kernel
+@inner
 def add_sums(
     x: Lanes, w: Lanes, shifts: Ints, points: IntLanes, factor: Floats, sums: tuple[Floats, Floats], grid: Grid
 ) -> tuple[Floats, Floats]:
@@ -260,7 +260,7 @@ def add_sums(
     return sum_qx, sum_q2
 
 
-@kernel
+@inner
 def snap_to_grid(b: int, x: Lanes, scale: Floats, split: Ints, threshold: np.float32, work: Work, grid: Grid) -> None:
     """Choose the grid points, the scale and the shifts of the blocks number b, whose split was found.
 
@@ -305,7 +305,7 @@ def snap_to_grid(b: int, x: Lanes, scale: Floats, split: Ints, threshold: np.flo
     store_ints(work.shifts, b * LANES, shifts)
 
 
-@kernel
+@inner
 def store_scales(work: Work, blocks: int) -> Floats:
     """Round the scales of so many blocks to 0..7, for 1, 3 .. 15 times d; returns 15 d, the largest of them."""
     largest = splat(F(0))

@@ -15,7 +15,7 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.formats._compile import inner, kernel
+from quantize_cli.formats._compile import inner, maker
 from quantize_cli.formats._grid import Grid, build_grid
 from quantize_cli.formats._half import load_half, nearest_ints
 from quantize_cli.formats._iq2_nearest import (
@@ -101,7 +101,7 @@ def grid_of(name: str, shells: int) -> Grid:
     return build_grid(np.searchsorted(table.grid_map, table.grid[0, 0]).astype(np.uint8), 2, shells)
 
 
-@kernel
+@maker
 def new_work(search: Search) -> Work:
     """Allocate it."""
     steps = 2 * search.reach + 1
@@ -297,7 +297,7 @@ def _fit_sub_block(grid: Grid, search: Search, x: Lanes, signs: IntLanes, chosen
     return found
 
 
-@kernel
+@inner
 def fit_super_blocks(
     blocks: Blocks, importance: Importance | None, first: int, grid: Grid, search: Search, work: Work
 ) -> int:

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner, maker
 from quantize_cli.formats._half import nearest_int, nearest_ints
 from quantize_cli.formats._iq3_grid import FULL, SHORT, WAS_ON_GRID, Table
 from quantize_cli.formats._vector import (
@@ -89,13 +89,13 @@ _TRIALS = _PLACES + _GROUPS_HERE * LANES
 _INTS = _TRIALS + 2 * _GROUPS_HERE * LANES
 
 
-@kernel
+@maker
 def new_work() -> tuple[FloatWork, IntWork]:
     """Allocate it."""
     return np.zeros(_FLOATS, np.float32), np.zeros(_INTS, np.int32)
 
 
-@kernel
+@inner
 def weigh(
     values: NDArray[np.float32], importance: Importance | None, number: int, floats: FloatWork, ints: IntWork
 ) -> None:
@@ -129,7 +129,7 @@ def weigh(
         ints[SIGNS + k] = signs
 
 
-@kernel
+@inner
 def _round(x: np.float32, inverse: Floats) -> tuple[Ints, Floats]:
     """The nearest levels to x * inverse, and how far from them in steps: below 1/2 where the rounding was one."""
     value = F(0.5) * (inverse * x - F(1))
@@ -141,7 +141,7 @@ def _round(x: np.float32, inverse: Floats) -> tuple[Ints, Floats]:
     return level, magnitude(value - to_floats(level))
 
 
-@kernel
+@inner
 def _place(start: int, inverse: Floats, candidates: int, grid: Table, floats: FloatWork, ints: IntWork) -> None:
     """The best points for every four magnitudes of the sub-block at element `start`, for all candidates.
 
@@ -193,7 +193,7 @@ def _place(start: int, inverse: Floats, candidates: int, grid: Table, floats: Fl
                 lane += 1
 
 
-@kernel
+@inner
 def _search(start: int, largest: np.float32, search: Search, grid: Table, floats: FloatWork, ints: IntWork) -> None:
     """Choose among the candidates for the sub-block at element `start`, whose largest magnitude is given."""
     candidates = 2 * search.reach + 1
@@ -231,7 +231,7 @@ def _search(start: int, largest: np.float32, search: Search, grid: Table, floats
         ints[CODES + start // 4 + k] = none if chosen < 0 else ints[_TRIALS + 2 * LANES * k + chosen]
 
 
-@kernel
+@inner
 def _refine(search: Search, grid: Table, floats: FloatWork, ints: IntWork) -> None:
     """Round once more under the scales that the search found, where a group was off the grid, and fit them again."""
     for sub_block in range(SUB_BLOCKS):
@@ -273,7 +273,7 @@ def _refine(search: Search, grid: Table, floats: FloatWork, ints: IntWork) -> No
             floats[SCALES + sub_block] = sum_qx / sum_q2
 
 
-@kernel
+@inner
 def fit_points(search: Search, grid: Table, floats: FloatWork, ints: IntWork) -> np.float32:
     """Find scales and codes of the super-block in X, W and ROOT; returns the largest scale.
 
@@ -305,13 +305,13 @@ def fit_points(search: Search, grid: Table, floats: FloatWork, ints: IntWork) ->
     return highest
 
 
-@kernel
+@inner
 def point_number(code: int, grid: Table) -> int:
     """Number of the point with that code."""
     return int(grid[(code >> 1 & 7) | (code >> 5 & 7) << 3 | (code >> 9 & 7) << 6 | (code >> 13 & 7) << 9])
 
 
-@kernel
+@inner
 def scale_level(scale: np.float32, inverse: np.float32) -> int:
     """Level 0..15 of a scale, which stands for 2 * level + 1."""
     return min(max(int(nearest_int(F(0.5) * (inverse * scale - F(1)))), 0), 15)

@@ -13,7 +13,7 @@ the other one lies between it and the pattern. Roundings in float32 are monotone
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from gguf import GGMLQuantizationType
@@ -43,7 +43,7 @@ class Grid(NamedTuple):
 
 def _levels(patterns: NDArray[np.int32]) -> NDArray[np.int32]:
     """Patterns [...] -> their levels [..., 4]."""
-    return np.right_shift(patterns[..., None], np.arange(0, 12, 3)).astype(np.int32) & np.int32(7)
+    return cast("NDArray[np.int32]", patterns[..., None] >> np.arange(0, 12, 3, dtype=np.int32) & np.int32(7))
 
 
 def _codes(levels: NDArray[np.int32]) -> NDArray[np.int32]:

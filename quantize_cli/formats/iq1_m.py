@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner, kernel
 from quantize_cli.formats._half import from_half, to_half
 from quantize_cli.formats._iq1 import (
     LOWEST,
@@ -81,7 +81,7 @@ SUMS = (BLOCK + 1) * LANES
 HalfSums: TypeAlias = tuple[Floats, Floats, Floats, Floats]
 
 
-@kernel
+@inner
 def _half_sums(sums_x: Lanes, sums_w: Lanes, first: int, second: int) -> HalfSums:
     """The sums under a split, from those in ascending order."""
     total_x = load(sums_x, BLOCK * LANES)
@@ -97,7 +97,7 @@ def _half_sums(sums_x: Lanes, sums_w: Lanes, first: int, second: int) -> HalfSum
     )
 
 
-@kernel
+@inner
 def _both(first: HalfSums, second: HalfSums, shifts: int) -> tuple[Floats, Floats]:
     """The sums over both halves with these shifts."""
     first_qx, first_q2 = first[2:] if shifts & 2 else first[:2]
@@ -105,7 +105,7 @@ def _both(first: HalfSums, second: HalfSums, shifts: int) -> tuple[Floats, Float
     return first_qx + second_qx, first_q2 + second_q2
 
 
-@kernel
+@inner
 def _split(sums_x: Lanes, sums_w: Lanes) -> tuple[Floats, Ints]:
     """The split that explains most, and its scale: of equal ones the first.
 
@@ -132,7 +132,7 @@ def _split(sums_x: Lanes, sums_w: Lanes) -> tuple[Floats, Ints]:
     return scale, split
 
 
-@kernel
+@inner
 def _weigh(b: int, importance: Importance | None, variance: Floats, work: Work) -> None:
     """Weights of the errors of block b; without importance they are its squares."""
     first, stop = b * BLOCK * LANES, (b + 1) * BLOCK * LANES
@@ -145,7 +145,7 @@ def _weigh(b: int, importance: Importance | None, variance: Floats, work: Work) 
             store(work.w, i, value * value)
 
 
-@kernel
+@inner
 def _best_d(importance: Importance | None, variance: Floats, work: Work, grid: Grid) -> Floats:
     """Store the scales, and find the d that explains most with them."""
     largest = store_scales(work, BLOCKS)
@@ -161,7 +161,7 @@ def _best_d(importance: Importance | None, variance: Floats, work: Work, grid: G
     return d
 
 
-@kernel
+@inner
 def _encode(work: Work, lane: int, block: Packed) -> None:
     """Write the super-block in `lane`."""
     for b in range(BLOCKS):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner, kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
 from quantize_cli.formats._iq1 import (
     LOWEST,
@@ -65,7 +65,7 @@ NEGATIVE = 3
 FUDGE = F(1.125)
 
 
-@kernel
+@inner
 def _split(sums_x: Lanes, sums_w: Lanes) -> tuple[Floats, Ints]:
     """The split that explains most, and its scale: of equal ones the first."""
     total_x = load(sums_x, BLOCK * LANES)
@@ -102,7 +102,7 @@ def _split(sums_x: Lanes, sums_w: Lanes) -> tuple[Floats, Ints]:
     return scale, split
 
 
-@kernel
+@inner
 def _encode(work: Work, lane: int, block: Packed) -> None:
     """Write the super-block in `lane`."""
     store_half(block, 0, to_half(work.head[lane]))

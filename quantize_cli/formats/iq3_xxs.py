@@ -16,7 +16,7 @@ import numpy as np
 from gguf import GGMLQuantizationType
 from numpy.typing import NDArray
 
-from quantize_cli.formats._compile import kernel
+from quantize_cli.formats._compile import inner, kernel
 from quantize_cli.formats._half import load_half, store_half, to_half
 from quantize_cli.formats._iq3 import (
     CODES,
@@ -45,7 +45,7 @@ QS, HEADS = 2, 66
 SEARCH = Search(reach=15, least=F(1e-8), whole=False)
 
 
-@kernel
+@inner
 def _odd(bits: int) -> int:
     """Whether a number of bits 0..7 that is odd is set."""
     bits ^= bits >> 4
@@ -53,7 +53,7 @@ def _odd(bits: int) -> int:
     return (bits ^ bits >> 1) & 1
 
 
-@kernel
+@inner
 def _make_even(floats: FloatWork, ints: IntWork) -> None:
     """Where the number of negative weights of eight is odd, give the one that counts least the other sign."""
     for k in range(SUPER_BLOCK // 8):
