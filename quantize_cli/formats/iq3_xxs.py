@@ -86,7 +86,7 @@ def _pack(blocks: Blocks, importance: Importance | None, out: Packed, grid: Tabl
         for j in range(SUB_BLOCKS):
             head = scale_level(floats[SCALES + j], F(1) / d) << 28
             for k in range(4):
-                head |= (ints[SIGNS + 4 * j + k] & 127) << 7 * k
+                head |= (int(ints[SIGNS + 4 * j + k]) & 127) << 7 * k
             for k in range(4):
                 block[HEADS + 4 * j + k] = head >> 8 * k & 255
 

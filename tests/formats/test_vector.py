@@ -16,25 +16,43 @@ from quantize_cli.formats._vector import (
     LANES,
     any_lane,
     bits_of,
+    first_lane,
     from_bits,
     gather,
     gather_ints,
+    lane_bits,
     lane_numbers,
     load,
     load_bytes,
+    load_crumbs,
     load_doubles,
     load_ints,
+    load_mask,
+    load_narrow,
+    load_nibbles,
+    load_shorts,
     magnitude,
+    mask_of,
+    max_lane,
+    middle_swapped,
+    min_lane,
+    narrow,
     nearest,
     nowhere,
     select,
+    smallest,
     splat,
     splat_int,
     square_root,
     store,
     store_bytes,
+    store_crumbs,
     store_doubles,
     store_ints,
+    store_mask,
+    store_narrow_ints,
+    store_nibbles,
+    store_shorts,
     to_floats,
     to_ints,
     truncated,
@@ -58,6 +76,7 @@ def _float_values() -> NDArray[np.float32]:
 
 FLOATS = _float_values()
 INTS = np.random.default_rng(1).integers(-(2**31), 2**31, 7 * LANES).astype(I)
+SHORTS = np.random.default_rng(3).integers(0, 1 << 16, 4 * LANES).astype(np.uint16)
 BYTES = np.random.default_rng(2).integers(0, 256, 4 * LANES).astype(np.uint8)
 
 
@@ -229,6 +248,46 @@ def _bytes(values: NDArray[np.uint8], ints: NDArray[np.int32], out: NDArray[np.u
     store_bytes(out, 3 * LANES, load_bytes(values[2:], 1) >> I(4))
 
 
+@kernel
+def _fields(values: NDArray[np.uint8], shorts: NDArray[np.uint16], out: NDArray[np.uint8]) -> None:
+    """Lanes of fewer bits than a byte, and of two bytes."""
+    store_bytes(out, 0, load_nibbles(values, 3))
+    store_nibbles(out, LANES, load_bytes(values, 1) & I(15))
+    store_bytes(out, 2 * LANES, load_crumbs(values, 5))
+    store_crumbs(out, 3 * LANES, load_bytes(values, 2) & I(3))
+    mask = load_mask(values, 7)
+    store_bytes(out, 4 * LANES, select(mask, I(7), splat_int(I(9))))
+    store_mask(out, 5 * LANES, mask)
+    store_bytes(out, 6 * LANES, load_shorts(shorts, 3) >> I(8))
+
+
+@kernel
+def _shorts(ints: NDArray[np.int32], out: NDArray[np.uint16]) -> None:
+    store_shorts(out, 1, load_ints(ints, 2))  # the low half of each
+
+
+@kernel
+def _reductions(values: NDArray[np.float32], ints: NDArray[np.int32], out: NDArray[np.int64]) -> None:
+    """One number of all lanes."""
+    a, b = load(values, 0), load_ints(ints, 0)
+    some = load_ints(ints, LANES) > b
+    out[0] = max_lane(b)
+    out[1] = min_lane(b)
+    out[2] = lane_bits(some)
+    out[3] = first_lane(some | (b >= I(0)) | (b < I(0)))
+    out[4] = smallest(to_floats(b)) * F(2.0**-20)
+    out[5] = lane_bits(mask_of(ints[0]))
+    out[6] = lane_bits(a < F(0))
+
+
+@kernel
+def _narrow_vectors(values: NDArray[np.float32], ints: NDArray[np.int32], out: NDArray[np.int32]) -> None:
+    a, b = narrow(load(values, 0)), load_narrow(values, LANES)
+    swapped = middle_swapped(load_ints(ints, 0))
+    store_ints(out, 0, swapped)
+    store_narrow_ints(out, LANES, select(a < b, narrow(swapped), narrow(load_ints(ints, 3))))
+
+
 CASES: dict[str, tuple[Callable[..., None], tuple[NDArray[Any], ...], type[np.generic]]] = {
     "operators of floats": (_float_operators, (FLOATS,), F),
     "functions of floats": (_float_functions, (FLOATS,), F),
@@ -239,6 +298,10 @@ CASES: dict[str, tuple[Callable[..., None], tuple[NDArray[Any], ...], type[np.ge
     "operators of doubles": (_double_operators, (FLOATS,), np.float64),
     "places": (_places, (FLOATS, INTS), F),
     "bytes": (_bytes, (BYTES, INTS), np.uint8),
+    "fields": (_fields, (BYTES, SHORTS), np.uint8),
+    "shorts": (_shorts, (INTS,), np.uint16),
+    "reductions": (_reductions, (FLOATS, INTS), np.int64),
+    "narrow vectors": (_narrow_vectors, (FLOATS, INTS), I),
 }
 
 

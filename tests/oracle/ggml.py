@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import os
 import resource
 from functools import cache
@@ -108,6 +109,7 @@ def _in_a_child(ggml_type: int, rows: NDArray[np.float32], importance: NDArray[n
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
+        faulthandler.disable()
         silence = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silence, 1)
         os.dup2(silence, 2)
