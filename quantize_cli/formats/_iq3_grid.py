@@ -13,7 +13,7 @@ the other one lies between it and the pattern. Roundings in float32 are monotone
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from gguf import GGMLQuantizationType
@@ -43,12 +43,12 @@ class Grid(NamedTuple):
 
 def _levels(patterns: NDArray[np.int32]) -> NDArray[np.int32]:
     """Patterns [...] -> their levels [..., 4]."""
-    return cast("NDArray[np.int32]", patterns[..., None] >> np.arange(0, 12, 3, dtype=np.int32) & np.int32(7))
+    return np.asarray(patterns[..., None] >> np.arange(0, 12, 3) & 7, np.int32)
 
 
 def _codes(levels: NDArray[np.int32]) -> NDArray[np.int32]:
     """Levels [..., 4] -> magnitudes as nibbles."""
-    return np.asarray((2 * levels + 1) << np.arange(0, 16, 4), np.int32).sum(-1, dtype=np.int32)
+    return np.asarray(((2 * levels + 1) << np.arange(0, 16, 4)).sum(-1), np.int32)
 
 
 def _spans(deltas: NDArray[np.int32]) -> NDArray[np.uint64]:
