@@ -161,7 +161,7 @@ def _entry(matrix: ImportanceMatrix | None, name: str, recipe: TensorRecipe, cho
         UsageError: there is none, and the type is too coarse to do without.
     """
     found = matrix is not None and matrix.for_tensor(name, recipe.shape) is not None
-    needed = choice.requires_importance or FORMATS[choice.type].importance is UseOfImportance.REQUIRED
+    needed = choice.requires_importance or _use_of_importance(choice.type) is UseOfImportance.REQUIRED
     if needed and not found:
         none = "" if matrix is None else f", and {matrix.file} gives none"
         raise UsageError(
@@ -224,7 +224,12 @@ def _importance_warnings(tensors: Sequence[PlannedTensor], matrix: ImportanceMat
 def _uses_importance(tensor: PlannedTensor) -> bool:
     if tensor.copied or tensor.name in _VOCABULARY:
         return False
-    return FORMATS[tensor.type].importance is not UseOfImportance.NONE
+    return _use_of_importance(tensor.type) is not UseOfImportance.NONE
+
+
+def _use_of_importance(type_name: str) -> UseOfImportance:
+    """A tensor that is copied may be of a type that is none of weights."""
+    return FORMATS[type_name].importance if type_name in FORMATS else UseOfImportance.NONE
 
 
 def _listed(names: Sequence[str]) -> str:
