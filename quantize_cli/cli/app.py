@@ -34,6 +34,7 @@ def _group() -> None:
 
 @app.command("model", epilog=options.EXAMPLES)
 def model(
+    context: typer.Context,
     model_: Annotated[str | None, options.MODEL] = None,
     format_: Annotated[list[str], options.FORMAT] = ...,  # type: ignore[assignment]
     output: Annotated[Path | None, options.OUTPUT] = None,
@@ -78,6 +79,7 @@ def model(
             exclude_weights=exclude_weights or [],
             tensor_type=tensor_type or [],
             tensor_type_file=tensor_type_file,
+            file_first=options.given_first(context, "tensor_type_file", "tensor_type"),
             output_tensor_type=output_tensor_type,
             token_embedding_type=token_embedding_type,
             pure=pure,

@@ -79,7 +79,7 @@ TENSOR_TYPE = typer.Option(
     show_default=False,
 )
 TENSOR_TYPE_FILE = typer.Option(
-    "--tensor-type-file", metavar="FILE", help="The same from a file, after those given here.", show_default=False
+    "--tensor-type-file", metavar="FILE", help="The same from a file, in its place on the line.", show_default=False
 )
 OUTPUT_TENSOR_TYPE = typer.Option(
     "--output-tensor-type", metavar="TYPE", help="Type of the output matrix.", show_default=False
@@ -132,6 +132,7 @@ class PlanArguments:
     exclude_weights: list[str]
     tensor_type: list[str]
     tensor_type_file: Path | None
+    file_first: bool  #: it stood before the first --tensor-type
     output_tensor_type: str | None
     token_embedding_type: str | None
     pure: bool
@@ -142,6 +143,12 @@ class PlanArguments:
     override_kv: list[str]
     keep_split: bool
     split_max_size: str | None
+
+
+def given_first(context: typer.Context, one: str, other: str) -> bool:
+    """Whether parameter `one` was given before `other`: a context holds them in the order of the command line."""
+    order = list(context.params)
+    return order.index(one) < order.index(other)
 
 
 def plan_options(said: PlanArguments) -> PlanOptions:
@@ -160,11 +167,12 @@ def plan_options(said: PlanArguments) -> PlanOptions:
         )
     matrix = _given(read_importance, said.imatrix)
     listed = _given(read_tensor_type_file, said.tensor_type_file) or ()
+    given = tuple(map(parse_tensor_type, said.tensor_type))
     return PlanOptions(
         overrides=TypeOverrides(
             output_tensor_type=_given(find_type, said.output_tensor_type),
             token_embedding_type=_given(find_type, said.token_embedding_type),
-            tensor_types=(*map(parse_tensor_type, said.tensor_type), *listed),
+            tensor_types=(*listed, *given) if said.file_first else (*given, *listed),
             pure=said.pure,
             leave_output_tensor=said.leave_output_tensor,
         ),
