@@ -1,4 +1,4 @@
-"""Turn a Hugging Face safetensors checkpoint into a quantized GGUF file.
+"""Turn a Hugging Face safetensors checkpoint, or a GGUF file, into quantized GGUF files.
 
 The public library; names are imported on first use, so that importing the package costs nothing.
 """
