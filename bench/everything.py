@@ -14,7 +14,7 @@ import memory
 import whole_command
 from _table import show
 
-from quantize_cli.formats import FORMATS
+from quantize_cli.blocks.table import BLOCK_TYPES
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     arguments = parser.parse_args()
     show(
         chain(
-            kernels.rows(list(FORMATS)),
+            kernels.rows(list(BLOCK_TYPES)),
             whole_command.rows(arguments),
             cold_start.rows(),
             memory.rows(work=arguments.work),

@@ -26,8 +26,8 @@ import numpy as np
 from _table import Row, ratio, show
 from numpy.typing import NDArray
 
-from quantize_cli.formats import FORMATS
-from quantize_cli.formats.base import BlockFormat, UseOfImportance
+from quantize_cli.blocks.base import BlockType, UseOfImportance
+from quantize_cli.blocks.table import BLOCK_TYPES
 
 _AFFINE = ("Q2_K", "Q4_K", "Q5_K", "IQ4_XS", "IQ4_NL")
 _SIGNED = ("Q3_K", "Q6_K")
@@ -52,9 +52,9 @@ def main() -> None:
     parser.add_argument("types", metavar="TYPE", nargs="*", help="default: all")
     parser.add_argument("--library", type=Path, metavar="FILE", help="another build of the reference's ggml library")
     arguments = parser.parse_args()
-    if unknown := set(arguments.types) - set(FORMATS):
-        parser.error(f"unknown types {', '.join(sorted(unknown))}; there are {', '.join(FORMATS)}")
-    show(rows(arguments.types or list(FORMATS), arguments.library))
+    if unknown := set(arguments.types) - set(BLOCK_TYPES):
+        parser.error(f"unknown types {', '.join(sorted(unknown))}; there are {', '.join(BLOCK_TYPES)}")
+    show(rows(arguments.types or list(BLOCK_TYPES), arguments.library))
 
 
 def rows(types: Sequence[str], path: Path | None = None) -> Iterator[Row]:
@@ -66,7 +66,7 @@ def rows(types: Sequence[str], path: Path | None = None) -> Iterator[Row]:
     importance = rng.standard_normal(COLUMNS, dtype=np.float32) ** 2
     copy = _copy_speed(weights)
     for name in types:
-        held = FORMATS[name]
+        held = BLOCK_TYPES[name]
         if held.importance is not UseOfImportance.REQUIRED:
             yield _row(held, weights, None, library, copy)
         if held.importance is not UseOfImportance.NONE:
@@ -74,7 +74,7 @@ def rows(types: Sequence[str], path: Path | None = None) -> Iterator[Row]:
 
 
 def _row(
-    held: BlockFormat,
+    held: BlockType,
     weights: NDArray[np.float32],
     importance: NDArray[np.float32] | None,
     library: ctypes.CDLL,

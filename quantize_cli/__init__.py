@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 from quantize_cli.version import __version__
 
 if TYPE_CHECKING:
-    from quantize_cli.checkpoints import open_checkpoint
-    from quantize_cli.convert import Settings, quantize_ladder, quantize_model
-    from quantize_cli.formats import FORMATS
-    from quantize_cli.importance import read_importance
-    from quantize_cli.mixes import MIXES
-    from quantize_cli.pipeline import run
-    from quantize_cli.plan import PlanOptions, make_plan, make_plans
+    from quantize_cli.api import Settings, quantize_ladder, quantize_model
+    from quantize_cli.checkpoints.open import open_checkpoint
+    from quantize_cli.importance.read import read_importance
+    from quantize_cli.mixes.tables import FORMATS
+    from quantize_cli.plan.options import PlanOptions
+    from quantize_cli.plan.planner import make_plan, make_plans
+    from quantize_cli.run.executor import run
 
 __all__ = [
     "FORMATS",
-    "MIXES",
     "PlanOptions",
     "Settings",
     "__version__",
@@ -35,17 +34,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "FORMATS": "formats",
-    "MIXES": "mixes",
-    "PlanOptions": "plan",
-    "Settings": "convert",
-    "make_plan": "plan",
-    "make_plans": "plan",
-    "open_checkpoint": "checkpoints",
-    "quantize_ladder": "convert",
-    "quantize_model": "convert",
-    "read_importance": "importance",
-    "run": "pipeline",
+    "FORMATS": "mixes.tables",
+    "PlanOptions": "plan.options",
+    "Settings": "api",
+    "make_plan": "plan.planner",
+    "make_plans": "plan.planner",
+    "open_checkpoint": "checkpoints.open",
+    "quantize_ladder": "api",
+    "quantize_model": "api",
+    "read_importance": "importance.read",
+    "run": "run.executor",
 }
 
 

@@ -10,8 +10,8 @@ from gguf import GGMLQuantizationType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantize_cli.formats.q4_k import Q4_K
-from quantize_cli.metrics import (
+from quantize_cli.blocks.k.q4_k import Q4_K
+from quantize_cli.measure.sums import (
     LANES,
     SUM_X2,
     SUMS,

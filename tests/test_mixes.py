@@ -13,25 +13,18 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
 from hypothesis import given
 from hypothesis import strategies as st
 from mix_types.record import BASE, TYPES, compact, tensor_shapes
-from mix_types.record import MIXES as FILE_TYPES
+from mix_types.record import FORMATS as FILE_TYPES
 
+from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.errors import CheckpointError, UsageError
-from quantize_cli.formats import FORMATS
-from quantize_cli.mixes import (
-    ALIASES,
-    BLOCK_SIZES,
-    MIXES,
-    Candidate,
-    ModelTraits,
-    TypeOverrides,
-    choose_types,
-    find_mix,
-    find_type,
-    is_70b,
-    parse_tensor_type,
-    read_tensor_type_file,
-    requires_importance,
-)
+from quantize_cli.gguf_file.types import WRITABLE_TYPES
+from quantize_cli.mixes.base import Candidate
+from quantize_cli.mixes.find import find_format
+from quantize_cli.mixes.overrides import TypeOverrides, parse_tensor_type, read_tensor_type_file
+from quantize_cli.mixes.rules import choose_types, requires_importance
+from quantize_cli.mixes.tables import ALIASES, FORMATS
+from quantize_cli.mixes.tensor_types import find_type
+from quantize_cli.mixes.traits import ModelTraits, is_70b
 
 RECORDS = [json.loads(line) for line in (Path(__file__).parent / "mix_types" / "types.jsonl").open()]
 LLAMA = ModelTraits.of("llama", 32, 32, 8)
@@ -50,7 +43,7 @@ def choices_for(case, mix_name):
     )
     traits = ModelTraits.of(*(model[key] for key in ("architecture", "layers", "heads", "kv_heads", "experts")))
     candidates = [Candidate(*item) for item in tensor_shapes(model).items()]
-    choices = choose_types(candidates, MIXES[mix_name], traits, overrides, has_importance=model["importance"])
+    choices = choose_types(candidates, FORMATS[mix_name], traits, overrides, has_importance=model["importance"])
     return [candidate.name for candidate in candidates], choices
 
 
@@ -106,17 +99,17 @@ def test_every_choice_has_a_reason_and_no_rule_goes_unseen():
                 assert choice.reason
                 assert (choice.instead_of is not None) == ("instead of" in choice.reason)
                 reasons.add(choice.reason)
-    assert {rule.reason for mix in MIXES.values() for rule in mix.rules} <= reasons
+    assert {rule.reason for mix in FORMATS.values() for rule in mix.rules} <= reasons
     asked = {name for r in RECORDS for _, name in r["model"].get("overrides", {}).get("types", [])}
-    assert asked == set(TYPES) == set(BLOCK_SIZES)
+    assert asked == set(TYPES) == set(WRITABLE_TYPES)
 
 
 def test_mixes_have_the_references_numbers():
-    assert {mix.name: mix.file_type for mix in MIXES.values()} == FILE_TYPES
+    assert {mix.name: mix.file_type for mix in FORMATS.values()} == FILE_TYPES
     for file_type in LlamaFileType:
         name = file_type.name.split("_", 1)[-1]
-        if name in MIXES:
-            assert MIXES[name].file_type == file_type
+        if name in FORMATS:
+            assert FORMATS[name].file_type == file_type
 
 
 @pytest.mark.parametrize(
@@ -143,13 +136,13 @@ def test_which_models_are_a_70b(architecture, layers, kv_heads, expected):
 
 
 def test_block_sizes_are_those_of_gguf_and_of_the_formats():
-    for name, size in BLOCK_SIZES.items():
+    for name, size in ((name, held.block_size) for name, held in WRITABLE_TYPES.items()):
         if name in GGMLQuantizationType.__members__:
             assert size == GGML_QUANT_SIZES[GGMLQuantizationType[name]][0]
-    assert {name: block_format.block_size for name, block_format in FORMATS.items()} == {
-        name: BLOCK_SIZES[name] for name in FORMATS
+    assert {name: block_format.block_size for name, block_format in BLOCK_TYPES.items()} == {
+        name: WRITABLE_TYPES[name].block_size for name in BLOCK_TYPES
     }
-    assert BLOCK_SIZES["Q2_0"] == 64
+    assert WRITABLE_TYPES["Q2_0"].block_size == 64
 
 
 def bits(name):
@@ -160,10 +153,10 @@ def bits(name):
 
 
 def test_mixes_and_types_are_listed_from_most_bits_to_fewest():
-    assert [bits(name) for name in BLOCK_SIZES] == sorted(map(bits, BLOCK_SIZES), reverse=True)
+    assert [bits(name) for name in WRITABLE_TYPES] == sorted(map(bits, WRITABLE_TYPES), reverse=True)
     candidates = list(llama_3_8b())
     sizes = {}
-    for mix in MIXES.values():
+    for mix in FORMATS.values():
         types = [choice.type for choice in choose_types(candidates, mix, LLAMA)]
         sizes[mix.name] = sum(prod(c.shape) * bits(name) for c, name in zip(candidates, types, strict=True)) / 8
     # llama-quantize prints these, in GiB.
@@ -175,20 +168,20 @@ def test_mixes_and_types_are_listed_from_most_bits_to_fewest():
 
 def test_a_mix_says_what_it_is_good_for_and_whether_it_needs_an_importance_matrix():
     candidates = list(llama_3_8b())
-    assert len({mix.good_for for mix in MIXES.values()}) == len(MIXES)
-    for mix in MIXES.values():
+    assert len({mix.good_for for mix in FORMATS.values()}) == len(FORMATS)
+    for mix in FORMATS.values():
         assert re.fullmatch(r"[A-Z0-9][^\n]{20,100}\.", mix.good_for)
         needed = any(choice.requires_importance for choice in choose_types(candidates, mix, LLAMA))
         assert ("; needs an importance matrix" in mix.good_for) == needed, mix.name
 
 
 def test_what_needs_an_importance_matrix():
-    assert requires_importance("blk.0.attn_q.weight", "IQ2_XS", MIXES["Q4_K_M"])
-    assert requires_importance("blk.0.attn_q.weight", "Q2_K", MIXES["Q2_K_S"])
-    assert not requires_importance("blk.0.attn_q.weight", "Q2_K", MIXES["Q2_K"])
-    assert not requires_importance("blk.0.attn_q.weight", "IQ3_S", MIXES["IQ3_S"])
+    assert requires_importance("blk.0.attn_q.weight", "IQ2_XS", FORMATS["Q4_K_M"])
+    assert requires_importance("blk.0.attn_q.weight", "Q2_K", FORMATS["Q2_K_S"])
+    assert not requires_importance("blk.0.attn_q.weight", "Q2_K", FORMATS["Q2_K"])
+    assert not requires_importance("blk.0.attn_q.weight", "IQ3_S", FORMATS["IQ3_S"])
     for name in ("output.weight", "token_embd.weight", "per_layer_token_embd.weight"):
-        assert not requires_importance(name, "IQ1_S", MIXES["IQ1_S"])
+        assert not requires_importance(name, "IQ1_S", FORMATS["IQ1_S"])
 
 
 # What the engine says.
@@ -197,21 +190,21 @@ def test_what_needs_an_importance_matrix():
 def test_a_kept_tensor_keeps_the_type_it_is_stored_in_and_needs_nothing():
     norm = Candidate("blk.0.attn_norm.weight", (1, 256), "IQ1_S")
     router = Candidate("blk.0.ffn_gate_inp.weight", (8, 256), "BF16")
-    for mix in MIXES.values():
+    for mix in FORMATS.values():
         kept = choose_types([norm, router], mix, ModelTraits.of("llama", 1, 8, 8, experts=8))
         assert [(choice.type, choice.requires_importance) for choice in kept] == [("IQ1_S", False), ("BF16", False)]
 
 
 def test_a_model_of_no_tensors_has_no_types():
-    assert choose_types([], MIXES["Q4_K_M"], LLAMA) == []
+    assert choose_types([], FORMATS["Q4_K_M"], LLAMA) == []
 
 
 @pytest.mark.parametrize("name", ["blk.2.ffn_down.weight", "ffn_up.weight", "blk.x.ffn_gate_exps.weight"])
 def test_among_experts_a_name_must_tell_the_layer(name):
     model = ModelTraits.of("llama", 2, 8, 8, experts=8)
     with pytest.raises(CheckpointError, match=re.escape(name)):
-        choose_types([Candidate(name, (256, 256))], MIXES["Q4_K_M"], model)
-    assert choose_types([Candidate(name, (256, 256))], MIXES["Q4_K_M"], ModelTraits.of("llama", 2, 8, 8))
+        choose_types([Candidate(name, (256, 256))], FORMATS["Q4_K_M"], model)
+    assert choose_types([Candidate(name, (256, 256))], FORMATS["Q4_K_M"], ModelTraits.of("llama", 2, 8, 8))
 
 
 @pytest.mark.parametrize(
@@ -221,27 +214,31 @@ def test_among_experts_a_name_must_tell_the_layer(name):
 def test_a_type_asked_for_by_role_must_fit(overrides, tensor):
     candidates = [Candidate(f"{name}.weight", (10, 160)) for name in ("output", "token_embd")]
     with pytest.raises(UsageError, match=rf"^{tensor}\.weight has rows of 160 .*ask for another type"):
-        choose_types(candidates, MIXES["Q8_0"], LLAMA, overrides)
+        choose_types(candidates, FORMATS["Q8_0"], LLAMA, overrides)
 
 
 # What can be asked for.
 
 
 def test_mixes_are_found_in_any_case_and_by_alias():
-    assert [find_mix(name.lower()) for name in MIXES] == [find_mix(name) for name in MIXES] == list(MIXES.values())
-    assert {alias: find_mix(alias.lower()).name for alias in ALIASES} == ALIASES
-    assert not ALIASES.keys() & MIXES.keys()
+    assert (
+        [find_format(name.lower()) for name in FORMATS]
+        == [find_format(name) for name in FORMATS]
+        == list(FORMATS.values())
+    )
+    assert {alias: find_format(alias.lower()).name for alias in ALIASES} == ALIASES
+    assert not ALIASES.keys() & FORMATS.keys()
 
 
 @pytest.mark.parametrize("name", ["", "q4", "q4_k_m ", "15", "None", "COPY", "NVFP4"])
 def test_an_unknown_format_is_told_with_the_list(name):
     with pytest.raises(UsageError) as error:
-        find_mix(name)
-    assert all(known.lower() in str(error.value) for known in MIXES)
+        find_format(name)
+    assert all(known.lower() in str(error.value) for known in FORMATS)
 
 
 def test_types_are_found_in_any_case():
-    assert {find_type(name.lower()) for name in BLOCK_SIZES} == {find_type(name) for name in BLOCK_SIZES}
+    assert {find_type(name.lower()) for name in WRITABLE_TYPES} == {find_type(name) for name in WRITABLE_TYPES}
     for name in ("", "q4_k_m", "Q8_1", "I32", "q8_0 "):
         with pytest.raises(UsageError, match="Unknown type"):
             find_type(name)
@@ -275,7 +272,7 @@ def test_any_text_is_an_entry_or_a_usage_error(text):
             pattern, type_name = parse_tensor_type(entry)
         except UsageError:
             continue
-        assert type_name in BLOCK_SIZES
+        assert type_name in WRITABLE_TYPES
         assert pattern.flags & re.ASCII
 
 

@@ -18,15 +18,15 @@ from gguf.quants import dequantize
 from safetensors.numpy import load_file, save_file
 
 from quantize_cli import Settings, make_plan, open_checkpoint, quantize_model
-from quantize_cli.architectures.transforms import RotaryInterleave
+from quantize_cli.architectures.moves import RotaryInterleave
 from quantize_cli.errors import CheckpointError
-from quantize_cli.events import Observer
-from quantize_cli.mixes import find_mix
-from quantize_cli.pipeline import run
+from quantize_cli.mixes.find import find_format
+from quantize_cli.observer import Observer
+from quantize_cli.run.executor import run
 
 SETTINGS = Settings(pre_tokenizer=PRE_TOKENIZER, threads=2)
 #: Every block type of 256 and most of 32; the checkpoint has rows of 256 and of 400, which none of them divides.
-MIXES = ("q4_k_m", "iq4_xs", "q3_k_m", "q2_k", "q8_0", "f16", "bf16", "f32")
+FORMATS = ("q4_k_m", "iq4_xs", "q3_k_m", "q2_k", "q8_0", "f16", "bf16", "f32")
 QUICK = ("q8_0", "q4_k_m")
 
 
@@ -41,7 +41,7 @@ def converted(folder, format_name, **options):
     """The file's bytes and what the run measured."""
     checkpoint = open_checkpoint(folder)
     buffer = BytesIO()
-    plan = make_plan(checkpoint, find_mix(format_name), PRE_TOKENIZER)
+    plan = make_plan(checkpoint, find_format(format_name), PRE_TOKENIZER)
     (result,) = run([plan], checkpoint, [[buffer]], **options)
     return buffer.getvalue(), result.sums
 
@@ -112,7 +112,7 @@ def sources(folder):
         yield name, wide
 
 
-@pytest.mark.parametrize("format_name", MIXES)
+@pytest.mark.parametrize("format_name", FORMATS)
 def test_the_reports_errors_are_those_of_an_independent_reader(format_name, mixed, tmp_path):
     output = tmp_path / "model.gguf"
     report = quantize_model(mixed, format_name, output, settings=SETTINGS)
@@ -297,7 +297,7 @@ def ahead(mixed):
                 with lock:
                     slabs, weights = slabs - 1, weights - written
 
-        plan = make_plan(checkpoint, find_mix("q8_0"), PRE_TOKENIZER)
+        plan = make_plan(checkpoint, find_format("q8_0"), PRE_TOKENIZER)
         counting = Counting()
         run([plan], counting, [[BytesIO()]], observer=counting, **options)
         assert slabs == weights == 0
@@ -315,7 +315,7 @@ def test_no_more_slabs_are_read_than_two_a_thread_ahead_of_what_is_written(threa
 
 def test_many_threads_share_the_room_for_weights(ahead, monkeypatch):
     """The largest slab is a head of 64 rows of 256."""
-    monkeypatch.setattr("quantize_cli.pipeline.WEIGHTS_IN_FLIGHT", 40_000)
+    monkeypatch.setattr("quantize_cli.run.executor.WEIGHTS_IN_FLIGHT", 40_000)
     _, weights = ahead(threads=50)
     assert weights <= 40_000 + 64 * 256
 
@@ -323,7 +323,7 @@ def test_many_threads_share_the_room_for_weights(ahead, monkeypatch):
 def test_a_slab_is_no_larger_than_asked_but_for_a_heads_rows(mixed):
     """q and k are cut into whole heads, so that their rows can be permuted; all else by the row."""
     checkpoint = open_checkpoint(mixed)
-    plan = make_plan(checkpoint, find_mix("q8_0"), PRE_TOKENIZER)
+    plan = make_plan(checkpoint, find_format("q8_0"), PRE_TOKENIZER)
     largest = {}
 
     class Measuring:
@@ -348,7 +348,7 @@ def test_the_sink_gets_the_header_first_and_then_slabs(mixed):
             written.append(len(data))
 
     checkpoint = open_checkpoint(mixed)
-    plan = make_plan(checkpoint, find_mix("f32"), PRE_TOKENIZER)
+    plan = make_plan(checkpoint, find_format("f32"), PRE_TOKENIZER)
     run([plan], checkpoint, [[Sizes()]], threads=2, slab_weights=64 * 256)
     (file,) = plan.files
     assert written[0] == len(file.header)
@@ -361,7 +361,7 @@ def test_the_sink_gets_the_header_first_and_then_slabs(mixed):
 
 def test_heads_are_interleaved_alike_in_every_slab(mixed):
     checkpoint = open_checkpoint(mixed)
-    plan = make_plan(checkpoint, find_mix("f32"), PRE_TOKENIZER)
+    plan = make_plan(checkpoint, find_format("f32"), PRE_TOKENIZER)
     tensor = next(tensor for tensor in plan.tensors if tensor.name == "blk.1.attn_q.weight")
     assert tensor.transform == RotaryInterleave(64)
     file = replace(plan.files[0], tensors=(replace(tensor, offset=0),))

@@ -13,10 +13,11 @@ from gguf import GGUFReader
 from mix_types.record import BASE, tensor_shapes
 
 from quantize_cli import Settings, make_plan, open_checkpoint, quantize_model
-from quantize_cli.architectures.base import ModelDescription, TensorRecipe, Traits
+from quantize_cli.architectures.description import ModelDescription, TensorRecipe, Traits
 from quantize_cli.checkpoints.base import TensorInfo
 from quantize_cli.errors import CheckpointError
-from quantize_cli.mixes import MIXES, find_mix
+from quantize_cli.mixes.find import find_format
+from quantize_cli.mixes.tables import FORMATS
 
 #: 17 dense layers, 8 heads, rows that every block divides.
 MODEL = BASE
@@ -24,7 +25,7 @@ SETTINGS = Settings(pre_tokenizer=PRE_TOKENIZER, threads=1)
 
 
 def plan_of(folder: Path, format_name: str):
-    return make_plan(open_checkpoint(folder), find_mix(format_name), PRE_TOKENIZER)
+    return make_plan(open_checkpoint(folder), find_format(format_name), PRE_TOKENIZER)
 
 
 # The file is known before the run.
@@ -56,7 +57,7 @@ def test_planning_reads_no_weight(llama):
             raise AssertionError("a plan must not read weights")
 
     checkpoint = open_checkpoint(llama)
-    assert make_plan(HeadersOnly(checkpoint), MIXES["Q4_K_M"], PRE_TOKENIZER) == plan_of(llama, "q4_k_m")
+    assert make_plan(HeadersOnly(checkpoint), FORMATS["Q4_K_M"], PRE_TOKENIZER) == plan_of(llama, "q4_k_m")
 
 
 def test_a_plan_is_a_value(llama):
@@ -95,8 +96,8 @@ def planned(monkeypatch):
         recipes = tuple(TensorRecipe(name, shape, (name,)) for name, shape in shapes.items())
         traits = Traits(model["architecture"], model["layers"], model["heads"], model["kv_heads"])
         description = ModelDescription((), recipes, traits)
-        monkeypatch.setattr("quantize_cli.plan.describe", lambda _checkpoint, _pre: description)
-        return make_plan(type("Headers", (), {"name": "mock", "infos": infos})(), MIXES[mix_name])
+        monkeypatch.setattr("quantize_cli.plan.planner.describe", lambda _checkpoint, _pre: description)
+        return make_plan(type("Headers", (), {"name": "mock", "infos": infos})(), FORMATS[mix_name])
 
     return plan
 

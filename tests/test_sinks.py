@@ -18,7 +18,7 @@ from checkpoint_factory import PRE_TOKENIZER
 
 from quantize_cli import Settings, quantize_model
 from quantize_cli.errors import OutputError, UsageError
-from quantize_cli.sinks import check_output, replacing
+from quantize_cli.run.sinks import check_output, replacing
 
 SETTINGS = Settings(pre_tokenizer=PRE_TOKENIZER, threads=1)
 FORCE = Settings(pre_tokenizer=PRE_TOKENIZER, threads=1, force=True)
@@ -228,7 +228,7 @@ def test_no_room_is_found_before_the_run(target, monkeypatch):
 def test_no_room_is_found_before_the_first_weight_is_read(llama, target, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _folder: usage(10_000, 9_000, 1_000))
-    monkeypatch.setattr("quantize_cli.convert.run", lambda *_args, **_options: pytest.fail("the run was started"))
+    monkeypatch.setattr("quantize_cli.api.run", lambda *_args, **_options: pytest.fail("the run was started"))
     with pytest.raises(OutputError, match="free some space"):
         quantize_model(llama, "q8_0", target, settings=SETTINGS)
     assert left_in(target) == []
@@ -238,7 +238,7 @@ LIMITED = """
 import resource, signal, sys
 from pathlib import Path
 from quantize_cli.errors import OutputError, UsageError
-from quantize_cli.sinks import replacing
+from quantize_cli.run.sinks import replacing
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))

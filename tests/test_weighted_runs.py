@@ -14,9 +14,9 @@ from imatrix_factory import squares
 from safetensors.numpy import load_file
 
 from quantize_cli import FORMATS, PlanOptions, Settings, make_plan, make_plans, open_checkpoint, quantize_model, run
-from quantize_cli.formats.base import BlockFormat
-from quantize_cli.importance import ImportanceMatrix
-from quantize_cli.mixes import find_mix
+from quantize_cli.blocks.base import BlockType
+from quantize_cli.importance.matrix import ImportanceMatrix
+from quantize_cli.mixes.find import find_format
 
 EXPERTS = "blk.0.ffn_up_exps.weight"
 ROWS = 24
@@ -39,7 +39,7 @@ def stack(tmp_path_factory):
 def packed(path, matrix, **options):
     """The bytes of the experts' tensor in Q4_K_S."""
     checkpoint = open_checkpoint(path)
-    plan = make_plan(checkpoint, find_mix("q4_k_s"), options=PlanOptions(importance=matrix))
+    plan = make_plan(checkpoint, find_format("q4_k_s"), options=PlanOptions(importance=matrix))
     buffer = BytesIO()
     run([plan], checkpoint, [[buffer]], importance=matrix, **options)
     tensor = next(tensor for tensor in plan.tensors if tensor.name == EXPERTS)
@@ -83,14 +83,14 @@ def test_in_four_dimensions_the_third_is_that_of_the_experts(tmp_path):
 def test_no_slab_has_rows_of_two_experts(slab_weights, stack, monkeypatch):
     path, weights = stack
     slabs = []
-    quantize = BlockFormat.quantize
+    quantize = BlockType.quantize
 
     def spy(self, rows, out, importance=None):
         if self.name == "Q4_K":
             slabs.append(rows.copy())
         quantize(self, rows, out, importance)
 
-    monkeypatch.setattr(BlockFormat, "quantize", spy)
+    monkeypatch.setattr(BlockType, "quantize", spy)
     packed(path, None, slab_weights=slab_weights, threads=1)
     assert np.concatenate(slabs).tobytes() == weights.tobytes()
     ends = {int(end) for end in np.cumsum([len(slab) for slab in slabs])}
@@ -103,15 +103,15 @@ def test_no_slab_has_rows_of_two_experts(slab_weights, stack, monkeypatch):
 def test_what_several_formats_have_alike_is_made_once(stack, monkeypatch):
     path, weights = stack
     checkpoint = open_checkpoint(path)
-    plans = make_plans(checkpoint, [find_mix(name) for name in ("q4_k_s", "q4_k_m", "q5_k_s", "q8_0")])
+    plans = make_plans(checkpoint, [find_format(name) for name in ("q4_k_s", "q4_k_m", "q5_k_s", "q8_0")])
     made = []
-    quantize = BlockFormat.quantize
+    quantize = BlockType.quantize
 
     def spy(self, rows, out, importance=None):
         made.append((self.name, rows.size))
         quantize(self, rows, out, importance)
 
-    monkeypatch.setattr(BlockFormat, "quantize", spy)
+    monkeypatch.setattr(BlockType, "quantize", spy)
     buffers = [BytesIO() for _ in plans]
     run(plans, checkpoint, [[buffer] for buffer in buffers], threads=1, slab_weights=1 << 30)
     kinds = {tensor.type for plan in plans for tensor in plan.tensors if tensor.name == EXPERTS}

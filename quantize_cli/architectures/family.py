@@ -8,9 +8,9 @@ from typing import Any
 
 from gguf import MODEL_ARCH, GGUFWriter
 
-from quantize_cli.architectures.base import TensorRecipe, Transform
 from quantize_cli.architectures.config import Config
-from quantize_cli.tokenizers import Scheme
+from quantize_cli.architectures.description import TensorRecipe, Transform
+from quantize_cli.tokenizers.vocabulary import Scheme
 
 
 @dataclass(frozen=True, slots=True)

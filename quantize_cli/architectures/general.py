@@ -5,11 +5,12 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from gguf import GGUFType, GGUFValueType, GGUFWriter, Metadata, size_label
+from gguf import GGUFType, GGUFWriter, Metadata, size_label
 
 from quantize_cli.architectures.config import Config, read_generation_config, read_model_card
 from quantize_cli.errors import CheckpointError
-from quantize_cli.gguf_file.fields import Field, collected_fields
+from quantize_cli.gguf_file.bridge import collected_fields
+from quantize_cli.gguf_file.fields import Field, ValueType
 
 #: Attribute of gguf's Metadata -> names in generation_config.json, the first one present counts.
 SAMPLING = {
@@ -28,7 +29,7 @@ SAMPLING = {
 }
 
 #: How GGUF packs a number.
-NUMBERS = {GGUFValueType.INT32: "<i", GGUFValueType.UINT32: "<I", GGUFValueType.FLOAT32: "<f"}
+NUMBERS = {ValueType.INT32: "<i", ValueType.UINT32: "<I", ValueType.FLOAT32: "<f"}
 
 
 def add_general(writer: GGUFWriter, config: Config, parameters: int) -> None:
@@ -58,7 +59,7 @@ def add_general(writer: GGUFWriter, config: Config, parameters: int) -> None:
 
 def _check(field: Field) -> None:
     """Raise one of the errors above where `field` could not be written."""
-    items = field.value if field.type == GGUFValueType.ARRAY else (field.value,)
+    items = field.value if field.type == ValueType.ARRAY else (field.value,)
     if field.type in NUMBERS:
         struct.pack(NUMBERS[field.type], field.value)
     elif not all(isinstance(item, str) for item in items):

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from gguf import get_tensor_name_map
 
-from quantize_cli.architectures.base import TensorRecipe
 from quantize_cli.architectures.config import Config
+from quantize_cli.architectures.description import TensorRecipe
 from quantize_cli.architectures.family import Dimensions, Family
 from quantize_cli.checkpoints.base import FLOAT_DTYPES, TensorInfo
 from quantize_cli.errors import CheckpointError, UnsupportedError

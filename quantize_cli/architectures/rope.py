@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from quantize_cli.architectures.base import TensorRecipe
 from quantize_cli.architectures.config import Config
+from quantize_cli.architectures.description import TensorRecipe
 from quantize_cli.architectures.family import Dimensions
 from quantize_cli.errors import CheckpointError
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from gguf import GGUFValueType
-
 from quantize_cli.checkpoints.base import TensorInfo
 from quantize_cli.checkpoints.files import Located, TensorFiles, reading, stamp_of
 from quantize_cli.errors import CheckpointError
-from quantize_cli.gguf_file.fields import Field
-from quantize_cli.gguf_file.reader import MAGIC, read_header
+from quantize_cli.gguf_file.fields import Field, ValueType
+from quantize_cli.gguf_file.header import MAGIC
+from quantize_cli.gguf_file.reader import read_header
 
 #: Keys that only say which part of a model a file is.
 SPLIT_KEYS = SPLIT_NO, SPLIT_COUNT, SPLIT_TENSORS = "split.no", "split.count", "split.tensors.count"
@@ -22,14 +21,14 @@ _TYPE_SUFFIX = re.compile(r"(?<=.)[-._](B?F16|F32|(I|T)?Q\d(_[0-9A-Z]+)*|MXFP4(_
 
 _INTEGERS = frozenset(
     {
-        GGUFValueType.UINT8,
-        GGUFValueType.INT8,
-        GGUFValueType.UINT16,
-        GGUFValueType.INT16,
-        GGUFValueType.UINT32,
-        GGUFValueType.INT32,
-        GGUFValueType.UINT64,
-        GGUFValueType.INT64,
+        ValueType.UINT8,
+        ValueType.INT8,
+        ValueType.UINT16,
+        ValueType.INT16,
+        ValueType.UINT32,
+        ValueType.INT32,
+        ValueType.UINT64,
+        ValueType.INT64,
     }
 )
 

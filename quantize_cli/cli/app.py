@@ -67,8 +67,8 @@ def model(
     it is a checkpoint, else ./model.
     """
     with console.errors(debug=debug):
-        from quantize_cli.convert import Settings, quantize_ladder
-        from quantize_cli.report import check_report_path, write_report
+        from quantize_cli.api import Settings, quantize_ladder
+        from quantize_cli.report.write import check_report_path, write_report
 
         if report is not None:
             options.check_different(output, report)
@@ -115,8 +115,8 @@ def model(
 @app.command("formats")
 def formats(json: Annotated[bool, options.JSON] = False) -> None:
     """List the formats: their size, what they are made of, and what each is good for."""
-    from quantize_cli.catalogue import catalogue
     from quantize_cli.cli import listing
+    from quantize_cli.mixes.catalogue import catalogue
 
     listing.show(catalogue(), as_json=json)
 
@@ -132,10 +132,10 @@ def warm(
     NUMBA_CACHE_DIR.
     """
     with console.errors(debug=debug):
-        from quantize_cli.mixes import MIXES
-        from quantize_cli.warm import warm as compile_kernels
+        from quantize_cli.mixes.tables import FORMATS
+        from quantize_cli.run.warm import warm as compile_kernels
 
-        for name in compile_kernels(formats_ or list(MIXES)):
+        for name in compile_kernels(formats_ or list(FORMATS)):
             typer.echo(name, err=True)
 
 

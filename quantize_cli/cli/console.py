@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 
 from quantize_cli.errors import QuantizeError
-from quantize_cli.events import Observer
+from quantize_cli.observer import Observer
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from quantize_cli.plan import Plan, PlannedTensor
+    from quantize_cli.plan.model import Plan, PlannedTensor
     from quantize_cli.report.model import Report
 
 #: Exit codes beside those of the errors: the shell's conventions, 128 + the signal's number.

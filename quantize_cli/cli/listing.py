@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from quantize_cli.catalogue import MODEL, FormatFacts
+from quantize_cli.mixes.catalogue import MODEL, FormatFacts
 
 _LEGEND = f"""
 bits     per weight of {MODEL}, scales and types that are mixed in included

@@ -15,7 +15,7 @@ from quantize_cli.errors import UsageError
 from quantize_cli.version import GENERATOR
 
 if TYPE_CHECKING:
-    from quantize_cli.plan import PlanOptions
+    from quantize_cli.plan.options import PlanOptions
 
 Said = TypeVar("Said")
 Value = TypeVar("Value")
@@ -157,9 +157,13 @@ def plan_options(said: PlanArguments) -> PlanOptions:
     Raises:
         UsageError, CheckpointError: one of them is none, or its file is damaged.
     """
-    from quantize_cli.importance import read_importance
-    from quantize_cli.mixes import TypeOverrides, find_type, parse_tensor_type, read_tensor_type_file
-    from quantize_cli.plan import PlanOptions, parse_layers, parse_override, parse_size
+    from quantize_cli.importance.read import read_importance
+    from quantize_cli.mixes.overrides import TypeOverrides, parse_tensor_type, read_tensor_type_file
+    from quantize_cli.mixes.tensor_types import find_type
+    from quantize_cli.plan.metadata import parse_override
+    from quantize_cli.plan.options import PlanOptions
+    from quantize_cli.plan.prune import parse_layers
+    from quantize_cli.plan.split import parse_size
 
     if said.imatrix is None and (said.include_weights or said.exclude_weights):
         raise UsageError(

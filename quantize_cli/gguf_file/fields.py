@@ -1,38 +1,106 @@
-"""GGUF metadata as frozen values, gathered with the `gguf` package's own writer so that keys and types are its."""
+"""GGUF metadata as frozen values: a key, a type, and a value that fits the type."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
-from gguf import GGUFValueType, GGUFWriter
+from quantize_cli.errors import shown
+
+
+class ValueType(IntEnum):
+    """The types of metadata values, as files number them (gguf.h, `enum gguf_type`)."""
+
+    UINT8 = 0
+    INT8 = 1
+    UINT16 = 2
+    INT16 = 3
+    UINT32 = 4
+    INT32 = 5
+    FLOAT32 = 6
+    BOOL = 7
+    STRING = 8
+    ARRAY = 9
+    UINT64 = 10
+    INT64 = 11
+    FLOAT64 = 12
+
+
+#: `struct`'s letter for every type of fixed size.
+NUMBERS = {
+    ValueType.UINT8: "B",
+    ValueType.INT8: "b",
+    ValueType.UINT16: "H",
+    ValueType.INT16: "h",
+    ValueType.UINT32: "I",
+    ValueType.INT32: "i",
+    ValueType.FLOAT32: "f",
+    ValueType.BOOL: "?",
+    ValueType.UINT64: "Q",
+    ValueType.INT64: "q",
+    ValueType.FLOAT64: "d",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One metadata key with its value; arrays are tuples, and `item_type` is set where the writer fixed it."""
+    """One metadata key with its value; the value of an array is a tuple, whose items have the type `item_type`."""
 
     key: str
-    type: GGUFValueType
+    type: ValueType
     value: Any
-    item_type: GGUFValueType | None = None
+    item_type: ValueType | None = None
 
 
-def new_writer(arch: str) -> GGUFWriter:
-    """A GGUFWriter with no file behind it: it only collects metadata, `general.architecture` first."""
-    return GGUFWriter(path=None, arch=arch)
+def field(key: str, type: ValueType, value: object) -> Field:
+    """Make a field of one value.
+
+    Raises:
+        ValueError: the value does not fit the type.
+    """
+    return Field(key, type, _checked(key, type, value))
 
 
-def collected_fields(writer: GGUFWriter) -> tuple[Field, ...]:
-    """What `writer` has collected, in the order the keys were first added."""
-    return tuple(
-        Field(key, held.type, _frozen(held.value), held.sub_type)
-        for part in writer.kv_data
-        for key, held in part.items()
-    )
+def array(key: str, item_type: ValueType, values: Iterable[object]) -> Field:
+    """Make a field of several values of one type.
+
+    Raises:
+        ValueError: a value does not fit the type.
+    """
+    return Field(key, ValueType.ARRAY, tuple(_checked(key, item_type, value) for value in values), item_type)
 
 
-def _frozen(value: Any) -> Any:
-    is_array = isinstance(value, Iterable) and not isinstance(value, (str, bytes))
-    return tuple(value) if is_array else value
+def with_fields(fields: Iterable[Field], added: Iterable[Field]) -> tuple[Field, ...]:
+    """Set fields one by one; a field whose key is there already moves to the end (llama-quantize's order)."""
+    held = {field.key: field for field in fields}
+    for new in added:
+        held.pop(new.key, None)
+        held[new.key] = new
+    return tuple(held.values())
+
+
+def merged(fields: Iterable[Field]) -> tuple[Field, ...]:
+    """Keep the first place and the last value of every key (the converter's order)."""
+    return tuple({field.key: field for field in fields}.values())
+
+
+def _checked(key: str, type: ValueType, value: object) -> object:
+    if type is ValueType.STRING:
+        if not isinstance(value, str):
+            raise ValueError(f"{key} is {shown(value)} instead of text")
+        value.encode()  # JSON and YAML can spell what UTF-8 cannot; a UnicodeEncodeError is a ValueError
+        return value
+    if type is ValueType.BOOL:
+        if not isinstance(value, bool):
+            raise ValueError(f"{key} is {shown(value)} instead of true or false")
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"{key} is {shown(value)} instead of a number")
+    try:
+        struct.pack(f"<{NUMBERS[type]}", value)
+    except (struct.error, OverflowError):
+        raise ValueError(f"{key} is {shown(value)}, which does not fit {type.name}") from None
+    return value

@@ -6,13 +6,14 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gguf import GGUF_DEFAULT_ALIGNMENT, GGUF_MAGIC, GGUF_VERSION
-
 from quantize_cli.gguf_file.fields import Field
 from quantize_cli.gguf_file.values import encode_field, encode_text
 
 #: Where tensors begin: multiples of this many bytes.
-ALIGNMENT = GGUF_DEFAULT_ALIGNMENT
+ALIGNMENT = 32
+
+MAGIC = b"GGUF"
+VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def encode_header(fields: Sequence[Field], tensors: Sequence[TensorEntry]) -> by
     The tensors follow one another in the given order, each at the next multiple of the alignment. The `gguf` package's
     writer is not used for it: it takes a second for a large vocabulary, and refuses empty arrays.
     """
-    parts = [struct.pack("<IIQQ", GGUF_MAGIC, GGUF_VERSION, len(tensors), len(fields))]
+    parts = [struct.pack("<4sIQQ", MAGIC, VERSION, len(tensors), len(fields))]
     parts.extend(map(encode_field, fields))
     offset = 0
     for tensor in tensors:

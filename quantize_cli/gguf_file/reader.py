@@ -16,14 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gguf import GGUF_DEFAULT_ALIGNMENT, GGUF_MAGIC, GGUFValueType
-
 from quantize_cli.errors import CheckpointError, UnsupportedError, shown
-from quantize_cli.gguf_file.fields import Field
-from quantize_cli.gguf_file.types import TENSOR_TYPES, TensorType
-from quantize_cli.gguf_file.values import NUMBERS, as_text
+from quantize_cli.gguf_file.fields import NUMBERS, Field, ValueType
+from quantize_cli.gguf_file.header import ALIGNMENT, MAGIC
+from quantize_cli.gguf_file.types import TYPES_BY_NUMBER, GgmlType
+from quantize_cli.gguf_file.values import as_text
 
-MAGIC = GGUF_MAGIC.to_bytes(4, "little")
 #: Headers of real models, with vocabularies of 260,000 tokens, take less than 20 MB.
 MAX_HEADER_BYTES = 100_000_000
 
@@ -42,7 +40,7 @@ class GgufTensor:
 
     name: str
     shape: tuple[int, ...]  #: row-major, every dimension that the file writes down
-    type: TensorType
+    type: GgmlType
     offset: int  #: in bytes from the start of the file
     nbytes: int
 
@@ -160,22 +158,22 @@ def _field(source: _Source) -> Field:
         raise ValueError("one of its keys is empty")
     try:
         (value_type,) = source.unpack("I")
-        if value_type != GGUFValueType.ARRAY:
+        if value_type != ValueType.ARRAY:
             (value,) = _values(source, value_type, 1)
-            return Field(key, GGUFValueType(value_type), value)
+            return Field(key, ValueType(value_type), value)
         item_type, count = source.unpack("IQ")
-        return Field(key, GGUFValueType.ARRAY, _values(source, item_type, count), GGUFValueType(item_type))
+        return Field(key, ValueType.ARRAY, _values(source, item_type, count), ValueType(item_type))
     except ValueError as error:
         raise ValueError(f"in the value of {shown(key)}, {error}") from error
 
 
 def _values(source: _Source, item_type: int, count: int) -> tuple[Any, ...]:
-    if item_type == GGUFValueType.STRING:
+    if item_type == ValueType.STRING:
         source.expect(count, 8)
         return _texts(tuple(source.text() for _ in range(count)))
     if item_type not in NUMBERS:  # an array in an array, too: GGML reads none
         raise ValueError(f"the type is {item_type}, which GGUF does not have there")
-    letter = NUMBERS[GGUFValueType(item_type)]
+    letter = NUMBERS[ValueType(item_type)]
     source.expect(count, struct.calcsize(f"<{letter}"))
     return source.unpack(f"{count}{letter}")
 
@@ -197,9 +195,9 @@ def _name(raw: bytes, what: str) -> str:
 
 def _alignment(field: Field | None) -> int:
     if field is None:
-        return GGUF_DEFAULT_ALIGNMENT
+        return ALIGNMENT
     value = field.value
-    if field.type is not GGUFValueType.UINT32 or value == 0 or value & (value - 1):
+    if field.type is not ValueType.UINT32 or value == 0 or value & (value - 1):
         raise ValueError(f"{field.key} is {shown(value)} ({field.type.name}) instead of a power of 2 as UINT32")
     return int(value)
 
@@ -216,9 +214,9 @@ def _tensor(source: _Source) -> GgufTensor:
     shape = tuple(reversed(sizes)) or (1,)
     if 0 in shape:
         raise ValueError(f"tensor {shown(name)} of shape {list(shape)} has no elements")
-    if number not in TENSOR_TYPES:
+    if number not in TYPES_BY_NUMBER:
         raise ValueError(f"tensor {shown(name)} is of type {number}, which GGML does not have")
-    held = TENSOR_TYPES[number]
+    held = TYPES_BY_NUMBER[number]
     if shape[-1] % held.block_size:
         raise ValueError(
             f"tensor {shown(name)} has rows of {shape[-1]} elements, which blocks of {held.block_size} ({held.name}) "

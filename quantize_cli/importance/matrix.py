@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from gguf import GGUFValueType
 from numpy.typing import NDArray
 
 from quantize_cli.errors import CheckpointError, UsageError, shown
-from quantize_cli.gguf_file.fields import Field
+from quantize_cli.gguf_file.fields import Field, ValueType
 from quantize_cli.gguf_file.values import as_text
 
 #: Tensors whose entry is left out where its size is another one: llama-imatrix counts rows of them, not columns.
@@ -69,12 +68,12 @@ class ImportanceMatrix:
         """What llama-quantize appends to the output's metadata: nothing where no entry is left."""
         if not self.entries:
             return ()
-        fields = [Field("quantize.imatrix.file", GGUFValueType.STRING, _cut(self.file))]
+        fields = [Field("quantize.imatrix.file", ValueType.STRING, _cut(self.file))]
         if self.datasets:
-            fields.append(Field("quantize.imatrix.dataset", GGUFValueType.STRING, _cut(self.datasets[0])))
-        fields.append(Field("quantize.imatrix.entries_count", GGUFValueType.UINT32, len(self.entries)))
+            fields.append(Field("quantize.imatrix.dataset", ValueType.STRING, _cut(self.datasets[0])))
+        fields.append(Field("quantize.imatrix.entries_count", ValueType.UINT32, len(self.entries)))
         if self.chunks > 0:
-            fields.append(Field("quantize.imatrix.chunks_count", GGUFValueType.UINT32, self.chunks))
+            fields.append(Field("quantize.imatrix.chunks_count", ValueType.UINT32, self.chunks))
         return tuple(fields)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from quantize_cli.errors import UsageError
+from quantize_cli.gguf_file.types import GGML_TYPES
 from quantize_cli.mixes.base import Choice
-from quantize_cli.mixes.tensor_types import BLOCK_SIZES
 
 #: Type with larger blocks -> type with blocks of 32.
 FALLBACKS = {
@@ -31,7 +31,7 @@ LAST_RESORT = "F16"
 
 def fits(type_name: str, columns: int) -> bool:
     """Whether rows of `columns` weights are whole blocks."""
-    return columns % BLOCK_SIZES[type_name] == 0
+    return columns % GGML_TYPES[type_name].block_size == 0
 
 
 def fitted(wanted: Choice, name: str, columns: int) -> Choice:
@@ -42,7 +42,7 @@ def fitted(wanted: Choice, name: str, columns: int) -> Choice:
     """
     if fits(wanted.type, columns):
         return wanted
-    block = BLOCK_SIZES[wanted.type]
+    block = GGML_TYPES[wanted.type].block_size
     if wanted.type not in FALLBACKS and block > 32:
         raise UsageError(
             f"{name} has rows of {columns} weights, which {wanted.type}'s blocks of {block} do not divide, and no type "

@@ -10,7 +10,7 @@ from quantize_cli.errors import UsageError
 from quantize_cli.mixes.tensor_types import find_type
 
 #: A pattern, searched anywhere in a tensor's name, and the GGML name of the type for those that have it.
-TensorType = tuple[re.Pattern[str], str]
+TypePattern = tuple[re.Pattern[str], str]
 
 #: Classes that stand within brackets, as in [[:digit:]]: the reference's expressions know them, Python's do not.
 _POSIX_CLASSES = {
@@ -32,16 +32,16 @@ class TypeOverrides:
 
     output_tensor_type: str | None = None  #: for output.weight, and a token embedding that serves as one
     token_embedding_type: str | None = None
-    tensor_types: tuple[TensorType, ...] = ()  #: the first that fits a tensor decides
+    tensor_types: tuple[TypePattern, ...] = ()  #: the first that fits a tensor decides
     pure: bool = False  #: the mix's default for all tensors, no exceptions
     leave_output_tensor: bool = False  #: output.weight keeps the type it is stored in
 
-    def matching(self, name: str) -> TensorType | None:
+    def matching(self, name: str) -> TypePattern | None:
         """The first of `tensor_types` that fits tensor `name`."""
         return next((entry for entry in self.tensor_types if entry[0].search(name)), None)
 
 
-def parse_tensor_type(text: str) -> TensorType:
+def parse_tensor_type(text: str) -> TypePattern:
     """REGEX=TYPE, the regular expression in small letters whatever the user wrote, as in llama-quantize.
 
     Raises:
@@ -61,7 +61,7 @@ def parse_tensor_type(text: str) -> TensorType:
     return compiled, find_type(type_name)
 
 
-def read_tensor_type_file(path: Path) -> tuple[TensorType, ...]:
+def read_tensor_type_file(path: Path) -> tuple[TypePattern, ...]:
     """Entries of the form REGEX=TYPE, separated by white space.
 
     Raises:
@@ -81,7 +81,7 @@ def read_tensor_type_file(path: Path) -> tuple[TensorType, ...]:
     return tuple(_entry_of(path, entry) for entry in entries)
 
 
-def _entry_of(path: Path, entry: str) -> TensorType:
+def _entry_of(path: Path, entry: str) -> TypePattern:
     try:
         return parse_tensor_type(entry)
     except UsageError as error:

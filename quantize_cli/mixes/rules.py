@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from quantize_cli.errors import CheckpointError, UsageError
+from quantize_cli.gguf_file.types import GGML_TYPES
 from quantize_cli.mixes.base import Candidate, Choice, Mix, Place
 from quantize_cli.mixes.fallback import FALLBACKS, LAST_RESORT, fits, fitted
 from quantize_cli.mixes.kept import why_kept
 from quantize_cli.mixes.overrides import TypeOverrides
 from quantize_cli.mixes.roles import FFN_ROLES, VALUE_ROLES, Role, role_of
-from quantize_cli.mixes.tensor_types import BLOCK_SIZES, is_quantized
 from quantize_cli.mixes.traits import ModelTraits
 
 _NO_OVERRIDES = TypeOverrides()
@@ -47,7 +47,7 @@ def choose_types(
 
 def types_of(mix: Mix) -> set[str]:
     """Every type that the mix can give a tensor on its own, fallbacks included; F32 is where no type is chosen."""
-    if not is_quantized(mix.default):
+    if not GGML_TYPES[mix.default].quantized:
         return {mix.default}
     wanted = {mix.default, mix.output, "Q8_0", *(rule.type for rule in mix.rules)}
     return wanted | {FALLBACKS[name] for name in wanted if name in FALLBACKS} | {LAST_RESORT}
@@ -107,7 +107,7 @@ def _without_rules(tensor: Candidate, role: Role, mix: Mix, overrides: TypeOverr
     if role is Role.OUTPUT and overrides.output_tensor_type is not None:
         return _asked_for(overrides.output_tensor_type, tensor, "the output matrix")
     default = Choice(mix.default, f"{mix.name}'s default")
-    if not is_quantized(mix.default):
+    if not GGML_TYPES[mix.default].quantized:
         return default
     if matching is not None:
         pattern, type_name = matching
@@ -120,11 +120,11 @@ def _without_rules(tensor: Candidate, role: Role, mix: Mix, overrides: TypeOverr
 
 def _asked_for(type_name: str, tensor: Candidate, what: str) -> Choice:
     """Here the reference does not look whether the type fits."""
-    columns = tensor.shape[-1]
+    columns, block = tensor.shape[-1], GGML_TYPES[type_name].block_size
     if not fits(type_name, columns):
         raise UsageError(
-            f"{tensor.name} has rows of {columns} weights, which {type_name}'s blocks of {BLOCK_SIZES[type_name]} do "
-            f"not divide: ask for another type for {what}."
+            f"{tensor.name} has rows of {columns} weights, which is not a multiple of {block}, the block size of "
+            f"{type_name}: ask for another type for {what}."
         )
     return Choice(type_name, f"asked for: {type_name} for {what}")
 
@@ -151,7 +151,7 @@ def _as_output(mix: Mix, place: Place, asked: str | None) -> Choice:
     """The output matrix is the most sensitive of all."""
     if asked is not None:
         return Choice(asked, f"asked for: {asked} for the output matrix, which is the token embedding too")
-    block, columns = BLOCK_SIZES[mix.default], place.shape[-1]
+    block, columns = GGML_TYPES[mix.default].block_size, place.shape[-1]
     what = "token_embd is the output matrix too" if place.role is Role.TOKEN_EMBD else "the output matrix"
     if place.falcon:
         return Choice("Q8_0", f"{what}: Q8_0 in a Falcon")

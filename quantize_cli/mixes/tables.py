@@ -276,4 +276,4 @@ _MIXES = (
 
 #: Name -> mix, from the most bits a weight to the fewest in Llama-3-8B without an importance matrix. MXFP4_MOE, which
 #: is not for dense models, stands where its experts belong.
-MIXES: dict[str, Mix] = {mix.name: mix for mix in _MIXES}
+FORMATS: dict[str, Mix] = {mix.name: mix for mix in _MIXES}

@@ -6,13 +6,16 @@ import struct
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from gguf import GGML_QUANT_VERSION, GGUFValueType, Keys
+from gguf import Keys
 
-from quantize_cli.architectures.base import ModelDescription, Traits
+from quantize_cli.architectures.description import ModelDescription, Traits
 from quantize_cli.errors import UsageError
-from quantize_cli.gguf_file.fields import Field
-from quantize_cli.mixes import Mix
+from quantize_cli.gguf_file.fields import Field, ValueType, with_fields
+from quantize_cli.mixes.base import Mix
 from quantize_cli.plan.options import PlanOptions
+
+#: general.quantization_version (ggml.h, GGML_QNT_VERSION).
+_QUANTIZATION_VERSION = 2
 
 #: llama_model_kv_override::val_str, less its final zero.
 _MAX_TEXT_BYTES = 127
@@ -20,12 +23,12 @@ _MAX_TEXT_BYTES = 127
 
 def uint32(key: str, value: int) -> Field:
     """A field of that type."""
-    return Field(key, GGUFValueType.UINT32, value)
+    return Field(key, ValueType.UINT32, value)
 
 
 def final_metadata(description: ModelDescription, mix: Mix, options: PlanOptions, layers: int) -> tuple[Field, ...]:
     """Everything but what tells the parts of a split file apart; `layers` are left after pruning."""
-    added = [uint32("general.quantization_version", GGML_QUANT_VERSION), uint32("general.file_type", mix.file_type)]
+    added = [uint32("general.quantization_version", _QUANTIZATION_VERSION), uint32("general.file_type", mix.file_type)]
     added += options.metadata
     if options.importance is not None:
         added += options.importance.metadata_fields()
@@ -38,7 +41,7 @@ def overridden(traits: Traits, fields: Iterable[Field]) -> Traits:
     """The traits as llama-quantize reads them, which believes the fields that are set more than the model."""
     for field in fields:
         for key, name in _TRAITS.items():
-            if field.key == key.format(arch=traits.architecture) and field.type is GGUFValueType.UINT32:
+            if field.key == key.format(arch=traits.architecture) and field.type is ValueType.UINT32:
                 traits = replace(traits, **{name: field.value})
     return traits
 
@@ -102,18 +105,9 @@ def _text(text: str) -> str:
 
 
 #: TYPE -> the field's type, and what makes its value of the text.
-_OVERRIDES: dict[str, tuple[GGUFValueType, Callable[[str], object]]] = {
-    "int": (GGUFValueType.UINT32, _unsigned),
-    "float": (GGUFValueType.FLOAT32, _float32),
-    "bool": (GGUFValueType.BOOL, _boolean),
-    "str": (GGUFValueType.STRING, _text),
+_OVERRIDES: dict[str, tuple[ValueType, Callable[[str], object]]] = {
+    "int": (ValueType.UINT32, _unsigned),
+    "float": (ValueType.FLOAT32, _float32),
+    "bool": (ValueType.BOOL, _boolean),
+    "str": (ValueType.STRING, _text),
 }
-
-
-def with_fields(fields: Iterable[Field], added: Iterable[Field]) -> tuple[Field, ...]:
-    """Set fields one by one; one whose key there is already moves to the end."""
-    held = {field.key: field for field in fields}
-    for field in added:
-        held.pop(field.key, None)
-        held[field.key] = field
-    return tuple(held.values())

@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from quantize_cli.architectures.base import Transform
-from quantize_cli.formats import FORMATS
+from quantize_cli.architectures.description import Transform
 from quantize_cli.gguf_file.fields import Field
 from quantize_cli.gguf_file.header import TensorEntry, encode_header, padded
-from quantize_cli.gguf_file.types import TYPES_BY_NAME
+from quantize_cli.gguf_file.types import GGML_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +53,16 @@ class PlannedTensor:
     @property
     def copied(self) -> bool:
         """Whether the source's bytes are taken as they are: blocks of the wanted type, or no numbers to quantize."""
-        return self.source_dtype == self.type and (self.type not in FORMATS or TYPES_BY_NAME[self.type].block_size > 1)
+        return self.source_dtype == self.type and (
+            GGML_TYPES[self.type].quantized or not GGML_TYPES[self.type].writable
+        )
 
     @property
     def extra_bytes(self) -> int:
         """Bytes more than the type that the shape ruled out would have taken."""
         if self.instead_of is None:
             return 0
-        wanted = TYPES_BY_NAME[self.instead_of]
+        wanted = GGML_TYPES[self.instead_of]
         return self.nbytes - round(self.weights * wanted.block_bytes / wanted.block_size)
 
 
@@ -76,7 +77,7 @@ class PlannedFile:
     @cached_property
     def header(self) -> bytes:
         """The bytes before the tensor data, padding included; a large vocabulary takes a second to encode."""
-        entries = [TensorEntry(t.name, t.shape, TYPES_BY_NAME[t.type].number, t.nbytes) for t in self.tensors]
+        entries = [TensorEntry(t.name, t.shape, GGML_TYPES[t.type].number, t.nbytes) for t in self.tensors]
         return encode_header(self.metadata, entries)
 
     @property

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from quantize_cli.gguf_file.fields import Field
-from quantize_cli.importance import ImportanceMatrix
-from quantize_cli.mixes import TypeOverrides
+from quantize_cli.importance.matrix import ImportanceMatrix
+from quantize_cli.mixes.overrides import TypeOverrides
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from quantize_cli.architectures.base import TensorRecipe
+from quantize_cli.architectures.description import TensorRecipe
 from quantize_cli.errors import UsageError
 
 LAYER = re.compile(r"blk\.(\d+)\.")

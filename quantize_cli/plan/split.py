@@ -6,13 +6,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from gguf import GGUFValueType
-
-from quantize_cli.checkpoints import TensorInfo
+from quantize_cli.checkpoints.base import TensorInfo
 from quantize_cli.errors import UsageError
-from quantize_cli.gguf_file.fields import Field
+from quantize_cli.gguf_file.fields import Field, ValueType, with_fields
 from quantize_cli.gguf_file.header import padded
-from quantize_cli.plan.metadata import with_fields
 from quantize_cli.plan.model import PlannedFile, PlannedTensor
 
 #: The number of a part and the count of parts are 16 bits wide.
@@ -99,12 +96,12 @@ def _placed(tensors: Sequence[PlannedTensor]) -> Iterator[PlannedTensor]:
 
 
 def _number(number: int) -> Field:
-    return Field("split.no", GGUFValueType.UINT16, number)
+    return Field("split.no", ValueType.UINT16, number)
 
 
 def _count(count: int) -> Field:
-    return Field("split.count", GGUFValueType.UINT16, count)
+    return Field("split.count", ValueType.UINT16, count)
 
 
 def _tensors(count: int) -> Field:
-    return Field("split.tensors.count", GGUFValueType.INT32, count)
+    return Field("split.tensors.count", ValueType.INT32, count)

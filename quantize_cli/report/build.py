@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.metrics import error_from_sums, weighted_error
-from quantize_cli.pipeline import RunResult
-from quantize_cli.plan import Plan
+from quantize_cli.measure.sums import error_from_sums, weighted_error
+from quantize_cli.plan.model import Plan
 from quantize_cli.report.model import SCHEMA_VERSION, Report, TensorReport, Totals, TypeReport
+from quantize_cli.run.executor import RunResult
 from quantize_cli.version import GENERATOR
 
 

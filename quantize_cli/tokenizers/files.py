@@ -82,7 +82,7 @@ class TokenizerFiles:
 
     @cached_property
     def tokenizer(self) -> dict[str, Any]:
-        """tokenizer.json without its vocabulary, which `hub.load` reads with less memory."""
+        """tokenizer.json without its vocabulary, which `hf_json.load` reads with less memory."""
         content = self._parsed("tokenizer.json")
         mapping(content.get("model")).pop("vocab", None)
         return content

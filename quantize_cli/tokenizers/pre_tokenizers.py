@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from quantize_cli.errors import UnsupportedError, UsageError
 from quantize_cli.tokenizers.files import TokenizerFiles
-from quantize_cli.tokenizers.hub import NAME, HubTokenizer
+from quantize_cli.tokenizers.hf_json import NAME, HubTokenizer
 
 #: The reference converter's text; a single character changed gives other hashes.
 _CHECK_TEXT = (

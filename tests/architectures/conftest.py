@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import quantize_cli.architectures
+import quantize_cli.architectures.describe
 from quantize_cli.checkpoints.base import TensorInfo
 
 ITEM_BYTES = {"BF16": 2, "F16": 2, "F32": 4, "I32": 4, "F8_E4M3": 1}
@@ -58,4 +58,4 @@ def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
 @pytest.fixture(autouse=True)
 def _no_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tokenizer has tests of its own."""
-    monkeypatch.setattr(quantize_cli.architectures, "add_vocabulary", lambda *_args, **_options: None)
+    monkeypatch.setattr(quantize_cli.architectures.describe, "add_vocabulary", lambda *_args, **_options: None)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quantize_cli.architectures import describe
+from quantize_cli.architectures.describe import describe
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.json"))
 

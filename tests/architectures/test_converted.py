@@ -12,9 +12,9 @@ from gguf_factory import array, field, file, line, text, write_gguf
 from oracle import gguf as reference
 from oracle.ggml import needs_ggml
 
-from quantize_cli.architectures import describe
-from quantize_cli.architectures.base import TensorRecipe, Traits
-from quantize_cli.checkpoints import open_checkpoint
+from quantize_cli.architectures.describe import describe
+from quantize_cli.architectures.description import TensorRecipe, Traits
+from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.errors import CheckpointError, UsageError
 from quantize_cli.gguf_file.fields import Field
 from quantize_cli.gguf_file.header import encode_header

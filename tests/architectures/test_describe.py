@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from quantize_cli.architectures import FAMILIES, config, describe
-from quantize_cli.architectures.base import Traits
-from quantize_cli.architectures.transforms import RotaryInterleave
+from quantize_cli.architectures import config
+from quantize_cli.architectures.describe import FAMILIES, describe
+from quantize_cli.architectures.description import Traits
+from quantize_cli.architectures.moves import RotaryInterleave
 from quantize_cli.errors import CheckpointError, QuantizeError, UnsupportedError
 
 GOLDEN = Path(__file__).parent / "golden"

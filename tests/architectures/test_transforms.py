@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from quantize_cli.architectures.transforms import RotaryInterleave
+from quantize_cli.architectures.moves import RotaryInterleave
 
 
 def twin(rows: np.ndarray, heads: int) -> np.ndarray:

@@ -13,8 +13,9 @@ import pytest
 from gguf import GGMLQuantizationType, GGUFValueType
 from gguf_factory import field, file, line, write_gguf
 
-from quantize_cli.checkpoints import GgufCheckpoint, open_checkpoint
 from quantize_cli.checkpoints.base import Checkpoint
+from quantize_cli.checkpoints.gguf import GgufCheckpoint
+from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.errors import CheckpointError, UsageError
 
 V = GGUFValueType

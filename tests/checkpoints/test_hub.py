@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from quantize_cli.checkpoints import open_checkpoint
+from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.checkpoints.safetensors import INDEX_NAME
 from quantize_cli.errors import CheckpointError, UsageError
 
@@ -21,7 +21,7 @@ from .hub_server import Hub, HubServer, Refusal, Repo
 
 CLIENT = """
 import json, sys
-from quantize_cli.checkpoints import open_checkpoint
+from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.checkpoints.base import FLOAT_DTYPES
 from quantize_cli.errors import QuantizeError
 

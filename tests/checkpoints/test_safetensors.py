@@ -16,8 +16,8 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from quantize_cli.checkpoints import open_checkpoint
 from quantize_cli.checkpoints.base import FLOAT_DTYPES, Checkpoint
+from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.checkpoints.safetensors import INDEX_NAME, SafetensorsCheckpoint
 from quantize_cli.errors import CheckpointError, UnsupportedError
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from typer.main import get_command
 
-from quantize_cli.catalogue import catalogue
+from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.cli.app import app
-from quantize_cli.formats import FORMATS
-from quantize_cli.mixes import MIXES
+from quantize_cli.mixes.catalogue import catalogue
+from quantize_cli.mixes.tables import FORMATS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -35,7 +35,7 @@ def test_readme_lists_every_format_as_the_command_does():
         f"{''.join(f' Also called `{alias.lower()}`.' for alias in facts.aliases)} |"
         for facts in catalogue()
     ]
-    assert len(rows) == len(MIXES)
+    assert len(rows) == len(FORMATS)
 
 
 def test_help_says_how_the_formats_are_listed():
@@ -59,7 +59,7 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
 
 def test_readme_names_every_block_type_as_compared():
     paragraph = README.split("* **Blocks**")[1].split("* **Whole")[0]
-    assert set(FORMATS) - {"F32"} <= set(re.findall(r"\b[A-Z]+[0-9A-Z_]+\b", paragraph))
+    assert set(BLOCK_TYPES) - {"F32"} <= set(re.findall(r"\b[A-Z]+[0-9A-Z_]+\b", paragraph))
 
 
 def test_the_map_names_every_room():

@@ -6,7 +6,10 @@ import json
 
 import pytest
 
-from quantize_cli.mixes import ALIASES, MIXES, Candidate, ModelTraits, choose_types
+from quantize_cli.mixes.base import Candidate
+from quantize_cli.mixes.rules import choose_types
+from quantize_cli.mixes.tables import ALIASES, FORMATS
+from quantize_cli.mixes.traits import ModelTraits
 
 LLAMA_CPP = {
     "F16": 16.0005, "Q8_0": 8.5008, "Q6_K": 6.5633, "Q5_K_M": 5.7036, "Q5_K_S": 5.5704, "Q4_K_M": 4.8944,
@@ -25,11 +28,11 @@ def listed(quantize):
 
 
 def test_every_format_is_listed_from_the_largest_to_the_smallest(listed):
-    assert set(listed) == set(MIXES)
+    assert set(listed) == set(FORMATS)
     sizes = [entry["model_bits_per_weight"] for entry in listed.values()]
     assert sizes == sorted(sizes, reverse=True)
     assert {alias: name for name, entry in listed.items() for alias in entry["aliases"]} == ALIASES
-    assert all(entry["good_for"] == MIXES[name].good_for for name, entry in listed.items())
+    assert all(entry["good_for"] == FORMATS[name].good_for for name, entry in listed.items())
 
 
 @pytest.mark.parametrize(
@@ -61,7 +64,7 @@ def test_an_importance_matrix_is_needed_exactly_where_the_reference_refuses_to_d
     tensors = [Candidate("output.weight", (8, 4096)), Candidate("token_embd.weight", (8, 4096)), *tensors]
     model = ModelTraits.of("llama", 32, 32, 8)
     needed = {
-        name for name, mix in MIXES.items() if any(c.requires_importance for c in choose_types(tensors, mix, model))
+        name for name, mix in FORMATS.items() if any(c.requires_importance for c in choose_types(tensors, mix, model))
     }
     assert {name for name, entry in listed.items() if entry["importance"] == "needed"} == needed
     assert needed == {

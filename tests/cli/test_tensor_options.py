@@ -96,8 +96,9 @@ def test_a_type_that_does_not_fit_what_it_is_asked_for(quantize, tmp_path, work)
     )
     result = quantize(folder, *Q4, "--token-embedding-type", "q4_k")
     assert result.exit_code == 2
-    assert "token_embd.weight has rows of 96 weights, which Q4_K's blocks of 256 do not divide" in sentence(
-        result.stderr
+    assert (
+        "token_embd.weight has rows of 96 weights, which is not a multiple of 256, the block size of Q4_K"
+        in sentence(result.stderr)
     )
     assert files(work) == []
 

@@ -22,7 +22,7 @@ from quantize_cli.errors import CheckpointError, QuantizeError, UnsupportedError
 from quantize_cli.gguf_file.fields import Field
 from quantize_cli.gguf_file.header import TensorEntry, encode_header
 from quantize_cli.gguf_file.reader import MAX_HEADER_BYTES, GgufHeader, parse_header, read_header
-from quantize_cli.gguf_file.types import TENSOR_TYPES
+from quantize_cli.gguf_file.types import TYPES_BY_NUMBER
 
 V = GGUFValueType
 PATH = Path("model.gguf")
@@ -160,7 +160,7 @@ def test_the_reference_takes_the_good_file():
 def test_types_are_ggmls():
     theirs = {number: reference.tensor_type(number) for number in range(43)}
     present = {number: held for number, held in theirs.items() if held[2]}
-    ours = {held.number: (held.name.lower(), held.block_size, held.block_bytes) for held in TENSOR_TYPES.values()}
+    ours = {held.number: (held.name.lower(), held.block_size, held.block_bytes) for held in TYPES_BY_NUMBER.values()}
     assert ours == {number: (name.lower(), *sizes) for number, (name, *sizes) in present.items()}
 
 

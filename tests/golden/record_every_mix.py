@@ -24,7 +24,7 @@ from golden.record import Record, record
 RECORDS = Path(__file__).resolve().parent / "every_mix" / "records"
 
 #: llama-quantize's own list, less the second names of three, and less COPY.
-MIXES = (
+FORMATS = (
     *("q1_0", "q2_0", "q4_0", "q4_1", "mxfp4_moe", "q5_0", "q5_1", "iq2_xxs", "iq2_xs", "iq2_s", "iq2_m", "iq1_s"),
     *("iq1_m", "tq1_0", "tq2_0", "q2_k", "q2_k_s", "iq3_xxs", "iq3_s", "iq3_m", "iq3_xs", "q3_k_s", "q3_k_m", "q3_k_l"),
     *("iq4_nl", "iq4_xs", "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m", "q6_k", "q8_0", "f16", "bf16", "f32"),
@@ -326,7 +326,7 @@ def splits() -> Iterator[Case]:
 
 def requantized() -> Iterator[Case]:
     """Quantized files in. To F32 is what the reference decodes; other types are copied, or quantized again."""
-    for mix in MIXES:
+    for mix in FORMATS:
         made = f"{mix}-imatrix" if mix in NEEDY else mix
         yield case(f"decode-{mix}", f"made/{made}", "f32", "--allow-requantize")
     for made in ("tensor-type-4", "tensor-type-5"):
@@ -382,15 +382,15 @@ def architectures() -> Iterator[Case]:
 
 GROUPS: dict[str, tuple[Case, ...]] = {
     "dense-256": (
-        *mixes("dense-256", MIXES),
+        *mixes("dense-256", FORMATS),
         *legacy("dense-256", ("q4_k_m", "iq2_xxs", "q4_0")),
         *type_options(),
         *tensor_types(),
         *importance_options(),
         *metadata_options(),
     ),
-    "dense-odd": tuple(mixes("dense-odd", MIXES)),
-    "moe": (*mixes("moe", MIXES), *legacy("moe", ("iq3_xxs",))),
+    "dense-odd": tuple(mixes("dense-odd", FORMATS)),
+    "moe": (*mixes("moe", FORMATS), *legacy("moe", ("iq3_xxs",))),
     "moe-qwen": tuple(mixes("moe-qwen", QWEN_MIXES)),
     "moe-wide": tuple(mixes("moe-wide", ("q4_k_m", "q8_0", "iq4_nl"))),
     "architectures": tuple(architectures()),

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantize_cli.errors import CheckpointError, QuantizeError, UsageError
-from quantize_cli.importance import ImportanceMatrix, read_importance
+from quantize_cli.importance.matrix import ImportanceMatrix
+from quantize_cli.importance.read import read_importance
 
 V = GGUFValueType
 F = np.float32

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 #: llama_ftype of llama.h.
-MIXES = {
+FORMATS = {
     "F32": 0, "F16": 1, "Q4_0": 2, "Q4_1": 3, "Q8_0": 7, "Q5_0": 8, "Q5_1": 9, "Q2_K": 10, "Q3_K_S": 11, "Q3_K_M": 12,
     "Q3_K_L": 13, "Q4_K_S": 14, "Q4_K_M": 15, "Q5_K_S": 16, "Q5_K_M": 17, "Q6_K": 18, "IQ2_XXS": 19, "IQ2_XS": 20,
     "Q2_K_S": 21, "IQ3_XS": 22, "IQ3_XXS": 23, "IQ1_S": 24, "IQ4_NL": 25, "IQ3_S": 26, "IQ3_M": 27, "IQ2_S": 28,
@@ -279,14 +279,14 @@ class Reference:
         """The case, the answer of each of its mixes (None: refused), and the mixes that ask for an imatrix."""
         model = {**BASE, **case}
         write_model(self.path, model)
-        answers = {mix: self._types(model, mix) for mix in model.get("mixes", MIXES)}
+        answers = {mix: self._types(model, mix) for mix in model.get("mixes", FORMATS)}
         types = [found and compact(found) for found, _ in answers.values()]
         return {"model": case, "types": types, "need_importance": [mix for mix, (_, need) in answers.items() if need]}
 
     def _types(self, model: Model, mix: str) -> tuple[dict[str, str] | None, bool]:
         llama, overrides = self.llama, model.get("overrides", {})
         parameters = llama.llama_model_quantize_default_params()
-        parameters.dry_run, parameters.nthread, parameters.ftype = True, 1, MIXES[mix]
+        parameters.dry_run, parameters.nthread, parameters.ftype = True, 1, FORMATS[mix]
         parameters.pure = overrides.get("pure", False)
         parameters.quantize_output_tensor = not overrides.get("leave_output", False)
         if "output" in overrides:

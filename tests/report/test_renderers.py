@@ -7,8 +7,7 @@ import re
 import pytest
 from rich.console import Console
 
-from quantize_cli.report import figures, markdown, terminal
-from quantize_cli.report import json as json_report
+from quantize_cli.report import figures, json_report, markdown, terminal
 from quantize_cli.report.model import SCHEMA_VERSION
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from quantize_cli.errors import OutputError, UsageError
-from quantize_cli.report import RENDERERS, check_report_path, markdown, write_report
+from quantize_cli.report import markdown
+from quantize_cli.report.write import RENDERERS, check_report_path, write_report
 
 
 @pytest.mark.parametrize("suffix", RENDERERS)

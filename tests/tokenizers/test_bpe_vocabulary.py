@@ -12,7 +12,8 @@ from tokenizer_factory import keys, make_bpe, write_json
 from tokenizers import AddedToken
 
 from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError
-from quantize_cli.tokenizers import Scheme, pre_tokenizers
+from quantize_cli.tokenizers import pre_tokenizers
+from quantize_cli.tokenizers.vocabulary import Scheme
 
 
 def test_tokens_types_and_merges(tmp_path: Path):

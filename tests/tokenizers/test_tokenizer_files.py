@@ -10,7 +10,8 @@ import pytest
 from tokenizer_factory import keys, make_bpe, make_sentencepiece, write_json
 
 from quantize_cli.errors import CheckpointError, QuantizeError
-from quantize_cli.tokenizers import Scheme, files
+from quantize_cli.tokenizers import files
+from quantize_cli.tokenizers.vocabulary import Scheme
 
 JUNK = (None, -1, 1.5, True, "x", [], [1], {}, {"a": 1}, [[None]], 10**20)
 

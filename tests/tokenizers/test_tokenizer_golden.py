@@ -12,8 +12,9 @@ import pytest
 from gguf import GGUFValueType
 from tokenizer_cases import CASES, GOLDEN, Case
 
-from quantize_cli.gguf_file.fields import Field, collected_fields, new_writer
-from quantize_cli.tokenizers import Scheme, add_vocabulary
+from quantize_cli.gguf_file.bridge import collected_fields, new_writer
+from quantize_cli.gguf_file.fields import Field
+from quantize_cli.tokenizers.vocabulary import Scheme, add_vocabulary
 
 SHARED = Path(os.environ.get("QUANTIZE_SHARED", Path(__file__).resolve().parents[2] / ".." / "shared"))
 SCHEMES = {"llama": Scheme.LLAMA, "mistral": Scheme.LLAMA, "qwen2": Scheme.QWEN2, "qwen3": Scheme.QWEN2}

@@ -9,8 +9,8 @@ from typing import Any
 import sentencepiece
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from quantize_cli.gguf_file.fields import collected_fields, new_writer
-from quantize_cli.tokenizers import Scheme, add_vocabulary
+from quantize_cli.gguf_file.bridge import collected_fields, new_writer
+from quantize_cli.tokenizers.vocabulary import Scheme, add_vocabulary
 
 TEXT = ["the quick brown fox jumps over the lazy dog"] * 4 + ["pack my box with five dozen liquor jugs"] * 4
 

@@ -1,0 +1,82 @@
+"""What a block type is: a name, a fixed layout, and two kernels over rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantize_cli.gguf_file.types import GGML_TYPES, GgmlType, UseOfImportance
+
+Rows = NDArray[np.float32]
+Packed = NDArray[np.uint8]
+#: What kernels work on: float32[blocks, block_size] and uint8[blocks, block_bytes]. Their last axis is a run-time value
+#: to the compiler; a loop over a number of steps that it knows would be unrolled before it could be vectorised.
+Blocks = NDArray[np.float32]
+#: How much the error of each weight of a row counts, float32[blocks in a row, block_size]; the same for all rows.
+Importance = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockType:
+    """One GGML tensor type and its kernels `pack` and `unpack`; blocks are independent of one another."""
+
+    name: str  #: GGML's name: "Q4_K"
+    pack: Callable[[Blocks, Importance | None, Packed], None]
+    unpack: Callable[[Packed, Blocks], None]
+    invalid_byte: tuple[int, int] | None = None  #: place and value of a byte in a block that no reader may meet
+
+    @property
+    def facts(self) -> GgmlType:
+        """What is known of the type without its kernels."""
+        return GGML_TYPES[self.name]
+
+    @property
+    def block_size(self) -> int:
+        """Weights in a block."""
+        return self.facts.block_size
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of a block."""
+        return self.facts.block_bytes
+
+    @property
+    def importance(self) -> UseOfImportance:
+        """What the type makes of an importance matrix."""
+        return self.facts.importance
+
+    def row_bytes(self, columns: int) -> int:
+        """Bytes of a row of `columns` weights, a multiple of the block size."""
+        return self.facts.row_bytes(columns)
+
+    def quantize(self, rows: Rows, out: Packed, importance: NDArray[np.float32] | None = None) -> None:
+        """Pack rows.
+
+        Args:
+            rows: C-contiguous float32[n, k], k a multiple of the block size.
+            out: receives the packed rows, uint8[n, row_bytes(k)].
+            importance: float32[k], finite; a type that makes no use of it ignores it.
+
+        Raises:
+            ValueError: the type needs importance, and there is none.
+        """
+        if importance is None and self.importance is UseOfImportance.REQUIRED:
+            raise ValueError(f"{self.name} needs importance")
+        # One machine code for types that ignore it: the compiler makes another for every kind of argument.
+        used = None if importance is None or self.importance is UseOfImportance.NONE else importance
+        blocks = None if used is None else used.reshape(-1, self.block_size)
+        self.pack(rows.reshape(-1, self.block_size), blocks, out.reshape(-1, self.block_bytes))
+
+    def dequantize(self, packed: Packed, out: Rows) -> None:
+        """C-contiguous rows uint8[n, row_bytes(k)] -> out float32[n, k]."""
+        self.unpack(packed.reshape(-1, self.block_bytes), out.reshape(-1, self.block_size))
+
+    def has_invalid_byte(self, packed: Packed) -> bool:
+        """Whether a block of uint8[n, row_bytes(k)] has the byte that no block may have."""
+        if self.invalid_byte is None:
+            return False
+        place, value = self.invalid_byte
+        return bool((packed.reshape(-1, self.block_bytes)[:, place] == value).any())

@@ -1,0 +1,1 @@
+"""Types of 4-bit floats."""

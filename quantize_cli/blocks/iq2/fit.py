@@ -1,0 +1,378 @@
+"""What the 2-bit grid formats share: the fit of a super-block's sub-blocks.
+
+Method: ggml-quants.c, `quantize_row_iq2_xxs_impl`, `quantize_row_iq2_xs_impl` and `quantize_row_iq2_s_impl`: magnitudes
+are rounded to levels 0, 1, 2, which stand for 1, 3, 5 times the scale of their sub-block, each group of eight is moved
+to a point of the grid, and of a row of candidate scales the one whose points explain most is kept. Then the points are
+sought once more under the scale that fits them best.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import gguf
+import numpy as np
+from numpy.typing import NDArray
+
+from quantize_cli.blocks.base import Blocks, Importance, Packed
+from quantize_cli.blocks.iq2.nearest import (
+    GROUP,
+    MOVED,
+    PATTERN,
+    SCRATCH,
+    SLOT,
+    Candidates,
+    Scratch,
+    move_again,
+    move_to_grid,
+)
+from quantize_cli.blocks.search.grid import Grid, build_grid
+from quantize_cli.blocks.search.positive import fit_positive
+from quantize_cli.blocks.search.weights import sum_of_squares, weigh_importance
+from quantize_cli.simd.compile import inner, maker
+from quantize_cli.simd.half import load_half, nearest_ints
+from quantize_cli.simd.lanes import Lanes, load_lanes
+from quantize_cli.simd.vector import (
+    LANES,
+    Floats,
+    Ints,
+    Mask,
+    lane_numbers,
+    load,
+    load_ints,
+    nowhere,
+    select,
+    splat,
+    splat_int,
+    square_root,
+    store,
+    store_ints,
+    to_floats,
+)
+
+F = np.float32
+I = np.int32  # noqa: E741
+U = np.uint32
+IntLanes = NDArray[np.int32]
+
+SUPER_BLOCK = 256
+GROUPS = SUPER_BLOCK // GROUP
+TOP = 2
+#: The value of the largest level.
+TOP_VALUE = 5
+TOP_SCALE = 15
+_WORD = 0xFFFFFFFF
+
+
+class Search(NamedTuple):
+    """The constants of a format's search."""
+
+    size: int  #: elements of a sub-block
+    reach: int  #: candidate i has the inverse scale (5 + 0.1 * i) / maximum, i = -reach..reach
+    positive: bool  #: the maximum comes from a fit of the levels 0..4, and all groups are sought again
+    parity: bool  #: a group has an even number of minus signs: the sign that costs least is changed
+    variance: np.float32  #: factor of the mean square in the weights
+    epsilon: np.float32  #: sub-blocks whose maximum is below this count as zero
+
+
+class Work(NamedTuple):
+    """Room for LANES super-blocks; flat buffers of vectors."""
+
+    x: Lanes  #: 256 vectors
+    importance: Lanes  #: 256 vectors
+    w: Lanes  #: weights of a sub-block
+    levels: Lanes  #: of the fit of the maximum
+    candidates: Candidates  #: of a sub-block: magnitudes, and the square roots of the weights
+    chosen: IntLanes  #: 32 vectors: the points
+    signs: IntLanes  #: 32 vectors: a bit for each minus sign
+    scales: Lanes  #: 16 vectors at most, a sub-block each
+    sums: Lanes  #: 2 vectors
+    stored: IntLanes  #: 16 vectors at most: levels of the scales
+    d: Lanes  #: 1 vector: what a level of the scales stands for
+    scratch: Scratch
+
+
+@cache
+def grid_of(name: str, shells: int) -> Grid:
+    """The grid of the format `name`, as the package gguf has it."""
+    table = getattr(gguf.quants, name)
+    table.init_grid()
+    return build_grid(np.searchsorted(table.grid_map, table.grid[0, 0]).astype(np.uint8), 2, shells)
+
+
+@maker
+def new_work(search: Search) -> Work:
+    """Allocate it."""
+    steps = 2 * search.reach + 1
+    patterns = search.size // GROUP * steps * LANES
+    return Work(
+        np.empty(SUPER_BLOCK * LANES, np.float32),
+        np.empty(SUPER_BLOCK * LANES, np.float32),
+        np.empty(search.size * LANES, np.float32),
+        np.empty(search.size * LANES, np.float32),
+        Candidates(
+            np.empty(search.size * LANES, np.float32),
+            np.empty(search.size * LANES, np.float32),
+            np.empty(steps * LANES, np.float32),
+            np.empty(patterns, np.int32),
+            np.empty(patterns, np.int32),
+            np.empty(patterns * SLOT, np.uint16),
+        ),
+        np.empty(GROUPS * LANES, np.int32),
+        np.empty(GROUPS * LANES, np.int32),
+        np.empty(SUPER_BLOCK // search.size * LANES, np.float32),
+        np.empty(2 * LANES, np.float32),
+        np.empty(SUPER_BLOCK // search.size * LANES, np.int32),
+        np.empty(LANES, np.float32),
+        np.empty(SCRATCH, np.float32),
+    )
+
+
+@inner
+def _take_signs(x: Lanes, w: Lanes, start: int, parity: bool, values: Lanes) -> Ints:
+    """Magnitudes of the group at `start`, and its minus signs as bits; parity may leave a value negative."""
+    signs = splat_int(I(0))
+    odd = splat_int(I(0))
+    least = load(w, start) * load(x, start) * load(x, start)
+    where = splat_int(I(0))
+    for i in range(GROUP):
+        at = start + i * LANES
+        value = load(x, at)
+        negative = select(value >= F(0), I(0), splat_int(I(1)))
+        store(values, at, select(value >= F(0), value, -value))
+        signs |= negative << I(i)
+        odd = odd ^ negative
+        cost = load(w, at) * value * value
+        better = cost < least
+        least = select(better, cost, least)
+        where = select(better, I(i), where)
+    if parity:
+        for i in range(GROUP):
+            at = start + i * LANES
+            value = load(values, at)
+            changed = (where == I(i)) & (odd == I(1))
+            store(values, at, select(changed, -value, value))
+            signs = signs ^ select(changed, I(1 << i), splat_int(I(0)))
+        signs &= I(127)
+    return signs
+
+
+@inner
+def _largest(values: Lanes) -> Floats:
+    largest = load(values, 0)
+    for i in range(LANES, values.size, LANES):
+        value = load(values, i)
+        largest = select(largest > value, largest, value)
+    return largest
+
+
+@inner
+def _pattern(values: Lanes, start: int, inverse: Floats) -> Ints:
+    """What the group at `start` rounds to."""
+    pattern = splat_int(I(0))
+    for i in range(GROUP):
+        level = nearest_ints(F(0.5) * (inverse * load(values, start + i * LANES) - F(1)))
+        level = select(level > I(0), level, I(0))
+        level = select(level < I(TOP), level, I(TOP))
+        pattern |= level << I(2 * i)
+    return pattern
+
+
+@inner
+def _sums(values: Lanes, w: Lanes, points: IntLanes, start: int, stride: int, sums: Lanes) -> None:
+    """Weighted sums of x * q and of q^2 over the sub-block whose groups have the points at `start` and so on."""
+    sum_xq = splat(F(0))
+    sum_q2 = splat(F(0))
+    for i in range(0, values.size, GROUP * LANES):
+        point = load_ints(points, start)
+        start += stride
+        for k in range(GROUP):
+            place = i + k * LANES
+            weight = load(w, place)
+            q = to_floats((point >> I(2 * k) & I(3)) * I(2) + I(1))
+            weighted = weight * q
+            sum_xq += weight * load(values, place) * q
+            sum_q2 += weighted * q
+    store(sums, 0, sum_xq)
+    store(sums, LANES, sum_q2)
+
+
+@inner
+def _fit(
+    grid: Grid, search: Search, largest: Floats, zero: Mask, scale: Floats, chosen: IntLanes, work: Work
+) -> Floats:
+    """Of all candidates keep, in `chosen`, the points that explain most; returns their scale."""
+    groups = search.size // GROUP
+    steps = 2 * search.reach + 1
+    run = steps * LANES
+    w, sums = work.w, work.sums
+    values, patterns = work.candidates.values, work.candidates.patterns
+    points, tried = work.candidates.points, work.candidates.scales
+    for step in range(steps):
+        inverse = (F(TOP_VALUE) + F(step - search.reach) * F(0.1)) / largest
+        store(tried, step * LANES, F(1) / inverse)
+        inverse = select(zero, F(0), inverse)  # level 0 everywhere, which is on every grid
+        for k in range(groups):
+            store_ints(patterns, k * run + step * LANES, _pattern(values, k * GROUP * LANES, inverse))
+    for k in range(groups):
+        move_to_grid(grid, work.candidates, k, work.scratch)
+        store_ints(chosen, k * LANES, splat_int(I(0)))
+    best = splat(F(0))
+    for step in range(steps):
+        _sums(values, w, points, step * LANES, run, sums)
+        sum_xq, sum_q2 = load(sums, 0), load(sums, LANES)
+        better = (sum_q2 > F(0)) & (sum_xq * sum_xq > best * sum_q2)
+        scale = select(better, sum_xq / sum_q2, scale)
+        best = select(better, scale * sum_xq, best)
+        for k in range(groups):
+            point = load_ints(points, k * run + step * LANES)
+            store_ints(chosen, k * LANES, select(better, point, load_ints(chosen, k * LANES)))
+    return scale
+
+
+@inner
+def _fit_again(grid: Grid, search: Search, zero: Mask, scale: Floats, chosen: IntLanes, work: Work) -> Floats:
+    """Seek the points once more under the scale found, and the scale for them."""
+    values, sums = work.candidates.values, work.sums
+    again = (scale > F(0)) & ~zero
+    if not search.positive:
+        moved = nowhere()
+        for k in range(0, chosen.size, LANES):
+            moved = moved | (load_ints(chosen, k) >= I(MOVED))
+        again = again & moved
+    inverse = F(1) / scale
+    store(sums, 0, scale)
+    for k in range(chosen.size // LANES):
+        points = chosen[k * LANES : (k + 1) * LANES]
+        point = load_ints(points, 0)
+        sought = again if search.positive else again & (point >= I(MOVED))
+        pattern = _pattern(values, k * GROUP * LANES, inverse) | I(MOVED)
+        store_ints(points, 0, select(sought, pattern, point & I(PATTERN)))
+        move_again(grid, work.candidates, k, work.scratch, sums, points)
+    _sums(values, work.w, chosen, 0, LANES, sums)
+    sum_xq, sum_q2 = load(sums, 0), load(sums, LANES)
+    found: Floats = select(again & (sum_q2 > F(0)), sum_xq / sum_q2, scale)
+    return found
+
+
+@inner
+def _weigh(x: Lanes, importance: Lanes | None, variance: Floats, work: Work) -> None:
+    """Weights of a sub-block's elements, and their square roots."""
+    w, roots = work.w, work.candidates.roots
+    if importance is None:
+        for i in range(0, x.size, LANES):
+            value = load(x, i)
+            store(w, i, F(0.25) * variance + value * value)
+    else:
+        weigh_importance(x, importance, variance, w)
+    for i in range(0, x.size, LANES):
+        store(roots, i, square_root(load(w, i)))
+
+
+@inner
+def _fit_sub_block(grid: Grid, search: Search, x: Lanes, signs: IntLanes, chosen: IntLanes, work: Work) -> Floats:
+    """Find signs and points of a sub-block whose weights are known; returns its scale, never negative."""
+    w, values = work.w, work.candidates.values
+    for k in range(0, signs.size, LANES):
+        store_ints(signs, k, _take_signs(x, w, k * GROUP, search.parity, values))
+    largest = _largest(values)
+    zero = largest < search.epsilon
+    if search.positive:
+        scale = fit_positive(values, w, I(4), work.levels)
+        largest = scale * F(3)
+        zero = zero | (largest <= F(0))
+    else:
+        scale = largest / F(TOP_VALUE)
+    scale = _fit(grid, search, largest, zero, scale, chosen, work)
+    scale = _fit_again(grid, search, zero, scale, chosen, work)
+    negative = scale < F(0)
+    every = I(127) if search.parity else I(255)
+    for k in range(0, signs.size, LANES):
+        held = load_ints(signs, k)
+        held = select(negative, ~held & every, held)
+        store_ints(signs, k, select(zero, I(0), held))
+        store_ints(chosen, k, select(zero, I(0), load_ints(chosen, k)))
+    found: Floats = select(zero, F(0), select(negative, -scale, scale))
+    return found
+
+
+@inner
+def fit_super_blocks(
+    blocks: Blocks, importance: Importance | None, first: int, grid: Grid, search: Search, work: Work
+) -> int:
+    """Fit up to LANES super-blocks, from number `first` on: their points, signs, scales and d; returns how many."""
+    count: int = min(LANES, blocks.shape[0] - first)
+    load_lanes(blocks, first, count, work.x)
+    if importance is not None:
+        load_lanes(importance, first, count, work.importance)
+    variance = search.variance * sum_of_squares(work.x) / F(SUPER_BLOCK)
+    largest = splat(F(0))
+    for j in range(SUPER_BLOCK // search.size):
+        elements = slice(j * search.size * LANES, (j + 1) * search.size * LANES)
+        groups = slice(elements.start // GROUP, elements.stop // GROUP)
+        x = work.x[elements]
+        if importance is None:
+            _weigh(x, None, variance, work)
+        else:
+            _weigh(x, work.importance[elements], variance, work)
+        scale = _fit_sub_block(grid, search, x, work.signs[groups], work.chosen[groups], work)
+        store(work.scales, j * LANES, scale)
+        largest = select(largest > scale, largest, scale)
+    d = largest / F(31)
+    store(work.d, 0, d)
+    inverse = F(1) / d
+    for j in range(0, work.scales.size, LANES):
+        level = nearest_ints(F(0.5) * (inverse * load(work.scales, j) - F(1)))
+        level = select(level > I(0), level, I(0))
+        store_ints(work.stored, j, select(level < I(TOP_SCALE), level, I(TOP_SCALE)))
+    return count
+
+
+@inner
+def store_scales(work: Work, lane: int, block: Packed, at: int) -> None:
+    """Write the sixteen scales of the super-block in `lane` as 8 bytes."""
+    for j in range(8):
+        low, high = work.stored[2 * j * LANES + lane], work.stored[(2 * j + 1) * LANES + lane]
+        block[at + j] = np.uint8(low | high << 4)
+
+
+@inner
+def load_scales(block: Packed, at: int) -> tuple[np.float32, np.float32]:
+    """What the values of the two sub-blocks are multiplied with whose scales are the byte `at`."""
+    d = load_half(block, 0)
+    low, high = F(block[at] & 15), F(block[at] >> 4)
+    return d * (F(0.5) + low) * F(0.25), d * (F(0.5) + high) * F(0.25)
+
+
+@inner
+def even(signs: int) -> int:
+    """Seven signs with the eighth that makes their number even."""
+    folded = signs ^ signs >> 4
+    folded ^= folded >> 2
+    folded ^= folded >> 1
+    return int(signs | (folded & 1) << 7)
+
+
+@inner
+def store_values(
+    out: NDArray[np.float32], start: int, patterns: int, signs: int, scales: tuple[np.float32, np.float32]
+) -> None:
+    """Decode 32 weights.
+
+    Args:
+        out: receives them, from `start` on.
+        start: where.
+        patterns: those of the four groups, 16 bits each, the first one lowest.
+        signs: a bit for each minus sign.
+        scales: of the first sixteen weights and of the others.
+    """
+    lane = lane_numbers()
+    first = lane < I(16)
+    low = splat_int(U(patterns & _WORD).view(np.int32))
+    high = splat_int(U(patterns >> 32 & _WORD).view(np.int32))
+    level = select(first, low, high) >> (I(2) * (lane & I(15))) & I(3)
+    # 8, 25, 43
+    value = select(first, splat(scales[0]), splat(scales[1])) * to_floats(I(17) * level + (level >> I(1)) + I(8))
+    negative = splat_int(U(signs & _WORD).view(np.int32)) >> lane & I(1)
+    store(out, start, select(negative == I(1), -value, value))

@@ -1,0 +1,1 @@
+"""IQ3 types: groups of four weights from grids."""

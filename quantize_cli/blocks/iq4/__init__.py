@@ -1,0 +1,1 @@
+"""IQ4 types: 4-bit levels on an uneven grid."""

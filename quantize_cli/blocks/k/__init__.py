@@ -1,0 +1,1 @@
+"""K types: super-blocks of 256 weights, whose sub-blocks have quantized scales."""

@@ -1,0 +1,186 @@
+"""Q3_K: 3.4375 bits per weight; x = d * (scale - 32) * level, level -4..3 kept as 0..7.
+
+A super-block of 256 weights, 16 sub-blocks of 16, 110 bytes:
+
+    0    hmask   32 bytes: bit p of byte l is the high bit of element 32 p + l
+    32   qs      64 bytes: byte 32 h + l holds the low 2 bits of elements 128 h + l + 32 p, p = 0..3
+    96   scales  12 bytes: byte j (0..7) holds the low 4 bits of scale j and, in its high half, of scale j + 8;
+                 byte 8 + j % 4 holds the high 2 bits of scale j at bit 2 (j / 4)
+    108  d       float16
+
+Without importance its levels are found one by one (see _one_by_one.py); with importance by the search that the other
+formats use, and so are the levels of its scales.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
+from quantize_cli.blocks.k.one_by_one import BOTTOM, STATE_SIZE, OneByOne, new_one_by_one, search_one_by_one
+from quantize_cli.blocks.k.signed import (
+    PAIRS,
+    SUB_BLOCK,
+    SUB_BLOCKS,
+    SUPER_BLOCK,
+    Work,
+    encode_levels,
+    halves,
+    keep_where_zero,
+    new_work,
+    two_bits,
+)
+from quantize_cli.blocks.search.symmetric import (
+    GROUP_MAX_EPS,
+    INVERSE,
+    SCALE,
+    first_extreme,
+    levels_from_zero,
+    search_symmetric,
+    searched_levels,
+)
+from quantize_cli.blocks.search.weights import sum_of_squares, weigh_importance
+from quantize_cli.simd.compile import inner, kernel, part
+from quantize_cli.simd.half import load_half, nearest_ints, store_half, to_half
+from quantize_cli.simd.lanes import Lanes, load_lanes
+from quantize_cli.simd.vector import (
+    LANES,
+    gather,
+    lane_numbers,
+    load,
+    load_bytes,
+    magnitude,
+    select,
+    splat_int,
+    store,
+    store_bytes,
+    to_floats,
+    to_ints,
+)
+
+F = np.float32
+I = np.int32  # noqa: E741
+BLOCK_BYTES = 110
+BOTTOM_SCALE = -32
+HMASK, QS, SCALES, D = 0, 32, 96, 108
+
+
+@inner
+def _round_scales(work: Work) -> None:
+    """Without importance: levels -32..31 of the scales, all -32 where there is none, and d."""
+    largest = first_extreme(work.scales, SUB_BLOCKS)
+    zero = largest == F(0)
+    inverse = F(BOTTOM_SCALE) / largest
+    for j in range(0, SUB_BLOCKS * LANES, LANES):
+        # int8 as in the reference: a number out of its range wraps before it is clamped
+        level = nearest_ints(inverse * load(work.scales, j)) << I(24) >> I(24)
+        level = levels_from_zero(to_floats(level), I(BOTTOM_SCALE)) + I(BOTTOM_SCALE)
+        store(work.stored, j, select(zero, F(BOTTOM_SCALE), to_floats(level)))
+    store(work.d, 0, select(zero, F(0), F(1) / inverse))
+
+
+@inner
+def _fit_scales(work: Work) -> None:
+    """With importance: levels -32..31 of the scales, fitted by the weights of their sub-blocks, and d."""
+    zero = magnitude(first_extreme(work.scales, SUB_BLOCKS)) < GROUP_MAX_EPS
+    search_symmetric(work.scales, work.sums, SUB_BLOCKS, F(BOTTOM_SCALE), work.fit)
+    inverse = load(work.fit, INVERSE)
+    for j in range(0, SUB_BLOCKS * LANES, LANES):
+        # that of an infinite scale is 0, too
+        level = levels_from_zero(inverse * load(work.scales, j), I(BOTTOM_SCALE)) + I(BOTTOM_SCALE)
+        store(work.stored, j, select(zero, F(BOTTOM_SCALE), to_floats(level)))
+    store(work.d, 0, load(work.fit, SCALE))
+
+
+@inner
+def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work, room: OneByOne) -> int:
+    """Fit up to LANES super-blocks, from number `first` on: their stored scales and d; returns how many.
+
+    The levels that were found are left in room.states.
+    """
+    count: int = min(LANES, blocks.shape[0] - first)
+    load_lanes(blocks, first, count, work.x)
+    if importance is None:
+        search_one_by_one(work.x, room, work.scales)
+        _round_scales(work)
+        return count
+    load_lanes(importance, first, count, work.importance)
+    variance = F(2) * sum_of_squares(work.x) / F(SUPER_BLOCK)
+    for j in range(SUB_BLOCKS):
+        sub_block = slice(j * SUB_BLOCK * LANES, (j + 1) * SUB_BLOCK * LANES)
+        x = work.x[sub_block]
+        store(work.sums, j * LANES, weigh_importance(x, work.importance[sub_block], variance, work.w))
+        search_symmetric(x, work.w, SUB_BLOCK, F(BOTTOM), work.fit)
+        store(work.scales, j * LANES, load(work.fit, SCALE))
+        inverse = load(work.fit, INVERSE)
+        for i in range(0, SUB_BLOCK * LANES, LANES):
+            level = searched_levels(load(x, i), inverse, I(BOTTOM)) + I(BOTTOM)
+            store(room.states, j * STATE_SIZE + i, to_floats(level))
+    _fit_scales(work)
+    return count
+
+
+@part
+def _encode_scales(work: Work, lane: int, block: Packed) -> None:
+    """Write d and the packed scales of the super-block in `lane`."""
+    store_half(block, D, to_half(work.d[lane]))
+    block[SCALES:D] = 0
+    for j in range(SUB_BLOCKS):
+        level = int(work.stored[j * LANES + lane]) - BOTTOM_SCALE
+        block[SCALES + j % 8] |= np.uint8((level & 15) << j // 8 * 4)
+        block[SCALES + 8 + j % 4] |= np.uint8(level >> 4 << j // 4 * 2)
+
+
+@inner
+def _keep_searched(lane: int, d: np.float32, work: Work, states: Lanes) -> None:
+    """Where a stored scale is 0, keep the levels that were found."""
+    i = lane_numbers()
+    for pair in range(PAIRS):
+        sub_block = I(2 * pair) + (i >> I(4))
+        found = gather(states, sub_block * I(STATE_SIZE) + (i & I(SUB_BLOCK - 1)) * I(LANES) + I(lane))
+        keep_where_zero(to_ints(found) - I(BOTTOM), pair, lane, d, work)
+
+
+@kernel
+def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
+    """Blocks float32[n, 256] -> out uint8[n, 110]."""
+    work = new_work()
+    room = new_one_by_one()
+    for first in range(0, blocks.shape[0], LANES):
+        for lane in range(_fit(blocks, importance, first, work, room)):
+            block = out[first + lane]
+            _encode_scales(work, lane, block)
+            d = load_half(block, D)
+            if encode_levels(blocks[first + lane], lane, d, I(BOTTOM), work):
+                _keep_searched(lane, d, work, room.states)
+            high = splat_int(I(0))
+            for pair in range(PAIRS):
+                high |= load_bytes(work.levels, pair * LANES) >> I(2) << I(pair)
+            store_bytes(block, HMASK, high)
+            for half in range(2):
+                store_bytes(block, QS + 32 * half, two_bits(work.levels, half, I(0)))
+
+
+@inner
+def _scale(block: Packed, j: int) -> np.float32:
+    """Scale j, less 32."""
+    low = block[SCALES + j % 8] >> j // 8 * 4 & 15
+    high = block[SCALES + 8 + j % 4] >> j // 4 * 2 & 3
+    return F(int(low | high << 4) + BOTTOM_SCALE)
+
+
+@kernel
+def unpack(packed: Packed, out: Blocks) -> None:
+    """Packed uint8[n, 110] -> out float32[n, 256]."""
+    for number in range(packed.shape[0]):
+        block, values = packed[number], out[number]
+        d = load_half(block, D)
+        for pair in range(PAIRS):
+            low = load_bytes(block, QS + pair // 4 * 32) >> I(pair % 4 * 2) & I(3)
+            high = load_bytes(block, HMASK) >> I(pair) & I(1)
+            level = to_floats((low | high << I(2)) + I(BOTTOM))
+            scale = halves(_scale(block, 2 * pair), _scale(block, 2 * pair + 1))
+            store(values, pair * LANES, d * scale * level)
+
+
+Q3_K = BlockType("Q3_K", pack, unpack)

@@ -1,0 +1,1 @@
+"""Types with blocks of 32 weights and no sub-blocks."""

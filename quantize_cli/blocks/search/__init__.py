@@ -1,0 +1,1 @@
+"""Searches for scales and levels that several block types share."""

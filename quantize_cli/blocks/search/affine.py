@@ -1,0 +1,161 @@
+"""The search for a scale and a minimum per sub-block: x ~ scale * level + min, shared by the formats that store both.
+
+Method: ggml-quants.c, `make_qkx2_quants` and `make_qkx3_quants`, which differ in their constants only: for a row of
+candidate inverse scales, round to levels, solve the weighted least squares for (scale, min), and keep the pair with the
+smallest weighted error. Every sum is in element order in float32; the minimum of the best pair so far feeds the next
+candidates.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from quantize_cli.simd.compile import inner
+from quantize_cli.simd.half import nearest_ints
+from quantize_cli.simd.lanes import Lanes
+from quantize_cli.simd.vector import (
+    LANES,
+    Floats,
+    any_lane,
+    load,
+    magnitude,
+    nearest,
+    select,
+    splat,
+    store,
+    to_floats,
+)
+
+F = np.float32
+
+
+class AffineSearch(NamedTuple):
+    """The constants of a format's search."""
+
+    size: int  #: elements of a sub-block
+    top: np.float32  #: the largest level
+    first: np.float32  #: candidate i has the inverse scale (first + step * i + top) / (max - min)
+    step: np.float32
+    steps: int  #: number of candidates
+    absolute: bool  #: weighted absolute instead of squared errors
+
+
+#: Vectors of the result of a search: the scale, the minimum, and what gave the winning levels:
+#: clamp(round(INVERSE * (x - ORIGIN))). After them there is room for the levels of the candidate in hand.
+SCALE, MIN, INVERSE, ORIGIN, _LEVELS = (row * LANES for row in range(5))
+#: The largest sub-block of any format.
+_LARGEST = 32
+FIT_SIZE = _LEVELS + _LARGEST * LANES
+
+#: From here on the reference's rounding, a trick with the mantissa's bits, is not rounding any more.
+_WILD = F(2**22)
+
+
+@inner
+def _level(value: Floats, top: np.float32, wild: bool) -> Floats:
+    """Clamp the rounded value to 0..top; NaN becomes 0, as in the reference's integer arithmetic."""
+    level = to_floats(nearest_ints(value)) if wild else nearest(value)
+    level = select(level > F(0), level, F(0))
+    clamped: Floats = select(level < top, level, top)
+    return clamped
+
+
+@inner
+def _usable(inverse: Floats) -> Floats:
+    """An infinite inverse scale gives level 0 everywhere: the reference's `nearest_int` makes infinity negative."""
+    usable: Floats = select(magnitude(inverse) < F(np.inf), inverse, F(0))
+    return usable
+
+
+@inner
+def _round_levels(x: Lanes, inverse: Floats, low: Floats, top: np.float32, wild: bool, fit: Lanes) -> None:
+    """Put the levels under `inverse` and `low` into `fit`.
+
+    They are kept for the sums and for the error: rounding twice takes longer than the way through the cache. And a loop
+    that does it all has more vectors in hand than AVX2 has registers.
+    """
+    for i in range(0, x.size, LANES):
+        store(fit, _LEVELS + i, _level(inverse * (load(x, i) - low), top, wild))
+
+
+@inner
+def _error(x: Lanes, w: Lanes, fit: Lanes, scale: Floats, low: Floats, search: AffineSearch) -> Floats:
+    """Weighted error of the levels in `fit`, decoded with `scale` and `low`."""
+    error = splat(F(0))
+    for i in range(0, search.size * LANES, LANES):
+        value = load(x, i)
+        difference = scale * load(fit, _LEVELS + i) + low - value
+        distance = magnitude(difference) if search.absolute else difference * difference
+        error += load(w, i) * distance
+    return error
+
+
+@inner
+def search_affine(x: Lanes, w: Lanes, search: AffineSearch, fit: Lanes) -> None:
+    """Find every lane's scale and minimum.
+
+    Args:
+        x: the sub-blocks' values, flat float32[size * LANES].
+        w: weights of the errors, same layout.
+        search: the format's constants.
+        fit: receives the result, float32[FIT_SIZE].
+    """
+    low = load(x, 0)
+    high = low
+    sum_w = load(w, 0)
+    sum_x = sum_w * low
+    for i in range(LANES, search.size * LANES, LANES):
+        value = load(x, i)
+        weight = load(w, i)
+        low = select(value < low, value, low)
+        high = select(value > high, value, high)
+        sum_w += weight
+        sum_x += weight * value
+    bottom = low
+    low = select(low > F(0), F(0), low)
+    constant = high == low  # such a sub-block has scale 0, and no candidate may win
+
+    inverse = search.top / (high - low)
+    scale = F(1) / inverse
+    inverse = _usable(inverse)
+    _round_levels(x, inverse, low, search.top, False, fit)
+    best = select(constant, F(-1), _error(x, w, fit, scale, low, search))
+    scale = select(constant, F(0), scale)
+    best_inverse = select(constant, F(0), inverse)
+    origin = low
+    for step in range(search.steps):
+        candidate = search.first + search.step * F(step) + search.top
+        inverse = _usable(candidate / (high - low))
+        # The minimum of the best pair may lie anywhere, even so near to the maximum that the levels explode.
+        above, below = magnitude(inverse * (high - low)), magnitude(inverse * (low - bottom))
+        wild = any_lane((above >= _WILD) | (below >= _WILD))
+        _round_levels(x, inverse, low, search.top, wild, fit)
+        sum_l = splat(F(0))
+        sum_l2 = splat(F(0))
+        sum_xl = splat(F(0))
+        for i in range(0, search.size * LANES, LANES):
+            value = load(x, i)
+            level = load(fit, _LEVELS + i)
+            weighted = load(w, i) * level
+            sum_l += weighted
+            sum_l2 += weighted * level
+            sum_xl += weighted * value
+        determinant = sum_w * sum_l2 - sum_l * sum_l
+        new_scale = (sum_w * sum_xl - sum_x * sum_l) / determinant
+        new_low = (sum_l2 * sum_x - sum_l * sum_xl) / determinant
+        positive = new_low > F(0)
+        new_scale = select(positive, sum_xl / sum_l2, new_scale)
+        new_low = select(positive, F(0), new_low)
+        error = _error(x, w, fit, new_scale, new_low, search)
+        better = (determinant > F(0)) & (error < best)
+        best = select(better, error, best)
+        scale = select(better, new_scale, scale)
+        best_inverse = select(better, inverse, best_inverse)
+        origin = select(better, low, origin)
+        low = select(better, new_low, low)
+    store(fit, SCALE, scale)
+    store(fit, MIN, low)
+    store(fit, INVERSE, best_inverse)
+    store(fit, ORIGIN, origin)

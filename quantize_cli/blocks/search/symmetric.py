@@ -1,0 +1,124 @@
+"""The search for one scale per sub-block: x ~ scale * level with signed levels, for the formats that store no min.
+
+Method: ggml-quants.c, `make_qx_quants` with rmse_type 1: 19 candidate inverse scales around the one that maps the value
+of the largest magnitude to the lowest level; of the weighted least-squares scales the one that explains most wins.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from quantize_cli.simd.compile import inner
+from quantize_cli.simd.half import nearest_ints
+from quantize_cli.simd.lanes import Lanes
+from quantize_cli.simd.vector import (
+    LANES,
+    Floats,
+    Ints,
+    any_lane,
+    load,
+    magnitude,
+    nearest,
+    select,
+    splat,
+    store,
+    to_floats,
+)
+
+F = np.float32
+I = np.int32  # noqa: E741
+#: A sub-block whose largest magnitude is below this counts as zero (ggml-quants.c, GROUP_MAX_EPS).
+GROUP_MAX_EPS = F(1e-15)
+
+#: Vectors of the result of a search: the scale, and what gave the winning levels: clamp(round(INVERSE * x)). Both are 0
+#: where the sub-block counts as zero; the reference then stores the lowest level. Of finite values, only there is
+#: INVERSE 0.
+SCALE, INVERSE = 0 * LANES, 1 * LANES
+FIT_SIZE = 2 * LANES
+
+
+@inner
+def first_extreme(x: Lanes, size: int) -> Floats:
+    """The first value of the largest magnitude in each lane of `size` vectors."""
+    extreme = splat(F(0))
+    for i in range(0, size * LANES, LANES):
+        value = load(x, i)
+        extreme = select(magnitude(value) > magnitude(extreme), value, extreme)
+    return extreme
+
+
+@inner
+def _any_infinite(x: Lanes, size: int) -> bool:
+    """Whether a value is infinite or NaN: no weight is, but scales that are fitted in turn may have overflowed."""
+    total = splat(F(0))
+    for i in range(0, size * LANES, LANES):
+        total += load(x, i) * F(0)
+    return any_lane(total != F(0))
+
+
+@inner
+def _level_sums(
+    x: Lanes, w: Lanes, size: int, inverse: Floats, bottom: np.float32, infinite: bool
+) -> tuple[Floats, Floats]:
+    """Sums of w * x * l and of w * l * l over each lane's levels l under `inverse`."""
+    top = -bottom - F(1)
+    sum_lx = splat(F(0))
+    sum_l2 = splat(F(0))
+    for i in range(0, size * LANES, LANES):
+        value = load(x, i)
+        weight = load(w, i)
+        # No finite value is mapped far beyond the bounds; NaN becomes 0, as in the reference's integer arithmetic.
+        scaled = inverse * value
+        level = to_floats(nearest_ints(scaled)) if infinite else nearest(scaled)
+        level = select(level > bottom, level, bottom)
+        level = select(level < top, level, top)
+        sum_lx += weight * value * level
+        sum_l2 += weight * level * level
+    return sum_lx, sum_l2
+
+
+@inner
+def search_symmetric(x: Lanes, w: Lanes, size: int, bottom: np.float32, fit: Lanes) -> None:
+    """Find every lane's scale.
+
+    Args:
+        x: the sub-blocks' values, flat float32[size * LANES]; infinite ones and NaN are taken as the reference does.
+        w: weights of the squared errors, same layout.
+        size: elements of a sub-block.
+        bottom: the lowest level, below 0; the highest is -bottom - 1.
+        fit: receives the result, float32[FIT_SIZE].
+    """
+    extreme = first_extreme(x, size)
+    infinite = _any_infinite(x, size)
+    inverse = bottom / extreme
+    sum_lx, sum_l2 = _level_sums(x, w, size, inverse, bottom, infinite)
+    scale = select(sum_l2 != F(0), sum_lx / sum_l2, F(0))
+    best = scale * sum_lx
+    for step in range(-9, 10):
+        if step != 0:
+            candidate = -(F(0.1) * F(step) - bottom) / extreme
+            sum_lx, sum_l2 = _level_sums(x, w, size, candidate, bottom, infinite)
+            better = (sum_l2 > F(0)) & (sum_lx * sum_lx > best * sum_l2)
+            scale = select(better, sum_lx / sum_l2, scale)
+            best = select(better, scale * sum_lx, best)
+            inverse = select(better, candidate, inverse)
+    zero = magnitude(extreme) < GROUP_MAX_EPS
+    store(fit, SCALE, select(zero, F(0), scale))
+    store(fit, INVERSE, select(zero, F(0), inverse))
+
+
+@inner
+def levels_from_zero(value: Floats, bottom: np.int32) -> Ints:
+    """Levels bottom..-bottom - 1 of scaled values, counted from 0."""
+    top = I(-1 - 2 * bottom)
+    level = nearest_ints(value) - bottom
+    level = select(level > I(0), level, I(0))
+    capped: Ints = select(level < top, level, top)
+    return capped
+
+
+@inner
+def searched_levels(values: Floats, inverse: Floats, bottom: np.int32) -> Ints:
+    """The winning levels of a search, counted from 0: under its INVERSE, which 0 says that the values count as zero."""
+    levels: Ints = select(inverse == F(0), I(0), levels_from_zero(inverse * values, bottom))
+    return levels

@@ -1,0 +1,40 @@
+"""How much each column of a tensor matters, as llama-imatrix measured it: the importance matrix and its formats."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from quantize_cli.checkpoints.files import reading
+from quantize_cli.errors import CheckpointError, shown
+from quantize_cli.gguf_file.header import MAGIC
+from quantize_cli.importance.matrix import ImportanceMatrix
+from quantize_cli.importance.read_gguf import read_gguf
+from quantize_cli.importance.read_legacy import read_legacy
+
+
+def read_importance(file: str | Path) -> ImportanceMatrix:
+    """Read an importance matrix as llama-imatrix writes it: a GGUF file, or the older binary format (`.dat`).
+
+    `file` ends in the output's metadata as it is given here.
+
+    Raises:
+        CheckpointError: There is no such file, it is damaged, or it holds values that are not finite.
+    """
+    path = Path(file)
+    with reading(path):
+        if not path.is_file():
+            raise CheckpointError(f"There is no such importance matrix as {path}; check the path.")
+        with path.open("rb") as opened:
+            is_gguf = opened.read(len(MAGIC)) == MAGIC
+        matrix = (read_gguf if is_gguf else read_legacy)(path, os.fspath(file))
+    if not matrix.entries:
+        raise CheckpointError(f"{path} holds no importances; give a file that llama-imatrix has written.")
+    for name, importance in matrix.entries.items():
+        if not np.isfinite(importance).all():
+            raise CheckpointError(
+                f"{path} holds NaN or infinite importances for {shown(name)}; compute the importance matrix anew."
+            )
+    return matrix

@@ -1,0 +1,1 @@
+"""How far decoded weights are from the source's."""

@@ -1,0 +1,19 @@
+"""Formats by the names that users write."""
+
+from __future__ import annotations
+
+from quantize_cli.errors import UsageError
+from quantize_cli.mixes.base import Mix
+from quantize_cli.mixes.tables import ALIASES, FORMATS
+
+
+def find_format(name: str) -> Mix:
+    """Return the format of that name or alias, in any case.
+
+    Raises:
+        UsageError: there is none.
+    """
+    canonical = ALIASES.get(name.upper(), name.upper())
+    if canonical not in FORMATS:
+        raise UsageError(f"Unknown format {name!r}: choose one of {', '.join(FORMATS).lower()}.")
+    return FORMATS[canonical]

@@ -1,0 +1,225 @@
+"""The plan: everything about the output that headers and configuration decide, before any weight is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from quantize_cli.architectures.describe import describe
+from quantize_cli.architectures.description import ModelDescription, TensorRecipe
+from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
+from quantize_cli.errors import UnsupportedError, UsageError
+from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
+from quantize_cli.importance.matrix import ImportanceMatrix
+from quantize_cli.mixes.base import Candidate, Choice, Mix
+from quantize_cli.mixes.rules import choose_types
+from quantize_cli.mixes.traits import ModelTraits
+from quantize_cli.plan.metadata import final_metadata, overridden
+from quantize_cli.plan.model import Plan, PlannedTensor
+from quantize_cli.plan.options import PlanOptions
+from quantize_cli.plan.prune import LAYER, Kept, pruned
+from quantize_cli.plan.split import as_in_source, by_size, whole
+
+_DEFAULTS = PlanOptions()
+
+#: What llama-imatrix does not measure, unless it is told to.
+_VOCABULARY = frozenset({"token_embd.weight", "output.weight"})
+
+#: As many names as a sentence can bear.
+_NAMES = 5
+
+
+def make_plan(
+    checkpoint: Checkpoint, mix: Mix, pre_tokenizer: str | None = None, options: PlanOptions = _DEFAULTS
+) -> Plan:
+    """Decide every byte's place from headers alone.
+
+    Raises:
+        CheckpointError, UnsupportedError, UsageError: see `make_plans`.
+    """
+    return make_plans(checkpoint, [mix], pre_tokenizer, options)[0]
+
+
+def make_plans(
+    checkpoint: Checkpoint, mixes: Sequence[Mix], pre_tokenizer: str | None = None, options: PlanOptions = _DEFAULTS
+) -> list[Plan]:
+    """A plan for each mix, from one look at the checkpoint; all have the same tensors in the same order.
+
+    Raises:
+        CheckpointError: the checkpoint's files are missing, damaged or contradict each other.
+        UnsupportedError: it is of a kind that cannot be converted, or is quantized and must not be again.
+        UsageError: what is asked for does not fit the model: an importance matrix is missing, say.
+    """
+    description = describe(checkpoint, pre_tokenizer)
+    kept = pruned(_in_file_order(description.recipes), options.prune_layers)
+    return [_plan(checkpoint, description, kept, mix, options) for mix in mixes]
+
+
+def _plan(
+    checkpoint: Checkpoint,
+    description: ModelDescription,
+    kept: Kept,
+    mix: Mix,
+    options: PlanOptions,
+) -> Plan:
+    infos = checkpoint.infos
+    stored = _stored_types([recipe for recipe, _ in kept.recipes], infos)
+    candidates = [
+        Candidate(recipe.name, recipe.shape, type_name)
+        for (recipe, _), type_name in zip(kept.recipes, stored, strict=True)
+    ]
+    importance = options.importance
+    traits = overridden(description.traits, options.metadata)
+    model = ModelTraits.of(traits.architecture, traits.layers, traits.heads, traits.kv_heads, traits.experts)
+    choices = choose_types(candidates, mix, model, options.overrides, has_importance=importance is not None)
+    tensors = [
+        _planned(recipe, choice, infos, _entry(importance, old_name, recipe, choice, mix))
+        for (recipe, old_name), choice in zip(kept.recipes, choices, strict=True)
+    ]
+    _check_requantizing(tensors, options)
+    if options.no_fallback:
+        _check_fallbacks(tensors, mix)
+    metadata = final_metadata(description, mix, options, kept.layers)
+    if options.keep_split:
+        files = as_in_source(tensors, metadata, infos)
+    elif options.split_max_size is not None:
+        files = by_size(tensors, metadata, options.split_max_size)
+    else:
+        files = whole(tensors, metadata)
+    return Plan(
+        model=checkpoint.name,
+        architecture=traits.architecture,
+        format=mix.name,
+        files=files,
+        warnings=(
+            *(f"There is no layer {layer} to prune." for layer in kept.missing),
+            *_fallback_warnings(tensors, mix),
+            *_importance_warnings(tensors, importance),
+        ),
+    )
+
+
+def _in_file_order(recipes: Iterable[TensorRecipe]) -> list[TensorRecipe]:
+    """llama-quantize's order: tensors of no layer first, then layer by layer, by name within."""
+
+    def key(recipe: TensorRecipe) -> tuple[int, bytes]:
+        layer = LAYER.match(recipe.name)
+        return int(layer[1]) if layer else -1, recipe.name.encode()
+
+    return sorted(recipes, key=key)
+
+
+def _stored_types(recipes: Sequence[TensorRecipe], infos: Mapping[str, TensorInfo]) -> Iterator[str]:
+    """What each tensor would be in a file that loses nothing: the type of those for which no type is chosen.
+
+    The reference's converter writes vectors and norms as F32, and all matrices in one type.
+    """
+    dtypes = {infos[name].dtype for recipe in recipes for name in recipe.sources}
+    matrices = dtypes.pop() if len(dtypes) == 1 else "F32"
+    for recipe in recipes:
+        vector = len(recipe.shape) == 1 or recipe.name.endswith("_norm.weight")
+        yield recipe.stored_type or ("F32" if vector else matrices)
+
+
+def _planned(
+    recipe: TensorRecipe, choice: Choice, infos: Mapping[str, TensorInfo], importance: str | None
+) -> PlannedTensor:
+    sources = [infos[name] for name in recipe.sources]
+    return PlannedTensor(
+        name=recipe.name,
+        shape=recipe.shape,
+        type=choice.type,
+        reason=choice.reason,
+        offset=0,
+        nbytes=math.prod(recipe.shape[:-1]) * GGML_TYPES[choice.type].row_bytes(recipe.shape[-1]),
+        sources=recipe.sources,
+        source_dtype=sources[0].dtype if sources else "F32",
+        source_bytes=sum(source.nbytes for source in sources),
+        transform=recipe.transform,
+        values=recipe.values,
+        instead_of=choice.instead_of,
+        importance=importance,
+    )
+
+
+def _entry(matrix: ImportanceMatrix | None, name: str, recipe: TensorRecipe, choice: Choice, mix: Mix) -> str | None:
+    """The name of the tensor's entry in the matrix, which knows tensors by the names that they had before pruning.
+
+    Raises:
+        UsageError: there is none, and the type is too coarse to do without.
+    """
+    found = matrix is not None and matrix.for_tensor(name, recipe.shape) is not None
+    needed = choice.requires_importance or _use_of_importance(choice.type) is UseOfImportance.REQUIRED
+    if needed and not found:
+        none = "" if matrix is None else f", and {matrix.file} gives none"
+        raise UsageError(
+            f"{mix.name} makes {choice.type} of {name}, for which importances are needed{none}: give an importance "
+            "matrix that has them with --imatrix, or choose another format."
+        )
+    return name if found else None
+
+
+def _check_requantizing(tensors: Sequence[PlannedTensor], options: PlanOptions) -> None:
+    for tensor in tensors:
+        source = GGML_TYPES.get(tensor.source_dtype)
+        quantized = source is not None and source.block_size > 1
+        if quantized and not tensor.copied and not options.allow_requantize:
+            raise UnsupportedError(
+                f"Tensor {tensor.name} is {tensor.source_dtype} already, and {tensor.type} of it would be worse than "
+                f"{tensor.type} of the original: take the original model, or insist with --allow-requantize."
+            )
+
+
+def _check_fallbacks(tensors: Sequence[PlannedTensor], mix: Mix) -> None:
+    fallen = [tensor for tensor in tensors if tensor.instead_of is not None]
+    if fallen:
+        extra, share = _cost(tensors)
+        raise UsageError(
+            f"{mix.name} does not fit {len(fallen)} of {len(tensors)} tensors ({_listed([t.name for t in fallen])}), "
+            f"whose rows its blocks do not divide; with other types for them the file would be {extra:,} bytes "
+            f"({share:.1%}) bigger: leave out --no-fallback, or choose a format with blocks of 32."
+        )
+
+
+def _fallback_warnings(tensors: Sequence[PlannedTensor], mix: Mix) -> Iterator[str]:
+    fallen = sum(tensor.instead_of is not None for tensor in tensors)
+    if fallen:
+        extra, share = _cost(tensors)
+        yield (
+            f"{fallen} of {len(tensors)} tensors have rows that their type's blocks do not divide, and fell back "
+            f"to other types: the file is {extra:,} bytes ({share:.1%}) bigger than {mix.name} suggests."
+        )
+
+
+def _cost(tensors: Sequence[PlannedTensor]) -> tuple[int, float]:
+    """What the fallbacks add: bytes, and their share of what the file would take without them."""
+    extra = sum(tensor.extra_bytes for tensor in tensors)
+    return extra, extra / (sum(tensor.nbytes for tensor in tensors) - extra)
+
+
+def _importance_warnings(tensors: Sequence[PlannedTensor], matrix: ImportanceMatrix | None) -> Iterator[str]:
+    if matrix is None:
+        return
+    using = [tensor for tensor in tensors if _uses_importance(tensor)]
+    missing = [tensor.name for tensor in using if tensor.importance is None]
+    if missing:
+        yield (
+            f"{matrix.file} gives no importances for {len(missing)} of {len(using)} tensors whose types make use of "
+            f"them: {_listed(missing)}."
+        )
+
+
+def _uses_importance(tensor: PlannedTensor) -> bool:
+    if tensor.copied or tensor.name in _VOCABULARY:
+        return False
+    return _use_of_importance(tensor.type) is not UseOfImportance.NONE
+
+
+def _use_of_importance(type_name: str) -> UseOfImportance:
+    """A tensor that is copied may be of a type that is none of weights."""
+    return GGML_TYPES[type_name].importance
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMES
+    return ", ".join(names[:_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,1 @@
+"""Fill plans with bytes."""

@@ -1,0 +1,1 @@
+"""Vectors for kernels, and how kernels are compiled; no fact of GGML."""

@@ -1,0 +1,1 @@
+"""One way to store a vocabulary a file."""
