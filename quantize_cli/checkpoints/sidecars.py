@@ -1,0 +1,153 @@
+"""The small files beside the weights, as bytes by name: config.json, tokenizer files, the model card; all untrusted."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from quantize_cli.checkpoints.files import reading
+from quantize_cli.errors import CheckpointError, shown
+
+#: Whatever a JSON file may hold.
+Json: TypeAlias = Any
+
+_MIB = 1 << 20
+#: Largest file that is read. In use: tokenizer.json 33 MiB, tokenizer.model 5 MiB, all others 2 MiB at most.
+_MAX_BYTES = {"tokenizer.json": 256 * _MIB, "tokenizer.model": 64 * _MIB}
+_MAX_OTHER_BYTES = 16 * _MIB
+
+
+class Sidecars(Protocol):
+    """Small files by name; a name may have folders, "1_Pooling/config.json", with "/" between them."""
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is such a file."""
+        ...
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """List the files of a folder, "" for the top, sorted; empty where there is no such folder."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Read a file.
+
+        Raises:
+            CheckpointError: it is missing, cannot be read, or is larger than any file of its name.
+        """
+        ...
+
+    def where(self, name: str) -> str:
+        """Name the file as messages do: with its folder, or its repository."""
+        ...
+
+
+class FolderSidecars:
+    """The files of a folder on a disk, symbolic links included: the Hugging Face cache is made of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is such a file."""
+        path = self._folder / name
+        with reading(path):
+            return path.is_file()
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """List the files of a folder, "" for the top, sorted; empty where there is no such folder."""
+        path = self._folder / folder
+        with reading(path):
+            if not path.is_dir():
+                return ()
+            return tuple(sorted(f"{folder}/{file.name}".lstrip("/") for file in path.iterdir() if file.is_file()))
+
+    def read(self, name: str) -> bytes:
+        """Read a file; see `Sidecars.read`."""
+        path = self._folder / name
+        limit = _MAX_BYTES.get(path.name, _MAX_OTHER_BYTES)
+        with reading(path), path.open("rb") as file:
+            content = file.read(limit + 1)
+        if len(content) > limit:
+            raise CheckpointError(
+                f"{path} is larger than {limit // _MIB} MiB, so it is not a {path.name}; download it again."
+            )
+        return content
+
+    def where(self, name: str) -> str:
+        """Name the file with its folder."""
+        return str(self._folder / name)
+
+
+def read_text(sidecars: Sidecars, name: str) -> str:
+    """Read a UTF-8 file.
+
+    Raises:
+        CheckpointError: it is not UTF-8, or cannot be read.
+    """
+    try:
+        return sidecars.read(name).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{sidecars.where(name)} is not UTF-8 text ({error}); download it again.") from error
+
+
+def read_json(sidecars: Sidecars, name: str) -> Json:
+    """Read a JSON file.
+
+    Raises:
+        CheckpointError: it is not JSON, or cannot be read.
+    """
+    try:
+        return parse_json(sidecars.read(name))
+    except ValueError as error:
+        raise CheckpointError(f"{sidecars.where(name)} is not valid JSON ({error}); download it again.") from error
+
+
+def read_object(sidecars: Sidecars, name: str) -> dict[str, Json]:
+    """Read a JSON object; it is empty where there is no such file.
+
+    Raises:
+        CheckpointError: it is not a JSON object, or cannot be read.
+    """
+    if not sidecars.has(name):
+        return {}
+    value = read_json(sidecars, name)
+    if not isinstance(value, dict):
+        raise CheckpointError(
+            f"{sidecars.where(name)} must hold a JSON object, but it holds {shown(value)}; download it again."
+        )
+    return value
+
+
+def parse_json(content: bytes) -> Json:
+    """Parse JSON from an untrusted file: UTF-8, every key of an object once, and text that can be encoded again.
+
+    Raises:
+        ValueError: it is not that.
+    """
+    try:
+        return json.loads(content.decode("utf-8"), object_pairs_hook=_unique)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def parse_object(content: bytes) -> dict[str, Json]:
+    """Parse a JSON object from an untrusted file; see `parse_json`.
+
+    Raises:
+        ValueError: it is not that.
+    """
+    parsed = parse_json(content)
+    if not isinstance(parsed, dict):
+        raise ValueError(f"it is {shown(parsed)} instead of a JSON object")
+    "".join(parsed).encode()  # refuses lone surrogates
+    return parsed
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
+        name, count = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"{shown(name)} stands in it {count} times")
+    return unique
