@@ -22,6 +22,7 @@ from quantize_cli.architectures.moves import RotaryInterleave
 from quantize_cli.errors import CheckpointError
 from quantize_cli.mixes.find import find_format
 from quantize_cli.observer import Observer
+from quantize_cli.run.derive import Derive
 from quantize_cli.run.executor import run
 
 SETTINGS = Settings(pre_tokenizer=PRE_TOKENIZER, threads=2)
@@ -274,7 +275,7 @@ def test_an_observer_that_fails_stops_the_run_and_leaves_nothing(mixed, tmp_path
 
 
 @pytest.fixture
-def ahead(mixed):
+def ahead(mixed, monkeypatch):
     """A function: run, and tell the most slabs and weights that had been read and not yet written at any time."""
 
     def run_and_count(**options):
@@ -282,24 +283,23 @@ def ahead(mixed):
         lock = threading.Lock()
         slabs, most_slabs, weights, most_weights = 0, 0, 0, 0
 
-        class Counting(Observer):
-            infos = checkpoint.infos
-
-            def read_bytes(self, name, start, stop):
+        class CountingDerive(Derive):
+            def __call__(self, slab):
                 nonlocal slabs, most_slabs, weights, most_weights
                 with lock:
-                    slabs, weights = slabs + 1, weights + (stop - start) * self.infos[name].shape[-1]
+                    slabs, weights = slabs + 1, weights + slab.weights
                     most_slabs, most_weights = max(most_slabs, slabs), max(most_weights, weights)
-                return checkpoint.read_bytes(name, start, stop)
+                return super().__call__(slab)
 
+        class Counting(Observer):
             def weights_done(self, written):
                 nonlocal slabs, weights
                 with lock:
                     slabs, weights = slabs - 1, weights - written
 
+        monkeypatch.setattr("quantize_cli.run.executor.Derive", CountingDerive)
         plan = make_plan(checkpoint, find_format("q8_0"), PRE_TOKENIZER)
-        counting = Counting()
-        run([plan], counting, [[BytesIO()]], observer=counting, **options)
+        run([plan], checkpoint, [[BytesIO()]], observer=Counting(), **options)
         assert slabs == weights == 0
         return most_slabs, most_weights
 
@@ -314,14 +314,13 @@ def test_no_more_slabs_are_read_than_two_a_thread_ahead_of_what_is_written(threa
 
 
 def test_many_threads_share_the_room_for_weights(ahead, monkeypatch):
-    """The largest slab is a head of 64 rows of 256."""
     monkeypatch.setattr("quantize_cli.run.executor.WEIGHTS_IN_FLIGHT", 40_000)
-    _, weights = ahead(threads=50)
-    assert weights <= 40_000 + 64 * 256
+    _, weights = ahead(threads=50, slab_weights=1_000)
+    assert 1_000 < weights <= 40_000 + 1_000
 
 
-def test_a_slab_is_no_larger_than_asked_but_for_a_heads_rows(mixed):
-    """q and k are cut into whole heads, so that their rows can be permuted; all else by the row."""
+def test_no_more_is_read_than_a_slab_needs_but_for_a_heads_rows(mixed):
+    """The rows of a slab of q or k lie in both halves of a head, whose rows between are read with them."""
     checkpoint = open_checkpoint(mixed)
     plan = make_plan(checkpoint, find_format("q8_0"), PRE_TOKENIZER)
     largest = {}
@@ -335,8 +334,8 @@ def test_a_slab_is_no_larger_than_asked_but_for_a_heads_rows(mixed):
 
     run([plan], Measuring(), [[BytesIO()]], threads=2, slab_weights=1_000)
     for tensor in plan.tensors:
-        group = tensor.transform.row_group if tensor.transform else 1
-        assert largest[tensor.sources[0]] <= max(1_000, group * tensor.shape[-1])
+        rows = 2 * 64 if tensor.moves else 1
+        assert largest[tensor.sources[0]] <= max(1_000, rows * tensor.shape[-1])
 
 
 def test_the_sink_gets_the_header_first_and_then_slabs(mixed):
@@ -363,7 +362,7 @@ def test_heads_are_interleaved_alike_in_every_slab(mixed):
     checkpoint = open_checkpoint(mixed)
     plan = make_plan(checkpoint, find_format("f32"), PRE_TOKENIZER)
     tensor = next(tensor for tensor in plan.tensors if tensor.name == "blk.1.attn_q.weight")
-    assert tensor.transform == RotaryInterleave(64)
+    assert tensor.moves == (RotaryInterleave(64),)
     file = replace(plan.files[0], tensors=(replace(tensor, offset=0),))
     alone = replace(plan, files=(file,))
     stored = load_file(mixed / "model.safetensors")[tensor.sources[0]].astype(np.float32)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable
 
-from gguf import Keys
-
-from quantize_cli.architectures.description import ModelDescription, Traits
+from quantize_cli.architectures.description import ModelDescription
 from quantize_cli.errors import UsageError
 from quantize_cli.gguf_file.fields import Field, ValueType, with_fields
 from quantize_cli.mixes.base import Mix
@@ -33,26 +30,9 @@ def final_metadata(description: ModelDescription, mix: Mix, options: PlanOptions
     if options.importance is not None:
         added += options.importance.metadata_fields()
     if options.prune_layers:
-        added.append(uint32(Keys.LLM.BLOCK_COUNT.format(arch=description.traits.architecture), layers))
+        architecture = next(field.value for field in description.metadata if field.key == "general.architecture")
+        added.append(uint32(f"{architecture}.block_count", layers))
     return with_fields(description.metadata, added)
-
-
-def overridden(traits: Traits, fields: Iterable[Field]) -> Traits:
-    """The traits as llama-quantize reads them, which believes the fields that are set more than the model."""
-    for field in fields:
-        for key, name in _TRAITS.items():
-            if field.key == key.format(arch=traits.architecture) and field.type is ValueType.UINT32:
-                traits = replace(traits, **{name: field.value})
-    return traits
-
-
-#: Key -> the trait that it gives.
-_TRAITS = {
-    Keys.LLM.BLOCK_COUNT: "layers",
-    Keys.LLM.EXPERT_COUNT: "experts",
-    Keys.Attention.HEAD_COUNT: "heads",
-    Keys.Attention.HEAD_COUNT_KV: "kv_heads",
-}
 
 
 def parse_override(text: str) -> Field:

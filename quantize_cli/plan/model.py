@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from quantize_cli.architectures.description import Transform
+from quantize_cli.architectures.maps import Map
+from quantize_cli.architectures.moves import Move
 from quantize_cli.gguf_file.fields import Field
 from quantize_cli.gguf_file.header import TensorEntry, encode_header, padded
 from quantize_cli.gguf_file.types import GGML_TYPES
@@ -25,7 +26,9 @@ class PlannedTensor:
     sources: tuple[str, ...]
     source_dtype: str
     source_bytes: int
-    transform: Transform | None
+    moves: tuple[Move, ...]
+    maps: tuple[Map, ...]
+    rounded_to: str | None  #: type of the converter's file, to which computed weights are rounded first; None: F32
     values: tuple[float, ...] | None  #: the tensor itself where it is computed from the configuration
     instead_of: str | None  #: the type that the tensor's shape ruled out
     importance: str | None  #: name of its entry in the importance matrix; None: there is none, or no need of it
@@ -101,7 +104,7 @@ class Plan:
     files: tuple[PlannedFile, ...]
     warnings: tuple[str, ...]
 
-    @property
+    @cached_property
     def tensors(self) -> tuple[PlannedTensor, ...]:
         """The tensors of all files, in the order in which they are written."""
         return tuple(tensor for file in self.files for tensor in file.tensors)

@@ -9,16 +9,17 @@ from quantize_cli.architectures.describe import describe
 from quantize_cli.architectures.description import ModelDescription, TensorRecipe
 from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
 from quantize_cli.errors import UnsupportedError, UsageError
+from quantize_cli.gguf_file.fields import with_fields
 from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.mixes.base import Candidate, Choice, Mix
 from quantize_cli.mixes.rules import choose_types
-from quantize_cli.mixes.traits import ModelTraits
-from quantize_cli.plan.metadata import final_metadata, overridden
+from quantize_cli.plan.metadata import final_metadata
 from quantize_cli.plan.model import Plan, PlannedTensor
 from quantize_cli.plan.options import PlanOptions
 from quantize_cli.plan.prune import LAYER, Kept, pruned
 from quantize_cli.plan.split import as_in_source, by_size, whole
+from quantize_cli.plan.traits import traits_of
 
 _DEFAULTS = PlanOptions()
 
@@ -69,17 +70,17 @@ def _plan(
         for (recipe, _), type_name in zip(kept.recipes, stored, strict=True)
     ]
     importance = options.importance
-    traits = overridden(description.traits, options.metadata)
-    model = ModelTraits.of(traits.architecture, traits.layers, traits.heads, traits.kv_heads, traits.experts)
+    metadata = final_metadata(description, mix, options, kept.layers)
+    # llama-quantize believes the fields that are set more than the model, and counts the layers before pruning.
+    model = traits_of(with_fields(description.metadata, options.metadata), checkpoint.location)
     choices = choose_types(candidates, mix, model, options.overrides, has_importance=importance is not None)
     tensors = [
-        _planned(recipe, choice, infos, _entry(importance, old_name, recipe, choice, mix))
-        for (recipe, old_name), choice in zip(kept.recipes, choices, strict=True)
+        _planned(recipe, choice, infos, _entry(importance, old_name, recipe, choice, mix), candidate.stored_type)
+        for (recipe, old_name), candidate, choice in zip(kept.recipes, candidates, choices, strict=True)
     ]
     _check_requantizing(tensors, options)
     if options.no_fallback:
         _check_fallbacks(tensors, mix)
-    metadata = final_metadata(description, mix, options, kept.layers)
     if options.keep_split:
         files = as_in_source(tensors, metadata, infos)
     elif options.split_max_size is not None:
@@ -88,10 +89,11 @@ def _plan(
         files = whole(tensors, metadata)
     return Plan(
         model=checkpoint.name,
-        architecture=traits.architecture,
+        architecture=model.architecture,
         format=mix.name,
         files=files,
         warnings=(
+            *description.notes,
             *(f"There is no layer {layer} to prune." for layer in kept.missing),
             *_fallback_warnings(tensors, mix),
             *_importance_warnings(tensors, importance),
@@ -110,19 +112,17 @@ def _in_file_order(recipes: Iterable[TensorRecipe]) -> list[TensorRecipe]:
 
 
 def _stored_types(recipes: Sequence[TensorRecipe], infos: Mapping[str, TensorInfo]) -> Iterator[str]:
-    """What each tensor would be in a file that loses nothing: the type of those for which no type is chosen.
+    """Yield what each tensor would be in a file that loses nothing: what a tensor keeps for which no type is chosen.
 
-    The reference's converter writes vectors and norms as F32, and all matrices in one type.
+    The reference's converter writes all matrices in one type, but for some that are F32 in every file.
     """
-    dtypes = {infos[name].dtype for recipe in recipes for name in recipe.sources}
+    dtypes = {infos[name].dtype for recipe in recipes if recipe.stored_type is None for name in recipe.sources}
     matrices = dtypes.pop() if len(dtypes) == 1 else "F32"
-    for recipe in recipes:
-        vector = len(recipe.shape) == 1 or recipe.name.endswith("_norm.weight")
-        yield recipe.stored_type or ("F32" if vector else matrices)
+    return (recipe.stored_type or matrices for recipe in recipes)
 
 
 def _planned(
-    recipe: TensorRecipe, choice: Choice, infos: Mapping[str, TensorInfo], importance: str | None
+    recipe: TensorRecipe, choice: Choice, infos: Mapping[str, TensorInfo], importance: str | None, stored: str
 ) -> PlannedTensor:
     sources = [infos[name] for name in recipe.sources]
     return PlannedTensor(
@@ -135,7 +135,9 @@ def _planned(
         sources=recipe.sources,
         source_dtype=sources[0].dtype if sources else "F32",
         source_bytes=sum(source.nbytes for source in sources),
-        transform=recipe.transform,
+        moves=recipe.moves,
+        maps=recipe.maps,
+        rounded_to=stored if stored != "F32" and any(change.computes for change in recipe.maps) else None,
         values=recipe.values,
         instead_of=choice.instead_of,
         importance=importance,

@@ -13,11 +13,13 @@ from oracle import gguf as reference
 from oracle.ggml import needs_ggml
 
 from quantize_cli.architectures.describe import describe
-from quantize_cli.architectures.description import TensorRecipe, Traits
+from quantize_cli.architectures.description import TensorRecipe
 from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.errors import CheckpointError, UsageError
-from quantize_cli.gguf_file.fields import Field
+from quantize_cli.gguf_file.fields import Field, ValueType
 from quantize_cli.gguf_file.header import encode_header
+from quantize_cli.mixes.traits import ModelTraits
+from quantize_cli.plan.traits import traits_of
 
 V = GGUFValueType
 
@@ -67,7 +69,7 @@ SPLIT = ("split.no", "split.count", "split.tensors.count")
 @needs_ggml
 def test_metadata_is_copied_as_the_reference_copies_it(described):
     """What the plan adds at the end is what the reference sets anew, which moves it there."""
-    end = (Field("general.quantization_version", V.UINT32, 2), Field("general.file_type", V.UINT32, 15))
+    end = (Field("general.quantization_version", ValueType.UINT32, 2), Field("general.file_type", ValueType.UINT32, 15))
     ours = encode_header((*described(*COPIED).metadata, *end), ())
     assert ours == reference.copied_metadata(file(COPIED), {held.key: held.value for held in end}, SPLIT)
 
@@ -98,30 +100,31 @@ def each(key: str, *values: int) -> bytes:
 @pytest.mark.parametrize(
     ("fields", "traits"),
     [
-        ((), Traits("llama", 3, 0, 0)),
-        ((number(HEADS, 8),), Traits("llama", 3, 8, 8)),
-        ((number(HEADS, 8), number(KV_HEADS, 2)), Traits("llama", 3, 8, 2)),
-        ((number(HEADS, 8), number(KV_HEADS, 0)), Traits("llama", 3, 8, 0)),
-        ((each(HEADS, 8, 4, 4), each(KV_HEADS, 2, 1, 4)), Traits("llama", 3, 8, 2)),
-        ((number(HEADS, 8), each(KV_HEADS, 0, 1, 4)), Traits("llama", 3, 8, 0)),
-        ((number(HEADS, 8, V.UINT16), number("llama.expert_count", 4)), Traits("llama", 3, 8, 8, 4)),
-        ((number("llama.nextn_predict_layers", 1),), Traits("llama", 3, 0, 0)),
+        ((), ModelTraits.of("llama", 3, 0, 0)),
+        ((number(HEADS, 8),), ModelTraits.of("llama", 3, 8, 8)),
+        ((number(HEADS, 8), number(KV_HEADS, 2)), ModelTraits.of("llama", 3, 8, 2)),
+        ((number(HEADS, 8), number(KV_HEADS, 0)), ModelTraits.of("llama", 3, 8, 0)),
+        ((each(HEADS, 8, 4, 4), each(KV_HEADS, 2, 1, 4)), ModelTraits.of("llama", 3, 8, 2)),
+        ((number(HEADS, 8), each(KV_HEADS, 0, 1, 4)), ModelTraits.of("llama", 3, 8, 0)),
+        ((number(HEADS, 8, V.UINT16), number("llama.expert_count", 4)), ModelTraits.of("llama", 3, 8, 8, 4)),
+        ((number("llama.nextn_predict_layers", 1),), ModelTraits.of("llama", 3, 0, 0)),
     ],
 )
 def test_traits(described, fields, traits):
-    assert described(*NEEDED, *fields).traits == traits
+    assert traits_of(described(*NEEDED, *fields).metadata, "a file") == traits
 
 
 def test_keys_are_of_the_architecture(tmp_path):
     fields = {"bert.block_count": (2, V.UINT32), "llama.block_count": (5, V.UINT32)}
     write_gguf(tmp_path / "model.gguf", {"a": np.ones(1, np.float32)}, fields, architecture="bert")
-    assert describe(open_checkpoint(tmp_path / "model.gguf")).traits == Traits("bert", 2, 0, 0)
+    metadata = describe(open_checkpoint(tmp_path / "model.gguf")).metadata
+    assert traits_of(metadata, "a file") == ModelTraits.of("bert", 2, 0, 0)
 
 
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ((LAYERS,), "does not name its architecture, so it is no model"),
+        ((LAYERS,), "does not name its architecture, so it is not a model"),
         ((number("general.architecture", 1), LAYERS), "does not name its architecture"),
         ((field("general.architecture", V.STRING, text(b"\xff")), LAYERS), "does not name its architecture"),
         ((ARCHITECTURE,), "lacks llama.block_count, the number of layers; give a language model"),
@@ -133,10 +136,11 @@ def test_keys_are_of_the_architecture(tmp_path):
         ((*NEEDED, array(HEADS, V.STRING, 3, text("") * 3)), "gives llama.attention.head_count as '' instead"),
     ],
 )
-def test_hyperparameters_that_cannot_be(described, tmp_path, fields, says):
+def test_hyperparameters_that_cannot_be(described, fields, says):
+    metadata = described(*fields).metadata
     with pytest.raises(CheckpointError, match=re.escape(says)) as raised:
-        described(*fields)
-    assert str(raised.value).startswith(str(tmp_path / "tiny-F16.gguf"))
+        traits_of(metadata, "the file")
+    assert str(raised.value).startswith("the file ")
 
 
 def test_a_pre_tokenizer_is_not_to_be_chosen(tmp_path):
