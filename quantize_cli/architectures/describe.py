@@ -5,7 +5,6 @@ A model that is a GGUF file already says all that itself (converted.py).
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,13 +18,14 @@ from quantize_cli.architectures.families.qwen2 import QWEN2
 from quantize_cli.architectures.families.qwen3 import QWEN3
 from quantize_cli.architectures.family import Family
 from quantize_cli.architectures.from_gguf import describe_converted
-from quantize_cli.architectures.general import add_general
+from quantize_cli.architectures.general import ParameterCounts, general_fields
 from quantize_cli.architectures.recipes import tensor_recipes
 from quantize_cli.architectures.sizes import add_hyperparameters, dimensions
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.gguf import GgufCheckpoint
+from quantize_cli.checkpoints.sidecars import FolderSidecars
 from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError
-from quantize_cli.gguf_file.bridge import collected_fields, new_writer
+from quantize_cli.gguf_file.bridge import collected_fields, new_writer, write_fields
 from quantize_cli.tokenizers.vocabulary import add_vocabulary
 
 #: `architectures` of config.json -> family.
@@ -63,7 +63,8 @@ def describe(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> ModelD
 
     architecture = MODEL_ARCH_NAMES[family.architecture]
     writer = new_writer(architecture)
-    add_general(writer, config, sum(math.prod(recipe.shape) for recipe in recipes))
+    counts = ParameterCounts.of((recipe.name, recipe.shape) for recipe in recipes)
+    write_fields(writer, general_fields(FolderSidecars(checkpoint.folder), checkpoint.name, values, counts))
     add_hyperparameters(writer, config)
     family.add_metadata(writer, config, sizes)
     add_vocabulary(writer, checkpoint.folder, scheme=family.scheme, vocab_size=sizes.vocab, pre_tokenizer=pre_tokenizer)

@@ -24,6 +24,13 @@ def collected_fields(writer: GGUFWriter) -> tuple[Field, ...]:
     )
 
 
+def write_fields(writer: GGUFWriter, fields: Iterable[Field]) -> None:
+    """Add fields to what `writer` has collected."""
+    for field in fields:
+        value = list(field.value) if field.type is ValueType.ARRAY else field.value
+        writer.add_key_value(field.key, value, GGUFValueType(field.type))
+
+
 def _field(key: str, type_: int, value: Any, item: int | None) -> Field:
     if type_ == ValueType.ARRAY and item is None:
         item = int(GGUFValueType.get_type(value[0]))

@@ -6,14 +6,16 @@ from gguf import MODEL_ARCH, GGUFWriter
 
 from quantize_cli.architectures.config import Config
 from quantize_cli.architectures.family import Dimensions, Family
-from quantize_cli.architectures.pooling import add_pooling
+from quantize_cli.architectures.pooling import pooling_fields
 from quantize_cli.architectures.shapes import DENSE_DECODER, QKV_BIAS
 from quantize_cli.architectures.sizes import own_kv_heads
+from quantize_cli.checkpoints.sidecars import FolderSidecars
+from quantize_cli.gguf_file.bridge import write_fields
 from quantize_cli.tokenizers.vocabulary import Scheme
 
 
 def _add_metadata(writer: GGUFWriter, config: Config, _dimensions: Dimensions) -> None:
-    add_pooling(writer, config.folder)
+    write_fields(writer, pooling_fields(writer.arch, FolderSidecars(config.folder)))
 
 
 QWEN2 = Family(

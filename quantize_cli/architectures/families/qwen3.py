@@ -9,9 +9,11 @@ from gguf import MODEL_ARCH, GGUFWriter
 from quantize_cli.architectures.config import Config, read_text
 from quantize_cli.architectures.families.qwen2 import QWEN2
 from quantize_cli.architectures.family import Dimensions
-from quantize_cli.architectures.pooling import add_pooling
+from quantize_cli.architectures.pooling import pooling_fields
 from quantize_cli.architectures.shapes import DENSE_DECODER, OUTPUT_BIAS, QK_NORM, QKV_BIAS, optional
+from quantize_cli.checkpoints.sidecars import FolderSidecars
 from quantize_cli.errors import UnsupportedError
+from quantize_cli.gguf_file.bridge import write_fields
 
 
 def _add_metadata(writer: GGUFWriter, config: Config, _dimensions: Dimensions) -> None:
@@ -20,7 +22,7 @@ def _add_metadata(writer: GGUFWriter, config: Config, _dimensions: Dimensions) -
             f"{config.name} is a Qwen3 reranker, whose output layer is cut down to two tokens, which this version "
             "cannot do yet."
         )
-    add_pooling(writer, config.folder)
+    write_fields(writer, pooling_fields(writer.arch, FolderSidecars(config.folder)))
 
 
 def _is_reranker(config: Config) -> bool:
