@@ -190,7 +190,7 @@ def _checked(fields: Iterator[Field], where: str) -> tuple[Field, ...]:
         return tuple(fields)
     except ValueError as error:
         raise CheckpointError(
-            f"{where} has a value that GGUF cannot hold ({error}); correct, quote or delete it."
+            f"{where} has a value that GGUF cannot hold ({error!s:.200}); correct, quote or delete it."
         ) from error
 
 

@@ -13,8 +13,7 @@ from quantize_cli.errors import CheckpointError, shown
 
 CARD = "README.md"
 
-#: The largest front matters, of embedding models with the results of hundreds of tasks, have some 100 KiB. PyYAML reads
-#: about as much in a second.
+#: Room for the results of about 12,000 benchmarks. PyYAML reads some 100,000 characters a second.
 MAX_CHARACTERS = 4 << 20
 
 #: Python's own limit for decimal numbers; PyYAML's numbers to the base 60 take quadratic time.
