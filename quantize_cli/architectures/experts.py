@@ -18,4 +18,7 @@ def _half(number: int) -> Output:
 
 
 #: `gate_up_proj`, [experts, 2 * expert_ffn, hidden], is the gates' rows and then the others' of each expert.
-SPLIT_GATE_UP = Rule(r"(?<=\.experts\.)gate_up_proj(\.weight)?$", (_half(0), _half(1)))
+STACKED_EXPERTS = (
+    Rule(r"(?<=\.experts\.)gate_up_proj(\.weight)?$", (_half(0), _half(1))),
+    Rule(r"(?<=\.experts\.)down_proj$", (Output("down_proj.weight"),)),
+)

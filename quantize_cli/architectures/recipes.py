@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from quantize_cli.architectures.description import TensorRecipe
@@ -16,7 +16,7 @@ from quantize_cli.architectures.shapes import contradiction
 from quantize_cli.architectures.sizes import Sizes
 from quantize_cli.architectures.stored_types import stored_type
 from quantize_cli.checkpoints.base import FLOAT_DTYPES, TensorInfo
-from quantize_cli.errors import CheckpointError, UnsupportedError, shown
+from quantize_cli.errors import CheckpointError, UnsupportedError, listed, shown
 
 EMBEDDING, OUTPUT, OUTPUT_NORM = "token_embd.weight", "output.weight", "output_norm.weight"
 
@@ -58,26 +58,40 @@ def tensor_recipes(family: Family, model: Model, sizes: Sizes) -> tuple[TensorRe
         CheckpointError: a shape contradicts config.json, or a tensor is missing or there twice.
     """
     named: dict[str, _Tensor] = {}
+    unknown: list[_Tensor] = []
     allowed = {EMBEDDING, OUTPUT_NORM, OUTPUT, *_of_parts((*family.parts, *family.optional), model)}
     names = TensorNames(family.architecture, model.blocks)
     for tensor in _ruled(_stacked(_named(family, model), model), family.rules, sizes):
         name = names.gguf_name(tensor.name)
-        if name not in allowed:
-            raise UnsupportedError(_unexpected(tensor, model))
-        if name in named:
+        if name is None or name not in allowed:
+            unknown.append(tensor)
+        elif name in named:
             raise CheckpointError(
                 f"{tensor.sources[0].file} holds {tensor.sources[0].name}, but {named[name].sources[0].name} of "
                 f"{named[name].sources[0].file} is the same tensor: remove one of them."
             )
-        named[name] = tensor
+        else:
+            named[name] = tensor
+    if unknown:
+        raise UnsupportedError(_unexpected(unknown, model))
     if model.config.get("tie_word_embeddings") is True and EMBEDDING not in named and OUTPUT in named:
         # Tied weights are one tensor, which some tools save under the output layer's name alone.
         named = {EMBEDDING if name == OUTPUT else name: tensor for name, tensor in named.items()}
-    recipes = tuple(_recipe(name, tensor, family, sizes) for name, tensor in named.items())
-    for name in _required(family, model, named):
-        if name not in named:
-            raise CheckpointError(_missing(name, model))
-    return family.computed(sizes) + recipes
+    if missing := [name for name in _required(family, model, named) if name not in named]:
+        raise CheckpointError(_missing(missing, model))
+    _check_shapes(named, family, sizes)
+    _check_dtypes(named, model)
+    return family.computed(sizes) + tuple(
+        TensorRecipe(
+            name,
+            tensor.shape,
+            tuple(source.name for source in tensor.sources),
+            tensor.moves,
+            tensor.maps,
+            stored_type=stored_type(name, len(tensor.shape)),
+        )
+        for name, tensor in named.items()
+    )
 
 
 def _named(family: Family, model: Model) -> Iterator[_Tensor]:
@@ -169,27 +183,30 @@ def _applied(tensor: _Tensor, pattern: re.Pattern[str], output: Output, sizes: S
     )
 
 
-def _recipe(name: str, tensor: _Tensor, family: Family, sizes: Sizes) -> TensorRecipe:
-    info = tensor.sources[0]
-    short = re.sub(r"^blk\.\d+\.", "", name)
-    if (wanted := contradiction(short, tensor.shape, sizes, family.shapes)) is not None:
+def _check_shapes(named: Mapping[str, _Tensor], family: Family, sizes: Sizes) -> None:
+    """Hold every shape against config.json."""
+    wrong = []
+    for name, tensor in named.items():
+        short = re.sub(r"^blk\.\d+\.", "", name)
+        if (wanted := contradiction(short, tensor.shape, sizes, family.shapes)) is not None:
+            info = tensor.sources[0]
+            wrong.append(f"{info.name} of {info.file} has the shape {list(tensor.shape)} instead of {wanted}")
+    if wrong:
         raise CheckpointError(
-            f"{info.file} holds {info.name} with shape {list(info.shape)}, which makes {name} {list(tensor.shape)}, "
-            f"but config.json makes it {wanted}: they are not of the same model."
+            f"config.json of {sizes.model.name} contradicts the shapes of {len(wrong)} tensors: {listed(wrong)}; they "
+            "are not of the same model, so download it again."
         )
-    if info.dtype not in FLOAT_DTYPES:
+
+
+def _check_dtypes(named: Mapping[str, _Tensor], model: Model) -> None:
+    """Refuse sources that do not hold weights as plain numbers."""
+    infos = [source for tensor in named.values() for source in tensor.sources if source.dtype not in FLOAT_DTYPES]
+    if infos:
         raise UnsupportedError(
-            f"{info.file} holds {info.name} as {info.dtype}, but weights must be {', '.join(FLOAT_DTYPES)}"
-            f"{_quantization(sizes.model)}."
+            f"{model.name} holds {len(infos)} tensors in other types than {', '.join(FLOAT_DTYPES)}"
+            f"{_quantization(model)}: {listed([f'{info.name} as {info.dtype}' for info in infos])}; take the original "
+            "model."
         )
-    return TensorRecipe(
-        name,
-        tensor.shape,
-        tuple(source.name for source in tensor.sources),
-        tensor.moves,
-        tensor.maps,
-        stored_type=stored_type(name, len(tensor.shape)),
-    )
 
 
 def _required(family: Family, model: Model, named: Mapping[str, _Tensor]) -> Iterator[str]:
@@ -208,20 +225,20 @@ def _of_parts(parts: Iterable[Part], model: Model) -> Iterator[str]:
             yield from (f"blk.{layer}.{name}" for name in part.names)
 
 
-def _missing(name: str, model: Model) -> str:
-    if name == OUTPUT:
+def _missing(names: Sequence[str], model: Model) -> str:
+    if list(names) == [OUTPUT]:
         return (
             f"{model.name} lacks lm_head.weight, while config.json does not tie it to the embedding: download the "
             "missing file, or set tie_word_embeddings to true if it is the embedding."
         )
-    return f"{model.name} lacks the tensor that becomes {name}: the download is incomplete."
+    return f"{model.name} lacks the tensors that become {listed(names)}: the download is incomplete, so repeat it."
 
 
-def _unexpected(tensor: _Tensor, model: Model) -> str:
-    info = tensor.sources[0]
+def _unexpected(tensors: Sequence[_Tensor], model: Model) -> str:
+    names = [f"{shown(tensor.sources[0].name)} in {tensor.sources[0].file}" for tensor in tensors]
     return (
-        f"{info.file} holds {info.name!r:.200}, which has no place in a GGUF file of the architecture "
-        f"{model.architecture}{_quantization(model)}."
+        f"{model.name} holds {len(tensors)} tensors that have no place in a GGUF file of the architecture "
+        f"{model.architecture}{_quantization(model)}: {listed(names)}; take another variant of the model, or report it."
     )
 
 

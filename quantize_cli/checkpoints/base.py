@@ -6,18 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-#: safetensors dtype name -> NumPy dtype, for every dtype whose values can become weights of a GGUF file.
-FLOAT_DTYPES: dict[str, np.dtype[Any]] = {
-    "BF16": np.dtype(ml_dtypes.bfloat16),
-    "F16": np.dtype(np.float16),
-    "F32": np.dtype(np.float32),
-}
+#: safetensors' names of the dtypes whose values can become weights of a GGUF file.
+FLOAT_DTYPES = ("BF16", "F16", "F32")
 
 
 @dataclass(frozen=True, slots=True)

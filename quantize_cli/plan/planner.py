@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from quantize_cli.architectures.describe import describe
 from quantize_cli.architectures.description import ModelDescription, TensorRecipe
 from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
-from quantize_cli.errors import UnsupportedError, UsageError
+from quantize_cli.errors import UnsupportedError, UsageError, listed
 from quantize_cli.gguf_file.fields import with_fields
 from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
 from quantize_cli.importance.matrix import ImportanceMatrix
@@ -25,9 +25,6 @@ _DEFAULTS = PlanOptions()
 
 #: What llama-imatrix does not measure, unless it is told to.
 _VOCABULARY = frozenset({"token_embd.weight", "output.weight"})
-
-#: As many names as a sentence can bear.
-_NAMES = 5
 
 
 def make_plan(
@@ -74,10 +71,12 @@ def _plan(
     # llama-quantize believes the fields that are set more than the model, and counts the layers before pruning.
     model = traits_of(with_fields(description.metadata, options.metadata), checkpoint.location)
     choices = choose_types(candidates, mix, model, options.overrides, has_importance=importance is not None)
+    known = {old_name for recipe, old_name in kept.recipes if _is_known(importance, old_name, recipe)}
     tensors = [
-        _planned(recipe, choice, infos, _entry(importance, old_name, recipe, choice, mix), candidate.stored_type)
+        _planned(recipe, choice, infos, old_name if old_name in known else None, candidate.stored_type)
         for (recipe, old_name), candidate, choice in zip(kept.recipes, candidates, choices, strict=True)
     ]
+    _check_importance(tensors, choices, mix, importance)
     _check_requantizing(tensors, options)
     if options.no_fallback:
         _check_fallbacks(tensors, mix)
@@ -144,32 +143,42 @@ def _planned(
     )
 
 
-def _entry(matrix: ImportanceMatrix | None, name: str, recipe: TensorRecipe, choice: Choice, mix: Mix) -> str | None:
-    """The name of the tensor's entry in the matrix, which knows tensors by the names that they had before pruning.
+def _is_known(matrix: ImportanceMatrix | None, name: str, recipe: TensorRecipe) -> bool:
+    """Tell whether the matrix has an entry for a tensor; it knows tensors by the names that they had before pruning."""
+    return matrix is not None and matrix.for_tensor(name, recipe.shape) is not None
 
-    Raises:
-        UsageError: there is none, and the type is too coarse to do without.
-    """
-    found = matrix is not None and matrix.for_tensor(name, recipe.shape) is not None
-    needed = choice.requires_importance or _use_of_importance(choice.type) is UseOfImportance.REQUIRED
-    if needed and not found:
-        none = "" if matrix is None else f", and {matrix.file} gives none"
+
+def _check_importance(
+    tensors: Sequence[PlannedTensor], choices: Sequence[Choice], mix: Mix, matrix: ImportanceMatrix | None
+) -> None:
+    """Refuse types that are too coarse to do without importances."""
+    lacking = [
+        tensor
+        for tensor, choice in zip(tensors, choices, strict=True)
+        if tensor.importance is None
+        and (choice.requires_importance or _use_of_importance(choice.type) is UseOfImportance.REQUIRED)
+    ]
+    if lacking:
+        found = "" if matrix is None else f", and {matrix.file} does not give them"
         raise UsageError(
-            f"{mix.name} makes {choice.type} of {name}, for which importances are needed{none}: give an importance "
-            "matrix that has them with --imatrix, or choose another format."
+            f"{mix.name} needs importances for {len(lacking)} of {len(tensors)} tensors "
+            f"({listed([f'{tensor.name} as {tensor.type}' for tensor in lacking])}){found}: give an importance matrix "
+            "that has them with --imatrix, or choose another format."
         )
-    return name if found else None
 
 
 def _check_requantizing(tensors: Sequence[PlannedTensor], options: PlanOptions) -> None:
-    for tensor in tensors:
-        source = GGML_TYPES.get(tensor.source_dtype)
-        quantized = source is not None and source.block_size > 1
-        if quantized and not tensor.copied and not options.allow_requantize:
-            raise UnsupportedError(
-                f"Tensor {tensor.name} is {tensor.source_dtype} already, and {tensor.type} of it would be worse than "
-                f"{tensor.type} of the original: take the original model, or insist with --allow-requantize."
-            )
+    quantized = [
+        tensor
+        for tensor in tensors
+        if not tensor.copied and (held := GGML_TYPES.get(tensor.source_dtype)) is not None and held.quantized
+    ]
+    if quantized and not options.allow_requantize:
+        raise UnsupportedError(
+            f"{len(quantized)} of {len(tensors)} tensors are quantized already "
+            f"({listed([f'{tensor.name} as {tensor.source_dtype}' for tensor in quantized])}), and would lose more: "
+            "take the original model, or override with --allow-requantize."
+        )
 
 
 def _check_fallbacks(tensors: Sequence[PlannedTensor], mix: Mix) -> None:
@@ -177,8 +186,8 @@ def _check_fallbacks(tensors: Sequence[PlannedTensor], mix: Mix) -> None:
     if fallen:
         extra, share = _cost(tensors)
         raise UsageError(
-            f"{mix.name} does not fit {len(fallen)} of {len(tensors)} tensors ({_listed([t.name for t in fallen])}), "
-            f"whose rows its blocks do not divide; with other types for them the file would be {extra:,} bytes "
+            f"{mix.name} does not fit {len(fallen)} of {len(tensors)} tensors ({listed([t.name for t in fallen])}), "
+            f"because their rows are not whole blocks; with other types for them the file would be {extra:,} bytes "
             f"({share:.1%}) bigger: leave out --no-fallback, or choose a format with blocks of 32."
         )
 
@@ -188,8 +197,8 @@ def _fallback_warnings(tensors: Sequence[PlannedTensor], mix: Mix) -> Iterator[s
     if fallen:
         extra, share = _cost(tensors)
         yield (
-            f"{fallen} of {len(tensors)} tensors have rows that their type's blocks do not divide, and fell back "
-            f"to other types: the file is {extra:,} bytes ({share:.1%}) bigger than {mix.name} suggests."
+            f"{fallen} of {len(tensors)} tensors have rows that are not whole blocks of their type, and fell back to "
+            f"other types: the file is {extra:,} bytes ({share:.1%}) bigger than {mix.name} suggests."
         )
 
 
@@ -206,8 +215,8 @@ def _importance_warnings(tensors: Sequence[PlannedTensor], matrix: ImportanceMat
     missing = [tensor.name for tensor in using if tensor.importance is None]
     if missing:
         yield (
-            f"{matrix.file} gives no importances for {len(missing)} of {len(using)} tensors whose types make use of "
-            f"them: {_listed(missing)}."
+            f"{matrix.file} lacks importances for {len(missing)} of {len(using)} tensors whose types use them: "
+            f"{listed(missing)}."
         )
 
 
@@ -220,8 +229,3 @@ def _uses_importance(tensor: PlannedTensor) -> bool:
 def _use_of_importance(type_name: str) -> UseOfImportance:
     """A tensor that is copied may be of a type that is none of weights."""
     return GGML_TYPES[type_name].importance
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _NAMES
-    return ", ".join(names[:_NAMES]) + (f" and {more} more" if more > 0 else "")

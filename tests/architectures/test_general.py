@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantize_cli.architectures.general import ParameterCounts, general_fields
-from quantize_cli.architectures.pooling import pooling_fields
+from quantize_cli.architectures.pooling import pooling_type
 from quantize_cli.checkpoints.sidecars import FolderSidecars
 from quantize_cli.errors import QuantizeError
-from quantize_cli.gguf_file.fields import Field, ValueType
+from quantize_cli.gguf_file.fields import Field, ValueType, field
 
 RECORDED = (Path(__file__).parent / "golden" / "general" / "recorded.jsonl").read_text().splitlines()
 CASES = {case["title"]: case for case in map(json.loads, RECORDED)}
@@ -49,10 +49,9 @@ def plain(fields: tuple[Field, ...]) -> str:
 def described(sidecars: FolderSidecars, case: dict[str, Any]) -> tuple[Field, ...]:
     counts = ParameterCounts.of((name, tuple(shape)) for name, shape in case["tensors"])
     config = json.loads(case["files"].get("config.json", "{}"))
-    return (
-        *general_fields(sidecars, case["name"], config, counts),
-        *pooling_fields("llama", sidecars),
-    )
+    fields = general_fields(sidecars, case["name"], config, counts)
+    pooling = pooling_type(sidecars)
+    return fields if pooling is None else (*fields, field("llama.pooling_type", ValueType.UINT32, pooling))
 
 
 def test_the_golden_file_is_whole():

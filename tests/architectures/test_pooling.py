@@ -6,21 +6,20 @@ import json
 
 import pytest
 
-from quantize_cli.architectures.pooling import pooling_fields
+from quantize_cli.architectures.pooling import pooling_type
 from quantize_cli.checkpoints.sidecars import FolderSidecars
 from quantize_cli.errors import CheckpointError, UnsupportedError
-from quantize_cli.gguf_file.fields import Field, ValueType
 
 
 @pytest.fixture
 def pooling(tmp_path):
-    """(modules.json, the pooling module's config.json) -> fields."""
+    """(modules.json, the pooling module's config.json) -> GGUF's number."""
 
     def read(modules, config=None):
         (tmp_path / "1_Pooling").mkdir()
         (tmp_path / "modules.json").write_text(modules if isinstance(modules, str) else json.dumps(modules))
         (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps(config))
-        return pooling_fields("bert", FolderSidecars(tmp_path))
+        return pooling_type(FolderSidecars(tmp_path))
 
     return read
 
@@ -29,13 +28,12 @@ def module(path):
     return [{"type": "sentence_transformers.models.Pooling", "path": path}]
 
 
-def test_the_key_names_the_architecture(pooling):
-    fields = pooling(module("1_Pooling"), {"pooling_mode": "cls"})
-    assert fields == (Field("bert.pooling_type", ValueType.UINT32, 2),)
+def test_a_named_mode_is_gguf_s_number(pooling):
+    assert pooling(module("1_Pooling"), {"pooling_mode": "cls"}) == 2
 
 
 def test_without_modules_there_is_no_pooling(tmp_path):
-    assert pooling_fields("bert", FolderSidecars(tmp_path)) == ()
+    assert pooling_type(FolderSidecars(tmp_path)) is None
 
 
 @pytest.mark.parametrize("config", [{}, {"pooling_mode": ["mean"]}, {"pooling_mode_max_tokens": True}])

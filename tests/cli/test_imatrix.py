@@ -73,7 +73,7 @@ def test_a_tensor_without_an_entry_is_named(quantize, llama, work):
     result = quantize(llama, *Q4, "--imatrix", imatrix, "--report", "report.json")
     assert result.exit_code == 0
     (warning,) = report_of(work)["warnings"]
-    assert warning == f"{imatrix} gives no importances for 1 of 14 tensors whose types make use of them: {missing}."
+    assert warning == f"{imatrix} lacks importances for 1 of 14 tensors whose types use them: {missing}."
     assert "warning: " in result.stderr
 
 

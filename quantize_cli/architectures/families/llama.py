@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.description import TensorRecipe
+from quantize_cli.architectures.experts import STACKED_EXPERTS
 from quantize_cli.architectures.family import Family, move
 from quantize_cli.architectures.moves import Move, RotaryInterleave
 from quantize_cli.architectures.parts import (
@@ -46,6 +47,6 @@ LLAMA = Family(
     parts=(ATTENTION, FFN_NORM, FFN.among(without_experts), EXPERT_FFN.among(with_experts)),
     optional=(QKV_BIAS, OUTPUT_BIAS, FFN_BIAS),
     # Queries and keys in the order in which ggml's "norm" RoPE rotates them.
-    rules=(move(r"\.[qk]_proj\.(weight|bias)$", _interleaved),),
+    rules=(move(r"\.[qk]_proj\.(weight|bias)$", _interleaved), *STACKED_EXPERTS),
     computed=_rope_factors,
 )

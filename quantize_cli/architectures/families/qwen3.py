@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from quantize_cli.architectures.common import COMMON
-from quantize_cli.architectures.experts import SPLIT_GATE_UP
+from quantize_cli.architectures.experts import STACKED_EXPERTS
 from quantize_cli.architectures.families.qwen2 import QWEN2
 from quantize_cli.architectures.family import Family
 from quantize_cli.architectures.model import Model
@@ -47,5 +47,5 @@ QWEN3_MOE = Family(
     vocabulary=BPE,
     parts=(ATTENTION, QK_NORM, FFN_NORM, EXPERT_FFN),
     optional=(QKV_BIAS, OUTPUT_BIAS),
-    rules=(SPLIT_GATE_UP,),
+    rules=STACKED_EXPERTS,
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from quantize_cli.architectures.common import COMMON
-from quantize_cli.architectures.experts import SPLIT_GATE_UP
+from quantize_cli.architectures.experts import STACKED_EXPERTS
 from quantize_cli.architectures.families.qwen3 import EXPERT_ROWS
 from quantize_cli.architectures.family import Family, Moves, Output, Part, Rule, change, extra_layers, move
 from quantize_cli.architectures.maps import Add, Map, NegExp, TiledColumns
@@ -142,5 +142,5 @@ QWEN3_5_MOE = replace(
     parts=(*(part for part in QWEN3_5.parts if part != FFN), *_EXPERTS),
     optional=tuple(part.among(extra_layers) for part in (ATTENTION, QK_NORM, _POST_NORM, *_EXPERTS, MTP)),
     needed=("vocab", "hidden", "heads", "expert_ffn"),
-    rules=(*QWEN3_5.rules, SPLIT_GATE_UP),
+    rules=(*QWEN3_5.rules, *STACKED_EXPERTS),
 )
