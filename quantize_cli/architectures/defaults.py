@@ -35,6 +35,9 @@ TEXT_CONFIGS = ("llm_config", "lm_config", "thinker_config", "language_config", 
 #: Settings of text generation that every class drops. The converter would take this one for a context length.
 GENERATION = ("max_length",)
 
+#: Classes whose other nested configurations may be missing.
+OPTIONAL = frozenset({"gemma4", "gemma4_unified"})
+
 #: Classes that sort the keys of an old configuration without `text_config` into one.
 FLAT = frozenset({"dots3_note", "glm5_next", "hunyuan_vl", "paddleocr_vl", "qwen2_5_vl", "qwen2_vl"})
 
@@ -55,8 +58,8 @@ def with_defaults(config: Mapping[str, Json]) -> dict[str, Json]:
     loaded = _loaded(config)
     for key in TEXT_CONFIGS:
         if key in loaded:
-            text = loaded[key]
-            loaded["text_config"] = _object(text, key).get("text_config", {}) if key == "thinker_config" else text
+            text = _object(loaded[key], key)
+            loaded["text_config"] = text.get("text_config", {}) if key == "thinker_config" else text
     return {**loaded, **_object(loaded.get("text_config", {}), "text_config")}
 
 
@@ -107,6 +110,9 @@ def _fill_sub_configs(filling: Filling, depth: int) -> None:
     for key, usual in kind.sub_configs.items():
         given = values.get(key)
         if given is None:
+            if key != "text_config" and kind.name in OPTIONAL:
+                values[key] = None
+                continue
             given = _moved_keys(values, kind) if key == "text_config" and kind.name in FLAT else {}
         if not isinstance(given, dict) or depth == MAX_DEPTH:
             raise ClassRefuses(f"{key} is not an object")
@@ -131,6 +137,8 @@ def _fill_labels(values: Values) -> None:
     elif labels is not None or type(count) is not int:
         raise ClassRefuses("the labels are not numbered")
     elif count > MAX_LABELS:
-        raise CheckpointError(f"config.json gives num_labels as {count}, but no model has more than {MAX_LABELS}.")
+        raise CheckpointError(
+            f"config.json gives num_labels as {shown(count)}, but no model has more than {MAX_LABELS}."
+        )
     else:
         values["id2label"] = {number: f"LABEL_{number}" for number in range(count)}

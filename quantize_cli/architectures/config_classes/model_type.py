@@ -8,7 +8,7 @@ from functools import cache
 from typing import TypeAlias
 
 from quantize_cli.architectures.reference_data import Json, read_data
-from quantize_cli.errors import CheckpointError
+from quantize_cli.errors import CheckpointError, shown
 
 #: A configuration while the steps of a class work on it.
 Values: TypeAlias = dict[str, Json]
@@ -115,7 +115,7 @@ class Filling:
         layers = self.whole(key)
         if layers > MAX_LAYERS:
             raise CheckpointError(
-                f"config.json gives {key} as {layers}, but no model has more than {MAX_LAYERS} layers: "
+                f"config.json gives {key} as {shown(layers)}, but no model has more than {MAX_LAYERS} layers: "
                 "download it again."
             )
         return layers

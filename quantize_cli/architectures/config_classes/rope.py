@@ -177,7 +177,7 @@ def _check(rope: Values, filling: Filling) -> None:
     name = filling.kind.name
     replaced = ROPE_TYPE_OF.get(name, {})
     for parameters in _parts(rope, filling):
-        rope_type = parameters.get("rope_type", parameters.get("type", "default"))
+        rope_type: str = parameters.get("rope_type", parameters.get("type", "default"))
         parameters["rope_type"] = rope_type = replaced.get(rope_type, rope_type)
         if not REQUIRED.get(rope_type, set()) <= parameters.keys():
             raise ClassRefuses("a rope parameter is missing")
