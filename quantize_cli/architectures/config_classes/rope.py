@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from quantize_cli.architectures.config_classes.model_type import ClassRefuses, Filling, ModelType, Values
+from quantize_cli.architectures.config_classes.model_type import ClassRefuses, Filling, Values
 from quantize_cli.architectures.reference_data import Json
 
 #: Classes that take `rope_parameters` as they are, and their defaults without a change.
@@ -111,7 +111,7 @@ def _common(filling: Filling) -> Values:
     default = kind.defaults.get("rope_parameters") or {}
     scaling = None if "rope_scaling" in kind.defaults else values.pop("rope_scaling", None)
     given = scaling or values.get("rope_parameters")
-    rope = _copy(_own_scaling(default, kind) if given is None else given)
+    rope = _copy(_own_scaling(default, filling) if given is None else given)
     theta_key, partial_key = SPELLINGS.get(kind.name, ("rope_theta", "partial_rotary_factor"))
     theta = _take(filling, theta_key, kind.default_theta)
     partial = _take(filling, partial_key, default.get("partial_rotary_factor"))
@@ -131,11 +131,14 @@ def _take(filling: Filling, key: str, default: Json) -> Json:
     return filling.values.pop(key, default)
 
 
-def _own_scaling(default: Values, kind: ModelType) -> Values:
+def _own_scaling(default: Values, filling: Filling) -> Values:
     # A default with a factor is the class's own. Any other one is what the steps here make of nothing.
     if "factor" not in default:
         return {}
-    return {key: value for key, value in default.items() if (key, value) != ("rope_theta", kind.default_theta)}
+    own = {key: value for key, value in default.items() if (key, value) != ("rope_theta", filling.kind.default_theta)}
+    if "max_position_embeddings" in own:
+        own["max_position_embeddings"] = filling.values["max_position_embeddings"]
+    return own
 
 
 def _by_layer_kind(filling: Filling, layout: ByLayerKind) -> Values:
@@ -177,7 +180,7 @@ def _check(rope: Values, filling: Filling) -> None:
     name = filling.kind.name
     replaced = ROPE_TYPE_OF.get(name, {})
     for parameters in _parts(rope, filling):
-        rope_type: str = parameters.get("rope_type", parameters.get("type", "default"))
+        rope_type = str(parameters.setdefault("rope_type", parameters.get("type", "default")))
         parameters["rope_type"] = rope_type = replaced.get(rope_type, rope_type)
         if not REQUIRED.get(rope_type, set()) <= parameters.keys():
             raise ClassRefuses("a rope parameter is missing")
