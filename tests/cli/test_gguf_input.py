@@ -93,7 +93,7 @@ def test_what_is_quantized_already_is_not_quantized_again(quantize, models, work
     result = quantize(models / "tiny-llama-Q8_0.gguf", "-f", "q4_k_m")
     assert result.exit_code == 1
     said = sentence(result.stderr)
-    assert "output.weight is Q8_0 already" in said
+    assert "16 of 21 tensors are quantized already (output.weight as Q8_0, " in said
     assert "take the original model, or insist with --allow-requantize" in said
     assert files(work) == []
 
