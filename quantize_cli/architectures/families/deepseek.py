@@ -12,7 +12,7 @@ from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.moves import Move, Rows
 from quantize_cli.architectures.parts import EXPERT_FFN, FFN, FFN_NORM, SHARED_EXPERT_FFN
 from quantize_cli.architectures.rows import BOOL, F32, U32, Source
-from quantize_cli.architectures.sizes import Sizes, of, product, total
+from quantize_cli.architectures.sizes import Named, Sizes, product, total
 from quantize_cli.tokenizers.vocabularies import DEEPSEEK as VOCABULARY
 
 
@@ -111,16 +111,16 @@ DEEPSEEK2 = Family(
         ),
     ),
     sizes={
-        "nope": of("qk_nope_head_dim"),
-        "rope": of("qk_rope_head_dim"),
+        "nope": Named("qk_nope_head_dim"),
+        "rope": Named("qk_rope_head_dim"),
         "head": total("nope", "rope"),
-        "value_head": of("v_head_dim"),
+        "value_head": Named("v_head_dim"),
         "attention": product("heads", "value_head"),
-        "q_lora": of("q_lora_rank"),
-        "kv_lora": of("kv_lora_rank"),
+        "q_lora": Named("q_lora_rank"),
+        "kv_lora": Named("kv_lora_rank"),
         "kv_lora_and_rope": total("kv_lora", "rope"),
-        "expert_ffn": of("moe_intermediate_size", "intermediate_size"),
-        "shared_experts": of("n_shared_experts"),
+        "expert_ffn": Named("moe_intermediate_size", "intermediate_size"),
+        "shared_experts": Named("n_shared_experts"),
         "shared_ffn": product("shared_experts", "expert_ffn"),
     },
 )

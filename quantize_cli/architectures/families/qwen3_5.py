@@ -15,7 +15,7 @@ from quantize_cli.architectures.moves import Move, Squeeze, Tiled
 from quantize_cli.architectures.mtp import MTP, MTP_NAMINGS, mtp_layers
 from quantize_cli.architectures.parts import ATTENTION, EXPERT_FFN, FFN, QK_NORM, SHARED_EXPERT_FFN
 from quantize_cli.architectures.rows import ARRAY, U32
-from quantize_cli.architectures.sizes import Sizes, even_heads, of, product, total
+from quantize_cli.architectures.sizes import Named, Sizes, head_size, product, total
 from quantize_cli.gguf_file.fields import ValueType
 from quantize_cli.tokenizers.vocabularies import BPE
 
@@ -30,7 +30,7 @@ def _recurrent(model: Model) -> list[bool] | None:
 
 
 def _rotated(model: Model) -> int | None:
-    head = even_heads(Sizes(model, {}))
+    head = head_size(model)
     partial = model.rope.number("partial_rotary_factor")
     return None if head is None else int(head * (0.25 if partial is None else partial))
 
@@ -124,11 +124,11 @@ QWEN3_5 = Family(
     sizes={
         "query": product("heads", "head", "two"),  # queries and their gates
         "two": lambda _sizes: 2,
-        "linear_kernel": of("linear_conv_kernel_dim"),
-        "linear_key_head": of("linear_key_head_dim"),
-        "linear_value_head": of("linear_value_head_dim"),
-        "linear_key_heads": of("linear_num_key_heads"),
-        "linear_value_heads": of("linear_num_value_heads"),
+        "linear_kernel": Named("linear_conv_kernel_dim"),
+        "linear_key_head": Named("linear_key_head_dim"),
+        "linear_value_head": Named("linear_value_head_dim"),
+        "linear_key_heads": Named("linear_num_key_heads"),
+        "linear_value_heads": Named("linear_num_value_heads"),
         "linear_query_key": product("two", "linear_key_heads", "linear_key_head"),
         "linear_value": product("linear_value_heads", "linear_value_head"),
         "linear_qkv": total("linear_query_key", "linear_value"),
