@@ -76,6 +76,11 @@ def ARRAY(item: ValueType, key: str, *names: str, value: Source = None) -> Row: 
     return Row(key, item, names, value, is_array=True)
 
 
+def unless_zero(*names: str) -> Source:
+    """Return a number of config.json, or nothing where it is 0."""
+    return lambda model: model.config.number(*names) or None
+
+
 def fields_of(rows: Iterable[Row], model: Model) -> Iterator[Field]:
     """Yield the fields that rows make of a model, in their order.
 
