@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quantize_cli.architectures.common import COMMON
-from quantize_cli.architectures.family import Family, Naming, Part
+from quantize_cli.architectures.family import Family, Part, leave_out_tied_head
 from quantize_cli.architectures.latent_attention import (
     LATENT_ATTENTION,
     LATENT_QUERIES,
@@ -24,6 +24,8 @@ def _yarn_log_multiplier(model: Model) -> float | None:
     return None if scale is None else 0.1 * scale
 
 
+_EXPERTS = (EXPERT_FFN.among(sparse_rest), SHARED_EXPERT_FFN.among(sparse_rest))
+
 DEEPSEEK2 = Family(
     architecture="deepseek2",
     metadata=(
@@ -42,20 +44,9 @@ DEEPSEEK2 = Family(
         F32("{arch}.rope.scaling.yarn_log_multiplier", value=_yarn_log_multiplier),
     ),
     vocabulary=VOCABULARY,
-    parts=(
-        LATENT_ATTENTION,
-        FFN_NORM,
-        FFN.among(dense_first),
-        *(p.among(sparse_rest) for p in (EXPERT_FFN, SHARED_EXPERT_FFN)),
-    ),
+    parts=(LATENT_ATTENTION, FFN_NORM, FFN.among(dense_first), *_EXPERTS),
     optional=(LATENT_QUERIES, Part(("exp_probs_b.bias",), sparse_rest)),
-    namings=(
-        leave_out_mtp,
-        Naming(
-            r"^(model\.)?lm_head\.",
-            lambda name, model: None if model.config.get("tie_word_embeddings") else name.string,
-        ),
-    ),
+    namings=(leave_out_mtp, leave_out_tied_head),
     rules=(SPLIT_KEYS_AND_VALUES,),
     sizes={
         **LATENT_SIZES,
