@@ -45,7 +45,7 @@ class Row:
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"{key} is {value}")
             return array(key, self.type, value) if self.is_array else field(key, self.type, value)
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             named = next((name for name in self.names if name in model.config.values), None)
             what = f"{model.config.where} gives {named} as a value" if named else f"{model.config.where} leads to one"
             raise CheckpointError(f"{what} that GGUF cannot hold: {error}.") from error
