@@ -24,9 +24,10 @@ from quantize_cli.architectures.recipes import tensor_recipes
 from quantize_cli.architectures.sizes import add_hyperparameters, dimensions
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.gguf import GgufCheckpoint
+from quantize_cli.checkpoints.sidecars import FolderSidecars
 from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError
 from quantize_cli.gguf_file.bridge import collected_fields, new_writer
-from quantize_cli.tokenizers.vocabulary import add_vocabulary
+from quantize_cli.tokenizers.vocabulary import read_vocabulary
 
 #: `architectures` of config.json -> family.
 FAMILIES: dict[str, Family] = {
@@ -66,9 +67,9 @@ def describe(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> ModelD
     add_general(writer, config, sum(math.prod(recipe.shape) for recipe in recipes))
     add_hyperparameters(writer, config)
     family.add_metadata(writer, config, sizes)
-    add_vocabulary(writer, checkpoint.folder, scheme=family.scheme, vocab_size=sizes.vocab, pre_tokenizer=pre_tokenizer)
+    vocabulary = read_vocabulary(family.vocabulary, FolderSidecars(checkpoint.folder), config.values, pre_tokenizer)
     traits = Traits(architecture, sizes.layers, sizes.heads, sizes.kv_heads)
-    return ModelDescription(collected_fields(writer), recipes, traits)
+    return ModelDescription((*collected_fields(writer), *vocabulary.fields), recipes, traits)
 
 
 def _family(architectures: Json, path: Path) -> Family:

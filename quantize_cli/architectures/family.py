@@ -10,7 +10,7 @@ from gguf import MODEL_ARCH, GGUFWriter
 
 from quantize_cli.architectures.config import Config
 from quantize_cli.architectures.description import TensorRecipe, Transform
-from quantize_cli.tokenizers.vocabulary import Scheme
+from quantize_cli.tokenizers.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Family:
 
     architecture: MODEL_ARCH
     model_type: str  #: config.json's name for the family
-    scheme: Scheme  #: which tokenizer files to look for, in which order
+    vocabulary: Vocabulary
     layout: Layout
     defaults: Mapping[str, Any]
     derived: Mapping[str, Callable[[Config], int]]  #: values that follow from others where absent or null

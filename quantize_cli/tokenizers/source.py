@@ -1,109 +1,92 @@
-"""The tokenizer files of a checkpoint folder, read once, with their sizes bounded."""
+"""What a vocabulary is read from: the small files of a checkpoint, and what the caller wants of them."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from quantize_cli.errors import CheckpointError
+from quantize_cli.checkpoints.sidecars import Json, Sidecars, read_object, read_text
 
-_MIB = 1 << 20
+TOKENIZER_JSON = "tokenizer.json"
 
-#: Largest file that is read. The largest in use: tokenizer.json 33 MiB, tokenizer.model 5 MiB, the others 2 MiB.
-_MAX_BYTES = {"tokenizer.json": 256 * _MIB, "tokenizer.model": 64 * _MIB}
-_MAX_OTHER_BYTES = 16 * _MIB
+#: The letter that GPT-2's byte map gives a space; it stands for a space within a part of a merge.
+_SPACE = "Ġ"
 
 
 @dataclass(frozen=True)
-class TokenizerFiles:
-    """Reads a folder's tokenizer files; what is not there is an empty object."""
+class Source:
+    """Reads a checkpoint's tokenizer files, each at most once; a missing file is an empty object.
 
-    folder: Path
+    Everything here is untrusted. Every reader raises CheckpointError for a file that cannot be read, is too large or
+    is not what its name says.
+    """
 
-    def path(self, name: str) -> Path:
-        """Where the file `name` is, or would be."""
-        return self.folder / name
+    sidecars: Sidecars
+    vocab_size: int | None = None  #: the embedding's rows; the vocabulary is padded up to it
+    pre_tokenizer: str | None = None  #: the name that the user chose
+    hf_class: str | None = None  #: the tokenizer class of transformers that the family fixes
 
     def has(self, name: str) -> bool:
-        """Whether the file is there."""
-        return self.path(name).is_file()
+        """Tell whether the file is there."""
+        return self.sidecars.has(name)
 
-    def checked_path(self, name: str) -> Path:
-        """The path of a file that is there.
+    def where(self, name: str) -> str:
+        """Name the file for a message."""
+        return self.sidecars.where(name)
 
-        Raises:
-            CheckpointError: It is larger than a file of its kind can be.
-        """
-        path = self.path(name)
-        limit = _MAX_BYTES.get(path.name, _MAX_OTHER_BYTES)
-        if path.stat().st_size > limit:
-            raise CheckpointError(
-                f"{path} is larger than {limit // _MIB} MiB, which no tokenizer file is; check the download."
-            )
-        return path
+    def read(self, name: str) -> bytes:
+        """Read a file that is there."""
+        return self.sidecars.read(name)
 
     def text(self, name: str) -> str:
-        """The file's content.
+        """Read a UTF-8 file that is there."""
+        return read_text(self.sidecars, name)
 
-        Raises:
-            CheckpointError: It cannot be read, or is not UTF-8.
-        """
-        path = self.checked_path(name)
-        try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise CheckpointError(f"{path} cannot be read: {error}.") from error
-
-    def json(self, name: str) -> dict[str, Any]:
-        """The file's JSON object, empty where there is no such file.
-
-        Raises:
-            CheckpointError: It is not a JSON object.
-        """
-        content = self._parsed(name)
-        try:
-            json.dumps(content, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            raise CheckpointError(f"{self.path(name)} has half a character ({error}); check the download.") from error
-        return content
+    def json(self, name: str) -> dict[str, Json]:
+        """Read a JSON object."""
+        return read_object(self.sidecars, name)
 
     @cached_property
-    def config(self) -> dict[str, Any]:
-        """config.json."""
+    def config(self) -> Mapping[str, Json]:
+        """config.json as it stands."""
         return self.json("config.json")
 
     @cached_property
-    def tokenizer_config(self) -> dict[str, Any]:
+    def tokenizer_config(self) -> Mapping[str, Json]:
         """tokenizer_config.json."""
         return self.json("tokenizer_config.json")
 
-    @cached_property
-    def tokenizer(self) -> dict[str, Any]:
-        """tokenizer.json without its vocabulary, which `hf_json.load` reads with less memory."""
-        content = self._parsed("tokenizer.json")
-        mapping(content.get("model")).pop("vocab", None)
-        return content
+    @property
+    def tokenizer(self) -> Mapping[str, Json]:
+        """tokenizer.json without its vocabulary and its merges."""
+        return self._tokenizer_json[0]
 
-    def _parsed(self, name: str) -> dict[str, Any]:
-        if not self.has(name):
-            return {}
-        try:
-            content = json.loads(self.text(name))
-        except (ValueError, RecursionError) as error:
-            raise CheckpointError(f"{self.path(name)} is not JSON ({error}); check the download.") from error
-        if not isinstance(content, dict):
-            raise CheckpointError(f"{self.path(name)} is not a JSON object; check the download.")
-        return content
+    @property
+    def merges(self) -> tuple[str, ...]:
+        """The merges of tokenizer.json: each with a space between its two parts."""
+        return self._tokenizer_json[1]
+
+    @cached_property
+    def _tokenizer_json(self) -> tuple[dict[str, Json], tuple[str, ...]]:
+        content = self.json(TOKENIZER_JSON)
+        model = mapping(content.get("model"))
+        model.pop("vocab", None)  # `hf_json.load` reads it in less memory
+        return content, tuple(map(_merge, sequence(model.pop("merges", None))))
 
 
 def mapping(value: object) -> dict[str, Any]:
-    """`value` where it is a JSON object, else an empty one."""
+    """Return `value` if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def sequence(value: object) -> list[Any]:
-    """`value` where it is a JSON array, else an empty one."""
+    """Return `value` if it is a JSON array, else an empty one."""
     return value if isinstance(value, list) else []
+
+
+def _merge(merge: Json) -> str:
+    if isinstance(merge, str):
+        return merge
+    return " ".join([str(part).replace(" ", _SPACE) for part in sequence(merge)])

@@ -13,6 +13,7 @@ import pytest
 
 import quantize_cli.architectures.describe
 from quantize_cli.checkpoints.base import TensorInfo
+from quantize_cli.tokenizers.vocabulary import VocabularyFields
 
 ITEM_BYTES = {"BF16": 2, "F16": 2, "F32": 4, "I32": 4, "F8_E4M3": 1}
 
@@ -58,4 +59,5 @@ def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
 @pytest.fixture(autouse=True)
 def _no_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tokenizer has tests of its own."""
-    monkeypatch.setattr(quantize_cli.architectures.describe, "add_vocabulary", lambda *_args, **_options: None)
+    nothing = VocabularyFields((), ())
+    monkeypatch.setattr(quantize_cli.architectures.describe, "read_vocabulary", lambda *_args: nothing)

@@ -13,7 +13,7 @@ from quantize_cli.architectures.moves import RotaryInterleave
 from quantize_cli.architectures.rope import llama3_factors
 from quantize_cli.architectures.shapes import DENSE_DECODER, FFN_BIAS, OUTPUT_BIAS, QKV_BIAS, optional
 from quantize_cli.architectures.sizes import even_heads, own_kv_heads
-from quantize_cli.tokenizers.vocabulary import Scheme
+from quantize_cli.tokenizers import vocabularies
 
 
 def _interleave(dimensions: Dimensions) -> Transform:
@@ -37,7 +37,7 @@ def _add_metadata(writer: GGUFWriter, _config: Config, dimensions: Dimensions) -
 LLAMA = Family(
     architecture=MODEL_ARCH.LLAMA,
     model_type="llama",
-    scheme=Scheme.LLAMA,
+    vocabulary=vocabularies.LLAMA,
     layout=_interleaved({**DENSE_DECODER, **optional({**QKV_BIAS, **OUTPUT_BIAS, **FFN_BIAS})}),
     defaults={
         "vocab_size": 32000,

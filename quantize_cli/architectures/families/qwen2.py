@@ -9,7 +9,7 @@ from quantize_cli.architectures.family import Dimensions, Family
 from quantize_cli.architectures.pooling import add_pooling
 from quantize_cli.architectures.shapes import DENSE_DECODER, QKV_BIAS
 from quantize_cli.architectures.sizes import own_kv_heads
-from quantize_cli.tokenizers.vocabulary import Scheme
+from quantize_cli.tokenizers import vocabularies
 
 
 def _add_metadata(writer: GGUFWriter, config: Config, _dimensions: Dimensions) -> None:
@@ -19,7 +19,7 @@ def _add_metadata(writer: GGUFWriter, config: Config, _dimensions: Dimensions) -
 QWEN2 = Family(
     architecture=MODEL_ARCH.QWEN2,
     model_type="qwen2",
-    scheme=Scheme.QWEN2,
+    vocabulary=vocabularies.QWEN2,
     layout={**DENSE_DECODER, **QKV_BIAS},
     defaults={
         "vocab_size": 151936,
