@@ -6,10 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from quantize_cli.checkpoints.sidecars import Sidecars
 
 #: safetensors' names of the dtypes whose values can become weights of a GGUF file.
 FLOAT_DTYPES = ("BF16", "F16", "F32")
@@ -42,6 +45,16 @@ class Checkpoint(Protocol):
     @property
     def folder(self) -> Path:
         """Where the tensors' files lie, config.json and the tokenizer files beside them if there are any."""
+        ...
+
+    @property
+    def location(self) -> str:
+        """The model as messages name it."""
+        ...
+
+    @property
+    def sidecars(self) -> Sidecars:
+        """The small files beside the weights."""
         ...
 
     @property

@@ -7,12 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.checkpoints.base import TensorInfo
 from quantize_cli.errors import CheckpointError, shown
+
+if TYPE_CHECKING:
+    from quantize_cli.checkpoints.sidecars import FolderSidecars
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,18 @@ class TensorFiles:
     def folder(self) -> Path:
         """Where the files lie."""
         return self._folder
+
+    @property
+    def location(self) -> str:
+        """The model as messages name it."""
+        return str(self._folder)
+
+    @property
+    def sidecars(self) -> FolderSidecars:
+        """The small files beside the weights."""
+        from quantize_cli.checkpoints.sidecars import FolderSidecars
+
+        return FolderSidecars(self._folder)
 
     @property
     def name(self) -> str:

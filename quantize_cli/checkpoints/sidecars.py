@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -17,6 +18,9 @@ _MIB = 1 << 20
 #: Largest file that is read. In use: tokenizer.json 33 MiB, tokenizer.model 5 MiB, all others 2 MiB at most.
 _MAX_BYTES = {"tokenizer.json": 256 * _MIB, "tokenizer.model": 64 * _MIB}
 _MAX_OTHER_BYTES = 16 * _MIB
+
+#: What JSON escapes half a character with, if it does not escape the other half beside it.
+_ESCAPED_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class Sidecars(Protocol):
@@ -126,10 +130,16 @@ def parse_json(content: bytes) -> Json:
     Raises:
         ValueError: it is not that.
     """
+    has_halves = _ESCAPED_HALF.search(content) is not None
     try:
-        return json.loads(content.decode("utf-8"), object_pairs_hook=_unique)
+        text = content.decode("utf-8")
+        del content  # tokenizer.json has up to 33 MiB, which need not be there twice
+        parsed = json.loads(text, object_pairs_hook=_unique)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+    if has_halves:
+        _refuse_halves(parsed)
+    return parsed
 
 
 def parse_object(content: bytes) -> dict[str, Json]:
@@ -141,8 +151,23 @@ def parse_object(content: bytes) -> dict[str, Json]:
     parsed = parse_json(content)
     if not isinstance(parsed, dict):
         raise ValueError(f"it is {shown(parsed)} instead of a JSON object")
-    "".join(parsed).encode()  # refuses lone surrogates
     return parsed
+
+
+def _refuse_halves(parsed: Json) -> None:
+    """Raise ValueError for text that cannot be written as UTF-8, anywhere in a JSON value."""
+    pending = [parsed]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            pending += [*value, *value.values()]
+        elif isinstance(value, list):
+            pending += value
+        elif isinstance(value, str):
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise ValueError(f"{shown(value)} has half a character") from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
