@@ -9,12 +9,13 @@ wherever the reference converter knows the result.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 
+from quantize_cli.checkpoints.sidecars import parse_json
 from quantize_cli.errors import CheckpointError, shown
 from quantize_cli.tokenizers.hf_classes import NAMED, OWN_TOKENS, PLAIN, QWEN2, class_of
 from quantize_cli.tokenizers.source import TOKENIZER_JSON, Source, mapping, sequence
@@ -38,8 +39,14 @@ def load(source: Source) -> HubTokenizer:
     Raises:
         CheckpointError: tokenizer.json is not a tokenizer.
     """
+    class_name = _class_name(source)
+    config = _settings(source, class_name)
+    declared = _declared_tokens(config, source)
+    content = source.read(TOKENIZER_JSON)
+    if class_name != PLAIN and (undeclared := _undeclared(source, declared)):
+        content = _without(content, undeclared)
     try:
-        backend = Tokenizer.from_buffer(source.read(TOKENIZER_JSON))
+        backend = Tokenizer.from_buffer(content)
     except Exception as error:  # the package raises nothing more precise
         raise CheckpointError(
             f"{source.where(TOKENIZER_JSON)} is not a tokenizer ({shown(str(error))}); download it again."
@@ -47,9 +54,6 @@ def load(source: Source) -> HubTokenizer:
     backend.no_truncation()
     backend.no_padding()
 
-    class_name = _class_name(source)
-    config = _settings(source, class_name)
-    declared = _declared_tokens(config, source)
     by_text = {token.content: token for token in declared.values()}
     named = {key: by_text.get(token.content, token) for key, token in _named_tokens(config)}
     extra = list(_extra_tokens(config))
@@ -100,8 +104,27 @@ def _declared_tokens(config: Mapping[str, Any], source: Source) -> dict[int, Add
         if isinstance(i, int)
     }
     for entry in map(mapping, sequence(source.tokenizer.get("added_tokens"))):
-        tokens[entry["id"]] = _added_token(entry)
+        if isinstance(i := entry.get("id"), int):
+            tokens[i] = _added_token(entry)
     return tokens
+
+
+def _undeclared(source: Source, declared: Mapping[int, AddedToken]) -> frozenset[str]:
+    """Return the texts of added tokens that only tokenizer.json has.
+
+    All classes but the plain one build the tokenizer anew and take added tokens from tokenizer_config.json, if that has
+    a list of them.
+    """
+    known = {token.content for token in declared.values()}
+    added = (entry.get("content") for entry in map(mapping, sequence(source.tokenizer.get("added_tokens"))))
+    return frozenset(text for text in added if isinstance(text, str) and text not in known)
+
+
+def _without(content: bytes, texts: Collection[str]) -> bytes:
+    """Return tokenizer.json without some of its added tokens."""
+    tokenizer = parse_json(content)
+    kept = [entry for entry in sequence(tokenizer.get("added_tokens")) if mapping(entry).get("content") not in texts]
+    return json.dumps({**tokenizer, "added_tokens": kept}).encode()
 
 
 def _is_id(text: str) -> bool:
