@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,7 @@ from quantize_cli.checkpoints.remote import FIRST_BYTES
 from quantize_cli.checkpoints.sidecars import INDEX_NAME
 from quantize_cli.errors import CheckpointError, UsageError
 
-from .hub_server import Hub, HubServer, Refusal, Repo
+from .hub_server import Hub, Refusal, Repo
 
 CLIENT = """
 import json, sys, threading
@@ -111,32 +109,20 @@ SUMS = {"a": 6.0, "b": 6.0}
 
 
 @pytest.fixture
-def server():
-    with HubServer() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
 def hub(server) -> Hub:
     server.hub.repos["org/some-model"] = Repo(WANTED | UNWANTED)
     return server.hub
 
 
 @pytest.fixture
-def client(server, tmp_path):
+def client(environment, tmp_path):
     """Open models (with revisions) and fetch their weights in a fresh process; returns the results, and stderr."""
 
     def run(*models: str | tuple[str, str], **variables: str):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
-        environment |= {"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": server.endpoint, "NO_PROXY": "*"} | variables
         jobs = json.dumps([(model, None) if isinstance(model, str) else model for model in models])
         done = subprocess.run(
             [sys.executable, "-c", CLIENT, jobs],
-            env=environment,
+            env={**environment, **variables},
             cwd=tmp_path,
             capture_output=True,
             text=True,
