@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from threading import Event
 
 from huggingface_hub import hf_hub_download
@@ -54,7 +54,7 @@ def download(model_id: str, commit: str, names: Iterable[str], observer: Observe
             """Show nothing."""
 
     def tell() -> None:
-        if nbytes := sum(_drained(counts)):
+        if nbytes := sum(counts.get() for _ in range(counts.qsize())):
             observer.downloaded(nbytes)
 
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="download")
@@ -71,14 +71,6 @@ def download(model_id: str, commit: str, names: Iterable[str], observer: Observe
     finally:
         stopped.set()
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _drained(counts: SimpleQueue[int]) -> Iterator[int]:
-    while True:
-        try:
-            yield counts.get_nowait()
-        except Empty:
-            return
 
 
 @contextmanager
