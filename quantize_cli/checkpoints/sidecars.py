@@ -198,7 +198,7 @@ def parse_object(content: bytes) -> dict[str, Json]:
     """
     parsed = parse_json(content)
     if not isinstance(parsed, dict):
-        raise ValueError(f"it is {shown(parsed)} instead of a JSON object")
+        raise ValueError(f"it is {shown(parsed)}")
     return parsed
 
 
