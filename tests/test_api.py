@@ -18,7 +18,7 @@ import quantize_cli
 from quantize_cli import Observer, Plan, Report, UsageError, plan, quantize, read_importance
 from quantize_cli.cli.options import PassedOn
 from quantize_cli.errors import CheckpointError
-from quantize_cli.options import Keywords, PlanKeywords
+from quantize_cli.keywords import Keywords, PlanKeywords
 
 PRE = {"pre_tokenizer": PRE_TOKENIZER}
 
