@@ -74,7 +74,7 @@ def quantize(
         A report; for several formats a list of them, in their order.
 
     Raises:
-        QuantizeError: See `quantize_cli.errors`; no file is left behind.
+        QuantizeError: See `quantize_cli.errors`; no unfinished file is left behind.
     """
     check_keywords("quantize", options, Keywords.__optional_keys__)
     mixes, meant, observer = _mixes(formats), plan_options(options), observer or Observer()
