@@ -107,7 +107,7 @@ class FolderSidecars:
 
     def where(self, name: str) -> str:
         """Name the file as messages do."""
-        return os.path.join(self._location, name)  # noqa: PTH118 - a Hub id is not a path
+        return str(Path(self._location) / name)
 
     def reads(self, path: Path) -> bool:
         """Tell whether `path` leads to one of the small files."""
