@@ -10,7 +10,7 @@ from tokenizer_factory import keys, make_bpe, make_llama_json, make_sentencepiec
 from tokenizers import AddedToken
 
 from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError
-from quantize_cli.tokenizers.vocabularies import GEMMA, LLAMA, QWEN2
+from quantize_cli.tokenizers.vocabularies import LLAMA, QWEN2
 from quantize_cli.tokenizers.vocabulary import Vocabulary
 
 VOCABULARY_KEYS = ["ggml.model", "ggml.pre", "ggml.tokens", "ggml.scores", "ggml.token_type"]

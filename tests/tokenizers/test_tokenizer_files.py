@@ -12,8 +12,8 @@ from tokenizer_factory import keys, make_bpe, make_sentencepiece, write_json
 
 from quantize_cli.checkpoints import sidecars
 from quantize_cli.errors import CheckpointError, QuantizeError
-from quantize_cli.tokenizers.vocabulary import Vocabulary
 from quantize_cli.tokenizers.vocabularies import LLAMA, QWEN2
+from quantize_cli.tokenizers.vocabulary import Vocabulary
 
 JUNK = (None, -1, 1.5, True, "x", [], [1], {}, {"a": 1}, [[None]], 10**20)
 
