@@ -89,6 +89,13 @@ def test_a_vocabulary_size_that_no_tokenizer_has(tmp_path: Path, size):
         keys(tmp_path, vocab_size=size, pre_tokenizer="gpt-2")
 
 
+@pytest.mark.parametrize("token_id", ["9" * 5000, "-1", "x", "99999999999"])
+def test_ids_of_added_tokens_that_are_none(tmp_path: Path, token_id: str):
+    make_bpe(tmp_path)
+    write_json(tmp_path, "tokenizer_config", added_tokens_decoder={token_id: {"content": "<x>"}})
+    assert len(keys(tmp_path, pre_tokenizer="gpt-2")["ggml.tokens"]) == 280
+
+
 @pytest.mark.parametrize("junk", JUNK, ids=repr)
 def test_values_of_a_wrong_type_are_an_error_or_left_out(tmp_path: Path, junk):
     bpe, pieces = tmp_path / "bpe", tmp_path / "pieces"
