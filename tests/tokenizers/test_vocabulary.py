@@ -79,7 +79,7 @@ def test_a_model_that_is_not_on_the_disk(tmp_path: Path):
 def test_messages_name_the_repository():
     with pytest.raises(CheckpointError, match=r"^org/model:tokenizer\.json or tokenizer\.model is missing"):
         read_vocabulary(LLAMA, Remote({}), {})
-    with pytest.raises(CheckpointError, match=r"^org/model:tokenizer_config\.json is not valid JSON"):
+    with pytest.raises(CheckpointError, match=r"^org/model:tokenizer_config\.json is not a JSON object"):
         read_vocabulary(LLAMA, Remote({"tokenizer_config.json": b"{"}), {})
     with pytest.raises(CheckpointError, match=r"^org/model:config\.json gives vocab_size as 'a'"):
         read_vocabulary(LLAMA, Remote({}), {"vocab_size": "a"})
