@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.iq1.grid import GROUP, Grid, load_grid
+from quantize_cli.blocks.iq1.grid import GROUP, Iq1Grid, iq1_grid
 from quantize_cli.blocks.iq1.splits import (
     LOWEST,
     MINUS,
@@ -58,7 +58,6 @@ from quantize_cli.simd.vector import (
 
 F = np.float32
 I = np.int32  # noqa: E741
-BLOCK_BYTES = 56
 BLOCK = 16
 BLOCKS = SUPER_BLOCK // BLOCK
 HALVES = 2
@@ -145,7 +144,7 @@ def _weigh(b: int, importance: Importance | None, variance: Floats, work: Work) 
 
 
 @inner
-def _best_d(importance: Importance | None, variance: Floats, work: Work, grid: Grid) -> Floats:
+def _best_d(importance: Importance | None, variance: Floats, work: Work, grid: Iq1Grid) -> Floats:
     """Store the scales, and find the d that explains most with them."""
     largest = store_scales(work, BLOCKS)
     sums = splat(F(0)), splat(F(0))
@@ -180,7 +179,7 @@ def _encode(work: Work, lane: int, block: Packed) -> None:
 
 
 @kernel
-def _pack(blocks: Blocks, importance: Importance | None, out: Packed, work: Work, grid: Grid) -> None:
+def _pack(blocks: Blocks, importance: Importance | None, out: Packed, work: Work, grid: Iq1Grid) -> None:
     for start in range(0, blocks.shape[0], LANES):
         count = min(LANES, blocks.shape[0] - start)
         variance = load_super_blocks(blocks, importance, start, count, work)
@@ -202,11 +201,11 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     Raises:
         OverflowError: the weighted errors of a block are beyond the range of float32.
     """
-    _pack(blocks, importance, out, new_work(), load_grid())
+    _pack(blocks, importance, out, new_work(), iq1_grid())
 
 
 @kernel
-def _unpack(packed: Packed, out: Blocks, grid: Grid) -> None:
+def _unpack(packed: Packed, out: Blocks, grid: Iq1Grid) -> None:
     for number in range(packed.shape[0]):
         block, values = packed[number], out[number]
         half = 0
@@ -233,7 +232,7 @@ def _unpack(packed: Packed, out: Blocks, grid: Grid) -> None:
 
 def unpack(packed: Packed, out: Blocks) -> None:
     """Packed uint8[n, 56] -> out float32[n, 256]."""
-    _unpack(packed, out, load_grid())
+    _unpack(packed, out, iq1_grid())
 
 
 IQ1_M = BlockType("IQ1_M", pack, unpack)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.iq1.grid import GROUP, Grid, load_grid
+from quantize_cli.blocks.iq1.grid import GROUP, Iq1Grid, iq1_grid
 from quantize_cli.blocks.iq1.splits import (
     LOWEST,
     MINUS,
@@ -50,7 +50,6 @@ from quantize_cli.simd.vector import (
 
 F = np.float32
 I = np.int32  # noqa: E741
-BLOCK_BYTES = 50
 BLOCK = 32
 BLOCKS = SUPER_BLOCK // BLOCK
 GROUPS = BLOCK // GROUP
@@ -116,7 +115,7 @@ def _encode(work: Work, lane: int, block: Packed) -> None:
 
 
 @kernel
-def _pack(blocks: Blocks, importance: Importance, out: Packed, work: Work, grid: Grid) -> None:
+def _pack(blocks: Blocks, importance: Importance, out: Packed, work: Work, grid: Iq1Grid) -> None:
     for start in range(0, blocks.shape[0], LANES):
         count = min(LANES, blocks.shape[0] - start)
         variance = load_super_blocks(blocks, importance, start, count, work)
@@ -140,11 +139,11 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
         OverflowError: the weighted errors of a block are beyond the range of float32.
     """
     assert importance is not None
-    _pack(blocks, importance, out, new_work(), load_grid())
+    _pack(blocks, importance, out, new_work(), iq1_grid())
 
 
 @kernel
-def _unpack(packed: Packed, out: Blocks, grid: Grid) -> None:
+def _unpack(packed: Packed, out: Blocks, grid: Iq1Grid) -> None:
     for number in range(packed.shape[0]):
         block, values = packed[number], out[number]
         d = load_half(block, 0)
@@ -163,7 +162,7 @@ def _unpack(packed: Packed, out: Blocks, grid: Grid) -> None:
 
 def unpack(packed: Packed, out: Blocks) -> None:
     """Packed uint8[n, 50] -> out float32[n, 256]."""
-    _unpack(packed, out, load_grid())
+    _unpack(packed, out, iq1_grid())
 
 
 IQ1_S = BlockType("IQ1_S", pack, unpack)

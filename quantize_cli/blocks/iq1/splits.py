@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import Blocks, Importance
-from quantize_cli.blocks.iq1.grid import GROUP, Grid
+from quantize_cli.blocks.iq1.grid import GROUP, Iq1Grid
 from quantize_cli.blocks.search.weights import sum_of_squares
 from quantize_cli.simd.compile import inner
-from quantize_cli.simd.half import nearest_ints
 from quantize_cli.simd.lanes import Lanes, load_lanes
+from quantize_cli.simd.rounding import nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
     Floats,
@@ -183,14 +183,8 @@ def base_values(shifts: Ints, half: int) -> Floats:
 
 
 @inner
-def level_of(codes: Ints, j: int) -> Ints:
-    """Level j of the grid points with these codes."""
-    return (codes >> I(j) & I(1)) | (codes >> I(GROUP - 1 + j) & I(2))
-
-
-@inner
 def _look_up(
-    x: Lanes, scale: Floats, split: Ints, flipped: Mask, shifts: Ints, work: Work, points: IntLanes, grid: Grid
+    x: Lanes, scale: Floats, split: Ints, flipped: Mask, shifts: Ints, work: Work, points: IntLanes, grid: Iq1Grid
 ) -> Mask:
     """Look up the patterns that a split gives, and compute the errors of every level; tells who left the grid.
 
@@ -220,7 +214,7 @@ def _look_up(
 
 
 @inner
-def _best_neighbour(errors: Lanes, at: int, number: int, grid: Grid) -> int:
+def _best_neighbour(errors: Lanes, at: int, number: int, grid: Iq1Grid) -> int:
     """The first of the neighbours in list `number` with the smallest error; -1 if all errors overflow.
 
     Level j of element i has the error at [at + (LEVELS * i + j) * LANES].
@@ -243,7 +237,7 @@ def _best_neighbour(errors: Lanes, at: int, number: int, grid: Grid) -> int:
 
 @inner
 def add_sums(
-    x: Lanes, w: Lanes, shifts: Ints, points: IntLanes, factor: Floats, sums: tuple[Floats, Floats], grid: Grid
+    x: Lanes, w: Lanes, shifts: Ints, points: IntLanes, factor: Floats, sums: tuple[Floats, Floats], grid: Iq1Grid
 ) -> tuple[Floats, Floats]:
     """Add w * q * x and w * q^2 of a block to the sums: q is `factor` times the values of its grid points' levels."""
     sum_qx, sum_q2 = sums
@@ -261,7 +255,9 @@ def add_sums(
 
 
 @inner
-def snap_to_grid(b: int, x: Lanes, scale: Floats, split: Ints, threshold: np.float32, work: Work, grid: Grid) -> None:
+def snap_to_grid(
+    b: int, x: Lanes, scale: Floats, split: Ints, threshold: np.float32, work: Work, grid: Iq1Grid
+) -> None:
     """Choose the grid points, the scale and the shifts of the blocks number b, whose split was found.
 
     Args:

@@ -8,14 +8,13 @@ sought once more under the scale that fits them best.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import NamedTuple
 
-import gguf
 import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import Blocks, Importance, Packed
+from quantize_cli.blocks.iq2.grid import Iq2Grid
 from quantize_cli.blocks.iq2.nearest import (
     GROUP,
     MOVED,
@@ -27,12 +26,12 @@ from quantize_cli.blocks.iq2.nearest import (
     move_again,
     move_to_grid,
 )
-from quantize_cli.blocks.search.grid import Grid, build_grid
 from quantize_cli.blocks.search.positive import fit_positive
 from quantize_cli.blocks.search.weights import sum_of_squares, weigh_importance
 from quantize_cli.simd.compile import inner, maker
-from quantize_cli.simd.half import load_half, nearest_ints
+from quantize_cli.simd.half import load_half
 from quantize_cli.simd.lanes import Lanes, load_lanes
+from quantize_cli.simd.rounding import nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
     Floats,
@@ -91,14 +90,6 @@ class Work(NamedTuple):
     stored: IntLanes  #: 16 vectors at most: levels of the scales
     d: Lanes  #: 1 vector: what a level of the scales stands for
     scratch: Scratch
-
-
-@cache
-def grid_of(name: str, shells: int) -> Grid:
-    """The grid of the format `name`, as the package gguf has it."""
-    table = getattr(gguf.quants, name)
-    table.init_grid()
-    return build_grid(np.searchsorted(table.grid_map, table.grid[0, 0]).astype(np.uint8), 2, shells)
 
 
 @maker
@@ -200,7 +191,7 @@ def _sums(values: Lanes, w: Lanes, points: IntLanes, start: int, stride: int, su
 
 @inner
 def _fit(
-    grid: Grid, search: Search, largest: Floats, zero: Mask, scale: Floats, chosen: IntLanes, work: Work
+    grid: Iq2Grid, search: Search, largest: Floats, zero: Mask, scale: Floats, chosen: IntLanes, work: Work
 ) -> Floats:
     """Of all candidates keep, in `chosen`, the points that explain most; returns their scale."""
     groups = search.size // GROUP
@@ -232,7 +223,7 @@ def _fit(
 
 
 @inner
-def _fit_again(grid: Grid, search: Search, zero: Mask, scale: Floats, chosen: IntLanes, work: Work) -> Floats:
+def _fit_again(grid: Iq2Grid, search: Search, zero: Mask, scale: Floats, chosen: IntLanes, work: Work) -> Floats:
     """Seek the points once more under the scale found, and the scale for them."""
     values, sums = work.candidates.values, work.sums
     again = (scale > F(0)) & ~zero
@@ -271,7 +262,7 @@ def _weigh(x: Lanes, importance: Lanes | None, variance: Floats, work: Work) -> 
 
 
 @inner
-def _fit_sub_block(grid: Grid, search: Search, x: Lanes, signs: IntLanes, chosen: IntLanes, work: Work) -> Floats:
+def _fit_sub_block(grid: Iq2Grid, search: Search, x: Lanes, signs: IntLanes, chosen: IntLanes, work: Work) -> Floats:
     """Find signs and points of a sub-block whose weights are known; returns its scale, never negative."""
     w, values = work.w, work.candidates.values
     for k in range(0, signs.size, LANES):
@@ -299,7 +290,7 @@ def _fit_sub_block(grid: Grid, search: Search, x: Lanes, signs: IntLanes, chosen
 
 @inner
 def fit_super_blocks(
-    blocks: Blocks, importance: Importance | None, first: int, grid: Grid, search: Search, work: Work
+    blocks: Blocks, importance: Importance | None, first: int, grid: Iq2Grid, search: Search, work: Work
 ) -> int:
     """Fit up to LANES super-blocks, from number `first` on: their points, signs, scales and d; returns how many."""
     count: int = min(LANES, blocks.shape[0] - first)

@@ -12,21 +12,20 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.iq2.fit import Search, even, fit_super_blocks, grid_of, new_work, store_values
-from quantize_cli.blocks.search.grid import Grid
+from quantize_cli.blocks.iq2.fit import Search, even, fit_super_blocks, new_work, store_values
+from quantize_cli.blocks.iq2.grid import Iq2Grid, iq2_grid
 from quantize_cli.blocks.search.positive import GROUP_MAX_EPS
 from quantize_cli.simd.compile import kernel
 from quantize_cli.simd.half import load_half, store_half, to_half
 from quantize_cli.simd.vector import LANES
 
 F = np.float32
-BLOCK_BYTES = 66
 QS = 2
 SEARCH = Search(size=32, reach=6, positive=True, parity=True, variance=F(1), epsilon=GROUP_MAX_EPS)
 
 
 @kernel
-def _pack(blocks: Blocks, importance: Importance, grid: Grid, out: Packed) -> None:
+def _pack(blocks: Blocks, importance: Importance, grid: Iq2Grid, out: Packed) -> None:
     work = new_work(SEARCH)
     for first in range(0, blocks.shape[0], LANES):
         for lane in range(fit_super_blocks(blocks, importance, first, grid, SEARCH, work)):
@@ -46,7 +45,7 @@ def _pack(blocks: Blocks, importance: Importance, grid: Grid, out: Packed) -> No
 
 
 @kernel
-def _unpack(packed: Packed, grid: Grid, out: Blocks) -> None:
+def _unpack(packed: Packed, grid: Iq2Grid, out: Blocks) -> None:
     for number in range(packed.shape[0]):
         block = packed[number]
         d = load_half(block, 0)
@@ -65,12 +64,12 @@ def _unpack(packed: Packed, grid: Grid, out: Blocks) -> None:
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 256] -> out uint8[n, 66]."""
     assert importance is not None
-    _pack(blocks, importance, grid_of("IQ2_XXS", 2), out)
+    _pack(blocks, importance, iq2_grid("IQ2_XXS"), out)
 
 
 def unpack(packed: Packed, out: Blocks) -> None:
     """Packed uint8[n, 66] -> out float32[n, 256]."""
-    _unpack(packed, grid_of("IQ2_XXS", 2), out)
+    _unpack(packed, iq2_grid("IQ2_XXS"), out)
 
 
 IQ2_XXS = BlockType("IQ2_XXS", pack, unpack)

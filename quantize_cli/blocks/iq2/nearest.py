@@ -21,7 +21,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.blocks.search.grid import Grid
+from quantize_cli.blocks.iq2.grid import Iq2Grid
 from quantize_cli.simd.compile import inner
 from quantize_cli.simd.lanes import Lanes
 from quantize_cli.simd.vector import (
@@ -244,7 +244,7 @@ def _take(candidates: Candidates, group: int, lane: int, scratch: Scratch) -> No
 
 
 @inner
-def move_to_grid(grid: Grid, candidates: Candidates, group: int, scratch: Scratch) -> None:
+def move_to_grid(grid: Iq2Grid, candidates: Candidates, group: int, scratch: Scratch) -> None:
     """Find the points of a group for every candidate in every lane."""
     places, neighbours = grid.places, grid.neighbours
     scales, short = candidates.scales, candidates.short
@@ -292,7 +292,7 @@ def move_to_grid(grid: Grid, candidates: Candidates, group: int, scratch: Scratc
 
 @inner
 def move_again(
-    grid: Grid, candidates: Candidates, group: int, scratch: Scratch, scales: Lanes, points: NDArray[np.int32]
+    grid: Iq2Grid, candidates: Candidates, group: int, scratch: Scratch, scales: Lanes, points: NDArray[np.int32]
 ) -> None:
     """Find the points of a group once more, under the scale found.
 

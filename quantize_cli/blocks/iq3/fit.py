@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from quantize_cli.blocks.base import Importance
 from quantize_cli.blocks.iq3.grid import FULL, SHORT, WAS_ON_GRID, Table
 from quantize_cli.simd.compile import inner, maker
-from quantize_cli.simd.half import nearest_int, nearest_ints
+from quantize_cli.simd.rounding import nearest_int, nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
     NARROW,

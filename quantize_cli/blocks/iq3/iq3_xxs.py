@@ -34,12 +34,11 @@ from quantize_cli.blocks.iq3.fit import (
     scale_level,
     weigh,
 )
-from quantize_cli.blocks.iq3.grid import Table, grid_of
+from quantize_cli.blocks.iq3.grid import Table, iq3_grid
 from quantize_cli.simd.compile import inner, kernel
 from quantize_cli.simd.half import load_half, store_half, to_half
 
 F = np.float32
-BLOCK_BYTES = 98
 QS, HEADS = 2, 66
 SEARCH = Search(reach=15, least=F(1e-8), whole=False)
 
@@ -111,12 +110,12 @@ def _unpack(packed: Packed, out: Blocks, points: NDArray[np.float32]) -> None:
 
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Blocks float32[n, 256] -> out uint8[n, 98]."""
-    _pack(blocks, importance, out, grid_of("IQ3_XXS").table)
+    _pack(blocks, importance, out, iq3_grid("IQ3_XXS").table)
 
 
 def unpack(packed: Packed, out: Blocks) -> None:
     """Packed uint8[n, 98] -> out float32[n, 256]."""
-    _unpack(packed, out, grid_of("IQ3_XXS").values)
+    _unpack(packed, out, iq3_grid("IQ3_XXS").values)
 
 
 IQ3_XXS = BlockType("IQ3_XXS", pack, unpack)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.simd.compile import inner
-from quantize_cli.simd.half import nearest_ints
 from quantize_cli.simd.lanes import Lanes
+from quantize_cli.simd.rounding import nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
     Floats,
