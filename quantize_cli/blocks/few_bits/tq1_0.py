@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.legacy.small_blocks import inverse_or_zero, largest_in_block, rounded_away
+from quantize_cli.blocks.search.inverses import finite_inverse
 from quantize_cli.simd.compile import inner, kernel
+from quantize_cli.simd.extremes import largest_magnitude
 from quantize_cli.simd.half import load_half, store_half, to_half
+from quantize_cli.simd.rounding import rounded_away
 from quantize_cli.simd.vector import (
     LANES,
     load,
@@ -62,8 +64,8 @@ def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
     levels = np.empty(LANES, np.int32)
     for number in range(blocks.shape[0]):
         start, at = number * BLOCK, number * BLOCK_BYTES
-        d = largest_in_block(values, start, BLOCK)
-        inverse = inverse_or_zero(d)
+        d = largest_magnitude(values, start, BLOCK)
+        inverse = finite_inverse(d)
         # The bytes 32 to 47 are in the upper lanes; what the lower ones leave is overwritten.
         _store_numbers(values, start + SECOND - HALF, HALF, inverse, packed, at + HALF)
         _store_numbers(values, start, LANES, inverse, packed, at)

@@ -12,12 +12,13 @@ import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
 from quantize_cli.blocks.fp4.e2m1 import fp4_levels, fp4_values
-from quantize_cli.blocks.legacy.small_blocks import BLOCK, largest_of, magnitudes
 from quantize_cli.simd.compile import inner, kernel
+from quantize_cli.simd.extremes import largest_of, magnitudes
 from quantize_cli.simd.vector import load, load_nibbles, splat, store, store_nibbles
 
 F = np.float32
 I = np.int32  # noqa: E741
+BLOCK = 32
 BLOCK_BYTES = 17
 QS = 1
 BIAS = 127

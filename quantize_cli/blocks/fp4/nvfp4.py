@@ -12,8 +12,8 @@ import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
 from quantize_cli.blocks.fp4.e2m1 import fp4_levels, fp4_values
-from quantize_cli.blocks.legacy.small_blocks import largest_of, magnitudes
 from quantize_cli.simd.compile import inner, kernel
+from quantize_cli.simd.extremes import largest_of, magnitudes
 from quantize_cli.simd.vector import (
     LANES,
     Floats,

@@ -11,14 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.iq4.levels import (
-    BLOCK,
-    decode_nearest,
-    encode_nearest,
-    inverse_or_zero,
-    new_brackets,
-    search_scale,
-)
+from quantize_cli.blocks.iq4.levels import BLOCK, decode_nearest, encode_nearest, new_brackets, search_scale
+from quantize_cli.blocks.search.inverses import inverse_unless_zero
 from quantize_cli.blocks.search.weights import squares, sum_of_squares, weigh_importance
 from quantize_cli.simd.compile import kernel
 from quantize_cli.simd.half import load_half, store_half, to_half
@@ -26,7 +20,6 @@ from quantize_cli.simd.lanes import load_lanes, new_lanes
 from quantize_cli.simd.vector import LANES, store
 
 F = np.float32
-BLOCK_BYTES = 18
 QS = 2
 
 
@@ -48,7 +41,7 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
             weigh_importance(x, w, sum_of_squares(x) * F(2 / BLOCK), w)
         scale = search_scale(x, w, brackets)
         store(scales, 0, scale)
-        store(inverses, 0, inverse_or_zero(scale))
+        store(inverses, 0, inverse_unless_zero(scale))
         for lane in range(count):
             block = out[first + lane]
             store_half(block, 0, to_half(scales[lane]))

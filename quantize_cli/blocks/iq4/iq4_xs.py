@@ -15,15 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.iq4.levels import (
-    BLOCK,
-    Brackets,
-    decode_nearest,
-    encode_nearest,
-    inverse_or_zero,
-    new_brackets,
-    search_scale,
-)
+from quantize_cli.blocks.iq4.levels import BLOCK, Brackets, decode_nearest, encode_nearest, new_brackets, search_scale
+from quantize_cli.blocks.search.inverses import inverse_unless_zero
 from quantize_cli.blocks.search.symmetric import first_extreme, levels_from_zero
 from quantize_cli.blocks.search.weights import squares, sum_of_squares, weigh_importance
 from quantize_cli.simd.compile import inner, kernel, maker
@@ -35,7 +28,6 @@ F = np.float32
 I = np.int32  # noqa: E741
 SUPER_BLOCK = 256
 BLOCKS = 8
-BLOCK_BYTES = 136
 BOTTOM = -32
 SCALES_H, SCALES_L, QS = 2, 4, 8
 
@@ -85,12 +77,12 @@ def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work) 
             weigh_importance(x, work.importance[block], variance, work.w)
         store(work.scales, j * LANES, search_scale(x, work.w, work.brackets))
     d = -first_extreme(work.scales, BLOCKS) / F(-BOTTOM)
-    inverse = inverse_or_zero(d)
+    inverse = inverse_unless_zero(d)
     for j in range(0, BLOCKS * LANES, LANES):
         level = levels_from_zero(inverse * load(work.scales, j), I(BOTTOM))
         store(work.stored, j, to_floats(level))
         # the unrounded d, as in the reference
-        store(work.inverses, j, inverse_or_zero(d * to_floats(level + I(BOTTOM))))
+        store(work.inverses, j, inverse_unless_zero(d * to_floats(level + I(BOTTOM))))
     store(work.d, 0, d)
     return count
 

@@ -43,7 +43,6 @@ from quantize_cli.simd.vector import (
 
 F = np.float32
 I = np.int32  # noqa: E741
-BLOCK_BYTES = 84
 SUB_BLOCK = 16
 SUB_BLOCKS = 16
 #: Elements whose levels lie in the same bits of neighbouring bytes: two sub-blocks.

@@ -41,8 +41,9 @@ from quantize_cli.blocks.search.symmetric import (
 )
 from quantize_cli.blocks.search.weights import sum_of_squares, weigh_importance
 from quantize_cli.simd.compile import inner, kernel, part
-from quantize_cli.simd.half import load_half, nearest_ints, store_half, to_half
+from quantize_cli.simd.half import load_half, store_half, to_half
 from quantize_cli.simd.lanes import Lanes, load_lanes
+from quantize_cli.simd.rounding import nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
     gather,
@@ -60,7 +61,6 @@ from quantize_cli.simd.vector import (
 
 F = np.float32
 I = np.int32  # noqa: E741
-BLOCK_BYTES = 110
 BOTTOM_SCALE = -32
 HMASK, QS, SCALES, D = 0, 32, 96, 108
 

@@ -31,7 +31,6 @@ from quantize_cli.simd.vector import LANES, load_bytes, splat_int, store, store_
 
 F = np.float32
 I = np.int32  # noqa: E741
-BLOCK_BYTES = 144
 TOP = F(15)
 QS = HEAD_BYTES
 SCHEME = Scheme(

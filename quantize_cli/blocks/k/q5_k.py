@@ -32,7 +32,6 @@ from quantize_cli.simd.vector import LANES, load_bytes, splat_int, store, store_
 
 F = np.float32
 I = np.int32  # noqa: E741
-BLOCK_BYTES = 176
 TOP = F(31)
 QH = HEAD_BYTES
 QS = HEAD_BYTES + 32

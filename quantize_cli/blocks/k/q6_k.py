@@ -36,8 +36,9 @@ from quantize_cli.blocks.search.symmetric import (
 )
 from quantize_cli.blocks.search.weights import squares
 from quantize_cli.simd.compile import inner, kernel
-from quantize_cli.simd.half import load_half, nearest_ints, store_half, to_half
+from quantize_cli.simd.half import load_half, store_half, to_half
 from quantize_cli.simd.lanes import Lanes, load_lanes, new_lanes
+from quantize_cli.simd.rounding import nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
     load,
@@ -51,7 +52,6 @@ from quantize_cli.simd.vector import (
 
 F = np.float32
 I = np.int32  # noqa: E741
-BLOCK_BYTES = 210
 BOTTOM = -32
 BOTTOM_SCALE = -128
 QH, SCALES, D = 128, 192, 208

@@ -15,8 +15,8 @@ from quantize_cli.blocks.search.affine import FIT_SIZE, INVERSE, MIN, ORIGIN, SC
 from quantize_cli.blocks.search.positive import fit_positive
 from quantize_cli.blocks.search.weights import root_plus_magnitude, sum_of_squares, weigh_importance
 from quantize_cli.simd.compile import inner, maker
-from quantize_cli.simd.half import nearest_ints
 from quantize_cli.simd.lanes import Lanes, load_lanes, new_lanes
+from quantize_cli.simd.rounding import nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
     Floats,

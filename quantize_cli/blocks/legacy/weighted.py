@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import Blocks, Importance
-from quantize_cli.blocks.legacy.small_blocks import BLOCK
+from quantize_cli.blocks.legacy.levels import BLOCK
 from quantize_cli.blocks.search import affine
 from quantize_cli.blocks.search.weights import weigh_importance
 from quantize_cli.simd.compile import inner, maker
-from quantize_cli.simd.half import nearest_ints
 from quantize_cli.simd.lanes import Lanes, load_lanes, new_lanes
+from quantize_cli.simd.rounding import nearest_ints
 from quantize_cli.simd.vector import LANES, Floats, Ints, load, select
 
 F = np.float32
