@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.blocks.k.signed import SUB_BLOCK, SUB_BLOCKS
+from quantize_cli.blocks.k.symmetric import SUB_BLOCK, SUB_BLOCKS
 from quantize_cli.blocks.search.symmetric import GROUP_MAX_EPS, first_extreme, levels_from_zero
 from quantize_cli.simd.compile import inner, maker
 from quantize_cli.simd.lanes import Lanes, new_lanes

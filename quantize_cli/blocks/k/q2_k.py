@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.k.super_blocks import (
+from quantize_cli.blocks.k.affine import (
     Scheme,
     Work,
     fit_super_blocks,

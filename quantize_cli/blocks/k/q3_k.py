@@ -18,7 +18,7 @@ import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
 from quantize_cli.blocks.k.one_by_one import BOTTOM, STATE_SIZE, OneByOne, new_one_by_one, search_one_by_one
-from quantize_cli.blocks.k.signed import (
+from quantize_cli.blocks.k.symmetric import (
     PAIRS,
     SUB_BLOCK,
     SUB_BLOCKS,

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.k.signed import (
+from quantize_cli.blocks.k.symmetric import (
     PAIRS,
     SUB_BLOCK,
     SUB_BLOCKS,

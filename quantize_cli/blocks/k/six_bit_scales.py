@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Packed
-from quantize_cli.blocks.k.super_blocks import Work, store_bytes_of_lane, stored_levels
+from quantize_cli.blocks.k.affine import Work, store_bytes_of_lane, stored_levels
 from quantize_cli.simd.compile import inner
 from quantize_cli.simd.half import store_half, to_half
 from quantize_cli.simd.lanes import Lanes
