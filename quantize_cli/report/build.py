@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.measure.sums import error_from_sums, weighted_error
+from quantize_cli.measure.errors import error_from_sums, weighted_error
 from quantize_cli.plan.model import Plan
 from quantize_cli.report.model import SCHEMA_VERSION, Report, TensorReport, Totals, TypeReport
 from quantize_cli.run.executor import RunResult

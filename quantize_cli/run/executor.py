@@ -21,7 +21,8 @@ from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.errors import CheckpointError
 from quantize_cli.gguf_file.header import padded
 from quantize_cli.importance.matrix import ImportanceMatrix
-from quantize_cli.measure.sums import SUM_D2, SUMS, accumulate, merge
+from quantize_cli.measure.accumulate import accumulate
+from quantize_cli.measure.sums import SUM_D2, SUMS, merge
 from quantize_cli.observer import Observer
 from quantize_cli.plan.model import Plan, PlannedTensor
 from quantize_cli.run.sinks import Sink

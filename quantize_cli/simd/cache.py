@@ -61,8 +61,8 @@ def _is_safe(folder: Path) -> bool:
     )
     if not safe:
         warnings.warn(
-            f"Kernels are compiled anew, because others can write to their cache {folder}; make it and the folder "
-            "above it your own, and run `chmod go-w` on both.",
+            f"Kernels are compiled anew, because other users can write to their cache {folder}; make it and the "
+            "folder above it your own, and run `chmod go-w` on both.",
             RuntimeWarning,
             stacklevel=2,
         )
