@@ -16,6 +16,7 @@ from quantize_cli.simd.vector import (
     LANES,
     any_lane,
     bits_of,
+    clamped,
     first_lane,
     from_bits,
     gather,
@@ -109,6 +110,7 @@ def _float_functions(values: NDArray[np.float32], out: NDArray[np.float32]) -> N
     a, b, scalar = load(values, 0), load(values, LANES), values[2 * LANES]
     store(out, 0, nearest(a))
     store(out, LANES, nearest(a * F(7)))
+    store(out, 2 * LANES, clamped(a, scalar, F(0.5)))
     store(out, 3 * LANES, magnitude(b))
     store(out, 4 * LANES, square_root(magnitude(a)))
     store(out, 5 * LANES, splat(scalar))
@@ -186,6 +188,7 @@ def _int_operators(ints: NDArray[np.int32], out: NDArray[np.int32]) -> None:
     store_ints(out, 13 * LANES, I(-77) >> shift)
     store_ints(out, 14 * LANES, -a)
     store_ints(out, 15 * LANES, ~a)
+    store_ints(out, 19 * LANES, clamped(a, scalar, I(1 << 30)))
     total = a + b
     total += a
     total -= scalar

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import Blocks, Importance
+from quantize_cli.blocks.grids.levels import odd_levels
 from quantize_cli.blocks.iq1.grid import GROUP, Iq1Grid
 from quantize_cli.blocks.search.weights import sum_of_squares
 from quantize_cli.simd.compile import inner
 from quantize_cli.simd.lanes import Lanes, load_lanes
-from quantize_cli.simd.rounding import nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
     Floats,
@@ -310,9 +310,7 @@ def store_scales(work: Work, blocks: int) -> Floats:
         largest = select(largest > scale, largest, scale)
     inverse = F(1) / (largest / STEPS)
     for b in range(0, blocks * LANES, LANES):
-        level = nearest_ints(F(0.5) * (inverse * load(work.scales, b) - F(1)))
-        level = select(level > I(0), level, I(0))
-        level = select(level < I(TOP_SCALE), level, I(TOP_SCALE))
+        level = odd_levels(inverse * load(work.scales, b), I(TOP_SCALE))
         # Where all scales are zero, the reference stores neither scales nor shifts.
         store_ints(work.stored_scales, b, select(largest == F(0), I(0), level))
         store_ints(work.shifts, b, select(largest == F(0), I(0), load_ints(work.shifts, b)))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import Blocks, Importance, Packed
+from quantize_cli.blocks.grids.levels import odd_levels
 from quantize_cli.blocks.iq2.grid import Iq2Grid
 from quantize_cli.blocks.iq2.nearest import (
     GROUP,
@@ -31,7 +32,6 @@ from quantize_cli.blocks.search.weights import sum_of_squares, weigh_importance
 from quantize_cli.simd.compile import inner, maker
 from quantize_cli.simd.half import load_half
 from quantize_cli.simd.lanes import Lanes, load_lanes
-from quantize_cli.simd.rounding import nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
     Floats,
@@ -163,10 +163,7 @@ def _pattern(values: Lanes, start: int, inverse: Floats) -> Ints:
     """What the group at `start` rounds to."""
     pattern = splat_int(I(0))
     for i in range(GROUP):
-        level = nearest_ints(F(0.5) * (inverse * load(values, start + i * LANES) - F(1)))
-        level = select(level > I(0), level, I(0))
-        level = select(level < I(TOP), level, I(TOP))
-        pattern |= level << I(2 * i)
+        pattern |= odd_levels(inverse * load(values, start + i * LANES), I(TOP)) << I(2 * i)
     return pattern
 
 
@@ -314,9 +311,7 @@ def fit_super_blocks(
     store(work.d, 0, d)
     inverse = F(1) / d
     for j in range(0, work.scales.size, LANES):
-        level = nearest_ints(F(0.5) * (inverse * load(work.scales, j) - F(1)))
-        level = select(level > I(0), level, I(0))
-        store_ints(work.stored, j, select(level < I(TOP_SCALE), level, I(TOP_SCALE)))
+        store_ints(work.stored, j, odd_levels(inverse * load(work.scales, j), I(TOP_SCALE)))
     return count
 
 
@@ -334,15 +329,6 @@ def load_scales(block: Packed, at: int) -> tuple[np.float32, np.float32]:
     d = load_half(block, 0)
     low, high = F(block[at] & 15), F(block[at] >> 4)
     return d * (F(0.5) + low) * F(0.25), d * (F(0.5) + high) * F(0.25)
-
-
-@inner
-def even(signs: int) -> int:
-    """Seven signs with the eighth that makes their number even."""
-    folded = signs ^ signs >> 4
-    folded ^= folded >> 2
-    folded ^= folded >> 1
-    return int(signs | (folded & 1) << 7)
 
 
 @inner

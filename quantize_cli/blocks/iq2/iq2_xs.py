@@ -13,10 +13,10 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
+from quantize_cli.blocks.grids.signs import eight_signs
 from quantize_cli.blocks.iq2.fit import (
     GROUPS,
     Search,
-    even,
     fit_super_blocks,
     load_scales,
     new_work,
@@ -62,7 +62,7 @@ def _unpack(packed: Packed, grid: Iq2Grid, out: Blocks) -> None:
                 at = QS + 8 * j + 2 * k
                 word = int(block[at]) | int(block[at + 1]) << 8
                 patterns |= int(grid.patterns[word & 511]) << 16 * k
-                signs |= even(word >> 9) << 8 * k
+                signs |= eight_signs(word >> 9) << 8 * k
             store_values(out[number], 32 * j, patterns, signs, load_scales(block, SCALES + j))
 
 

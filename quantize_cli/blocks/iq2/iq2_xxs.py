@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.iq2.fit import Search, even, fit_super_blocks, new_work, store_values
+from quantize_cli.blocks.grids.signs import eight_signs
+from quantize_cli.blocks.iq2.fit import Search, fit_super_blocks, new_work, store_values
 from quantize_cli.blocks.iq2.grid import Iq2Grid, iq2_grid
 from quantize_cli.blocks.search.positive import GROUP_MAX_EPS
 from quantize_cli.simd.compile import kernel
@@ -56,7 +57,7 @@ def _unpack(packed: Packed, grid: Iq2Grid, out: Blocks) -> None:
                 patterns |= int(grid.patterns[block[at + k]]) << 16 * k
                 bits |= int(block[at + 4 + k]) << 8 * k
             for k in range(4):
-                signs |= even(bits >> 7 * k & 127) << 8 * k
+                signs |= eight_signs(bits >> 7 * k & 127) << 8 * k
             scale = d * (F(0.5) + F(bits >> 28)) * F(0.25)
             store_values(out[number], 32 * j, patterns, signs, (scale, scale))
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import Importance
-from quantize_cli.blocks.iq3.grid import FULL, SHORT, WAS_ON_GRID, Table
+from quantize_cli.blocks.iq3.grid import FULL, NUMBERS, SHORT, WAS_ON_GRID, Table
 from quantize_cli.simd.compile import inner, maker
 from quantize_cli.simd.rounding import nearest_int, nearest_ints
 from quantize_cli.simd.vector import (
@@ -25,6 +25,7 @@ from quantize_cli.simd.vector import (
     Floats,
     Ints,
     any_lane,
+    clamped,
     lane_numbers,
     load,
     load_ints,
@@ -133,12 +134,8 @@ def weigh(
 def _round(x: np.float32, inverse: Floats) -> tuple[Ints, Floats]:
     """The nearest levels to x * inverse, and how far from them in steps: below 1/2 where the rounding was one."""
     value = F(0.5) * (inverse * x - F(1))
-    level = nearest_ints(value)
-    level = select(level > I(0), level, I(0))
-    level = select(level < I(7), level, I(7))
-    value = select(value > F(0), value, F(0))
-    value = select(value < F(7), value, F(7))
-    return level, magnitude(value - to_floats(level))
+    level = clamped(nearest_ints(value), I(0), I(7))
+    return level, magnitude(clamped(value, F(0), F(7)) - to_floats(level))
 
 
 @inner
@@ -308,7 +305,8 @@ def fit_points(search: Search, grid: Table, floats: FloatWork, ints: IntWork) ->
 @inner
 def point_number(code: int, grid: Table) -> int:
     """Number of the point with that code."""
-    return int(grid[(code >> 1 & 7) | (code >> 5 & 7) << 3 | (code >> 9 & 7) << 6 | (code >> 13 & 7) << 9])
+    pattern = (code >> 1 & 7) | (code >> 5 & 7) << 3 | (code >> 9 & 7) << 6 | (code >> 13 & 7) << 9
+    return int(grid[NUMBERS + pattern])
 
 
 @inner

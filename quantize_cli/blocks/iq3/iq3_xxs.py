@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
+from quantize_cli.blocks.grids.signs import eight_signs, parity
 from quantize_cli.blocks.iq3.fit import (
     CODES,
     GROUPS,
@@ -44,18 +45,10 @@ SEARCH = Search(reach=15, least=F(1e-8), whole=False)
 
 
 @inner
-def _odd(bits: int) -> int:
-    """Whether a number of bits 0..7 that is odd is set."""
-    bits ^= bits >> 4
-    bits ^= bits >> 2
-    return (bits ^ bits >> 1) & 1
-
-
-@inner
 def _make_even(floats: FloatWork, ints: IntWork) -> None:
     """Where the number of negative weights of eight is odd, give the one that counts least the other sign."""
     for k in range(SUPER_BLOCK // 8):
-        if _odd(ints[SIGNS + k]):
+        if parity(ints[SIGNS + k]):
             least, chosen = F(0), 0
             for i in range(8):
                 x = floats[X + 8 * k + i]
@@ -100,8 +93,7 @@ def _unpack(packed: Packed, out: Blocks, points: NDArray[np.float32]) -> None:
                 head |= int(block[HEADS + 4 * j + k]) << 8 * k
             scale = d * (F(0.5) + F(head >> 28)) * F(0.5)
             for k in range(4):
-                signs = head >> 7 * k & 127
-                signs |= _odd(signs) << 7
+                signs = eight_signs(head >> 7 * k & 127)
                 for i in range(8):
                     start = 8 * (4 * j + k)
                     value = scale * points[4 * int(block[QS + (start + i) // 4]) + i % 4]

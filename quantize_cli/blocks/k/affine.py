@@ -22,6 +22,7 @@ from quantize_cli.simd.vector import (
     Floats,
     Ints,
     any_lane,
+    clamped,
     load,
     select,
     splat,
@@ -163,6 +164,4 @@ def stored_levels(value: Floats, scale: Floats, low: Floats, inverse: Floats, or
     kept = scale == F(0)
     if any_lane(kept):
         level = select(kept, nearest_ints(inverse * (value - origin)), level)
-    level = select(level > I(0), level, I(0))
-    clamped: Ints = select(level < top, level, top)
-    return clamped
+    return clamped(level, I(0), top)

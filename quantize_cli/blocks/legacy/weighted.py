@@ -18,7 +18,7 @@ from quantize_cli.blocks.search.weights import weigh_importance
 from quantize_cli.simd.compile import inner, maker
 from quantize_cli.simd.lanes import Lanes, load_lanes, new_lanes
 from quantize_cli.simd.rounding import nearest_ints
-from quantize_cli.simd.vector import LANES, Floats, Ints, load, select
+from quantize_cli.simd.vector import LANES, Floats, Ints, clamped, load
 
 F = np.float32
 I = np.int32  # noqa: E741
@@ -78,6 +78,4 @@ def load_weighted(
 def affine_levels(x: Floats, fit: Lanes, lane: int, top: np.int32) -> Ints:
     """The levels 0..top of the search of the block in that lane."""
     levels = nearest_ints((x - fit[affine.ORIGIN + lane]) * fit[affine.INVERSE + lane])
-    levels = select(levels > I(0), levels, I(0))
-    capped: Ints = select(levels < top, levels, top)
-    return capped
+    return clamped(levels, I(0), top)

@@ -19,6 +19,7 @@ from quantize_cli.simd.vector import (
     LANES,
     Floats,
     any_lane,
+    clamped,
     load,
     magnitude,
     nearest,
@@ -57,9 +58,7 @@ _WILD = F(2**22)
 def _level(value: Floats, top: np.float32, wild: bool) -> Floats:
     """Clamp the rounded value to 0..top; NaN becomes 0, as in the reference's integer arithmetic."""
     level = to_floats(nearest_ints(value)) if wild else nearest(value)
-    level = select(level > F(0), level, F(0))
-    clamped: Floats = select(level < top, level, top)
-    return clamped
+    return clamped(level, F(0), top)
 
 
 @inner

@@ -16,6 +16,7 @@ from quantize_cli.simd.vector import (
     Floats,
     Ints,
     any_lane,
+    clamped,
     load,
     magnitude,
     nearest,
@@ -70,8 +71,7 @@ def _level_sums(
         # No finite value is mapped far beyond the bounds; NaN becomes 0, as in the reference's integer arithmetic.
         scaled = inverse * value
         level = to_floats(nearest_ints(scaled)) if infinite else nearest(scaled)
-        level = select(level > bottom, level, bottom)
-        level = select(level < top, level, top)
+        level = clamped(level, bottom, top)
         sum_lx += weight * value * level
         sum_l2 += weight * level * level
     return sum_lx, sum_l2
@@ -110,11 +110,7 @@ def search_symmetric(x: Lanes, w: Lanes, size: int, bottom: np.float32, fit: Lan
 @inner
 def levels_from_zero(value: Floats, bottom: np.int32) -> Ints:
     """Levels bottom..-bottom - 1 of scaled values, counted from 0."""
-    top = I(-1 - 2 * bottom)
-    level = nearest_ints(value) - bottom
-    level = select(level > I(0), level, I(0))
-    capped: Ints = select(level < top, level, top)
-    return capped
+    return clamped(nearest_ints(value) - bottom, I(0), I(-1 - 2 * bottom))
 
 
 @inner

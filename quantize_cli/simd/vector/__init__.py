@@ -45,6 +45,7 @@ from quantize_cli.simd.vector.shape import (
 from quantize_cli.simd.vector.values import (
     any_lane,
     bits_of,
+    clamped,
     first_lane,
     from_bits,
     lane_bits,
@@ -76,6 +77,7 @@ __all__ = [
     "Mask",
     "any_lane",
     "bits_of",
+    "clamped",
     "first_lane",
     "from_bits",
     "gather",

@@ -136,6 +136,8 @@ _FUNCTIONS = (
         INTS,
         INTS,
     ),
+    _function(values.clamped, emit.clamped("fcmp_ordered"), FLOATS, FLOATS, types.float32, types.float32),
+    _function(values.clamped, emit.clamped("icmp_signed"), INTS, INTS, types.int32, types.int32),
     _function(values.any_lane, emit.any_lane, types.boolean, MASK),
     _function(values.first_lane, emit.first_lane, types.int64, MASK),
     _function(values.lane_bits, emit.lane_bits, types.int64, MASK),

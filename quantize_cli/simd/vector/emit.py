@@ -49,6 +49,18 @@ def instruction(name: str, *fixed: Any) -> Emit:
     return emit
 
 
+def clamped(compare: str) -> Emit:
+    """Make the selections of a vector, or a bound, by a comparison of the builder's."""
+
+    def emit(_context: Any, builder: Any, sig: Any, args: Sequence[Any]) -> Any:
+        vector, *scalars = args
+        low, high = (_spread(builder, scalar, sig.args[0].llvm) for scalar in scalars)
+        raised = builder.select(getattr(builder, compare)(">", vector, low), vector, low)
+        return builder.select(getattr(builder, compare)("<", raised, high), raised, high)
+
+    return emit
+
+
 def splat(vector: VectorType) -> Emit:
     """Make a vector of one scalar."""
     return lambda _context, builder, _sig, args: _spread(builder, args[0], vector.llvm)

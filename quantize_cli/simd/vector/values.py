@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, cast, overload
 
 import numpy as np
 
@@ -37,6 +37,16 @@ def mask_of(bits: np.int32) -> Mask:
 def select(mask: Mask, chosen: Any, other: Any) -> Any:
     """Take, in each lane, `chosen` where the mask is set, else `other`; one of them may be a scalar."""
     return np.where(mask, chosen, other)
+
+
+@overload
+def clamped(vector: Floats, low: np.float32, high: np.float32) -> Floats: ...
+@overload
+def clamped(vector: Ints, low: np.int32, high: np.int32) -> Ints: ...
+def clamped(vector: Any, low: Any, high: Any) -> Any:
+    """Move what is below `low` to it, NaN too, and then what is above `high`."""
+    raised = np.where(vector > low, vector, low)
+    return np.where(raised < high, raised, high)
 
 
 def narrow(vector: Any) -> Any:
