@@ -29,7 +29,7 @@ PART_BYTES = LANES // 4
 
 @kernel
 def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 64] -> out uint8[n, 18]."""
+    """Pack blocks float32[n, 64] into out, uint8[n, 18]."""
     values, packed = blocks.reshape(-1), out.reshape(-1)
     for number in range(blocks.shape[0]):
         at = number * BLOCK_BYTES
@@ -45,7 +45,7 @@ def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
 
 @kernel
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 18] -> out float32[n, 64]."""
+    """Unpack blocks uint8[n, 18] into out, float32[n, 64]."""
     blocks, values = packed.reshape(-1), out.reshape(-1)
     for number in range(packed.shape[0]):
         at = number * BLOCK_BYTES

@@ -26,7 +26,7 @@ D = 64
 
 @kernel
 def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 256] -> out uint8[n, 66]."""
+    """Pack blocks float32[n, 256] into out, uint8[n, 66]."""
     values, packed = blocks.reshape(-1), out.reshape(-1)
     for number in range(blocks.shape[0]):
         start, at = number * BLOCK, number * BLOCK_BYTES
@@ -43,7 +43,7 @@ def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
 
 @kernel
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 66] -> out float32[n, 256]."""
+    """Unpack blocks uint8[n, 66] into out, float32[n, 256]."""
     blocks, values = packed.reshape(-1), out.reshape(-1)
     for number in range(packed.shape[0]):
         start, at = number * BLOCK, number * BLOCK_BYTES

@@ -1,4 +1,4 @@
-"""What the 2-bit grid formats share: the fit of a super-block's sub-blocks.
+"""What the IQ2 types share: the fit of a super-block's sub-blocks.
 
 Method: ggml-quants.c, `quantize_row_iq2_xxs_impl`, `quantize_row_iq2_xs_impl` and `quantize_row_iq2_s_impl`: magnitudes
 are rounded to levels 0, 1, 2, which stand for 1, 3, 5 times the scale of their sub-block, each group of eight is moved
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.blocks.base import Blocks, Importance, Packed
+from quantize_cli.blocks.base import SUPER_BLOCK, Blocks, Importance
 from quantize_cli.blocks.grids.levels import odd_levels
 from quantize_cli.blocks.iq2.grid import Iq2Grid
 from quantize_cli.blocks.iq2.nearest import (
@@ -30,14 +30,12 @@ from quantize_cli.blocks.iq2.nearest import (
 from quantize_cli.blocks.search.positive import fit_positive
 from quantize_cli.blocks.search.weights import sum_of_squares, weigh_importance
 from quantize_cli.simd.compile import inner, maker
-from quantize_cli.simd.half import load_half
 from quantize_cli.simd.lanes import Lanes, load_lanes
 from quantize_cli.simd.vector import (
     LANES,
     Floats,
     Ints,
     Mask,
-    lane_numbers,
     load,
     load_ints,
     nowhere,
@@ -52,20 +50,17 @@ from quantize_cli.simd.vector import (
 
 F = np.float32
 I = np.int32  # noqa: E741
-U = np.uint32
 IntLanes = NDArray[np.int32]
 
-SUPER_BLOCK = 256
 GROUPS = SUPER_BLOCK // GROUP
 TOP = 2
 #: The value of the largest level.
 TOP_VALUE = 5
 TOP_SCALE = 15
-_WORD = 0xFFFFFFFF
 
 
 class Search(NamedTuple):
-    """The constants of a format's search."""
+    """The constants of a type's search."""
 
     size: int  #: elements of a sub-block
     reach: int  #: candidate i has the inverse scale (5 + 0.1 * i) / maximum, i = -reach..reach
@@ -94,7 +89,7 @@ class Work(NamedTuple):
 
 @maker
 def new_work(search: Search) -> Work:
-    """Allocate it."""
+    """Allocate the buffers of a search."""
     steps = 2 * search.reach + 1
     patterns = search.size // GROUP * steps * LANES
     return Work(
@@ -122,7 +117,7 @@ def new_work(search: Search) -> Work:
 
 @inner
 def _take_signs(x: Lanes, w: Lanes, start: int, parity: bool, values: Lanes) -> Ints:
-    """Magnitudes of the group at `start`, and its minus signs as bits; parity may leave a value negative."""
+    """Take the minus signs off the group at `start`, and return them as bits; parity may leave a value negative."""
     signs = splat_int(I(0))
     odd = splat_int(I(0))
     least = load(w, start) * load(x, start) * load(x, start)
@@ -160,7 +155,7 @@ def _largest(values: Lanes) -> Floats:
 
 @inner
 def _pattern(values: Lanes, start: int, inverse: Floats) -> Ints:
-    """What the group at `start` rounds to."""
+    """Round the group at `start` to a pattern."""
     pattern = splat_int(I(0))
     for i in range(GROUP):
         pattern |= odd_levels(inverse * load(values, start + i * LANES), I(TOP)) << I(2 * i)
@@ -169,7 +164,7 @@ def _pattern(values: Lanes, start: int, inverse: Floats) -> Ints:
 
 @inner
 def _sums(values: Lanes, w: Lanes, points: IntLanes, start: int, stride: int, sums: Lanes) -> None:
-    """Weighted sums of x * q and of q^2 over the sub-block whose groups have the points at `start` and so on."""
+    """Sum w * x * q and w * q^2 over the sub-block whose groups have the points at `start`, `start` + `stride`, ..."""
     sum_xq = splat(F(0))
     sum_q2 = splat(F(0))
     for i in range(0, values.size, GROUP * LANES):
@@ -190,7 +185,7 @@ def _sums(values: Lanes, w: Lanes, points: IntLanes, start: int, stride: int, su
 def _fit(
     grid: Iq2Grid, search: Search, largest: Floats, zero: Mask, scale: Floats, chosen: IntLanes, work: Work
 ) -> Floats:
-    """Of all candidates keep, in `chosen`, the points that explain most; returns their scale."""
+    """Keep, in `chosen`, the points of the candidate that explains most; return their scale."""
     groups = search.size // GROUP
     steps = 2 * search.reach + 1
     run = steps * LANES
@@ -221,7 +216,7 @@ def _fit(
 
 @inner
 def _fit_again(grid: Iq2Grid, search: Search, zero: Mask, scale: Floats, chosen: IntLanes, work: Work) -> Floats:
-    """Seek the points once more under the scale found, and the scale for them."""
+    """Seek the points once more under the scale found; return the scale for them."""
     values, sums = work.candidates.values, work.sums
     again = (scale > F(0)) & ~zero
     if not search.positive:
@@ -246,7 +241,7 @@ def _fit_again(grid: Iq2Grid, search: Search, zero: Mask, scale: Floats, chosen:
 
 @inner
 def _weigh(x: Lanes, importance: Lanes | None, variance: Floats, work: Work) -> None:
-    """Weights of a sub-block's elements, and their square roots."""
+    """Compute the weights of a sub-block's elements, and their square roots."""
     w, roots = work.w, work.candidates.roots
     if importance is None:
         for i in range(0, x.size, LANES):
@@ -260,7 +255,7 @@ def _weigh(x: Lanes, importance: Lanes | None, variance: Floats, work: Work) -> 
 
 @inner
 def _fit_sub_block(grid: Iq2Grid, search: Search, x: Lanes, signs: IntLanes, chosen: IntLanes, work: Work) -> Floats:
-    """Find signs and points of a sub-block whose weights are known; returns its scale, never negative."""
+    """Find signs and points of a sub-block whose weights are known; return its scale, never negative."""
     w, values = work.w, work.candidates.values
     for k in range(0, signs.size, LANES):
         store_ints(signs, k, _take_signs(x, w, k * GROUP, search.parity, values))
@@ -289,7 +284,7 @@ def _fit_sub_block(grid: Iq2Grid, search: Search, x: Lanes, signs: IntLanes, cho
 def fit_super_blocks(
     blocks: Blocks, importance: Importance | None, first: int, grid: Iq2Grid, search: Search, work: Work
 ) -> int:
-    """Fit up to LANES super-blocks, from number `first` on: their points, signs, scales and d; returns how many."""
+    """Fit up to LANES super-blocks, from number `first` on: their points, signs, scales and d; return how many."""
     count: int = min(LANES, blocks.shape[0] - first)
     load_lanes(blocks, first, count, work.x)
     if importance is not None:
@@ -313,43 +308,3 @@ def fit_super_blocks(
     for j in range(0, work.scales.size, LANES):
         store_ints(work.stored, j, odd_levels(inverse * load(work.scales, j), I(TOP_SCALE)))
     return count
-
-
-@inner
-def store_scales(work: Work, lane: int, block: Packed, at: int) -> None:
-    """Write the sixteen scales of the super-block in `lane` as 8 bytes."""
-    for j in range(8):
-        low, high = work.stored[2 * j * LANES + lane], work.stored[(2 * j + 1) * LANES + lane]
-        block[at + j] = np.uint8(low | high << 4)
-
-
-@inner
-def load_scales(block: Packed, at: int) -> tuple[np.float32, np.float32]:
-    """What the values of the two sub-blocks are multiplied with whose scales are the byte `at`."""
-    d = load_half(block, 0)
-    low, high = F(block[at] & 15), F(block[at] >> 4)
-    return d * (F(0.5) + low) * F(0.25), d * (F(0.5) + high) * F(0.25)
-
-
-@inner
-def store_values(
-    out: NDArray[np.float32], start: int, patterns: int, signs: int, scales: tuple[np.float32, np.float32]
-) -> None:
-    """Decode 32 weights.
-
-    Args:
-        out: receives them, from `start` on.
-        start: where.
-        patterns: those of the four groups, 16 bits each, the first one lowest.
-        signs: a bit for each minus sign.
-        scales: of the first sixteen weights and of the others.
-    """
-    lane = lane_numbers()
-    first = lane < I(16)
-    low = splat_int(U(patterns & _WORD).view(np.int32))
-    high = splat_int(U(patterns >> 32 & _WORD).view(np.int32))
-    level = select(first, low, high) >> (I(2) * (lane & I(15))) & I(3)
-    # 8, 25, 43
-    value = select(first, splat(scales[0]), splat(scales[1])) * to_floats(I(17) * level + (level >> I(1)) + I(8))
-    negative = splat_int(U(signs & _WORD).view(np.int32)) >> lane & I(1)
-    store(out, start, select(negative == I(1), -value, value))

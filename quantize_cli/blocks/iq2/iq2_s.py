@@ -14,16 +14,9 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.iq2.fit import (
-    GROUPS,
-    Search,
-    fit_super_blocks,
-    load_scales,
-    new_work,
-    store_scales,
-    store_values,
-)
+from quantize_cli.blocks.iq2.fit import GROUPS, Search, fit_super_blocks, new_work
 from quantize_cli.blocks.iq2.grid import Iq2Grid, iq2_grid
+from quantize_cli.blocks.iq2.packing import load_scales, store_scales, store_values
 from quantize_cli.simd.compile import kernel
 from quantize_cli.simd.half import store_half, to_half
 from quantize_cli.simd.vector import LANES
@@ -68,12 +61,12 @@ def _unpack(packed: Packed, grid: Iq2Grid, out: Blocks) -> None:
 
 
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 256] -> out uint8[n, 82]."""
+    """Pack blocks float32[n, 256] into out, uint8[n, 82]."""
     _pack(blocks, importance, iq2_grid("IQ2_S"), out)
 
 
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 82] -> out float32[n, 256]."""
+    """Unpack blocks uint8[n, 82] into out, float32[n, 256]."""
     _unpack(packed, iq2_grid("IQ2_S"), out)
 
 

@@ -83,12 +83,12 @@ def _unpack(packed: Packed, out: Blocks, points: NDArray[np.float32]) -> None:
 
 
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 256] -> out uint8[n, 110]."""
+    """Pack blocks float32[n, 256] into out, uint8[n, 110]."""
     _pack(blocks, importance, out, iq3_grid("IQ3_S").table)
 
 
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 110] -> out float32[n, 256]."""
+    """Unpack blocks uint8[n, 110] into out, float32[n, 256]."""
     _unpack(packed, out, iq3_grid("IQ3_S").values)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
+from quantize_cli.blocks.base import SUPER_BLOCK, Blocks, BlockType, Importance, Packed
 from quantize_cli.blocks.grids.signs import eight_signs, parity
 from quantize_cli.blocks.iq3.fit import (
     CODES,
@@ -23,7 +23,6 @@ from quantize_cli.blocks.iq3.fit import (
     SCALES,
     SIGNS,
     SUB_BLOCKS,
-    SUPER_BLOCK,
     FloatWork,
     IntWork,
     Search,
@@ -46,7 +45,7 @@ SEARCH = Search(reach=15, least=F(1e-8), whole=False)
 
 @inner
 def _make_even(floats: FloatWork, ints: IntWork) -> None:
-    """Where the number of negative weights of eight is odd, give the one that counts least the other sign."""
+    """Give the weight that counts least of eight the other sign, where the number of negative ones is odd."""
     for k in range(SUPER_BLOCK // 8):
         if parity(ints[SIGNS + k]):
             least, chosen = F(0), 0
@@ -101,12 +100,12 @@ def _unpack(packed: Packed, out: Blocks, points: NDArray[np.float32]) -> None:
 
 
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 256] -> out uint8[n, 98]."""
+    """Pack blocks float32[n, 256] into out, uint8[n, 98]."""
     _pack(blocks, importance, out, iq3_grid("IQ3_XXS").table)
 
 
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 98] -> out float32[n, 256]."""
+    """Unpack blocks uint8[n, 98] into out, float32[n, 256]."""
     _unpack(packed, out, iq3_grid("IQ3_XXS").values)
 
 

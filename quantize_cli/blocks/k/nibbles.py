@@ -34,7 +34,7 @@ def nibble_type(name: str, bits: int, scheme: Scheme) -> BlockType:
 
     @kernel
     def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
-        """Blocks float32[n, 256] -> out uint8[n, block_bytes]."""
+        """Pack blocks float32[n, 256] into out, uint8[n, block_bytes]."""
         work = new_work(SUB_BLOCK)
         for first in range(0, blocks.shape[0], LANES):
             count = fit_super_blocks(blocks, importance, first, scheme, work)
@@ -57,7 +57,7 @@ def nibble_type(name: str, bits: int, scheme: Scheme) -> BlockType:
 
     @kernel
     def unpack(packed: Packed, out: Blocks) -> None:
-        """Packed uint8[n, block_bytes] -> out float32[n, 256]."""
+        """Unpack blocks uint8[n, block_bytes] into out, float32[n, 256]."""
         for number in range(packed.shape[0]):
             block, values = packed[number], out[number]
             d, dmin = load_half(block, 0), load_half(block, 2)

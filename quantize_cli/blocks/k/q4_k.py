@@ -4,7 +4,7 @@ A super-block of 256 weights, 8 sub-blocks of 32, 144 bytes:
 
     0    d      float16, scale of the scales
     2    dmin   float16, scale of the mins
-    4    scales 12 bytes, see _k_scales.py
+    4    scales 12 bytes, see six_bit_scales.py
     16   qs     128 bytes: byte 32 p + l holds element l of sub-block 2p (low 4 bits) and of 2p + 1 (high 4 bits)
 """
 

@@ -27,7 +27,7 @@ QS = 2
 
 @kernel
 def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 32] -> out uint8[n, 34]."""
+    """Pack blocks float32[n, 32] into out, uint8[n, 34]."""
     values, packed = blocks.reshape(-1), out.reshape(-1)
     for number in range(blocks.shape[0]):
         x, at = load(values, number * BLOCK), number * BLOCK_BYTES
@@ -38,7 +38,7 @@ def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
 
 @kernel
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 34] -> out float32[n, 32]."""
+    """Unpack blocks uint8[n, 34] into out, float32[n, 32]."""
     blocks, values = packed.reshape(-1), out.reshape(-1)
     for number in range(packed.shape[0]):
         at = number * BLOCK_BYTES

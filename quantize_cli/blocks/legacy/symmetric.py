@@ -35,7 +35,7 @@ def symmetric_type(name: str, bits: int) -> BlockType:
 
     @kernel
     def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
-        """Blocks float32[n, 32] -> out uint8[n, block_bytes]."""
+        """Pack blocks float32[n, 32] into out, uint8[n, block_bytes]."""
         values, packed = blocks.reshape(-1), out.reshape(-1)
         if importance is None:
             for number in range(blocks.shape[0]):
@@ -55,7 +55,7 @@ def symmetric_type(name: str, bits: int) -> BlockType:
 
     @kernel
     def unpack(packed: Packed, out: Blocks) -> None:
-        """Packed uint8[n, block_bytes] -> out float32[n, 32]."""
+        """Unpack blocks uint8[n, block_bytes] into out, float32[n, 32]."""
         blocks, values = packed.reshape(-1), out.reshape(-1)
         for number in range(packed.shape[0]):
             at = number * block_bytes

@@ -3,7 +3,7 @@
 Sums run in element order, so a kernel is made fast by walking many blocks side by side: lane l of every vector belongs
 to block l. To the compiler a vector is one value, `<32 x float>` in LLVM, which it lays out over the registers of the
 machine (two of AVX-512, four of AVX2, eight of SSE or NEON). No loop has to be recognised and vectorised. So the
-machine code does not hang on how a loop is written, and it is compiled in a tenth of the time.
+machine code does not depend on how a loop is written, and it is compiled in a tenth of the time.
 
 Without Numba's compiler (NUMBA_DISABLE_JIT) the functions are NumPy's, on arrays (`memory.py`, `values.py`). Compiled,
 the same names are instructions of LLVM (`compiled.py`).
