@@ -102,7 +102,7 @@ def keep_where_zero(searched: Ints, pair: int, lane: int, d: np.float32, work: W
 
 @part
 def two_bits(levels: Packed, half: int, shift: np.int32) -> Ints:
-    """Pack two bits, from bit `shift` on, of half of a super-block's levels: byte l holds those of l + 32 p at bit 2p."""
+    """Pack two bits, from bit `shift` on, of half of a super-block: byte l has those of level l + 32 p at bit 2p."""
     packed = splat_int(I(0))
     for p in range(4):
         packed |= (load_bytes(levels, 128 * half + 32 * p) >> shift & I(3)) << I(2 * p)
