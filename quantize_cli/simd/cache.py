@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-# Numba has no public interface for this. What is used of the private one is the same in 0.61.0 and 0.68.1.
+# Numba has no public interface for this. What is used of the private one was tried in 0.61.0, 0.64.0 and 0.68.1.
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 
 _PACKAGE = Path(__file__).parents[1]
