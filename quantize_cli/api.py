@@ -96,7 +96,7 @@ def quantize(
         # Numba is slow to import, and neither planning nor a refusal needs it.
         from quantize_cli.report.build import RunFacts, build_report
         from quantize_cli.run.executor import available_threads, run
-        from quantize_cli.simd.compile import is_cold
+        from quantize_cli.simd.cache import is_cold
 
         threads = options.get("threads") or available_threads()
         if is_cold():
@@ -105,7 +105,7 @@ def quantize(
             results = run(plans, checkpoint, sinks, importance=meant.importance, threads=threads, observer=observer)
         seconds = time.perf_counter() - started
     reports = [
-        build_report(plan, result, RunFacts(shown(target), plan.file_bytes, seconds, threads))
+        build_report(plan, result.sums, RunFacts(shown(target), plan.file_bytes, seconds, threads))
         for plan, result, target in zip(plans, results, targets, strict=True)
     ]
     if report is not None:
