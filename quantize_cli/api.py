@@ -18,11 +18,11 @@ from quantize_cli.keywords import Keywords, PlanKeywords, check_keywords, plan_o
 from quantize_cli.mixes.base import Mix
 from quantize_cli.mixes.find import find_format
 from quantize_cli.observer import Observer
-from quantize_cli.plan.model import Plan
-from quantize_cli.plan.planner import make_plans
+from quantize_cli.outputs import check_output, check_room
+from quantize_cli.planning.model import Plan
+from quantize_cli.planning.planner import make_plans
 from quantize_cli.report.model import Report
 from quantize_cli.report.write import check_report_path, write_report
-from quantize_cli.run.sinks import check_output, check_room
 from quantize_cli.run.targets import check_request, opened, shown, sizes, target_of
 
 #: A file, a folder or a stream; None is the current folder.

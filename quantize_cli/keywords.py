@@ -14,10 +14,10 @@ from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.importance.read import read_importance
 from quantize_cli.mixes.overrides import TypeOverrides, TypePattern, type_pattern
 from quantize_cli.mixes.tensor_types import find_type
-from quantize_cli.plan.metadata import parse_override
-from quantize_cli.plan.options import PlanOptions
-from quantize_cli.plan.prune import parse_layers
-from quantize_cli.plan.split import parse_size
+from quantize_cli.planning.metadata import parse_override
+from quantize_cli.planning.options import PlanOptions
+from quantize_cli.planning.prune import parse_layers
+from quantize_cli.planning.split import parse_size
 from quantize_cli.tokenizers.pre_tokenizers import check_name
 
 Said = TypeVar("Said")

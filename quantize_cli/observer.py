@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from quantize_cli.plan.model import Plan, PlannedTensor
+    from quantize_cli.planning.model import Plan, PlannedTensor
     from quantize_cli.report.model import Report
 
 

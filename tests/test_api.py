@@ -206,7 +206,7 @@ class Recorder(Observer):
 @pytest.mark.parametrize("cold", [True, False])
 def test_the_observer_hears_of_all_in_order(cold, tmp_path, monkeypatch):
     folder = make_checkpoint(tmp_path / "odd", intermediate_size=272, num_hidden_layers=1)
-    monkeypatch.setattr("quantize_cli.simd.compile.is_cold", lambda: cold)
+    monkeypatch.setattr("quantize_cli.simd.cache.is_cold", lambda: cold)
     recorder = Recorder()
     reports = quantize(folder, ["q8_0", "f16"], tmp_path, observer=recorder, report=tmp_path / "r.md", **PRE)
     kinds = [kind for kind, *_ in recorder.events]
@@ -234,7 +234,7 @@ IMPORTS = """
 import sys
 from quantize_cli import plan, FORMATS, Observer, Plan, QuantizeError, open_checkpoint, quantize, read_importance
 assert plan(sys.argv[1], "q4_k_m", pre_tokenizer="gpt-2").file_bytes
-import quantize_cli, quantize_cli.plan.model as room
+import quantize_cli, quantize_cli.planning.model as room
 assert quantize_cli.plan(sys.argv[1], "q4_k_m", pre_tokenizer="gpt-2").format == "Q4_K_M"
 assert room.Plan is Plan and "Q4_K_M" in FORMATS
 print(*sorted({"numba", "typer", "rich", "torch", "huggingface_hub"} & set(sys.modules)))

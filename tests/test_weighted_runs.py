@@ -18,8 +18,8 @@ from quantize_cli.blocks.base import BlockType
 from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.mixes.find import find_format
-from quantize_cli.plan.options import PlanOptions
-from quantize_cli.plan.planner import make_plan, make_plans
+from quantize_cli.planning.options import PlanOptions
+from quantize_cli.planning.planner import make_plan, make_plans
 from quantize_cli.run.executor import run
 
 EXPERTS = "blk.0.ffn_up_exps.weight"

@@ -17,7 +17,7 @@ from quantize_cli.observer import Observer
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from quantize_cli.plan.model import Plan, PlannedTensor
+    from quantize_cli.planning.model import Plan, PlannedTensor
     from quantize_cli.report.model import Report
 
 #: Exit codes beside those of the errors: the shell's conventions, 128 + the signal's number.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from quantize_cli.measure.errors import error_from_sums, weighted_error
 from quantize_cli.measure.sums import Sums
-from quantize_cli.plan.model import Plan
+from quantize_cli.planning.model import Plan
 from quantize_cli.report.model import SCHEMA_VERSION, Report, TensorReport, Totals, TypeReport
 from quantize_cli.version import GENERATOR
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from quantize_cli.errors import UsageError
+from quantize_cli.outputs import check_output, replacing
 from quantize_cli.report import json_report, markdown
 from quantize_cli.report.model import Report
-from quantize_cli.run.sinks import check_output, replacing
 
 #: Suffix of a report file -> what writes it.
 RENDERERS: dict[str, Callable[[Sequence[Report]], str]] = {

@@ -10,7 +10,7 @@ from quantize_cli.checkpoints.base import TensorInfo
 from quantize_cli.errors import UsageError
 from quantize_cli.gguf_file.fields import Field, ValueType, with_fields
 from quantize_cli.gguf_file.header import padded
-from quantize_cli.plan.model import PlannedFile, PlannedTensor
+from quantize_cli.planning.model import PlannedFile, PlannedTensor
 
 #: The number of a part and the count of parts are 16 bits wide.
 MAX_PARTS = 0xFFFF

@@ -9,7 +9,7 @@ from quantize_cli.architectures.description import ModelDescription
 from quantize_cli.errors import UsageError
 from quantize_cli.gguf_file.fields import Field, ValueType, with_fields
 from quantize_cli.mixes.base import Mix
-from quantize_cli.plan.options import PlanOptions
+from quantize_cli.planning.options import PlanOptions
 
 #: general.quantization_version (ggml.h, GGML_QNT_VERSION).
 _QUANTIZATION_VERSION = 2

@@ -14,12 +14,12 @@ from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.mixes.base import Candidate, Choice, Mix
 from quantize_cli.mixes.rules import choose_types
-from quantize_cli.plan.metadata import final_metadata
-from quantize_cli.plan.model import Plan, PlannedTensor
-from quantize_cli.plan.options import PlanOptions
-from quantize_cli.plan.prune import LAYER, Kept, pruned
-from quantize_cli.plan.split import as_in_source, by_size, whole
-from quantize_cli.plan.traits import traits_of
+from quantize_cli.planning.metadata import final_metadata
+from quantize_cli.planning.model import Plan, PlannedTensor
+from quantize_cli.planning.options import PlanOptions
+from quantize_cli.planning.prune import LAYER, Kept, pruned
+from quantize_cli.planning.split import as_in_source, by_size, whole
+from quantize_cli.planning.traits import traits_of
 
 _DEFAULTS = PlanOptions()
 
