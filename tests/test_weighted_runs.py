@@ -13,10 +13,12 @@ from gguf_factory import write_gguf
 from imatrix_factory import squares
 from safetensors.numpy import load_file
 
-from quantize_cli import FORMATS, PlanOptions, Settings, make_plan, make_plans, open_checkpoint, quantize_model, run
+from quantize_cli import PlanOptions, Settings, make_plan, make_plans, open_checkpoint, quantize_model
 from quantize_cli.blocks.base import BlockType
+from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.mixes.find import find_format
+from quantize_cli.run.executor import run
 
 EXPERTS = "blk.0.ffn_up_exps.weight"
 ROWS = 24
@@ -48,9 +50,9 @@ def packed(path, matrix, **options):
 
 
 def alone(rows, importance):
-    """The same rows by the block format itself."""
-    out = np.empty((len(rows), FORMATS["Q4_K"].row_bytes(rows.shape[1])), np.uint8)
-    FORMATS["Q4_K"].quantize(rows, out, importance)
+    """The same rows by the block type itself."""
+    out = np.empty((len(rows), BLOCK_TYPES["Q4_K"].row_bytes(rows.shape[1])), np.uint8)
+    BLOCK_TYPES["Q4_K"].quantize(rows, out, importance)
     return out.tobytes()
 
 

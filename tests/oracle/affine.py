@@ -16,7 +16,7 @@ _STEP = F(0.1)
 
 @dataclass(frozen=True)
 class Search:
-    """The constants of a format: the candidates' numerators are first + step * i + top, i = 0..last."""
+    """The constants of a type: the candidates' numerators are first + step * i + top, i = 0..last."""
 
     size: int
     top: int
@@ -104,7 +104,7 @@ def _final_levels(x: Block, fit: Fit, scale: F, minus_min: F, top: int) -> list[
 
 
 def _weighted(search: Search) -> Search:
-    """The search of the format when there is importance."""
+    """The search of the type when there is importance."""
     return Search(search.size, search.top, first=F(-0.9), last=36, step=F(0.05))
 
 

@@ -1,4 +1,4 @@
-"""Slow scalar twins of every format: one block at a time, plain Python over float32 scalars in element order."""
+"""Slow scalar twins of every block type: one block at a time, plain Python over float32 scalars in element order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from oracle.scalars import Block, F
 
 
 class Twin(NamedTuple):
-    encode: Callable[[Block], bytes] | None  #: one block; None where the format needs importance
+    encode: Callable[[Block], bytes] | None  #: one block; None where the type needs importance
     decode: Callable[[bytes], list[F]]
     encode_row: Callable[[Block, Block], bytes] | None = None  #: a row, its importance
 
