@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
+import pytest
 from numpy.typing import NDArray
-from oracle import ggml
+from oracle import ggml, twins
 
 from quantize_cli.blocks.base import BlockType
 
@@ -49,24 +52,56 @@ def assert_reference_s_blocks(
     rows: NDArray[np.float32],
     importance: NDArray[np.float32] | None = None,
 ) -> None:
-    """Assert that the kernel gives the reference's bytes.
+    """Assert that the kernel gives the reference's bytes, but for two things.
 
-    Where errors overflow the reference may end its process, and there are no bytes: IQ1 refuses such rows, the other
-    types write something, which must not depend on what was in the buffer before.
+    Where a row's sums overflow, one of the two may have no bytes: see `_assert_overflow`.
+    Where the affine types' search with importance rounds numbers beyond 2^22, the wheel's build of the reference
+    differs from the one that we follow: both are the twins', each with its own order of rounding and clamping.
     """
     answer = ggml.ask(block_type.facts.number, rows, importance)  # both work at the same time
-    try:
+    ours = theirs = None
+    with suppress(OverflowError):
         ours = quantized(block_type, rows, importance)
-    except OverflowError:
-        ours = None
-    try:
+    with suppress(ggml.AbortedError):
         theirs = answer()
-    except ggml.AbortedError:
-        assert (ours is None) == block_type.name.startswith("IQ1"), "IQ1 alone refuses what ends the reference"
-        if ours is not None:
-            clean = np.zeros_like(ours)
-            block_type.quantize(rows, clean, importance)
-            assert_same_blocks(block_type, rows, clean, ours)
-    else:
-        assert ours is not None, f"{block_type.name} refuses what the reference quantizes"
+    if ours is not None and theirs is not None:
+        odd = (ours != theirs).any(axis=1)
+        if odd.any() and importance is not None and twins.TWINS[block_type.name].encode_row_as_wheel is not None:
+            as_wheel = twins.quantize(block_type.name, rows[odd], importance, as_wheel=True)
+            assert_same_blocks(block_type, rows[odd], as_wheel, theirs[odd])
+            theirs = theirs.copy()
+            theirs[odd] = twins.quantize(block_type.name, rows[odd], importance)
         assert_same_blocks(block_type, rows, ours, theirs)
+    elif len(rows) > 1:
+        for row in rows:
+            assert_reference_s_blocks(block_type, row[np.newaxis], importance)
+    else:
+        _assert_overflow(block_type, rows, importance, ours, theirs)
+
+
+def _assert_overflow(
+    block_type: BlockType,
+    row: NDArray[np.float32],
+    importance: NDArray[np.float32] | None,
+    ours: NDArray[np.uint8] | None,
+    theirs: NDArray[np.uint8] | None,
+) -> None:
+    """Assert what holds for a row float32[1, k] that ends the reference, or that we refuse: which of them is missing.
+
+    In both cases the twin's sums overflow. IQ1 refuses each row that ends the reference, and those for which the
+    reference reads beyond the row, as the twin does. Other types refuse nothing: where the reference ends they write
+    something that does not depend on what was in the buffer before.
+    """
+    parts = row if importance is not None else row.reshape(-1, block_type.block_size)
+    assert twins.overflows(block_type.name, parts, importance)
+    if block_type.name.startswith("IQ1"):
+        assert ours is None
+        if theirs is not None:
+            with pytest.raises(OverflowError):
+                twins.quantize(block_type.name, parts, importance)
+    else:
+        assert theirs is None
+        assert ours is not None
+        clean = np.zeros_like(ours)
+        block_type.quantize(row, clean, importance)
+        assert_same_blocks(block_type, row, clean, ours)

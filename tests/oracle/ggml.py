@@ -71,8 +71,7 @@ class AbortedError(Exception):
 _TABLES = {GGMLQuantizationType.IQ1_M: GGMLQuantizationType.IQ1_S}
 #: Types whose tables take up to a quarter of a minute to make.
 _WITH_TABLES = frozenset(
-    getattr(GGMLQuantizationType, name)
-    for name in ("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S")
+    getattr(GGMLQuantizationType, name) for name in ("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S")
 )
 
 

@@ -46,7 +46,7 @@ def _load(path: str) -> ctypes.CDLL:
 
 def _serve(library: ctypes.CDLL, answers_fd: int) -> None:
     """Answer until nobody asks any more."""
-    with open(0, "rb", buffering=0) as questions, open(answers_fd, "wb") as answers:  # noqa: PTH123
+    with open(0, "rb", buffering=0) as questions, open(answers_fd, "wb") as answers:
 
         def read(size: int) -> bytes:
             parts = []
