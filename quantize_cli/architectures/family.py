@@ -60,6 +60,12 @@ def leave_out(pattern: str) -> Naming:
     return Naming(pattern, lambda _match, _model: None)
 
 
+#: For families whose files in llama.cpp must not have an output matrix that is the embedding.
+leave_out_tied_head = Naming(
+    r"^(model\.)?lm_head\.", lambda match, model: None if model.config.get("tie_word_embeddings") else match.string
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What becomes of the tensors whose name has `pattern`; all rules that match apply, one after another."""

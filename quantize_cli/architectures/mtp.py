@@ -10,6 +10,14 @@ from quantize_cli.errors import CheckpointError
 
 _LAYER = re.compile(r"^(?:model\.)?mtp\.layers\.(\d{1,4})\.")
 
+
+def _of_text_layers(match: re.Match[str], model: Model) -> str | None:
+    return match.string if int(match[1]) < model.layers else None
+
+
+#: For families whose MTP layers, which stand behind the others, llama.cpp cannot run.
+leave_out_mtp = Naming(r"^model\.layers\.(\d{1,9})\.", _of_text_layers)
+
 #: Tensors of the whole block -> what the name table calls them in its first layer.
 _BLOCK_NAMES = {
     "fc": "eh_proj",

@@ -19,6 +19,19 @@ EXPERT_FFN = Part(("ffn_gate_inp.weight", "ffn_gate_exps.weight", "ffn_up_exps.w
 SHARED_EXPERT_FFN = Part(("ffn_gate_shexp.weight", "ffn_up_shexp.weight", "ffn_down_shexp.weight"))
 
 
+def dense_first(model: Model) -> range:
+    """Return the first layers, which do not have experts where later ones do; all layers of a model without experts."""
+    dense = model.config.natural("first_k_dense_replace")
+    if dense is None:
+        dense = model.layers if model.config.get("n_routed_experts") is None else 0
+    return range(min(dense, model.layers))
+
+
+def sparse_rest(model: Model) -> range:
+    """Return the layers behind those of `dense_first`."""
+    return range(len(dense_first(model)), model.layers)
+
+
 def with_experts(model: Model) -> Iterable[int]:
     """Return the layers of a model all of whose layers have experts, or none of a model without."""
     return range(model.layers) if model.config.get(*EXPERTS) is not None else ()

@@ -45,7 +45,7 @@ class Row:
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"{key} is {value}")
             return array(key, self.type, value) if self.is_array else field(key, self.type, value)
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             named = next((name for name in self.names if name in model.config.values), None)
             what = f"{model.config.where} gives {named} as a value" if named else f"{model.config.where} leads to one"
             raise CheckpointError(f"{what} that GGUF cannot hold: {error}.") from error
@@ -74,6 +74,11 @@ def STR(key: str, *names: str, value: Source = None) -> Row:  # noqa: N802
 def ARRAY(item: ValueType, key: str, *names: str, value: Source = None) -> Row:  # noqa: N802
     """Return a row of several values of the type `item`."""
     return Row(key, item, names, value, is_array=True)
+
+
+def unless_zero(*names: str) -> Source:
+    """Return a number of config.json, or nothing where it is 0."""
+    return lambda model: model.config.number(*names) or None
 
 
 def fields_of(rows: Iterable[Row], model: Model) -> Iterator[Field]:

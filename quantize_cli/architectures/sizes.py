@@ -47,14 +47,14 @@ class Sizes(Mapping[str, int | None]):
         """
         if (size := self[symbol]) is None:
             row = self._table[symbol]
-            names = " or ".join(row.names) if isinstance(row, of) else f"what gives the size {symbol!r}"
+            names = " or ".join(row.names) if isinstance(row, Named) else f"what gives the size {symbol!r}"
             raise CheckpointError(
                 f"{self.model.config.where} lacks {names}, without which the shapes are unknown: download it again."
             )
         return size
 
 
-class of:  # noqa: N801
+class Named:
     """The size that config.json gives under one of `names`."""
 
     def __init__(self, *names: str) -> None:
@@ -99,20 +99,24 @@ def _kv_heads(sizes: Sizes) -> int | None:
     return kv_heads
 
 
-def even_heads(sizes: Sizes) -> int | None:
-    """Return the rows of one attention head: `head_dim`, or an even share of the hidden size."""
-    config, hidden, heads = sizes.model.config, sizes["hidden"], sizes["heads"]
-    if (head := config.integer("head_dim")) is not None or hidden is None or heads is None:
+def head_size(model: Model) -> int | None:
+    """Return the rows of one attention head: `head_dim`, or an even share of the hidden size.
+
+    Raises:
+        CheckpointError: the heads cannot share the hidden size evenly.
+    """
+    head, hidden, heads = model.config.integer("head_dim"), model.config.integer(*HIDDEN), model.config.integer(*HEADS)
+    if head is not None or hidden is None or heads is None:
         return head
     if hidden % heads:
         raise CheckpointError(
-            f"{config.where} gives hidden_size {hidden}, which is not a multiple of its {heads} attention heads."
+            f"{model.config.where} gives hidden_size {hidden}, which is not a multiple of its {heads} attention heads."
         )
     return hidden // heads
 
 
 def _rotated_head(sizes: Sizes) -> int | None:
-    head = even_heads(sizes)
+    head = head_size(sizes.model)
     if head is not None and head % 2:
         raise CheckpointError(
             f"{sizes.model.config.where} makes an attention head {head} wide, but rotary embedding needs pairs."
@@ -122,19 +126,19 @@ def _rotated_head(sizes: Sizes) -> int | None:
 
 #: Symbol -> its size.
 SIZES: Mapping[str, Size] = {
-    "vocab": of("vocab_size"),
-    "hidden": of(*HIDDEN),
-    "ffn": of(*FFN),
-    "heads": of(*HEADS),
+    "vocab": Named("vocab_size"),
+    "hidden": Named(*HIDDEN),
+    "ffn": Named(*FFN),
+    "heads": Named(*HEADS),
     "kv_heads": _kv_heads,
     "head": _rotated_head,
     "query": product("heads", "head"),
     "key": product("kv_heads", "head"),
     "value": product("kv_heads", "head"),
     "attention": product("heads", "head"),  # columns of the attention's output projection
-    "experts": of(*EXPERTS),
-    "expert_ffn": of("moe_intermediate_size", *FFN),
-    "shared_ffn": of("shared_expert_intermediate_size"),
+    "experts": Named(*EXPERTS),
+    "expert_ffn": Named("moe_intermediate_size", *FFN),
+    "shared_ffn": Named("shared_expert_intermediate_size"),
     "one": lambda _sizes: 1,
     "two_hidden": lambda sizes: None if sizes["hidden"] is None else 2 * sizes["hidden"],
 }

@@ -64,12 +64,14 @@ def field(key: str, type: ValueType, value: object) -> Field:
     return Field(key, type, _checked(key, type, value))
 
 
-def array(key: str, item_type: ValueType, values: Iterable[object]) -> Field:
+def array(key: str, item_type: ValueType, values: object) -> Field:
     """Make a field of several values of one type.
 
     Raises:
-        ValueError: a value does not fit the type.
+        ValueError: `values` is not a list or tuple, or a value does not fit the type.
     """
+    if not isinstance(values, (list, tuple)):
+        raise ValueError(f"{key} is {shown(values)} instead of a list")
     return Field(key, ValueType.ARRAY, tuple(_checked(key, item_type, value) for value in values), item_type)
 
 
@@ -91,7 +93,10 @@ def _checked(key: str, type: ValueType, value: object) -> object:
     if type is ValueType.STRING:
         if not isinstance(value, str):
             raise ValueError(f"{key} is {shown(value)} instead of text")
-        value.encode()  # JSON and YAML can spell what UTF-8 cannot; a UnicodeEncodeError is a ValueError
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # JSON and YAML can spell what UTF-8 cannot
+            raise ValueError(f"{key} is {shown(value)}, which is not Unicode text") from None
         return value
     if type is ValueType.BOOL:
         if not isinstance(value, bool):

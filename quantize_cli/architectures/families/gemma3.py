@@ -16,14 +16,6 @@ from quantize_cli.checkpoints.sidecars import read_object
 from quantize_cli.tokenizers.vocabularies import GEMMA
 
 
-def _rope_theta(model: Model) -> float:
-    return main_parameters(model.rope).number("rope_theta") or 1_000_000.0
-
-
-def _softcapping(model: Model) -> float | None:
-    return model.config.number("final_logit_softcapping") or None
-
-
 def _window(model: Model) -> int | None:
     return None if model.config.get("sliding_window_pattern") == 1 else model.config.required("sliding_window")
 
@@ -52,8 +44,12 @@ GEMMA3 = Family(
         F32("{arch}.attention.layer_norm_rms_epsilon", "rms_norm_eps", value=1e-6),
         U32("{arch}.attention.key_length", "head_dim", value=256),
         U32("{arch}.attention.value_length", "head_dim", value=256),
-        F32("{arch}.rope.freq_base", value=_rope_theta),
-        F32("{arch}.final_logit_softcapping", value=_softcapping),
+        F32(
+            "{arch}.rope.freq_base", value=lambda model: main_parameters(model.rope).number("rope_theta") or 1_000_000.0
+        ),
+        F32(
+            "{arch}.final_logit_softcapping", value=lambda model: model.config.number("final_logit_softcapping") or None
+        ),
         U32("{arch}.attention.sliding_window", value=_window),
         U32("{arch}.attention.head_count_kv", "num_key_value_heads", value=4),
     ),

@@ -20,7 +20,7 @@ from quantize_cli.architectures.parts import (
 )
 from quantize_cli.architectures.rope import llama3_factors, main_parameters
 from quantize_cli.architectures.rows import U32
-from quantize_cli.architectures.sizes import Sizes, even_heads
+from quantize_cli.architectures.sizes import Sizes, head_size
 from quantize_cli.tokenizers.vocabularies import LLAMA as LLAMA_VOCABULARY
 
 
@@ -41,7 +41,7 @@ LLAMA = Family(
     metadata=(
         *COMMON,
         U32("{arch}.vocab_size", "vocab_size"),
-        U32("{arch}.rope.dimension_count", value=lambda model: even_heads(Sizes(model, {}))),
+        U32("{arch}.rope.dimension_count", value=head_size),
     ),
     vocabulary=LLAMA_VOCABULARY,
     parts=(ATTENTION, FFN_NORM, FFN.among(without_experts), EXPERT_FFN.among(with_experts)),
