@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from quantize_cli.simd import vector as _vector
+from quantize_cli.simd import vector
 from quantize_cli.simd.compile import kernel
 from quantize_cli.simd.vector import (
     LANES,
