@@ -39,7 +39,13 @@ def _cache_folder() -> Path:
     return folder
 
 
-numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined]
+_FOLDER = _cache_folder()
+numba.config.CACHE_DIR = str(_FOLDER)  # type: ignore[attr-defined]
+
+
+def is_cold() -> bool:
+    """Tell whether no kernel has been compiled yet: the cache is empty."""
+    return not any(_FOLDER.iterdir())
 
 
 _OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
