@@ -14,10 +14,10 @@ from typing import BinaryIO, TypeAlias, Unpack, overload
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.errors import UsageError
+from quantize_cli.keywords import Keywords, PlanKeywords, check_keywords, plan_options
 from quantize_cli.mixes.base import Mix
 from quantize_cli.mixes.find import find_format
 from quantize_cli.observer import Observer
-from quantize_cli.options import Keywords, PlanKeywords, check_keywords, plan_options
 from quantize_cli.plan.model import Plan
 from quantize_cli.plan.planner import make_plans
 from quantize_cli.report.model import Report
@@ -68,13 +68,13 @@ def quantize(
         output: The file to write, a folder for it, or a binary stream; default: the current folder. In a folder a file
             is called `<model's name>-<FORMAT>.gguf`. Several formats need a folder.
         observer: Is told how the run goes.
-        **options: See `quantize_cli.options.Keywords`.
+        **options: See `quantize_cli.keywords.Keywords`.
 
     Returns:
         A report; for several formats a list of them, in their order.
 
     Raises:
-        QuantizeError: See `quantize_cli.errors`; no file is left behind.
+        QuantizeError: See `quantize_cli.errors`; no unfinished file is left behind.
     """
     check_keywords("quantize", options, Keywords.__optional_keys__)
     mixes, meant, observer = _mixes(formats), plan_options(options), observer or Observer()
@@ -96,7 +96,7 @@ def quantize(
         # Numba is slow to import, and neither planning nor a refusal needs it.
         from quantize_cli.report.build import RunFacts, build_report
         from quantize_cli.run.executor import available_threads, run
-        from quantize_cli.simd.compile import is_cold
+        from quantize_cli.simd.cache import is_cold
 
         threads = options.get("threads") or available_threads()
         if is_cold():
@@ -105,7 +105,7 @@ def quantize(
             results = run(plans, checkpoint, sinks, importance=meant.importance, threads=threads, observer=observer)
         seconds = time.perf_counter() - started
     reports = [
-        build_report(plan, result, RunFacts(shown(target), plan.file_bytes, seconds, threads))
+        build_report(plan, result.sums, RunFacts(shown(target), plan.file_bytes, seconds, threads))
         for plan, result, target in zip(plans, results, targets, strict=True)
     ]
     if report is not None:
@@ -125,7 +125,7 @@ def plan(model: str | Path, formats: str | Several, **options: Unpack[PlanKeywor
     Args:
         model: As for `quantize`.
         formats: As for `quantize`.
-        **options: See `quantize_cli.options.PlanKeywords`.
+        **options: See `quantize_cli.keywords.PlanKeywords`.
 
     Returns:
         A plan; for several formats a list of them, in their order.

@@ -18,7 +18,7 @@ import quantize_cli
 from quantize_cli import Observer, Plan, Report, UsageError, plan, quantize, read_importance
 from quantize_cli.cli.options import PassedOn
 from quantize_cli.errors import CheckpointError
-from quantize_cli.options import Keywords, PlanKeywords
+from quantize_cli.keywords import Keywords, PlanKeywords
 
 PRE = {"pre_tokenizer": PRE_TOKENIZER}
 
@@ -133,7 +133,7 @@ def test_an_importance_matrix_is_a_file_or_a_value(llama, tmp_path):
         ({"split_max_size": "4X"}, "is no size"),
         ({"override_kv": {"key": None}}, "not of the form"),
         ({"override_kv": {"key": 1 << 32}}, "must fit 32 bits"),
-        ({"tensor_types": {"(": "q8_0"}}, "no regular expression"),
+        ({"tensor_types": {"(": "q8_0"}}, "not a regular expression"),
         ({"include_weights": "x"}, "choose from an importance matrix"),
         ({"pre_tokenizer": "gpt2"}, "did you mean gpt-2"),
         ({"keep_split": True, "split_max_size": "1G"}, "cannot be combined"),

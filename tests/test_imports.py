@@ -19,8 +19,8 @@ PACKAGE = Path(quantize_cli.__file__).parent
 #: room.
 ALLOWED = {
     "cli": {"api", "errors", "mixes", "observer", "report", "run", "version"},
-    "api": {"checkpoints", "errors", "mixes", "observer", "options", "plan", "report", "run", "simd"},
-    "options": {"errors", "importance", "mixes", "plan", "tokenizers"},
+    "api": {"checkpoints", "errors", "mixes", "keywords", "observer", "plan", "report", "run", "simd"},
+    "keywords": {"errors", "importance", "mixes", "plan", "tokenizers"},
     "report": {"errors", "measure", "plan", "version"},
     "run": {
         "architectures",

@@ -75,11 +75,16 @@ def download(model_id: str, commit: str, names: Iterable[str], observer: Observe
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep `huggingface_hub` from logging to standard error: what matters, it raises."""
-    logger = logging.getLogger("huggingface_hub")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    """Keep `huggingface_hub`'s own handlers from logging to standard error: what matters, it raises."""
+
+    def silence(_record: logging.LogRecord) -> bool:
+        return False
+
+    handlers = [*logging.getLogger("huggingface_hub").handlers]
+    for handler in handlers:
+        handler.addFilter(silence)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for handler in handlers:
+            handler.removeFilter(silence)

@@ -107,7 +107,7 @@ class FolderSidecars:
 
     def where(self, name: str) -> str:
         """Name the file as messages do."""
-        return os.path.join(self._location, name)  # noqa: PTH118 - a Hub id is not a path
+        return str(Path(self._location) / name)
 
     def reads(self, path: Path) -> bool:
         """Tell whether `path` leads to one of the small files."""
@@ -198,7 +198,7 @@ def parse_object(content: bytes) -> dict[str, Json]:
     """
     parsed = parse_json(content)
     if not isinstance(parsed, dict):
-        raise ValueError(f"it is {shown(parsed)} instead of a JSON object")
+        raise ValueError(f"it is {shown(parsed)}")
     return parsed
 
 

@@ -27,6 +27,9 @@ SIGNALLED = 128
 #: What ends a process without unwinding its stack; SIGHUP means that its terminal was closed.
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
+#: Seconds before a bar is shown: short work needs none.
+DELAY = 0.1
+
 _LAYER = re.compile(r"blk\.\d+")
 
 
@@ -97,13 +100,13 @@ class _Bars(_Sentences):
         self._bar: tqdm[object] | None = None
 
     def download_started(self, files: int, nbytes: int) -> None:
-        self._start(nbytes, "B").set_description_str(_files(files), refresh=False)
+        self._start(nbytes, "B", _files(files))
 
     def downloaded(self, nbytes: int) -> None:
         self._advance(nbytes)
 
     def started(self, plan: Plan) -> None:
-        self._start(plan.weights, " weights")
+        self._start(plan.weights, " weights", "")
 
     def tensor_started(self, tensor: PlannedTensor) -> None:
         if self._bar is not None:
@@ -117,12 +120,12 @@ class _Bars(_Sentences):
             self._bar.close()
             self._bar = None
 
-    def _start(self, total: int, unit: str) -> tqdm[object]:
+    def _start(self, total: int, unit: str, of: str) -> None:
         from tqdm import tqdm
 
         self.settle()
-        self._bar = tqdm(total=total, unit=unit, unit_scale=True, leave=False, dynamic_ncols=True, delay=0.1)
-        return self._bar
+        look = {"unit": unit, "unit_scale": True, "leave": False, "dynamic_ncols": True, "delay": DELAY}
+        self._bar = tqdm(desc=of, total=total, **look)
 
     def _advance(self, count: int) -> None:
         if self._bar is not None:

@@ -88,7 +88,7 @@ AsJson = Annotated[bool, _option("--json", help="As JSON.")]
 
 
 class PassedOn(TypedDict):
-    """Options that become the library's keywords of the same name (`quantize_cli.options.Keywords`) as they are."""
+    """Options that become the library's keywords of the same name (`quantize_cli.keywords.Keywords`) as they are."""
 
     output_tensor_type: Annotated[str | None, _option(metavar="TYPE", help="Type of the output matrix.")]
     token_embedding_type: Annotated[str | None, _option(metavar="TYPE", help="Type of the token embeddings.")]

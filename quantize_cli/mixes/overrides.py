@@ -66,7 +66,7 @@ def type_pattern(pattern: str, type_name: str) -> TypePattern:
     try:
         compiled = re.compile(lower, re.ASCII)
     except (re.error, OverflowError, RecursionError) as error:
-        raise UsageError(f"{pattern!r} is no regular expression ({error}); correct it.") from None
+        raise UsageError(f"{pattern!r} is not a regular expression ({error}); correct it.") from None
     return compiled, find_type(type_name)
 
 

@@ -66,7 +66,7 @@ def check_room(sizes: Mapping[Path, int]) -> None:
             others = f" and {len(paths) - 1} more files on the same disk" if len(paths) > 1 else ""
             raise OutputError(
                 f"{paths[0]}{others} will take {size:,} bytes, but the disk has {free:,} free; "
-                "free some space, or choose another disk with -o."
+                "free some space, or choose another disk."
             )
 
 

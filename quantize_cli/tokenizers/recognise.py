@@ -1,8 +1,8 @@
 """Which pre-tokenizer a byte-level BPE tokenizer has, told by what it does and by how it is built.
 
 The reference converter encodes one fixed text and looks up the hash of the token ids. That fails for a fine-tune whose
-added tokens occur in the text, and for every vocabulary of one's own. So, where the hash is unknown: the hash without
-the added tokens; then the structure of tokenizer.json, which has to equal a known one.
+added tokens occur in the text, and for every vocabulary of one's own. So, if the hash is unknown, the hash without the
+added tokens counts, then the structure of tokenizer.json, which has to equal a known one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def recognise(tokenizer: HubTokenizer, source: Source) -> Recognised:
     before = bos if source.tokenizer_config.get("add_bos_token") else None
     if name := _first_name(ids, before):
         return Recognised(name)
-    for fewer in _without_added_tokens(tokenizer.backend):
+    for fewer in _without_additions(tokenizer.backend):
         if name := _first_name(fewer, bos):
             return _guessed(name, "apart from added tokens the vocabulary is a known one")
     names = _by_structure(tokenizer.backend, source)
@@ -67,29 +67,30 @@ def _first_name(ids: Sequence[int], bos: int | None) -> str | None:
     return name_of(ids) or (name_of([bos, *ids]) if bos is not None else None)
 
 
-def _without_added_tokens(backend: Tokenizer) -> Iterator[Sequence[int]]:
-    """Yield the probe's ids without the tokens of the post-processor, then with ever fewer added tokens.
+def _without_additions(backend: Tokenizer) -> Iterator[Sequence[int]]:
+    """Yield the probe's ids with ever fewer added tokens, first with what the post-processor adds, then without.
 
     The added token with the highest id among those in the probe goes first: fine-tunes add theirs at the end.
     """
-    added = backend.get_added_tokens_decoder()
-    ids = backend.encode(PROBE, add_special_tokens=False).ids
-    for _ in range(_MAX_ROUNDS):
-        yield ids
-        last = max((i for i in ids if i in added), default=None)
-        if last is None:
-            return
-        added = {i: added[i] for i in sorted(added) if i < last}
-        ids = _with_added_tokens(backend, list(added.values())).encode(PROBE).ids
+    for special in (True, False):
+        added = backend.get_added_tokens_decoder()
+        fewer = backend
+        for _ in range(_MAX_ROUNDS):
+            ids = fewer.encode(PROBE, add_special_tokens=special).ids
+            yield ids
+            last = max((i for i in ids if i in added), default=None)
+            if last is None:
+                break
+            added = {i: added[i] for i in sorted(added) if i < last}
+            fewer = _with_added_tokens(backend, list(added.values()))
 
 
 def _with_added_tokens(backend: Tokenizer, added: list[AddedToken]) -> Tokenizer:
-    """Return the tokenizer with other added tokens and no post-processor; the vocabulary is shared."""
+    """Return the tokenizer with other added tokens; the vocabulary is shared."""
     other = Tokenizer(backend.model)
-    if backend.normalizer is not None:
-        other.normalizer = backend.normalizer
-    if backend.pre_tokenizer is not None:
-        other.pre_tokenizer = backend.pre_tokenizer
+    for part in ("normalizer", "pre_tokenizer", "post_processor"):
+        if (held := getattr(backend, part)) is not None:
+            setattr(other, part, held)
     other.add_tokens(added)
     return other
 
@@ -101,6 +102,7 @@ def _by_structure(backend: Tokenizer, source: Source) -> list[str]:
         "decoder": decoder_of(source.tokenizer),
         "ignore_merges": bool(mapping(source.tokenizer.get("model")).get("ignore_merges")),
         "adds_bos": backend.encode("a").ids[:1] != backend.encode("a", add_special_tokens=False).ids[:1],
+        "newlines_alone": not any("\n" in token and token.strip("\n") for token in backend.get_vocab()),
     }
     rows = (row for row in structures() if all(row.get(key, fact) == fact for key, fact in facts.items()))
     return [name for row in rows for name in row["names"]]

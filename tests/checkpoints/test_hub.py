@@ -20,10 +20,13 @@ from .hub_server import Hub, Refusal, Repo
 
 CLIENT = """
 import json, sys, threading
+import numpy as np
 from quantize_cli.checkpoints.open import open_checkpoint
-from quantize_cli.checkpoints.base import FLOAT_DTYPES
 from quantize_cli.errors import QuantizeError
 from quantize_cli.observer import Observer
+
+
+DTYPES = {"F32": np.float32, "F16": np.float16}
 
 
 class Recorder(Observer):
@@ -57,7 +60,7 @@ for model, revision in json.loads(sys.argv[1]):
     else:
         files = sorted(p.relative_to(opened.folder).as_posix() for p in opened.folder.rglob("*") if p.is_file())
         sums = {
-            name: float(opened.read_bytes(name, 0, info.rows).view(FLOAT_DTYPES[info.dtype]).sum())
+            name: float(opened.read_bytes(name, 0, info.rows).view(DTYPES[info.dtype]).sum())
             for name, info in opened.infos.items()
         }
         result = {"name": opened.name, "location": opened.location, "files": files, "sums": sums}

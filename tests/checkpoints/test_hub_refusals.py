@@ -54,7 +54,7 @@ CASES = {
     "unknown-architecture": Case(USUAL, 1, "names the architecture 'MambaForCausalLM'", "headers"),
     "lacks-a-tensor": Case(USUAL, 1, "lacks", "headers"),
     "cut-off": Case(USUAL, 1, "org/cut-off/model.safetensors is damaged", "headers"),
-    "matrix-required": Case(("-f", "iq2_xxs", *USUAL[2:]), 2, "for which importances are needed", "headers"),
+    "matrix-required": Case(("-f", "iq2_xxs", *USUAL[2:]), 2, "IQ2_XXS needs importances", "headers"),
     "rows-do-not-fit": Case(("-f", "q4_k_m", *USUAL[2:], "--no-fallback"), 2, "does not fit", "headers"),
     "usual-output-exists": Case(USUAL, 1, "usual-output-exists-Q8_0.gguf exists", "headers"),
     "full-disk": Case(USUAL, 1, "bytes, but the disk has 0 free", "headers"),

@@ -91,7 +91,7 @@ def test_what_is_quantized_already_is_not_quantized_again(quantize, models, work
     assert result.exit_code == 1
     said = sentence(result.stderr)
     assert "16 of 21 tensors are quantized already (output.weight as Q8_0, " in said
-    assert "take the original model, or insist with --allow-requantize" in said
+    assert "take the original model, or override with --allow-requantize" in said
     assert files(work) == []
 
 

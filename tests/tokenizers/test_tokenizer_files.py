@@ -28,12 +28,12 @@ def test_no_tokenizer(tmp_path: Path, vocabulary: Vocabulary):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "is not valid JSON"),
-        (b'{"model": ', "is not valid JSON"),
-        (b"[" * 100_000, "is not valid JSON"),
-        (b'{"a": 1, "a": 2}', "is not valid JSON"),
-        (b"[]", "must hold a JSON object"),
-        (b"\xff\xfe", "is not valid JSON"),
+        (b"", "is not a JSON object"),
+        (b'{"model": ', "is not a JSON object"),
+        (b"[" * 100_000, "is not a JSON object"),
+        (b'{"a": 1, "a": 2}', "is not a JSON object"),
+        (b"[]", "is not a JSON object"),
+        (b"\xff\xfe", "is not a JSON object"),
     ],
 )
 def test_files_that_are_not_json(tmp_path: Path, name: str, content: bytes, reason: str):
@@ -61,7 +61,7 @@ def test_json_that_is_not_a_tokenizer(tmp_path: Path):
 def test_half_a_character(tmp_path: Path, content: dict[str, Any]):
     make_bpe(tmp_path)
     write_json(tmp_path, "tokenizer_config", **content)
-    with pytest.raises(CheckpointError, match=r"tokenizer_config\.json is not valid JSON .*has half a character"):
+    with pytest.raises(CheckpointError, match=r"tokenizer_config\.json is not a JSON object .*has half a character"):
         keys(tmp_path, pre_tokenizer="gpt-2")
 
 
@@ -87,6 +87,13 @@ def test_a_vocabulary_size_that_no_tokenizer_has(tmp_path: Path, size):
     make_bpe(tmp_path)
     with pytest.raises(CheckpointError, match=r"config\.json gives vocab_size as"):
         keys(tmp_path, vocab_size=size, pre_tokenizer="gpt-2")
+
+
+@pytest.mark.parametrize("token_id", ["9" * 5000, "-1", "x", "99999999999"])
+def test_ids_of_added_tokens_that_are_none(tmp_path: Path, token_id: str):
+    make_bpe(tmp_path)
+    write_json(tmp_path, "tokenizer_config", added_tokens_decoder={token_id: {"content": "<x>"}})
+    assert len(keys(tmp_path, pre_tokenizer="gpt-2")["ggml.tokens"]) == 280
 
 
 @pytest.mark.parametrize("junk", JUNK, ids=repr)

@@ -26,6 +26,8 @@ VOCABULARIES = {
     "qwen2_moe": BPE,
     "qwen3_moe": BPE,
     "qwen3_5_text": BPE,
+    "qwen3_5": BPE,
+    "qwen3_5_moe_text": BPE,
     "deepseek_v2": DEEPSEEK,
     "deepseek_v3": DEEPSEEK,
     "gemma3_text": GEMMA,

@@ -22,9 +22,11 @@ ARCHITECTURES = {
     "gemma3_text": "Gemma3ForCausalLM",
     "gemma3": "Gemma3ForConditionalGeneration",
     "qwen3_5_text": "Qwen3_5ForCausalLM",
+    "qwen3_5": "Qwen3_5ForConditionalGeneration",
+    "qwen3_5_moe_text": "Qwen3_5MoeForCausalLM",
 }
 #: Classes whose language model has a config of its own -> its model_type.
-NESTED = {"gemma3": "gemma3_text"}
+NESTED = {"gemma3": "gemma3_text", "qwen3_5": "qwen3_5_text"}
 #: The reference converter asks for these; no tokenizer key comes from them.
 SHAPE = {
     "hidden_size": 256,
@@ -123,4 +125,6 @@ CASES = (
     Case("gemma3_text", "gemma3", 262208, slow=True),
     Case("gemma3", "gemma3", 262208, slow=True),
     Case("qwen3_5_text", "llama3_1", 128256, LLAMA_3),
+    Case("qwen3_5", "qwen3", 151936, QWEN),
+    Case("qwen3_5_moe_text", "qwen3", 152064, QWEN, slow=True),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tokenizers import Tokenizer
 
 from quantize_cli.errors import CheckpointError, UnsupportedError, shown
@@ -26,24 +28,47 @@ def _read(source: Source) -> Tokens:
     tokenizer = hf_json.load(source)
     pre = Recognised(source.pre_tokenizer) if source.pre_tokenizer else recognise(tokenizer, source)
     tokens, types = _tokens(tokenizer.backend, source)
-    return Tokens("gpt2", pre.name, tokens, types, merges=_merges(source), notes=pre.notes)
+    cut = [token.content for i, token in tokenizer.backend.get_added_tokens_decoder().items() if i >= len(tokens)]
+    return Tokens(
+        "gpt2",
+        pre.name,
+        tokens,
+        types,
+        merges=_merges(source),
+        id_limit=len(tokens) if cut else None,
+        notes=(*pre.notes, *_left_out(sorted(cut), len(tokens))),
+    )
+
+
+def _left_out(cut: list[str], size: int) -> Iterator[str]:
+    """Tell of added tokens without a row in the model, as the image token of Gemma 3 1B; the reference refuses them."""
+    if cut:
+        yield (
+            f"tokenizer.json has added tokens beyond vocab_size ({size}), which are left out because the model does "
+            f"not have rows for them: {shown(cut)}."
+        )
 
 
 def _tokens(backend: Tokenizer, source: Source) -> tuple[list[str], list[TokenType]]:
     vocabulary = backend.get_vocab(with_added_tokens=True)
+    decoder = backend.get_added_tokens_decoder()
     size = len(vocabulary) if source.vocab_size is None else source.vocab_size
-    largest = max(vocabulary, key=vocabulary.__getitem__, default=None)
-    if largest is not None and vocabulary[largest] >= size:
+    may_be_cut = {} if source.vocab_size is None else decoder
+    beyond = next((token for token, i in vocabulary.items() if i >= size and i not in may_be_cut), None)
+    if beyond is not None:
         raise CheckpointError(
-            f"{source.where(TOKENIZER_JSON)} has the token {shown(largest)} with the id {vocabulary[largest]}, "
+            f"{source.where(TOKENIZER_JSON)} has the token {shown(beyond)} with the id {vocabulary[beyond]}, "
             f"but the vocabulary has only {size} tokens; the tokenizer files and config.json are of different models."
         )
     tokens = [f"[PAD{i}]" for i in range(size)]
     types = [TokenType.UNUSED] * size
     for token, i in vocabulary.items():
-        tokens[i] = token
-        types[i] = TokenType.NORMAL
-    for i, added in backend.get_added_tokens_decoder().items():
+        if i < size:
+            tokens[i] = token
+            types[i] = TokenType.NORMAL
+    for i, added in decoder.items():
+        if i >= size:
+            continue
         token = added.content
         if not added.normalized:
             # llama.cpp takes the text of these tokens as already normalized

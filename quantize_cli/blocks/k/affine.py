@@ -1,7 +1,7 @@
 """What Q2_K, Q4_K and Q5_K share: a super-block's sub-blocks are fitted one by one, then their scales and their mins.
 
-Method: ggml-quants.c, `quantize_row_q4_K_ref` and `quantize_row_q4_K_impl` and their kin: without importance scales and
-mins are rounded to levels of the largest; with importance those levels are fitted, too.
+Method: ggml-quants.c, `quantize_row_q4_K_ref`, `quantize_row_q4_K_impl` and those of q2_K and q5_K. Without importance
+scales and mins are rounded to levels of the largest; with importance those levels are fitted, too.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quantize_cli.blocks.base import Blocks, Importance, Packed
+from quantize_cli.blocks.base import SUPER_BLOCK, Blocks, Importance, Packed
 from quantize_cli.blocks.search.affine import FIT_SIZE, INVERSE, MIN, ORIGIN, SCALE, AffineSearch, search_affine
 from quantize_cli.blocks.search.positive import fit_positive
 from quantize_cli.blocks.search.weights import root_plus_magnitude, sum_of_squares, weigh_importance
 from quantize_cli.simd.compile import inner, maker
-from quantize_cli.simd.half import nearest_ints
 from quantize_cli.simd.lanes import Lanes, load_lanes, new_lanes
+from quantize_cli.simd.rounding import nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
     Floats,
     Ints,
     any_lane,
+    clamped,
     load,
     select,
     splat,
@@ -32,11 +33,10 @@ from quantize_cli.simd.vector import (
 
 F = np.float32
 I = np.int32  # noqa: E741
-SUPER_BLOCK = 256
 
 
 class Scheme(NamedTuple):
-    """What tells the formats apart."""
+    """What tells the types apart."""
 
     plain: AffineSearch  #: without importance
     weighted: AffineSearch  #: with importance
@@ -55,7 +55,7 @@ class Work(NamedTuple):
     fit: Lanes  #: the result of a sub-block's search
     scales: Lanes  #: a vector for each sub-block, as in the following
     mins: Lanes
-    inverses: Lanes  #: what gave the levels of the searches, see _affine.INVERSE
+    inverses: Lanes  #: what gave the levels of the searches, see search/affine.py
     origins: Lanes
     sums: Lanes  #: the weights of scales and mins
     scale_levels: Lanes
@@ -67,7 +67,7 @@ class Work(NamedTuple):
 
 @maker
 def new_work(sub_block: int) -> Work:
-    """Allocate it for sub-blocks of that size."""
+    """Allocate the buffers for sub-blocks of that size."""
     count = SUPER_BLOCK // sub_block
     return Work(
         new_lanes(SUPER_BLOCK),
@@ -89,7 +89,7 @@ def new_work(sub_block: int) -> Work:
 
 @inner
 def _round_positive(values: Lanes, top: np.int32, levels: Lanes) -> Floats:
-    """Without importance: levels of scales or mins as bytes, and what a level stands for."""
+    """Round scales or mins to levels as bytes, without importance; return what a level stands for."""
     largest = splat(F(0))
     for i in range(0, values.size, LANES):
         value = load(values, i)
@@ -109,7 +109,7 @@ def _cap(levels: Lanes, cap: np.int32) -> None:
 
 @inner
 def fit_super_blocks(blocks: Blocks, importance: Importance | None, first: int, scheme: Scheme, work: Work) -> int:
-    """Fit up to LANES super-blocks, from number `first` on: stored scales and mins, d and dmin; returns how many."""
+    """Fit up to LANES super-blocks, from number `first` on: stored scales and mins, d and dmin; return how many."""
     count: int = min(LANES, blocks.shape[0] - first)
     load_lanes(blocks, first, count, work.x)
     variance = splat(F(0))
@@ -155,7 +155,7 @@ def store_bytes_of_lane(work: Work, lane: int, count: int, block: Packed, start:
 
 @inner
 def stored_levels(value: Floats, scale: Floats, low: Floats, inverse: Floats, origin: Floats, top: np.int32) -> Ints:
-    """Levels 0..top of LANES elements of one super-block under the scale and min that are stored for each.
+    """Compute levels 0..top of LANES elements of one super-block under the scale and min that are stored for each.
 
     Where the stored scale is 0 the levels of the search stay, as in the reference: `inverse` and `origin` give them.
     """
@@ -163,6 +163,4 @@ def stored_levels(value: Floats, scale: Floats, low: Floats, inverse: Floats, or
     kept = scale == F(0)
     if any_lane(kept):
         level = select(kept, nearest_ints(inverse * (value - origin)), level)
-    level = select(level > I(0), level, I(0))
-    clamped: Ints = select(level < top, level, top)
-    return clamped
+    return clamped(level, I(0), top)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quantize_cli.blocks.base import Packed
+from quantize_cli.blocks.base import SUPER_BLOCK, Packed
 from quantize_cli.blocks.search.symmetric import FIT_SIZE, levels_from_zero
 from quantize_cli.simd.compile import inner, maker, part
 from quantize_cli.simd.lanes import Lanes, new_lanes
@@ -30,7 +30,6 @@ from quantize_cli.simd.vector import (
 
 F = np.float32
 I = np.int32  # noqa: E741
-SUPER_BLOCK = 256
 SUB_BLOCK = 16
 SUB_BLOCKS = 16
 PAIRS = SUB_BLOCKS // 2
@@ -52,7 +51,7 @@ class Work(NamedTuple):
 
 @maker
 def new_work() -> Work:
-    """Allocate it."""
+    """Allocate the buffers."""
     return Work(
         new_lanes(SUPER_BLOCK),
         new_lanes(SUPER_BLOCK),
@@ -68,23 +67,23 @@ def new_work() -> Work:
 
 @inner
 def halves(first: np.float32, second: np.float32) -> Floats:
-    """One value for each sub-block of a pair."""
+    """Spread one value over each sub-block of a pair."""
     values: Floats = select(lane_numbers() < I(SUB_BLOCK), splat(first), splat(second))
     return values
 
 
 @inner
 def of_pair(values: Lanes, pair: int, lane: int) -> Floats:
-    """What `lane` has for each sub-block of a pair in one vector for each sub-block."""
+    """Spread what `lane` has for each sub-block, in a vector each, over the elements of a pair."""
     place = 2 * pair * LANES + lane
     return halves(values[place], values[place + LANES])
 
 
 @part
 def encode_levels(values: Lanes, lane: int, d: np.float32, bottom: np.int32, work: Work) -> bool:
-    """Levels of one super-block under d and its stored scales, counted from 0, into work.levels.
+    """Compute the levels of one super-block under d and its stored scales, counted from 0, in work.levels.
 
-    Returns whether the product is 0 for some sub-block: there the levels of the search are to be kept.
+    Return whether the product is 0 for some sub-block: there the levels of the search are to be kept.
     """
     zero = nowhere()
     for pair in range(PAIRS):
@@ -103,7 +102,7 @@ def keep_where_zero(searched: Ints, pair: int, lane: int, d: np.float32, work: W
 
 @part
 def two_bits(levels: Packed, half: int, shift: np.int32) -> Ints:
-    """32 bytes for half of a super-block: byte l holds bits shift and shift + 1 of its levels l + 32 p at bit 2p."""
+    """Pack two bits, from bit `shift` on, of half of a super-block: byte l has those of level l + 32 p at bit 2p."""
     packed = splat_int(I(0))
     for p in range(4):
         packed |= (load_bytes(levels, 128 * half + 32 * p) >> shift & I(3)) << I(2 * p)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Packed
-from quantize_cli.blocks.k.super_blocks import Work, store_bytes_of_lane, stored_levels
+from quantize_cli.blocks.k.affine import Work, store_bytes_of_lane, stored_levels
 from quantize_cli.simd.compile import inner
 from quantize_cli.simd.half import store_half, to_half
 from quantize_cli.simd.lanes import Lanes
@@ -49,7 +49,7 @@ def encode_head(work: Work, lane: int, block: Packed) -> None:
 
 @inner
 def scale_and_min(block: Packed, j: int) -> tuple[np.float32, np.float32]:
-    """The stored scale and min of sub-block j, 0..63."""
+    """Read the stored scale and min, 0..63, of sub-block j."""
     if j < 4:
         return F(block[4 + j] & 63), F(block[8 + j] & 63)
     return F(block[8 + j] & 15 | block[j] >> 6 << 4), F(block[8 + j] >> 4 | block[4 + j] >> 6 << 4)
@@ -59,7 +59,7 @@ def scale_and_min(block: Packed, j: int) -> tuple[np.float32, np.float32]:
 def sub_block_levels(
     values: Lanes, j: int, scale: np.float32, low: np.float32, work: Work, lane: int, top: np.int32
 ) -> Ints:
-    """Levels 0..top of sub-block j of the super-block `values`, which is in `lane`."""
+    """Compute levels 0..top of sub-block j of the super-block `values`, which is in `lane`."""
     place = j * LANES + lane
     inverse, origin = splat(work.inverses[place]), splat(work.origins[place])
     return stored_levels(load(values, j * SUB_BLOCK), splat(scale), splat(low), inverse, origin, top)
