@@ -128,11 +128,11 @@ def test_an_importance_matrix_is_a_file_or_a_value(llama, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"prune_layers": [-1]}, "is no list of layers"),
-        ({"split_max_size": 0}, "is no size"),
-        ({"split_max_size": "4X"}, "is no size"),
+        ({"prune_layers": [-1]}, "is not a list of layers"),
+        ({"split_max_size": 0}, "is not a size"),
+        ({"split_max_size": "4X"}, "is not a size"),
         ({"override_kv": {"key": None}}, "not of the form"),
-        ({"override_kv": {"key": 1 << 32}}, "must fit 32 bits"),
+        ({"override_kv": {"key": 1 << 32}}, "is not an integer of at most 32 bits"),
         ({"tensor_types": {"(": "q8_0"}}, "not a regular expression"),
         ({"include_weights": "x"}, "choose from an importance matrix"),
         ({"pre_tokenizer": "gpt2"}, "did you mean gpt-2"),

@@ -73,7 +73,7 @@ def test_a_tensor_without_an_entry_is_named(quantize, llama, work):
     result = quantize(llama, *Q4, "--imatrix", imatrix, "--report", "report.json")
     assert result.exit_code == 0
     (warning,) = report_of(work)["warnings"]
-    assert warning == f"{imatrix} lacks importances for 1 of 14 tensors whose types use them: {missing}."
+    assert warning == f"{imatrix} lacks importances for 1 of the 14 tensors whose types use them: {missing}."
     assert "warning: " in result.stderr
 
 
@@ -81,7 +81,7 @@ def test_of_many_tensors_without_an_entry_a_few_are_named(quantize, llama, work)
     imatrix = write_imatrix(work / "imatrix.gguf", entries(without=[*MATRICES][1:]))
     assert quantize(llama, *Q4, "--imatrix", imatrix, "--report", "report.json").exit_code == 0
     (warning,) = report_of(work)["warnings"]
-    assert "for 13 of 14 tensors" in warning
+    assert "for 13 of the 14 tensors" in warning
     assert warning.endswith("and 8 more.")
 
 
@@ -99,7 +99,7 @@ def test_a_format_that_needs_an_entry_is_refused_before_the_run(options, quantiz
     said = sentence(result.stderr)
     lacking = 2 if options else 14
     assert f"Q2_K_S needs importances for {lacking} of 21 tensors (blk.0.attn_k.weight as Q2_K, " in said
-    assert f"){', and imatrix.gguf does not give them' if options else ''}: give an importance matrix" in said
+    assert f"){', and imatrix.gguf does not give them' if options else ''}; give an importance matrix" in said
     assert "--imatrix, or choose another format" in said
     assert "%" not in result.stderr
     assert files(work) == ["imatrix.gguf"]
