@@ -129,7 +129,7 @@ def check_size(size: int, name: str, where: str) -> None:
     limit = max_bytes(name)
     if size > limit:
         raise CheckpointError(
-            f"{where} is larger than {limit // _MIB} MiB, so that it cannot be a {name}; "
+            f"{where} is larger than {limit // _MIB} MiB, so it cannot be a {name}; "
             "take the model from a source you trust."
         )
 
@@ -215,12 +215,12 @@ def _refuse_halves(parsed: Json) -> None:
             try:
                 value.encode()
             except UnicodeEncodeError as error:
-                raise ValueError(f"{shown(value)} has half a character") from error
+                raise ValueError(f"{shown(value)} has half of a surrogate pair") from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     unique = dict(pairs)
     if len(unique) != len(pairs):
         name, count = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError(f"{shown(name)} stands in it {count} times")
+        raise ValueError(f"it has the key {shown(name)} {count} times")
     return unique

@@ -210,7 +210,7 @@ def test_the_magic_tells_a_file_without_the_suffix(one):
 
 def test_the_suffix_tells_a_file_without_the_magic(tmp_path):
     (tmp_path / "model.gguf").write_bytes(b"<!DOCTYPE html>")
-    with pytest.raises(CheckpointError, match=r"model.gguf is no GGUF file, for it begins with b'<!DO'"):
+    with pytest.raises(CheckpointError, match=r"model.gguf is not a GGUF file, because it begins with b'<!DO'"):
         open_checkpoint(tmp_path / "model.gguf")
 
 

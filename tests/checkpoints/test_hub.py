@@ -217,9 +217,7 @@ def test_a_small_file_that_is_not_small_is_not_downloaded(hub, client):
     hub.repos["org/bloated"] = Repo({"config.json": bytes((16 << 20) + 1), "model.safetensors": WANTED[SHARDS[0]]})
     (result,), _ = client("org/bloated")
     assert result["error"] == "CheckpointError"
-    assert result["says"].startswith(
-        "org/bloated/config.json is larger than 16 MiB, so that it cannot be a config.json"
-    )
+    assert result["says"].startswith("org/bloated/config.json is larger than 16 MiB, so it cannot be a config.json")
     assert hub.downloads() == []
 
 

@@ -260,9 +260,9 @@ def test_a_damaged_file_in_a_folder(one):
         (b"[]", "is not a JSON object (it is [])"),
         (b"{}", "has no weight_map"),
         (b'{"weight_map": ["a"]}', "has no weight_map"),
-        (b'{"weight_map": {"a": "x.safetensors", "a": "y.safetensors"}}', "'a' stands in it 2 times"),
+        (b'{"weight_map": {"a": "x.safetensors", "a": "y.safetensors"}}', "it has the key 'a' 2 times"),
         (b'{"weight_map": {}}', "holds no tensors at all"),
-        (b'{"weight_map": {"a": "\\ud800.safetensors"}}', "has half a character"),
+        (b'{"weight_map": {"a": "\\ud800.safetensors"}}', "has half of a surrogate pair"),
         (b'{"weight_map": ' + b"[" * 200_000, "nested too deeply"),
     ],
 )
