@@ -249,5 +249,5 @@ def test_planning_needs_neither_a_compiler_nor_a_command_line(llama):
 def test_errors_have_one_base_and_a_missing_model_is_one_of_them():
     for name in ("CheckpointError", "OutputError", "UnsupportedError", "UsageError"):
         assert issubclass(getattr(quantize_cli, name), quantize_cli.QuantizeError)
-    with pytest.raises(CheckpointError, match="no such folder or file"):
+    with pytest.raises(CheckpointError, match="does not exist; check the path"):
         quantize("nowhere", "q8_0")

@@ -46,7 +46,7 @@ EIGHT_EXPERTS_OUTPUT = Rule(
     lambda place: place.eight_experts and not place.falcon,
 )
 
-_LARGE = "attn_v of a 70B model is shared by 8 heads"
+_LARGE = "attn_v of a 70B model gets more bits"
 #: Where attn_v would get Q3_K or Q4_K in any model, and where it gets Q4_K if enough heads share it.
 LARGE = Rule(VALUE, "Q5_K", _LARGE, lambda place: place.model.is_70b)
 LARGE_GROUPED = Rule(VALUE, "Q5_K", _LARGE, lambda place: place.model.is_70b and place.grouped)
