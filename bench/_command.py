@@ -63,7 +63,7 @@ def generate(folder: Path, size: str) -> Path:
 
 @contextmanager
 def work_folder(parent: Path | None, needed_bytes: int) -> Iterator[Path]:
-    """A temporary folder in `parent` (default: the system's), removed at the end; checks the room on the disk first."""
+    """Make a temporary folder in `parent` (default: the system's) after a check of the disk; remove it at the end."""
     with tempfile.TemporaryDirectory(prefix="quantize-bench-", dir=parent) as name:
         free = shutil.disk_usage(name).free
         if free < needed_bytes:

@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def rows(size: str = "4gib", work: Path | None = None) -> Iterator[Row]:
-    """A row for each format and number of threads."""
+    """Yield a row for each format and number of threads."""
     with work_folder(work, ROOM[size]) as folder:
         checkpoint = generate(folder / "model", size)
         nbytes = sum(file.stat().st_size for file in checkpoint.glob("*.safetensors"))

@@ -36,7 +36,7 @@ _SENTENCES: tuple[tuple[type[Exception], str], ...] = (
     ),
     (
         OfflineModeIsEnabled,
-        "{model} is not a folder here, is not complete in the cache {cache}, and HF_HUB_OFFLINE forbids a download; "
+        "{model} is not a folder here and not complete in the cache {cache}, and HF_HUB_OFFLINE forbids a download; "
         "unset that variable, or check the path.",
     ),
     (

@@ -259,7 +259,7 @@ def test_the_sentence_stands_below_the_traceback_with_debug(quantize, work):
         ((*FORMAT, "--threads", "many"), "--threads"),
         ((*FORMAT, "another"), "unexpected extra argument"),
         ((*FORMAT, "--pre-tokenizer", "gpt2"), "'gpt2'.*did you mean gpt-2"),
-        ((*FORMAT, "--revision", "main"), "no revision main.*--revision"),
+        ((*FORMAT, "--revision", "main"), "does not have revisions.*--revision"),
         ((*FORMAT, "--report", "report.txt"), "must end in .json or .md"),
         ((*FORMAT, "--report", "-"), "must end in .json or .md"),
         ((*FORMAT, "--report", "same.json", "-o", "./same.json"), "cannot hold both"),
