@@ -7,13 +7,25 @@ these classes to exit codes (`exit_code`).
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Sequence
 
 _repr = reprlib.Repr()
 _repr.maxstring = 120
 _repr.maxother = 120
+_repr.maxlevel = 2
 
 #: `repr` for values out of untrusted files: control characters escaped, length bounded.
 shown = _repr.repr
+
+
+#: As many names as a sentence can bear.
+_NAMES = 5
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join names for a sentence; of many, the first few and how many more there are."""
+    more = len(names) - _NAMES
+    return ", ".join(names[:_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 class QuantizeError(Exception):

@@ -14,69 +14,48 @@ import quantize_cli
 
 PACKAGE = Path(quantize_cli.__file__).parent
 
-#: Part of the package -> the parts that it may import beside itself. A part is a module or a folder of the package;
-#: a module inside a folder that stands apart has a line of its own. Upper lines may use lower ones, never the reverse.
+#: Room -> the rooms that its files may import beside itself. A room is a folder of the package with all that is in it,
+#: or a module at the top. Upper lines may use lower ones, never the reverse; no file stands on another floor than its
+#: room.
 ALLOWED = {
-    "cli": {
-        "catalogue",
-        "convert",
-        "errors",
-        "events",
-        "importance",
-        "mixes",
-        "plan",
-        "report",
-        "report.model",
-        "version",
-        "warm",
-    },
-    "catalogue": {"formats", "gguf_file", "mixes"},
-    "warm": {"formats", "metrics", "mixes"},
-    "convert": {
+    "cli": {"api", "errors", "mixes", "observer", "report", "run", "version"},
+    "api": {"checkpoints", "errors", "mixes", "keywords", "observer", "outputs", "planning", "report", "run", "simd"},
+    "keywords": {"errors", "importance", "mixes", "planning", "tokenizers"},
+    "report": {"errors", "measure", "outputs", "planning", "version"},
+    "run": {
+        "architectures",
+        "blocks",
         "checkpoints",
         "errors",
-        "events",
-        "mixes",
-        "pipeline",
-        "plan",
-        "report.build",
-        "report.model",
-        "sinks",
-    },
-    "report.build": {"metrics", "pipeline", "plan", "report.model", "version"},
-    "pipeline": {
-        "checkpoints",
-        "errors",
-        "events",
-        "formats",
         "gguf_file",
         "importance",
-        "metrics",
-        "plan",
-        "sinks",
+        "measure",
+        "mixes",
+        "observer",
+        "outputs",
+        "planning",
     },
-    "plan": {"architectures", "checkpoints", "errors", "formats", "gguf_file", "importance", "mixes"},
+    "planning": {"architectures", "checkpoints", "errors", "gguf_file", "importance", "mixes"},
     "architectures": {"checkpoints", "errors", "gguf_file", "tokenizers"},
-    "tokenizers": {"errors"},
     "mixes": {"errors", "gguf_file"},
     "importance": {"checkpoints", "errors", "gguf_file"},
-    "checkpoints": {"errors", "gguf_file"},
-    "report": {"errors", "report.model"},
-    "sinks": {"errors"},
+    "tokenizers": {"checkpoints", "errors", "gguf_file"},
+    "checkpoints": {"errors", "gguf_file", "observer"},
+    "blocks": {"gguf_file", "simd"},
+    "measure": {"simd"},
+    "simd": set(),
     "gguf_file": {"errors"},
-    "metrics": {"formats", "report.model"},
-    "formats": set(),
-    "report.model": set(),
-    "events": set(),
+    "observer": set(),
+    "outputs": {"errors"},
     "errors": set(),
     "version": set(),
-    "__init__": {"checkpoints", "convert", "formats", "importance", "mixes", "pipeline", "plan", "version"},
+    "__init__": {"api", "checkpoints", "errors", "importance", "mixes", "observer", "planning", "report", "version"},
 }
 
 #: Imports for type checkers alone, which nothing executes.
-ANNOTATIONS_ONLY = {("events", "plan")}
+ANNOTATIONS_ONLY = {("cli", "planning"), ("observer", "planning"), ("observer", "report")}
 
-#: What only these parts may import: the library stays usable without a command line, a hub and a compiler's start-up.
+#: What only these rooms may import: the library stays usable without a command line, a hub and a compiler's start-up.
 HEAVY = {
     "typer": {"cli"},
     "rich": {"cli", "report"},
@@ -84,14 +63,14 @@ HEAVY = {
     "huggingface_hub": {"checkpoints"},
     "tokenizers": {"tokenizers"},
     "sentencepiece": {"tokenizers"},
-    "numba": {"formats"},
-    "resource": {"report.build"},
+    "numba": {"simd"},
+    "resource": {"report"},
 }
 
 
 def part_of(module: str) -> str:
-    """The line of the table that a module of the package belongs to: "formats.q4_k" -> "formats"."""
-    return module if module in ALLOWED else module.split(".")[0]
+    """The room that a module of the package stands in: "blocks.k.q4_k" -> "blocks"."""
+    return module.split(".")[0]
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -155,10 +134,6 @@ def test_the_table_has_no_circles():
     assert upward == []
 
 
-def test_formats_know_nothing_but_arrays():
-    assert {target for _, part, target, _ in inner_edges() if part == "formats"} <= {"formats"}
-
-
 @pytest.mark.parametrize("library", HEAVY)
 def test_heavy_libraries_stay_in_their_parts(library):
     users = {part_of(name) for name, tree in modules() for found, _ in imports(tree) if found.split(".")[0] == library}
@@ -174,6 +149,28 @@ def test_the_library_neither_prints_nor_exits():
         if isinstance(node, ast.Call) and ast.unparse(node.func) in forbidden | {"sys.exit", "os._exit", "os.system"}
     ]
     assert found == []
+
+
+def test_planning_needs_neither_kernels_nor_the_hub():
+    """What is known from headers is known without a compiler: the plan, the list of formats, the report's types."""
+    code = (
+        "import sys; from quantize_cli.planning import planner; from quantize_cli.mixes import catalogue; "
+        "from quantize_cli.report import model; catalogue.catalogue(); "
+        "heavy = {'numba', 'llvmlite', 'gguf', 'torch', 'huggingface_hub', 'ml_dtypes'}; "
+        "print(*{name.split('.')[0] for name in sys.modules} & heavy)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+def test_logic_stands_in_named_files():
+    """An __init__ has a docstring, and names of other files at most; the top's looks its names up on first use."""
+    full = [
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("__init__.py")
+        if path.parent != PACKAGE
+        and any(not isinstance(node, (ast.ImportFrom, ast.Assign)) for node in ast.parse(path.read_text()).body[1:])
+    ]
+    assert full == []
 
 
 def test_the_package_itself_costs_nothing():

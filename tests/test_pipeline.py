@@ -17,14 +17,16 @@ from gguf import GGUFReader
 from gguf.quants import dequantize
 from safetensors.numpy import load_file, save_file
 
-from quantize_cli import Settings, make_plan, open_checkpoint, quantize_model
+from quantize_cli import open_checkpoint, quantize
 from quantize_cli.architectures.moves import RotaryInterleave
 from quantize_cli.errors import CheckpointError
 from quantize_cli.mixes.find import find_format
 from quantize_cli.observer import Observer
+from quantize_cli.planning.planner import make_plan
+from quantize_cli.run.derive import Derive
 from quantize_cli.run.executor import run
 
-SETTINGS = Settings(pre_tokenizer=PRE_TOKENIZER, threads=2)
+OPTIONS = {"pre_tokenizer": PRE_TOKENIZER, "threads": 2}
 #: Every block type of 256 and most of 32; the checkpoint has rows of 256 and of 400, which none of them divides.
 FORMATS = ("q4_k_m", "iq4_xs", "q3_k_m", "q2_k", "q8_0", "f16", "bf16", "f32")
 QUICK = ("q8_0", "q4_k_m")
@@ -78,8 +80,8 @@ def test_shards_change_no_byte(family, tmp_path):
 
 def test_a_stream_gets_the_files_bytes(mixed, tmp_path):
     stream = BytesIO()
-    in_stream = quantize_model(mixed, "q8_0", stream, settings=SETTINGS)
-    in_file = quantize_model(mixed, "q8_0", tmp_path / "model.gguf", settings=SETTINGS)
+    in_stream = quantize(mixed, "q8_0", stream, **OPTIONS)
+    in_file = quantize(mixed, "q8_0", tmp_path / "model.gguf", **OPTIONS)
     assert stream.getvalue() == (tmp_path / "model.gguf").read_bytes()
     assert in_stream.tensors == in_file.tensors
     assert in_stream.types == in_file.types
@@ -115,7 +117,7 @@ def sources(folder):
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_the_reports_errors_are_those_of_an_independent_reader(format_name, mixed, tmp_path):
     output = tmp_path / "model.gguf"
-    report = quantize_model(mixed, format_name, output, settings=SETTINGS)
+    report = quantize(mixed, format_name, output, **OPTIONS)
     source = dict(sources(mixed))
     assert [tensor.name for tensor in report.tensors] == [tensor.name for tensor in GGUFReader(output).tensors]
     x2 = d2 = 0.0
@@ -143,7 +145,7 @@ def test_the_reports_errors_are_those_of_an_independent_reader(format_name, mixe
 
 def test_the_reports_sums_add_up(mixed, tmp_path):
     output = tmp_path / "model.gguf"
-    report = quantize_model(mixed, "q4_k_m", output, settings=SETTINGS)
+    report = quantize(mixed, "q4_k_m", output, **OPTIONS)
     assert report.totals.file_bytes == output.stat().st_size
     assert report.totals.bytes == sum(t.bytes for t in report.tensors) == sum(t.bytes for t in report.types)
     assert report.totals.weights == sum(t.weights for t in report.types)
@@ -156,7 +158,7 @@ def test_the_reports_sums_add_up(mixed, tmp_path):
 def test_llama_cpp_reads_and_runs_the_file(tmp_path):
     xllamacpp = pytest.importorskip("xllamacpp")
     folder = make_checkpoint(tmp_path / "tiny")
-    quantize_model(folder, "q4_k_m", tmp_path / "tiny.gguf", settings=SETTINGS)
+    quantize(folder, "q4_k_m", tmp_path / "tiny.gguf", **OPTIONS)
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(tmp_path / "tiny.gguf")
     parameters.n_ctx, parameters.n_predict, parameters.warmup, parameters.n_parallel = 64, 4, False, 1
@@ -189,7 +191,7 @@ def test_a_vector_that_holds_no_number_is_named(own_llama, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     with pytest.raises(CheckpointError, match=r"model\.norm\.weight .*nan at index \[7\]"):
-        quantize_model(own_llama, "f32", out / "model.gguf", settings=SETTINGS)
+        quantize(own_llama, "f32", out / "model.gguf", **OPTIONS)
     assert [*out.iterdir()] == []
 
 
@@ -210,7 +212,7 @@ def test_a_weight_that_the_type_cannot_hold_is_refused(format_name, weight, own_
     weights["model.layers.0.mlp.up_proj.weight"][3, 4] = weight
     save_file(weights, own_llama / "model.safetensors")
     with pytest.raises(CheckpointError, match=r"blk\.0\.ffn_up\.weight has weights too large.*--tensor-type"):
-        quantize_model(own_llama, format_name, tmp_path / "model.gguf", settings=SETTINGS)
+        quantize(own_llama, format_name, tmp_path / "model.gguf", **OPTIONS)
     assert not (tmp_path / "model.gguf").exists()
 
 
@@ -223,7 +225,7 @@ def test_a_checkpoint_that_changes_meanwhile_is_an_error(own_llama, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     with pytest.raises(CheckpointError, match="has changed"):
-        quantize_model(own_llama, "q8_0", out / "model.gguf", settings=SETTINGS, observer=Truncate())
+        quantize(own_llama, "q8_0", out / "model.gguf", **OPTIONS, observer=Truncate())
     assert [*out.iterdir()] == []
 
 
@@ -266,7 +268,7 @@ def test_an_observer_that_fails_stops_the_run_and_leaves_nothing(mixed, tmp_path
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        quantize_model(mixed, "q8_0", tmp_path / "model.gguf", settings=SETTINGS, observer=Failing())
+        quantize(mixed, "q8_0", tmp_path / "model.gguf", **OPTIONS, observer=Failing())
     assert [*tmp_path.iterdir()] == []
 
 
@@ -274,7 +276,7 @@ def test_an_observer_that_fails_stops_the_run_and_leaves_nothing(mixed, tmp_path
 
 
 @pytest.fixture
-def ahead(mixed):
+def ahead(mixed, monkeypatch):
     """A function: run, and tell the most slabs and weights that had been read and not yet written at any time."""
 
     def run_and_count(**options):
@@ -282,24 +284,23 @@ def ahead(mixed):
         lock = threading.Lock()
         slabs, most_slabs, weights, most_weights = 0, 0, 0, 0
 
-        class Counting(Observer):
-            infos = checkpoint.infos
-
-            def read_bytes(self, name, start, stop):
+        class CountingDerive(Derive):
+            def __call__(self, slab):
                 nonlocal slabs, most_slabs, weights, most_weights
                 with lock:
-                    slabs, weights = slabs + 1, weights + (stop - start) * self.infos[name].shape[-1]
+                    slabs, weights = slabs + 1, weights + slab.weights
                     most_slabs, most_weights = max(most_slabs, slabs), max(most_weights, weights)
-                return checkpoint.read_bytes(name, start, stop)
+                return super().__call__(slab)
 
+        class Counting(Observer):
             def weights_done(self, written):
                 nonlocal slabs, weights
                 with lock:
                     slabs, weights = slabs - 1, weights - written
 
+        monkeypatch.setattr("quantize_cli.run.executor.Derive", CountingDerive)
         plan = make_plan(checkpoint, find_format("q8_0"), PRE_TOKENIZER)
-        counting = Counting()
-        run([plan], counting, [[BytesIO()]], observer=counting, **options)
+        run([plan], checkpoint, [[BytesIO()]], observer=Counting(), **options)
         assert slabs == weights == 0
         return most_slabs, most_weights
 
@@ -314,14 +315,13 @@ def test_no_more_slabs_are_read_than_two_a_thread_ahead_of_what_is_written(threa
 
 
 def test_many_threads_share_the_room_for_weights(ahead, monkeypatch):
-    """The largest slab is a head of 64 rows of 256."""
     monkeypatch.setattr("quantize_cli.run.executor.WEIGHTS_IN_FLIGHT", 40_000)
-    _, weights = ahead(threads=50)
-    assert weights <= 40_000 + 64 * 256
+    _, weights = ahead(threads=50, slab_weights=1_000)
+    assert 1_000 < weights <= 40_000 + 1_000
 
 
-def test_a_slab_is_no_larger_than_asked_but_for_a_heads_rows(mixed):
-    """q and k are cut into whole heads, so that their rows can be permuted; all else by the row."""
+def test_no_more_is_read_than_a_slab_needs_but_for_a_heads_rows(mixed):
+    """The rows of a slab of q or k lie in both halves of a head, whose rows between are read with them."""
     checkpoint = open_checkpoint(mixed)
     plan = make_plan(checkpoint, find_format("q8_0"), PRE_TOKENIZER)
     largest = {}
@@ -335,8 +335,8 @@ def test_a_slab_is_no_larger_than_asked_but_for_a_heads_rows(mixed):
 
     run([plan], Measuring(), [[BytesIO()]], threads=2, slab_weights=1_000)
     for tensor in plan.tensors:
-        group = tensor.transform.row_group if tensor.transform else 1
-        assert largest[tensor.sources[0]] <= max(1_000, group * tensor.shape[-1])
+        rows = 2 * 64 if tensor.moves else 1
+        assert largest[tensor.sources[0]] <= max(1_000, rows * tensor.shape[-1])
 
 
 def test_the_sink_gets_the_header_first_and_then_slabs(mixed):
@@ -363,7 +363,7 @@ def test_heads_are_interleaved_alike_in_every_slab(mixed):
     checkpoint = open_checkpoint(mixed)
     plan = make_plan(checkpoint, find_format("f32"), PRE_TOKENIZER)
     tensor = next(tensor for tensor in plan.tensors if tensor.name == "blk.1.attn_q.weight")
-    assert tensor.transform == RotaryInterleave(64)
+    assert tensor.moves == (RotaryInterleave(64),)
     file = replace(plan.files[0], tensors=(replace(tensor, offset=0),))
     alone = replace(plan, files=(file,))
     stored = load_file(mixed / "model.safetensors")[tensor.sources[0]].astype(np.float32)
@@ -379,8 +379,8 @@ def test_the_library_says_nothing(mixed, tmp_path):
     """Not on standard output and not on standard error: what there is to say goes to the observer."""
     code = f"""
 from pathlib import Path
-from quantize_cli import Settings, quantize_model
-quantize_model({str(mixed)!r}, "q8_0", Path({str(tmp_path / "model.gguf")!r}), settings=Settings(pre_tokenizer="gpt-2"))
+from quantize_cli import quantize
+quantize({str(mixed)!r}, "q8_0", Path({str(tmp_path / "model.gguf")!r}), pre_tokenizer="gpt-2")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"", b"")

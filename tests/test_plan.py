@@ -12,20 +12,20 @@ from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
 from gguf import GGUFReader
 from mix_types.record import BASE, tensor_shapes
 
-from quantize_cli import Settings, make_plan, open_checkpoint, quantize_model
-from quantize_cli.architectures.description import ModelDescription, TensorRecipe, Traits
+from quantize_cli import open_checkpoint, plan, quantize
+from quantize_cli.architectures.description import ModelDescription, TensorRecipe
 from quantize_cli.checkpoints.base import TensorInfo
 from quantize_cli.errors import CheckpointError
-from quantize_cli.mixes.find import find_format
+from quantize_cli.gguf_file.fields import ValueType, field
 from quantize_cli.mixes.tables import FORMATS
+from quantize_cli.planning.planner import make_plan
 
 #: 17 dense layers, 8 heads, rows that every block divides.
 MODEL = BASE
-SETTINGS = Settings(pre_tokenizer=PRE_TOKENIZER, threads=1)
 
 
 def plan_of(folder: Path, format_name: str):
-    return make_plan(open_checkpoint(folder), find_format(format_name), PRE_TOKENIZER)
+    return plan(folder, format_name, pre_tokenizer=PRE_TOKENIZER)
 
 
 # The file is known before the run.
@@ -36,7 +36,7 @@ def test_the_header_and_the_sizes_are_known_before_the_run(family, tmp_path):
     folder = make_checkpoint(tmp_path / family, family, num_hidden_layers=3)
     plan = plan_of(folder, "q8_0")
     output = tmp_path / "model.gguf"
-    report = quantize_model(folder, "q8_0", output, settings=SETTINGS)
+    report = quantize(folder, "q8_0", output, pre_tokenizer=PRE_TOKENIZER, threads=1)
     written = output.read_bytes()
     (file,) = plan.files
     assert written.startswith(file.header)
@@ -51,7 +51,8 @@ def test_the_header_and_the_sizes_are_known_before_the_run(family, tmp_path):
 def test_planning_reads_no_weight(llama):
     class HeadersOnly:
         def __init__(self, checkpoint):
-            self.folder, self.name, self.infos = checkpoint.folder, checkpoint.name, checkpoint.infos
+            self.name, self.location = checkpoint.name, checkpoint.location
+            self.sidecars, self.infos = checkpoint.sidecars, checkpoint.infos
 
         def read_bytes(self, name, start, stop):
             raise AssertionError("a plan must not read weights")
@@ -94,10 +95,19 @@ def planned(monkeypatch):
         shapes = tensor_shapes(model)
         infos = {name: TensorInfo(name, "BF16", shape, 2 * shape[0] * shape[1], "x") for name, shape in shapes.items()}
         recipes = tuple(TensorRecipe(name, shape, (name,)) for name, shape in shapes.items())
-        traits = Traits(model["architecture"], model["layers"], model["heads"], model["kv_heads"])
-        description = ModelDescription((), recipes, traits)
-        monkeypatch.setattr("quantize_cli.plan.planner.describe", lambda _checkpoint, _pre: description)
-        return make_plan(type("Headers", (), {"name": "mock", "infos": infos})(), FORMATS[mix_name])
+        architecture = model["architecture"]
+        sizes = {
+            "block_count": model["layers"],
+            "attention.head_count": model["heads"],
+            "attention.head_count_kv": model["kv_heads"],
+        }
+        metadata = (
+            field("general.architecture", ValueType.STRING, architecture),
+            *(field(f"{architecture}.{key}", ValueType.UINT32, value) for key, value in sizes.items()),
+        )
+        description = ModelDescription(metadata, recipes)
+        monkeypatch.setattr("quantize_cli.planning.planner.describe", lambda _checkpoint, _pre: description)
+        return make_plan(type("Headers", (), {"name": "mock", "location": "mock", "infos": infos})(), FORMATS[mix_name])
 
     return plan
 
@@ -112,15 +122,26 @@ def test_the_mixes_are_told_the_models_traits(architecture, kv_heads, attn_v, pl
     assert types == {attn_v}
 
 
-def test_norms_biases_and_vectors_stay_f32(tmp_path):
-    for family in ("qwen2", "qwen3"):
-        folder = make_checkpoint(tmp_path / family, family)
-        kept = {t.name.split(".", 2)[-1] for t in plan_of(folder, "q4_k_m").tensors if t.type == "F32"}
-        assert {"attn_norm.weight", "ffn_norm.weight"} < kept
-        assert {"attn_q.bias", "attn_k.bias", "attn_v.bias"} < kept or {
-            "attn_q_norm.weight",
-            "attn_k_norm.weight",
-        } < kept
+NORMS = {"attn_norm.weight", "ffn_norm.weight", "output_norm.weight"}
+
+
+@pytest.mark.parametrize(
+    ("family", "kept"),
+    [
+        ("llama", NORMS),
+        ("mistral", NORMS),
+        ("qwen2", NORMS | {"attn_q.bias", "attn_k.bias", "attn_v.bias"}),
+        ("qwen3", NORMS | {"attn_q_norm.weight", "attn_k_norm.weight"}),
+    ],
+)
+def test_norms_biases_and_vectors_stay_f32(family, kept, tmp_path):
+    folder = make_checkpoint(tmp_path / family, family)
+    f32 = {
+        t.name.removeprefix("blk.").split(".", 1)[-1] if t.name.startswith("blk.") else t.name
+        for t in plan_of(folder, "q4_k_m").tensors
+        if t.type == "F32"
+    }
+    assert f32 == kept
 
 
 # What the plan says of its choices.

@@ -1,89 +1,97 @@
-"""Model families: (config.json, tensor headers) -> metadata, tensor recipes and traits; no weight is read.
-
-A model that is a GGUF file already says all that itself (converted.py).
-"""
+"""A checkpoint -> the description of its GGUF file; no weight is read."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
-from pathlib import Path
 
-from gguf import MODEL_ARCH_NAMES
-
-from quantize_cli.architectures.config import Config, Json, read_config
-from quantize_cli.architectures.description import ModelDescription, Traits
-from quantize_cli.architectures.families.llama import LLAMA
-from quantize_cli.architectures.families.mistral import MISTRAL
-from quantize_cli.architectures.families.qwen2 import QWEN2
-from quantize_cli.architectures.families.qwen3 import QWEN3
+from quantize_cli.architectures.config import Config
+from quantize_cli.architectures.defaults import with_defaults
+from quantize_cli.architectures.description import ModelDescription
+from quantize_cli.architectures.families.table import FAMILIES
 from quantize_cli.architectures.family import Family
-from quantize_cli.architectures.from_gguf import describe_converted
-from quantize_cli.architectures.general import add_general
+from quantize_cli.architectures.from_gguf import describe_gguf
+from quantize_cli.architectures.general import ParameterCounts, general_fields
+from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.recipes import tensor_recipes
-from quantize_cli.architectures.sizes import add_hyperparameters, dimensions
+from quantize_cli.architectures.rows import fields_of
+from quantize_cli.architectures.sizes import Sizes
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.gguf import GgufCheckpoint
+from quantize_cli.checkpoints.sidecars import Json, read_object
 from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError
-from quantize_cli.gguf_file.bridge import collected_fields, new_writer
-from quantize_cli.tokenizers.vocabulary import add_vocabulary
-
-#: `architectures` of config.json -> family.
-FAMILIES: dict[str, Family] = {
-    "LlamaForCausalLM": LLAMA,
-    "MistralForCausalLM": MISTRAL,
-    "Qwen2ForCausalLM": QWEN2,
-    "Qwen3ForCausalLM": QWEN3,
-}
+from quantize_cli.gguf_file.fields import ValueType, field, merged
+from quantize_cli.tokenizers.vocabulary import read_vocabulary
 
 
 def describe(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> ModelDescription:
-    """Everything about the GGUF file to be made of `checkpoint` that does not depend on the target format.
+    """Describe everything about the GGUF file to be made of `checkpoint` that does not depend on the target format.
 
-    `pre_tokenizer` names the pre-tokenizer where it cannot be recognised. The metadata lacks
-    general.quantization_version and general.file_type, which belong at its end.
+    The metadata lacks general.quantization_version and general.file_type, which belong at its end.
+
+    Args:
+        checkpoint: the model.
+        pre_tokenizer: llama.cpp's name of the pre-tokenizer, where it is not recognised.
 
     Raises:
         CheckpointError: config.json is missing or damaged, or tensors are missing or contradict it.
-        UnsupportedError: the architecture, a tensor or its dtype is one that this version cannot convert.
-        UsageError: a pre-tokenizer is named that is unknown, or where there is none to choose.
+        UnsupportedError: this version cannot convert the architecture, a tensor or its dtype.
+        UsageError: the named pre-tokenizer is unknown, or the model does not have one to choose.
     """
     if isinstance(checkpoint, GgufCheckpoint):
         if pre_tokenizer is not None:
             raise UsageError(
                 f"{checkpoint.name} is a GGUF model, which names its pre-tokenizer itself; leave --pre-tokenizer out."
             )
-        return describe_converted(checkpoint)
-    values = read_config(checkpoint.folder)
-    path = checkpoint.folder / "config.json"
-    family = _family(values.get("architectures"), path)
-    config = _with_defaults(family, Config(path, checkpoint.name, values))
-    sizes = dimensions(config)
-    recipes = tensor_recipes(family, config, sizes, checkpoint.infos)
+        return describe_gguf(checkpoint)
+    values = _read_config(checkpoint)
+    family = _family(values, checkpoint.sidecars.where("config.json"))
+    model = _model(checkpoint, family, values)
+    family.check(model)
+    sizes = Sizes(model, family.sizes)
+    for symbol in family.needed:
+        sizes.known(symbol)
+    recipes = tensor_recipes(family, model, sizes)
+    counts = ParameterCounts.of((recipe.name, recipe.shape) for recipe in recipes)
+    vocabulary = read_vocabulary(family.vocabulary, model.sidecars, model.config.values, pre_tokenizer)
+    fields = (
+        field("general.architecture", ValueType.STRING, family.architecture),
+        *general_fields(model.sidecars, model.name, values, counts),
+        *fields_of(family.metadata, model),
+        *vocabulary.fields,
+    )
+    return ModelDescription(merged(fields), recipes, vocabulary.notes)
 
-    architecture = MODEL_ARCH_NAMES[family.architecture]
-    writer = new_writer(architecture)
-    add_general(writer, config, sum(math.prod(recipe.shape) for recipe in recipes))
-    add_hyperparameters(writer, config)
-    family.add_metadata(writer, config, sizes)
-    add_vocabulary(writer, checkpoint.folder, scheme=family.scheme, vocab_size=sizes.vocab, pre_tokenizer=pre_tokenizer)
-    traits = Traits(architecture, sizes.layers, sizes.heads, sizes.kv_heads)
-    return ModelDescription(collected_fields(writer), recipes, traits)
+
+def _read_config(checkpoint: Checkpoint) -> dict[str, Json]:
+    """Read config.json as it stands."""
+    if not checkpoint.sidecars.has("config.json"):
+        raise CheckpointError(
+            f"{checkpoint.sidecars.where('config.json')} is missing: it says which model the tensors belong to, so "
+            "download it too."
+        )
+    return read_object(checkpoint.sidecars, "config.json")
 
 
-def _family(architectures: Json, path: Path) -> Family:
-    if not isinstance(architectures, list) or not architectures:
-        raise CheckpointError(f"{path} lacks architectures, the list that names the model's family.")
-    name = architectures[0]
-    if not isinstance(name, str) or name not in FAMILIES:
-        raise UnsupportedError(f"{path} names the architecture {name!r:.80}, but supported are {', '.join(FAMILIES)}.")
+def _model(checkpoint: Checkpoint, family: Family, values: dict[str, Json]) -> Model:
+    config = Config(checkpoint.sidecars.where("config.json"), with_defaults(values))
+    model = Model(checkpoint.name, family.architecture, config, checkpoint.sidecars, checkpoint.infos)
+    return replace(model, extra_layers=family.extra_layers(model))
+
+
+def _family(values: dict[str, Json], where: str) -> Family:
+    """Find the family by the text part's class, or else by the whole model's."""
+    text = values.get("text_config")
+    classes = [_class(part) for part in (text if isinstance(text, dict) else {}, values)]
+    name = next((name for name in classes if name is not None), None)
+    if name is None:
+        raise CheckpointError(f"{where} lacks architectures, the list that names the model's family.")
+    if name not in FAMILIES:
+        raise UnsupportedError(f"{where} names the architecture {name!r:.80}, but supported are {', '.join(FAMILIES)}.")
     return FAMILIES[name]
 
 
-def _with_defaults(family: Family, config: Config) -> Config:
-    """`config` with what its model_type's configuration class in transformers would fill in."""
-    if config.get("model_type") != family.model_type:
-        return config
-    filled = replace(config, values={**family.defaults, **config.values})
-    derived = {name: derive(filled) for name, derive in family.derived.items() if filled.get(name) is None}
-    return replace(filled, values={**filled.values, **derived})
+def _class(values: dict[str, Json]) -> str | None:
+    classes = values.get("architectures")
+    if isinstance(classes, list) and classes:
+        return classes[0] if isinstance(classes[0], str) else repr(classes[0])
+    return None

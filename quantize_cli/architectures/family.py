@@ -2,76 +2,126 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
-from gguf import MODEL_ARCH, GGUFWriter
+from quantize_cli.architectures.description import TensorRecipe
+from quantize_cli.architectures.maps import Map
+from quantize_cli.architectures.model import Model
+from quantize_cli.architectures.moves import Move
+from quantize_cli.architectures.rows import Row
+from quantize_cli.architectures.shapes import Shape
+from quantize_cli.architectures.sizes import Size, Sizes
+from quantize_cli.tokenizers.vocabulary import Vocabulary
 
-from quantize_cli.architectures.config import Config
-from quantize_cli.architectures.description import TensorRecipe, Transform
-from quantize_cli.tokenizers.vocabulary import Scheme
-
-
-@dataclass(frozen=True, slots=True)
-class Dimensions:
-    """The sizes that tensor shapes are made of."""
-
-    vocab: int
-    hidden: int
-    ffn: int
-    layers: int
-    heads: int
-    kv_heads: int
-    head: int  #: rows of one attention head
-
-    @property
-    def query(self) -> int:
-        """Rows of the query projection."""
-        return self.heads * self.head
-
-    @property
-    def key(self) -> int:
-        """Rows of the key projection, and of the value projection."""
-        return self.kv_heads * self.head
+#: Moves and maps that depend on the model's sizes and on the tensor's row-major shape.
+Moves: TypeAlias = Callable[[Sizes, tuple[int, ...]], tuple[Move, ...]]
+Maps: TypeAlias = Callable[[Sizes, tuple[int, ...]], tuple[Map, ...]]
+#: Which layers a statement is about.
+Layers: TypeAlias = Callable[[Model], Iterable[int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One tensor of a family's layout: its row-major shape, and what happens to its rows."""
-
-    shape: Callable[[Dimensions], tuple[int, ...]]
-    required: bool = True
-    transform: Callable[[Dimensions], Transform] | None = None
-
-    def optional(self) -> Slot:
-        """The same slot in a family whose checkpoints may go without it."""
-        return replace(self, required=False)
+def no_moves(_sizes: Sizes, _shape: tuple[int, ...]) -> tuple[Move, ...]:
+    """Return no moves: rows stay where they are."""
+    return ()
 
 
-#: GGUF tensor name, with {bid} for the layer's number -> slot.
-Layout = Mapping[str, Slot]
-
-
-def nothing_computed(_config: Config, _dimensions: Dimensions) -> tuple[TensorRecipe, ...]:
-    """Most families store all their tensors."""
+def no_maps(_sizes: Sizes, _shape: tuple[int, ...]) -> tuple[Map, ...]:
+    """Return no maps: values stay what they are."""
     return ()
 
 
 @dataclass(frozen=True, slots=True)
+class Output:
+    """One tensor that a rule makes of a checkpoint tensor."""
+
+    name: str | None = None  #: what takes the place of the pattern in its name, a template as in re.sub; None: the same
+    moves: Moves = no_moves
+    maps: Maps = no_maps
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How checkpoint tensors whose name has `pattern` are called from here on; None leaves them out."""
+
+    pattern: str  #: regular expression, searched anywhere in the name
+    name: Callable[[re.Match[str], Model], str | None]
+
+
+def rename(pattern: str, template: str) -> Naming:
+    """Return a naming that replaces what matches by a template as in re.sub."""
+    return Naming(pattern, lambda match, _model: re.sub(pattern, template, match.string))
+
+
+def leave_out(pattern: str) -> Naming:
+    """Return a naming that leaves tensors out."""
+    return Naming(pattern, lambda _match, _model: None)
+
+
+#: For families whose files in llama.cpp must not have an output matrix that is the embedding.
+leave_out_tied_head = Naming(
+    r"^(model\.)?lm_head\.", lambda match, model: None if model.config.get("tie_word_embeddings") else match.string
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What becomes of the tensors whose name has `pattern`; all rules that match apply, one after another."""
+
+    pattern: str  #: regular expression, searched anywhere in the name
+    outputs: tuple[Output, ...]
+
+
+def move(pattern: str, moves: Moves) -> Rule:
+    """Return a rule that rearranges rows."""
+    return Rule(pattern, (Output(moves=moves),))
+
+
+def change(pattern: str, *maps: Map) -> Rule:
+    """Return a rule that changes values."""
+    return Rule(pattern, (Output(maps=lambda _sizes, _shape: maps),))
+
+
+def all_layers(model: Model) -> Iterable[int]:
+    """Return the numbers of all layers but those that only predict further tokens."""
+    return range(model.layers)
+
+
+def extra_layers(model: Model) -> Iterable[int]:
+    """Return the numbers of the layers that only predict further tokens."""
+    return range(model.layers, model.blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """GGUF tensors that some layers must have; names are without "blk.N."."""
+
+    names: tuple[str, ...]
+    layers: Layers = all_layers
+
+    def among(self, layers: Layers) -> Part:
+        """Return the same part for other layers."""
+        return Part(self.names, layers)
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
-    """A model family.
+    """A model family."""
 
-    `defaults` and `derived` stand for the configuration class of transformers, through which the reference reads
-    config.json: what the file leaves out comes from there and ends in the metadata. They apply where the file's
-    model_type is the family's, as there.
-    """
-
-    architecture: MODEL_ARCH
-    model_type: str  #: config.json's name for the family
-    scheme: Scheme  #: which tokenizer files to look for, in which order
-    layout: Layout
-    defaults: Mapping[str, Any]
-    derived: Mapping[str, Callable[[Config], int]]  #: values that follow from others where absent or null
-    add_metadata: Callable[[GGUFWriter, Config, Dimensions], None]  #: the keys after the common hyperparameters
-    computed: Callable[[Config, Dimensions], tuple[TensorRecipe, ...]] = nothing_computed
+    architecture: str  #: GGUF name, "llama"
+    metadata: tuple[Row, ...]
+    vocabulary: Vocabulary
+    parts: tuple[Part, ...]  #: what layers must have
+    optional: tuple[Part, ...] = ()  #: what they may have; llama.cpp does not load a file with other tensors
+    outside: tuple[str, ...] = ("token_embd.weight", "output_norm.weight")  #: GGUF names of what no layer has
+    optional_outside: tuple[str, ...] = ("output.weight",)
+    namings: tuple[Naming, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    sizes: Mapping[str, Size] = field(default_factory=dict)  #: over the common table of sizes.py
+    shapes: Mapping[str, Shape] = field(default_factory=dict)  #: over the common table of shapes.py
+    extra_layers: Callable[[Model], int] = lambda _model: 0  #: layers that only predict further tokens
+    computed: Callable[[Sizes], tuple[TensorRecipe, ...]] = lambda _sizes: ()
+    needed: tuple[str, ...] = ("vocab", "hidden", "heads", "ffn")  #: sizes that config.json must give
+    check: Callable[[Model], None] = lambda _model: None  #: raises UnsupportedError for models that only look alike

@@ -1,68 +1,218 @@
-"""The general.* metadata: who made the model, what it is called, how large it is."""
+"""The general.* metadata: who made the model, what it is called, how large it is, how to sample from it.
+
+It comes from the model card, generation_config.json, and the names of the model, as in `prepare_metadata` of the
+reference's converter and `Metadata` of its gguf-py.
+"""
 
 from __future__ import annotations
 
-import struct
-from pathlib import Path
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-from gguf import GGUFType, GGUFWriter, Metadata, size_label
+from quantize_cli.architectures.model_card import CARD, SOURCE_KEYS, first_present, gathered, read_model_card, sources
+from quantize_cli.architectures.model_name import ModelName
+from quantize_cli.checkpoints.sidecars import Json, Sidecars, read_text
+from quantize_cli.errors import CheckpointError, shown
+from quantize_cli.gguf_file.fields import Field, ValueType, array, field
 
-from quantize_cli.architectures.config import Config, read_generation_config, read_model_card
-from quantize_cli.errors import CheckpointError
-from quantize_cli.gguf_file.bridge import collected_fields
-from quantize_cli.gguf_file.fields import Field, ValueType
+_GENERATION_CONFIG = "generation_config.json"
 
-#: Attribute of gguf's Metadata -> names in generation_config.json, the first one present counts.
-SAMPLING = {
-    "sampling_sequence": ("sequence",),
-    "sampling_top_k": ("top_k",),
-    "sampling_top_p": ("top_p",),
-    "sampling_min_p": ("min_p",),
-    "sampling_xtc_probability": ("xtc_probability",),
-    "sampling_xtc_threshold": ("xtc_threshold",),
-    "sampling_temp": ("temperature",),
-    "sampling_penalty_last_n": ("penalty_last_n",),
-    "sampling_penalty_repeat": ("penalty_repeat", "repetition_penalty"),
-    "sampling_mirostat": ("mirostat",),
-    "sampling_mirostat_tau": ("mirostat_tau",),
-    "sampling_mirostat_eta": ("mirostat_eta",),
+#: Key behind general.sampling. -> type, and names in generation_config.json; the first name that is there counts.
+_SAMPLING = {
+    "sequence": (ValueType.STRING, ("sequence",)),
+    "top_k": (ValueType.INT32, ("top_k",)),
+    "top_p": (ValueType.FLOAT32, ("top_p",)),
+    "min_p": (ValueType.FLOAT32, ("min_p",)),
+    "xtc_probability": (ValueType.FLOAT32, ("xtc_probability",)),
+    "xtc_threshold": (ValueType.FLOAT32, ("xtc_threshold",)),
+    "temp": (ValueType.FLOAT32, ("temperature",)),
+    "penalty_last_n": (ValueType.INT32, ("penalty_last_n",)),
+    "penalty_repeat": (ValueType.FLOAT32, ("penalty_repeat", "repetition_penalty")),
+    "mirostat": (ValueType.INT32, ("mirostat",)),
+    "mirostat_tau": (ValueType.FLOAT32, ("mirostat_tau",)),
+    "mirostat_eta": (ValueType.FLOAT32, ("mirostat_eta",)),
 }
 
-#: How GGUF packs a number.
-NUMBERS = {ValueType.INT32: "<i", ValueType.UINT32: "<I", ValueType.FLOAT32: "<f"}
+#: Key behind general. of a text -> names in the model card; the first name that is there and not null counts.
+_TEXTS = {
+    "name": ("name", "model_name"),
+    "author": ("author", "model_author", "model_creator"),
+    "version": ("version", "model_version"),
+    "organization": ("organization", "model_organization"),
+    "finetune": ("finetune", "model_finetune"),
+    "basename": ("basename", "model_basename", "model_type"),
+    "description": ("description", "model_description"),
+    "size_label": ("size_label", "model_size_label"),
+    "license": ("license",),
+    "license.name": ("license_name",),
+    "license.link": ("license_link",),
+    "source.url": ("url", "model_url"),
+    "source.doi": ("doi", "model_doi"),
+    "source.uuid": ("uuid", "model_uuid"),
+    "source.repo_url": ("repo_url", "model_repo_url"),
+}
+
+#: Key behind general. of what the model was made from -> names in the model card; the first name that is there counts.
+_SOURCES = {
+    "base_model": ("base_model", "base_models", "base_model_sources"),
+    "dataset": ("datasets", "dataset", "dataset_sources"),
+}
+
+#: Key behind general. of a list of texts -> names in the model card, whose items follow each other.
+_LISTS = {"tags": ("tags", "pipeline_tag"), "languages": ("languages", "language")}
+
+#: More than this many weights -> factor and unit in which a size label counts.
+_UNITS = ((1e12, 1e-12, "T"), (1e9, 1e-9, "B"), (1e6, 1e-6, "M"), (-1, 1e-3, "K"))
 
 
-def add_general(writer: GGUFWriter, config: Config, parameters: int) -> None:
-    """Write the general.* keys that follow general.architecture, as gguf's own heuristics derive them.
+@dataclass(frozen=True, slots=True)
+class ParameterCounts:
+    """Numbers of weights, as `GGUFWriter.get_total_parameter_count` of the reference reckons them."""
 
-    `parameters` counts the weights of all GGUF tensors. Raises CheckpointError where the model card or
-    generation_config.json holds values of wrong types.
+    total: int
+    shared: int  #: outside the stacked tensors of experts
+    expert: int  #: in one expert, all layers together
+    expert_count: int  #: mean over the stacked tensors, rounded down; 0 where there are none
+
+    @classmethod
+    def of(cls, tensors: Iterable[tuple[str, tuple[int, ...]]]) -> ParameterCounts:
+        """Count the weights of a model.
+
+        Args:
+            tensors: GGUF name and row-major shape of each tensor.
+        """
+        total = shared = expert = experts = stacked = 0
+        for name, shape in tensors:
+            size = math.prod(shape)
+            total += size
+            if "_exps." in name and len(shape) >= 3:
+                count = shape[-2 if ".bias" in name else -3]
+                expert += size // max(count, 1)
+                experts += count
+                stacked += 1
+            else:
+                shared += size
+        return cls(total, shared, expert, experts // max(stacked, 1))
+
+    @property
+    def label(self) -> str:
+        """The size in short, "8B", or "8x7B" with experts."""
+        if self.expert_count:
+            return f"{self.expert_count}x{_rounded(self.shared + self.expert)}"
+        return _rounded(self.total)
+
+
+def general_fields(
+    sidecars: Sidecars, name: str, config: Mapping[str, Json], counts: ParameterCounts
+) -> tuple[Field, ...]:
+    """Return the general.* keys that follow general.architecture, in the reference's order.
+
+    Args:
+        sidecars: The files beside the weights; README.md and generation_config.json may be missing.
+        name: The checkpoint's name. The reference takes the folder's, but the folder of a Hub snapshot is named after
+            a commit.
+        config: config.json's own values, without defaults.
+        counts: Numbers of weights of all GGUF tensors.
+
+    Raises:
+        CheckpointError: README.md or config.json cannot be used, or one of the files has a value that does not fit
+            its type.
     """
-    metadata = Metadata()
-    sampling = read_generation_config(config.folder)
-    for attribute, names in SAMPLING.items():
-        setattr(metadata, attribute, next((sampling[name] for name in names if name in sampling), None))
-    card, identity = read_model_card(config.folder), {"_name_or_path": config.text("_name_or_path")}
-    writer.add_type(GGUFType.MODEL)
+    card = read_model_card(sidecars)
+    facts = {key: first_present(card, names) for key, names in _TEXTS.items()}
+    for identity in _identities(sidecars, name, config):
+        told = ModelName.parse(identity, counts.total).facts()
+        facts |= {key: value for key, value in told.items() if facts[key] is None}
+    if facts["size_label"] is None and counts.total:
+        facts["size_label"] = counts.label
+    return (
+        field("general.type", ValueType.STRING, "model"),
+        *_checked(_sampling(_read_generation_config(sidecars)), sidecars.where(_GENERATION_CONFIG)),
+        *_checked(_authorship(facts, card, counts.total), sidecars.where(CARD)),
+    )
+
+
+def _identities(sidecars: Sidecars, name: str, config: Mapping[str, Json]) -> Iterator[str]:
+    """Yield the names that say what the model card leaves out, the better one first."""
+    path = config.get("_name_or_path")
+    if path is not None and not _is_text(path):
+        raise CheckpointError(
+            f"{sidecars.where('config.json')} gives _name_or_path as {shown(path)}, but it must be text; "
+            "correct or delete it."
+        )
+    if not _is_text(name):
+        raise CheckpointError(f"The model's name {shown(name)} is not Unicode text; rename its folder.")
+    if path is not None and path.count("/") <= 1:  # more of them make it a path on somebody's disk
+        yield path
+    yield name
+
+
+def _sampling(generation: Mapping[str, Json]) -> Iterator[Field]:
+    for key, (type, names) in _SAMPLING.items():
+        value = next((generation[name] for name in names if name in generation), None)
+        if type is ValueType.STRING:
+            yield from _text(f"general.sampling.{key}", value)
+        elif value is not None:
+            yield field(f"general.sampling.{key}", type, value)
+
+
+def _authorship(facts: Mapping[str, Json], card: Mapping[str, Json], parameters: int) -> Iterator[Field]:
+    for key, value in facts.items():
+        yield from _text(f"general.{key}", _joined(value) if key == "license" else value)
+    for key, names in _SOURCES.items():
+        found = sources(card, names, parameters)
+        if found is not None:
+            yield field(f"general.{key}.count", ValueType.UINT32, len(found))
+            for number, source in enumerate(found):
+                for part in SOURCE_KEYS:
+                    yield from _text(f"general.{key}.{number}.{part}", source.get(part))
+    for key, lists in _LISTS.items():
+        items = gathered(card, lists)
+        if items:
+            yield array(f"general.{key}", ValueType.STRING, items)
+
+
+def _text(key: str, value: Json) -> Iterator[Field]:
+    """Yield a text, and nothing where the value is empty, 0 or false: the reference's writer leaves those out."""
+    if value:
+        yield field(key, ValueType.STRING, value)
+
+
+def _joined(license: Json) -> Json:
+    is_list = isinstance(license, list) and all(isinstance(item, str) for item in license)
+    return ",".join(license) if is_list else license
+
+
+def _checked(fields: Iterator[Field], where: str) -> tuple[Field, ...]:
     try:
-        # A Hub snapshot's folder is named after a commit, so the heuristics get the checkpoint's name instead of it.
-        Metadata.apply_metadata_heuristic(metadata, card, identity, Path(config.name), parameters)
-        metadata.name = config.name if metadata.name is None else metadata.name
-        metadata.size_label = metadata.size_label or size_label(parameters, parameters, 0, 0)
-        metadata.set_gguf_meta_model(writer)
-        for field in collected_fields(writer):
-            _check(field)
-    except (TypeError, ValueError, OverflowError, struct.error) as error:
-        files = " or ".join(str(config.folder / name) for name in ("README.md", "generation_config.json"))
-        raise CheckpointError(f"{files} holds a value of the wrong type ({error}): correct or delete it.") from error
+        return tuple(fields)
+    except ValueError as error:
+        raise CheckpointError(
+            f"{where} has a value that GGUF cannot hold ({error!s:.200}); correct, quote or delete it."
+        ) from error
 
 
-def _check(field: Field) -> None:
-    """Raise one of the errors above where `field` could not be written."""
-    items = field.value if field.type == ValueType.ARRAY else (field.value,)
-    if field.type in NUMBERS:
-        struct.pack(NUMBERS[field.type], field.value)
-    elif not all(isinstance(item, str) for item in items):
-        raise TypeError(f"{field.key} is {field.value!r:.60}")
-    else:
-        "".join(items).encode()  # JSON and YAML can spell what UTF-8 cannot
+def _read_generation_config(sidecars: Sidecars) -> Mapping[str, Json]:
+    """Read generation_config.json; it is empty where it is missing or, as for the reference, not JSON."""
+    if not sidecars.has(_GENERATION_CONFIG):
+        return {}
+    try:
+        values = json.loads(read_text(sidecars, _GENERATION_CONFIG))
+    except (ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _is_text(value: Json) -> bool:
+    """Tell whether a value is text that UTF-8 can hold: half a surrogate pair is not."""
+    return isinstance(value, str) and value == value.encode("utf-8", "ignore").decode("utf-8")
+
+
+def _rounded(count: int) -> str:
+    """Write a number of weights with its unit and, below 10 of the unit, with decimals: 494M, 1.5B, 0.00K."""
+    factor, unit = next((factor, unit) for limit, factor, unit in _UNITS if count > limit)
+    scaled = count * factor
+    decimals = max(2 - len(str(round(scaled)).lstrip("0")), 0)
+    return f"{scaled:.{decimals}f}{unit}"

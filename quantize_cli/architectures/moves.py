@@ -1,29 +1,135 @@
-"""Rearrangements of rows between the Hugging Face and the GGUF layout of a tensor."""
+"""Moves: rearrangements of rows, as pure maps from output rows to source rows.
+
+Lay the rows of all sources of a tensor end to end; a move tells for each output row which of them it is. It never looks
+inside a row, so it serves rows of any dtype, and it gives the byte ranges that a slab needs before anything is read. To
+a move, a vector is a column: its elements are the rows. Stacking experts and joining tensors are the identity.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+#: Numbers of rows, int64[n].
+RowNumbers: TypeAlias = NDArray[np.int64]
+Shape: TypeAlias = tuple[int, ...]
+
+
+class Move(Protocol):
+    """A rearrangement; implementations are frozen dataclasses, so that a plan is a value."""
+
+    def shape(self, shape: Shape) -> Shape:
+        """Return the row-major shape of the output, given the input's.
+
+        Raises:
+            ValueError: the input's shape does not suit the move.
+        """
+        ...
+
+    def where(self, rows: RowNumbers) -> RowNumbers:
+        """Return the input row of each of these output rows."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class RotaryInterleave:
     """From rotating halves (Hugging Face) to rotating neighbours (the original Llama, ggml's "norm" RoPE).
 
-    A head's rows 0 .. d/2-1 pair with its rows d/2 .. d-1; after the transform row 2i pairs with row 2i+1. Works on
-    weights (rows, columns) and on biases (rows,); values are moved, never computed.
+    A head's rows 0 .. d/2-1 pair with its rows d/2 .. d-1; after the move row 2i pairs with row 2i+1.
     """
 
-    head_dim: int
+    head: int  #: rows of one attention head
 
-    @property
-    def row_group(self) -> int:
-        """A head's rows stay together."""
-        return self.head_dim
+    def shape(self, shape: Shape) -> Shape:
+        """Return the same shape."""
+        if row_count(shape) % self.head:
+            raise ValueError(f"its {row_count(shape)} rows are not heads of {self.head}")
+        return shape
 
-    def apply(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Rows of whole heads -> the same rows, interleaved within each head."""
-        halves = rows.reshape(-1, 2, self.head_dim // 2, *rows.shape[1:])
-        return halves.swapaxes(1, 2).reshape(rows.shape)
+    def where(self, rows: RowNumbers) -> RowNumbers:
+        """Return the input row of each of these output rows."""
+        within = rows % self.head
+        return rows - within + within % 2 * (self.head // 2) + within // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Keep `size` rows of every `every`, from `start` on: a split, a slice, an expert's half.
+
+    Where `every` is the whole length of the rows' dimension, that dimension becomes `size`; where it is a part of it,
+    the groups become a dimension of their own. A vector stays a vector.
+    """
+
+    every: int
+    start: int
+    size: int
+
+    def shape(self, shape: Shape) -> Shape:
+        """Return the row-major shape of the output, given the input's."""
+        axis = max(len(shape) - 2, 0)
+        groups, rest = divmod(shape[axis], self.every)
+        if rest or self.start + self.size > self.every:
+            raise ValueError(f"its {shape[axis]} rows are not groups of {self.every}")
+        if len(shape) == 1:
+            return (groups * self.size,)
+        return (*shape[:axis], *((groups,) if groups > 1 else ()), self.size, *shape[axis + 1 :])
+
+    def where(self, rows: RowNumbers) -> RowNumbers:
+        """Return the input row of each of these output rows."""
+        return rows // self.size * self.every + self.start + rows % self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Tiled:
+    """From heads grouped by the key head they share to tiles of one head of each group; rows before `first` stay.
+
+    Rows (group, head of the group, row of the head) become (head of the group, group, row of the head): the order in
+    which ggml repeats the key heads.
+    """
+
+    groups: int
+    heads: int  #: heads of a group
+    size: int  #: rows of a head
+    first: int = 0
+
+    def shape(self, shape: Shape) -> Shape:
+        """Return the same shape."""
+        if row_count(shape) != (rows := self.first + self.groups * self.heads * self.size):
+            raise ValueError(f"it has {row_count(shape)} rows instead of {rows}")
+        return shape
+
+    def where(self, rows: RowNumbers) -> RowNumbers:
+        """Return the input row of each of these output rows."""
+        head, row = np.divmod(rows - self.first, self.size)
+        nth, group = np.divmod(head, self.groups)
+        return np.where(rows < self.first, rows, (group * self.heads + nth) * self.size + row + self.first)
+
+
+@dataclass(frozen=True, slots=True)
+class Squeeze:
+    """Drop dimensions of 1, as torch.squeeze does; all rows stay where they are."""
+
+    def shape(self, shape: Shape) -> Shape:
+        """Return the row-major shape of the output, given the input's."""
+        return tuple(size for size in shape if size != 1) or (1,)
+
+    def where(self, rows: RowNumbers) -> RowNumbers:
+        """Return the input row of each of these output rows."""
+        return rows
+
+
+def moved(moves: Sequence[Move], rows: RowNumbers) -> RowNumbers:
+    """Return the row, among those of all sources end to end, of each of these rows behind all `moves`."""
+    for move in reversed(moves):
+        rows = move.where(rows)
+    return rows
+
+
+def row_count(shape: Shape) -> int:
+    """Return the number of rows that moves see: of a vector, its elements."""
+    return math.prod(shape[:-1]) if len(shape) > 1 else shape[0]

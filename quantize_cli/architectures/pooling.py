@@ -2,45 +2,67 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import PurePosixPath, PureWindowsPath
 
-from gguf import GGUFWriter, PoolingType
+from quantize_cli.checkpoints.sidecars import Sidecars, read_json, read_object
+from quantize_cli.errors import CheckpointError, UnsupportedError, shown
 
-from quantize_cli.architectures.config import read_json, read_json_object
-from quantize_cli.errors import CheckpointError, UnsupportedError
+#: GGUF's numbers of pooling types (llama.h, `enum llama_pooling_type`).
+_MEAN, _CLS, _LAST = 1, 2, 3
 
-#: Flag in a pooling module's config.json -> GGUF pooling type, the first flag that is set counts.
-FLAGS = {
-    "pooling_mode_mean_tokens": PoolingType.MEAN,
-    "pooling_mode_cls_token": PoolingType.CLS,
-    "pooling_mode_lasttoken": PoolingType.LAST,
-}
+#: Flag in a pooling module's config.json -> GGUF pooling type; the first flag that is set counts.
+_FLAGS = {"pooling_mode_mean_tokens": _MEAN, "pooling_mode_cls_token": _CLS, "pooling_mode_lasttoken": _LAST}
 
 #: The same for files that name one mode.
-MODES = {"mean": PoolingType.MEAN, "cls": PoolingType.CLS, "lasttoken": PoolingType.LAST}
+_MODES = {"mean": _MEAN, "cls": _CLS, "lasttoken": _LAST}
 
 
-def add_pooling(writer: GGUFWriter, folder: Path) -> None:
-    """Write the pooling type where modules.json lists a pooling module.
+def pooling_type(sidecars: Sidecars) -> int | None:
+    """Return GGUF's number of the pooling where modules.json lists a pooling module, else None.
 
-    Raises CheckpointError where that file is not what sentence-transformers writes, UnsupportedError for a pooling
-    that GGUF does not know.
+    Raises:
+        CheckpointError: modules.json or the module's config.json is not what sentence-transformers writes.
+        UnsupportedError: GGUF has no such pooling.
     """
-    modules = folder / "modules.json"
-    if not modules.is_file():
-        return
-    try:
-        paths = [module["path"] for module in read_json(modules) if module["type"].endswith("Pooling")]
-    except (TypeError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{modules} is not a list of modules with type and path: download it again.") from error
-    if not paths:
-        return
-    if not isinstance(paths[0], str) or Path(paths[0]).is_absolute() or ".." in Path(paths[0]).parts:
-        raise CheckpointError(f"{modules} gives a pooling module the path {paths[0]!r}, which leaves the folder.")
-    config = folder / paths[0] / "config.json"
-    pooling = read_json_object(config)
-    flagged = [kind for flag, kind in FLAGS.items() if pooling.get(flag)]
-    kind = flagged[0] if flagged else MODES.get(str(pooling.get("pooling_mode")))
+    if not sidecars.has("modules.json"):
+        return None
+    name = _config_name(sidecars)
+    if name is None:
+        return None
+    pooling = read_object(sidecars, name)
+    flagged = next((kind for flag, kind in _FLAGS.items() if pooling.get(flag)), None)
+    kind = flagged or _MODES.get(str(pooling.get("pooling_mode")))
     if kind is None:
-        raise UnsupportedError(f"{config} asks for a pooling other than {', '.join(MODES)}, which GGUF cannot express.")
-    writer.add_pooling_type(kind)
+        raise UnsupportedError(
+            f"{sidecars.where(name)} asks for a pooling other than {', '.join(_MODES)}, which GGUF cannot express; "
+            "convert a model that pools in one of these ways."
+        )
+    return kind
+
+
+def _config_name(sidecars: Sidecars) -> str | None:
+    """Name the config.json of the first pooling module; None where there is no such module."""
+    where = sidecars.where("modules.json")
+    try:
+        path = next(
+            (module["path"] for module in read_json(sidecars, "modules.json") if module["type"].endswith("Pooling")),
+            None,
+        )
+    except (TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{where} is not a list of modules with type and path; download it again.") from error
+    if path is None:
+        return None
+    if not isinstance(path, str) or _leaves(path):
+        raise CheckpointError(
+            f"{where} gives a pooling module the path {shown(path)}, which leaves the folder; "
+            "take the model from a source you trust."
+        )
+    name = str(PurePosixPath(path) / "config.json")
+    if not name.isprintable() or not sidecars.has(name):
+        raise CheckpointError(f"{where} needs the file {shown(name)}, which cannot be read; download the model again.")
+    return name
+
+
+def _leaves(path: str) -> bool:
+    """Tell whether a path leads out of the folder on any system."""
+    return any(kind(path).anchor or ".." in kind(path).parts for kind in (PurePosixPath, PureWindowsPath))

@@ -1,65 +1,74 @@
-"""Rotary position embedding: the parameters of config.json as transformers reads them, and Llama 3's factors."""
+"""Rotary position embedding: the parameters as the reference converter gathers them, and Llama 3's factors."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from quantize_cli.architectures.config import Config
-from quantize_cli.architectures.description import TensorRecipe
-from quantize_cli.architectures.family import Dimensions
 from quantize_cli.errors import CheckpointError
 
-#: RoPE types whose parameters name the context length before scaling.
-SCALED_TYPES = ("llama3", "yarn", "longrope")
+_GLOBAL_THETA = ("global_rope_theta", "rope_global_theta", "rope_theta_global", "rope_theta", "rotary_emb_base")
+_LOCAL_THETA = ("local_rope_theta", "rope_local_theta", "rope_theta_local", "swa_rope_theta", "rope_local_base_freq")
+
+#: Layer kinds that may have rope parameters of their own.
+_KINDS = ("full_attention", "sliding_attention")
 
 
 def rope_parameters(config: Config) -> Config:
-    """`rope_scaling` (older files) or `rope_parameters`, with rope_type, rope_theta and the original context filled in.
+    """Return `rope_parameters` (older files: `rope_scaling`) with what stands beside it filled in.
 
-    The order of precedence is that of transformers' RotaryEmbeddingConfigMixin: what the section holds wins.
+    Where layer kinds have parameters of their own, the section holds one object a kind; see `main_parameters`.
     """
-    section = config.section("rope_scaling").values or config.section("rope_parameters").values
-    section = Config(config.path, config.name, section).section("full_attention").values or section
-    values = {"rope_theta": config.get("rope_theta"), "rope_type": section.get("type", "default"), **section}
-    if not isinstance(values["rope_type"], str):
-        raise config.error(("rope_parameters", "rope_scaling"), section, "an object whose rope_type is text")
-    if values["rope_type"] in SCALED_TYPES:
-        values.setdefault("original_max_position_embeddings", config.get("max_position_embeddings"))
-    return Config(config.path, config.name, values)
+    section = config.section("rope_parameters", "rope_scaling").values
+    if any(kind in section for kind in _KINDS):
+        return Config(config.where, section)
+    values: dict[str, Any] = dict(section)
+    beside = {
+        "rope_theta": config.get(*_GLOBAL_THETA),
+        "rope_type": values.get("type"),
+        "partial_rotary_factor": config.get("partial_rotary_factor", "rope_pct", "rope_percent"),
+        "original_max_position_embeddings": config.get("original_max_position_embeddings"),
+    }
+    values.update({name: value for name, value in beside.items() if value is not None and name not in values})
+    if (local := config.get(*_LOCAL_THETA)) is not None:
+        values["sliding_attention"] = {"rope_theta": local}
+    return Config(config.where, values)
 
 
-def llama3_factors(config: Config, dimensions: Dimensions) -> tuple[TensorRecipe, ...]:
-    """The divisors of the rotation frequencies that Llama 3.1 scales its context with, where config.json asks for it.
+def main_parameters(rope: Config) -> Config:
+    """Return the parameters of the layers that attend to everything, which are those of all in most models."""
+    return rope.section("full_attention") if "full_attention" in rope.values else rope
+
+
+def llama3_factors(rope: Config, head: int) -> tuple[float, ...]:
+    """Return the divisors of the rotation frequencies that Llama 3.1 scales its context with, float32 values.
 
     Long wavelengths are divided by `factor`, short ones are left alone, and between the two the divisor is
     interpolated. Float32 throughout and in the reference's order of operations. The power alone is rounded from
     float64, that is correctly, where the reference's is its CPU's vector library's, off by a unit in the last place
     on 1 % of values; with heads of 64 and 128 and the usual bases (10,000 to 1,000,000) the results are identical.
+
+    Args:
+        rope: the parameters.
+        head: rows of one attention head.
+
+    Raises:
+        CheckpointError: the parameters cannot scale any frequency.
     """
-    rope = rope_parameters(config)
-    if rope.values["rope_type"].lower() != "llama3":
-        return ()
-
-    def positive(name: str, default: float) -> float:
-        value = rope.number(name)
-        if value == 0:
-            raise rope.error((name,), value, "greater than 0")
-        return default if value is None else value
-
-    base = positive("rope_theta", 10000.0)
-    low, high = positive("low_freq_factor", 1.0), positive("high_freq_factor", 4.0)
-    context = positive("original_max_position_embeddings", 8192.0)
+    base = _positive(rope, "rope_theta", 10000.0)
+    low, high = _positive(rope, "low_freq_factor", 1.0), _positive(rope, "high_freq_factor", 4.0)
+    context = _positive(rope, "original_max_position_embeddings", 8192.0)
     if low >= high:
-        raise CheckpointError(
-            f"{config.path} gives rope's low_freq_factor as {low}, not below high_freq_factor {high}."
-        )
+        raise CheckpointError(f"{rope.where} gives rope's low_freq_factor as {low}, not below high_freq_factor {high}.")
 
     one = np.float32(1)
-    exponents = np.arange(0, dimensions.head, 2, dtype=np.float32) / np.float32(dimensions.head)
+    exponents = np.arange(0, head, 2, dtype=np.float32) / np.float32(head)
     with np.errstate(all="ignore"):
-        factor = np.float32(positive("factor", 8.0))
+        factor = np.float32(_positive(rope, "factor", 8.0))
         periods = np.array([base ** float(exponent) for exponent in exponents]).astype(np.float32)
         wavelengths = one / (one / periods) * np.float32(2 * math.pi)
         smooth = (one / wavelengths * np.float32(context) - np.float32(low)) / np.float32(high - low)
@@ -67,6 +76,27 @@ def llama3_factors(config: Config, dimensions: Dimensions) -> tuple[TensorRecipe
         factors = np.where(wavelengths > np.float32(context / low), factor, between)
         factors = np.where(wavelengths < np.float32(context / high), one, factors)
     if not (np.isfinite(factors) & (factors > 0)).all():
-        raise CheckpointError(f"{config.path} gives rope parameters of type llama3 that no frequency can be scaled by.")
-    values = tuple(float(value) for value in factors)
-    return (TensorRecipe("rope_freqs.weight", (len(values),), (), values=values),)
+        raise CheckpointError(f"{rope.where} gives rope parameters of type llama3 that cannot scale any frequency.")
+    return tuple(float(value) for value in factors)
+
+
+def four_sections(rope: Config) -> list[int] | None:
+    """Return `mrope_section` padded to four numbers: time, height, width, and one more."""
+    sections = rope.naturals("mrope_section")
+    return None if sections is None else (sections + [0] * 4)[:4]
+
+
+def sliding_theta(rope: Config) -> float | None:
+    """Return the base of the layers that attend to a window."""
+    return rope.section("sliding_attention").number("rope_theta")
+
+
+def _positive(rope: Config, name: str, default: float) -> float:
+    value = rope.number(name)
+    if value == 0:
+        raise rope.error((name,), "greater than 0")
+    return default if value is None else value
+
+
+#: `rope_type` -> what GGUF calls the scaling (constants.py, `RopeScalingType`); only with a factor but for the last.
+SCALINGS: Mapping[str, str] = {"linear": "linear", "yarn": "yarn", "su": "longrope", "longrope": "longrope"}

@@ -1,47 +1,95 @@
-"""Tensor layouts that families share."""
+"""The shapes of GGUF tensors, row-major, in the symbols of sizes.py: one table for all families.
+
+A shape is checked where the model gives the symbol's size; a tensor without a row here is not checked.
+"""
 
 from __future__ import annotations
 
-from quantize_cli.architectures.family import Layout, Slot
+from collections.abc import Mapping
 
-#: The decoder of Llama and its descendants: RMS norms, grouped-query attention, gated feed-forward network.
-DENSE_DECODER: Layout = {
-    "token_embd.weight": Slot(lambda d: (d.vocab, d.hidden)),
-    "output_norm.weight": Slot(lambda d: (d.hidden,)),
-    "output.weight": Slot(lambda d: (d.vocab, d.hidden)),
-    "blk.{bid}.attn_norm.weight": Slot(lambda d: (d.hidden,)),
-    "blk.{bid}.attn_q.weight": Slot(lambda d: (d.query, d.hidden)),
-    "blk.{bid}.attn_k.weight": Slot(lambda d: (d.key, d.hidden)),
-    "blk.{bid}.attn_v.weight": Slot(lambda d: (d.key, d.hidden)),
-    "blk.{bid}.attn_output.weight": Slot(lambda d: (d.hidden, d.query)),
-    "blk.{bid}.ffn_norm.weight": Slot(lambda d: (d.hidden,)),
-    "blk.{bid}.ffn_gate.weight": Slot(lambda d: (d.ffn, d.hidden)),
-    "blk.{bid}.ffn_up.weight": Slot(lambda d: (d.ffn, d.hidden)),
-    "blk.{bid}.ffn_down.weight": Slot(lambda d: (d.hidden, d.ffn)),
+from quantize_cli.architectures.sizes import Sizes
+
+Shape = tuple[str, ...]
+
+#: GGUF name -> shape; names of tensors in a layer are without "blk.N.".
+SHAPES: Mapping[str, Shape] = {
+    "token_embd.weight": ("vocab", "hidden"),
+    "output_norm.weight": ("hidden",),
+    "output.weight": ("vocab", "hidden"),
+    # attention
+    "attn_norm.weight": ("hidden",),
+    "attn_q.weight": ("query", "hidden"),
+    "attn_k.weight": ("key", "hidden"),
+    "attn_v.weight": ("value", "hidden"),
+    "attn_output.weight": ("hidden", "attention"),
+    "attn_q.bias": ("query",),
+    "attn_k.bias": ("key",),
+    "attn_v.bias": ("value",),
+    "attn_output.bias": ("hidden",),
+    "attn_q_norm.weight": ("head",),
+    "attn_k_norm.weight": ("head",),
+    "post_attention_norm.weight": ("hidden",),
+    # multi-head latent attention
+    "attn_q_a.weight": ("q_lora", "hidden"),
+    "attn_q_a_norm.weight": ("q_lora",),
+    "attn_q_b.weight": ("query", "q_lora"),
+    "attn_kv_a_mqa.weight": ("kv_lora_and_rope", "hidden"),
+    "attn_kv_a_norm.weight": ("kv_lora",),
+    "attn_k_b.weight": ("heads", "kv_lora", "nope"),
+    "attn_v_b.weight": ("heads", "value_head", "kv_lora"),
+    # linear attention
+    "attn_qkv.weight": ("linear_qkv", "hidden"),
+    "attn_gate.weight": ("linear_value", "hidden"),
+    "ssm_conv1d.weight": ("linear_qkv", "linear_kernel"),
+    "ssm_dt.bias": ("linear_value_heads",),
+    "ssm_a": ("linear_value_heads",),
+    "ssm_alpha.weight": ("linear_value_heads", "hidden"),
+    "ssm_beta.weight": ("linear_value_heads", "hidden"),
+    "ssm_norm.weight": ("linear_value_head",),
+    "ssm_out.weight": ("hidden", "linear_value"),
+    # feed-forward network
+    "ffn_norm.weight": ("hidden",),
+    "ffn_gate.weight": ("ffn", "hidden"),
+    "ffn_up.weight": ("ffn", "hidden"),
+    "ffn_down.weight": ("hidden", "ffn"),
+    "ffn_gate.bias": ("ffn",),
+    "ffn_up.bias": ("ffn",),
+    "ffn_down.bias": ("hidden",),
+    "post_ffw_norm.weight": ("hidden",),
+    # experts
+    "ffn_gate_inp.weight": ("experts", "hidden"),
+    "exp_probs_b.bias": ("experts",),
+    "ffn_gate_exps.weight": ("experts", "expert_ffn", "hidden"),
+    "ffn_up_exps.weight": ("experts", "expert_ffn", "hidden"),
+    "ffn_down_exps.weight": ("experts", "hidden", "expert_ffn"),
+    "ffn_gate_inp_shexp.weight": ("one", "hidden"),
+    "ffn_gate_shexp.weight": ("shared_ffn", "hidden"),
+    "ffn_up_shexp.weight": ("shared_ffn", "hidden"),
+    "ffn_down_shexp.weight": ("hidden", "shared_ffn"),
+    # prediction of further tokens
+    "nextn.eh_proj.weight": ("hidden", "two_hidden"),
+    "nextn.enorm.weight": ("hidden",),
+    "nextn.hnorm.weight": ("hidden",),
+    "nextn.shared_head_norm.weight": ("hidden",),
 }
 
-QKV_BIAS: Layout = {
-    "blk.{bid}.attn_q.bias": Slot(lambda d: (d.query,)),
-    "blk.{bid}.attn_k.bias": Slot(lambda d: (d.key,)),
-    "blk.{bid}.attn_v.bias": Slot(lambda d: (d.key,)),
-}
 
-OUTPUT_BIAS: Layout = {
-    "blk.{bid}.attn_output.bias": Slot(lambda d: (d.hidden,)),
-}
+def contradiction(name: str, shape: tuple[int, ...], sizes: Sizes, own: Mapping[str, Shape]) -> list[int] | None:
+    """Return the shape that config.json makes a tensor, or None where `shape` agrees with it.
 
-FFN_BIAS: Layout = {
-    "blk.{bid}.ffn_gate.bias": Slot(lambda d: (d.ffn,)),
-    "blk.{bid}.ffn_up.bias": Slot(lambda d: (d.ffn,)),
-    "blk.{bid}.ffn_down.bias": Slot(lambda d: (d.hidden,)),
-}
+    Sizes that the model does not give agree with anything.
 
-QK_NORM: Layout = {
-    "blk.{bid}.attn_q_norm.weight": Slot(lambda d: (d.head,)),
-    "blk.{bid}.attn_k_norm.weight": Slot(lambda d: (d.head,)),
-}
-
-
-def optional(layout: Layout) -> Layout:
-    """The same tensors, which a checkpoint may go without."""
-    return {name: slot.optional() for name, slot in layout.items()}
+    Args:
+        name: GGUF name, without "blk.N.".
+        shape: what the tensor has, row-major.
+        sizes: the model's.
+        own: the family's rows over the common ones.
+    """
+    symbols = own.get(name) or SHAPES.get(name)
+    if symbols is None:
+        return None
+    wanted = [sizes.get(symbol) for symbol in symbols]
+    if len(wanted) != len(shape):
+        return [size or 0 for size in wanted]
+    filled = [given if size is None else size for size, given in zip(wanted, shape, strict=True)]
+    return None if filled == list(shape) else filled

@@ -1,128 +1,144 @@
-"""config.json -> GGUF hyperparameters, common to all text models, in the order in which the reference writes them."""
+"""The sizes that tensor shapes are made of, as symbols: one table of what each is in config.json."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
 
-from gguf import GGUFWriter, RopeScalingType
-
-from quantize_cli.architectures.config import Config
-from quantize_cli.architectures.family import Dimensions
-from quantize_cli.architectures.rope import rope_parameters
+from quantize_cli.architectures.common import EXPERTS, FFN, HEADS, HIDDEN, KV_HEADS
+from quantize_cli.architectures.model import Model
 from quantize_cli.errors import CheckpointError
 
-#: No real model comes near this many; the name map holds some three hundred tensor names for every layer.
-MAX_LAYERS = 1_000
-
-# The names that hyperparameters go by in config.json, in order of preference.
-LAYERS = ("n_layers", "num_hidden_layers", "n_layer", "num_layers")
-HIDDEN = ("hidden_size", "n_embd", "dim")
-FFN = ("prefix_dense_intermediate_size", "dense_intermediate_size", "intermediate_size", "n_inner", "hidden_dim")
-HEADS = ("num_attention_heads", "n_head", "n_heads")
-KV_HEADS = ("num_key_value_heads", "n_kv_heads")
-CONTEXT = (
-    "max_position_embeddings",
-    "n_ctx",
-    "n_positions",
-    "max_length",
-    "max_sequence_length",
-    "model_max_length",
-)
-
-SIZES: tuple[tuple[Callable[[GGUFWriter, int], None], tuple[str, ...]], ...] = (
-    (GGUFWriter.add_context_length, CONTEXT),
-    (GGUFWriter.add_embedding_length, HIDDEN),
-    (GGUFWriter.add_feed_forward_length, FFN),
-    (GGUFWriter.add_head_count, HEADS),
-    (GGUFWriter.add_head_count_kv, KV_HEADS),
-)
-
-EPSILONS: tuple[tuple[Callable[[GGUFWriter, float], None], tuple[str, ...]], ...] = (
-    (GGUFWriter.add_layer_norm_rms_eps, ("rms_norm_eps", "norm_eps")),
-    (GGUFWriter.add_layer_norm_eps, ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon")),
-)
-
-YARN: tuple[tuple[Callable[[GGUFWriter, float], None], tuple[str, ...]], ...] = (
-    (GGUFWriter.add_rope_scaling_yarn_ext_factor, ("extrapolation_factor",)),
-    (GGUFWriter.add_rope_scaling_yarn_attn_factor, ("attention_factor", "attn_factor")),
-    (GGUFWriter.add_rope_scaling_yarn_beta_fast, ("beta_fast",)),
-    (GGUFWriter.add_rope_scaling_yarn_beta_slow, ("beta_slow",)),
-)
+#: What a symbol is in a model; None where the model does not have it.
+Size: TypeAlias = Callable[["Sizes"], int | None]
 
 
-def own_kv_heads(config: Config) -> int:
-    """As many key-value heads as heads: no grouped-query attention."""
-    return config.required(*HEADS)
+class Sizes(Mapping[str, int | None]):
+    """The symbols' values in one model: a table of functions, each of which may ask for other symbols.
+
+    Raises CheckpointError, on access, where config.json contradicts itself.
+    """
+
+    def __init__(self, model: Model, own: Mapping[str, Size]) -> None:
+        """Take the common table with a family's `own` entries over it."""
+        self.model = model
+        self._table = {**SIZES, **own}
+        self._known: dict[str, int | None] = {}
+
+    def __getitem__(self, symbol: str) -> int | None:
+        """Return a size, or None where the model does not have it."""
+        if symbol not in self._known:
+            self._known[symbol] = self._table[symbol](self)
+        return self._known[symbol]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the symbols."""
+        return iter(self._table)
+
+    def __len__(self) -> int:
+        """Return the number of symbols."""
+        return len(self._table)
+
+    def known(self, symbol: str) -> int:
+        """Return a size that the model must have.
+
+        Raises:
+            CheckpointError: config.json does not give it.
+        """
+        if (size := self[symbol]) is None:
+            row = self._table[symbol]
+            names = " or ".join(row.names) if isinstance(row, Named) else f"what gives the size {symbol!r}"
+            raise CheckpointError(
+                f"{self.model.config.where} lacks {names}, without which the shapes are unknown: download it again."
+            )
+        return size
 
 
-def even_heads(config: Config) -> int:
-    """The width of a head where the heads share the hidden size evenly; raises CheckpointError where they cannot."""
-    hidden, heads = config.required(*HIDDEN), config.required(*HEADS)
+class Named:
+    """The size that config.json gives under one of `names`."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def __call__(self, sizes: Sizes) -> int | None:
+        """Return the size, or None where config.json does not give it."""
+        return sizes.model.config.integer(*self.names)
+
+
+def product(*symbols: str) -> Size:
+    """Return the product of other sizes, or None where one is missing."""
+
+    def size(sizes: Sizes) -> int | None:
+        result = 1
+        for symbol in symbols:
+            if (factor := sizes[symbol]) is None:
+                return None
+            result *= factor
+        return result
+
+    return size
+
+
+def total(*symbols: str) -> Size:
+    """Return the sum of other sizes, or None where one is missing."""
+
+    def size(sizes: Sizes) -> int | None:
+        parts = [sizes[symbol] for symbol in symbols]
+        return None if None in parts else sum(part for part in parts if part is not None)
+
+    return size
+
+
+def _kv_heads(sizes: Sizes) -> int | None:
+    config, heads = sizes.model.config, sizes["heads"]
+    kv_heads = config.integer(*KV_HEADS) or heads
+    if heads is not None and kv_heads is not None and heads % kv_heads:
+        raise CheckpointError(
+            f"{config.where} gives {heads} attention heads, which cannot share {kv_heads} key-value heads evenly."
+        )
+    return kv_heads
+
+
+def head_size(model: Model) -> int | None:
+    """Return the rows of one attention head: `head_dim`, or an even share of the hidden size.
+
+    Raises:
+        CheckpointError: the heads cannot share the hidden size evenly.
+    """
+    head, hidden, heads = model.config.integer("head_dim"), model.config.integer(*HIDDEN), model.config.integer(*HEADS)
+    if head is not None or hidden is None or heads is None:
+        return head
     if hidden % heads:
         raise CheckpointError(
-            f"{config.path} gives hidden_size {hidden}, which is not a multiple of its {heads} attention heads."
+            f"{model.config.where} gives hidden_size {hidden}, which is not a multiple of its {heads} attention heads."
         )
     return hidden // heads
 
 
-def dimensions(config: Config) -> Dimensions:
-    """The model's sizes; raises CheckpointError where one is missing or absurd."""
-    heads = config.required(*HEADS)
-    kv_heads = config.integer(*KV_HEADS) or heads
-    if heads % kv_heads:
+def _rotated_head(sizes: Sizes) -> int | None:
+    head = head_size(sizes.model)
+    if head is not None and head % 2:
         raise CheckpointError(
-            f"{config.path} gives {heads} attention heads, which cannot share {kv_heads} key-value heads evenly."
+            f"{sizes.model.config.where} makes an attention head {head} wide, but rotary embedding needs pairs."
         )
-    head = config.integer("head_dim") or even_heads(config)
-    if head % 2:
-        raise CheckpointError(f"{config.path} makes an attention head {head} wide, but rotary embedding needs pairs.")
-    return Dimensions(
-        vocab=config.required("vocab_size"),
-        hidden=config.required(*HIDDEN),
-        ffn=config.required(*FFN),
-        layers=config.required(*LAYERS, maximum=MAX_LAYERS),
-        heads=heads,
-        kv_heads=kv_heads,
-        head=head,
-    )
+    return head
 
 
-def add_hyperparameters(writer: GGUFWriter, config: Config) -> None:
-    """Write `config` into `writer`; raises CheckpointError where a value is of the wrong type."""
-    writer.add_block_count(config.required(*LAYERS, maximum=MAX_LAYERS))
-    for add_size, names in SIZES:
-        if (size := config.integer(*names)) is not None:
-            add_size(writer, size)
-    if config.get("is_causal") is False:
-        writer.add_causal_attention(False)
-    _add_rope(writer, rope_parameters(config))
-    _add_numbers(writer, config, EPSILONS)
-    if (head := config.integer("head_dim")) is not None:
-        writer.add_key_length(head)
-        writer.add_value_length(head)
-
-
-def _add_rope(writer: GGUFWriter, rope: Config) -> None:
-    kind, factor = rope.get("rope_type"), rope.number("factor")
-    if kind == "linear" and factor is not None:
-        writer.add_rope_scaling_type(RopeScalingType.LINEAR)
-        writer.add_rope_scaling_factor(factor)
-    elif kind == "yarn" and factor is not None:
-        writer.add_rope_scaling_type(RopeScalingType.YARN)
-        writer.add_rope_scaling_factor(factor)
-        writer.add_rope_scaling_orig_ctx_len(rope.required("original_max_position_embeddings"))
-        _add_numbers(writer, rope, YARN)
-    elif kind in ("su", "longrope"):
-        writer.add_rope_scaling_type(RopeScalingType.LONGROPE)
-    if (theta := rope.number("rope_theta")) is not None:
-        writer.add_rope_freq_base(theta)
-
-
-def _add_numbers(
-    writer: GGUFWriter,
-    config: Config,
-    rows: tuple[tuple[Callable[[GGUFWriter, float], None], tuple[str, ...]], ...],
-) -> None:
-    for add_number, names in rows:
-        if (number := config.number(*names)) is not None:
-            add_number(writer, number)
+#: Symbol -> its size.
+SIZES: Mapping[str, Size] = {
+    "vocab": Named("vocab_size"),
+    "hidden": Named(*HIDDEN),
+    "ffn": Named(*FFN),
+    "heads": Named(*HEADS),
+    "kv_heads": _kv_heads,
+    "head": _rotated_head,
+    "query": product("heads", "head"),
+    "key": product("kv_heads", "head"),
+    "value": product("kv_heads", "head"),
+    "attention": product("heads", "head"),  # columns of the attention's output projection
+    "experts": Named(*EXPERTS),
+    "expert_ffn": Named("moe_intermediate_size", *FFN),
+    "shared_ffn": Named("shared_expert_intermediate_size"),
+    "one": lambda _sizes: 1,
+    "two_hidden": lambda sizes: None if sizes["hidden"] is None else 2 * sizes["hidden"],
+}

@@ -91,7 +91,10 @@ def _checked(key: str, type: ValueType, value: object) -> object:
     if type is ValueType.STRING:
         if not isinstance(value, str):
             raise ValueError(f"{key} is {shown(value)} instead of text")
-        value.encode()  # JSON and YAML can spell what UTF-8 cannot; a UnicodeEncodeError is a ValueError
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # JSON and YAML can spell what UTF-8 cannot
+            raise ValueError(f"{key} is {shown(value)}, which is not Unicode text") from None
         return value
     if type is ValueType.BOOL:
         if not isinstance(value, bool):

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-import quantize_cli.architectures.describe
 from quantize_cli.checkpoints.base import TensorInfo
+from quantize_cli.checkpoints.sidecars import FolderSidecars
+from quantize_cli.tokenizers.vocabulary import VocabularyFields
 
 ITEM_BYTES = {"BF16": 2, "F16": 2, "F32": 4, "I32": 4, "F8_E4M3": 1}
 
@@ -24,6 +25,14 @@ class Headers:
     folder: Path
     name: str
     infos: dict[str, TensorInfo]
+
+    @property
+    def location(self) -> str:
+        return str(self.folder)
+
+    @property
+    def sidecars(self) -> FolderSidecars:
+        return FolderSidecars(self.folder)
 
     def read_bytes(self, name: str, start: int, stop: int) -> Any:
         raise AssertionError("a description must not read weights")
@@ -58,4 +67,5 @@ def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
 @pytest.fixture(autouse=True)
 def _no_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tokenizer has tests of its own."""
-    monkeypatch.setattr(quantize_cli.architectures.describe, "add_vocabulary", lambda *_args, **_options: None)
+    nothing = VocabularyFields(fields=(), notes=())
+    monkeypatch.setattr("quantize_cli.architectures.describe.read_vocabulary", lambda *_args: nothing)

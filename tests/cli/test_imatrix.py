@@ -73,7 +73,7 @@ def test_a_tensor_without_an_entry_is_named(quantize, llama, work):
     result = quantize(llama, *Q4, "--imatrix", imatrix, "--report", "report.json")
     assert result.exit_code == 0
     (warning,) = report_of(work)["warnings"]
-    assert warning == f"{imatrix} gives no importances for 1 of 14 tensors whose types make use of them: {missing}."
+    assert warning == f"{imatrix} lacks importances for 1 of 14 tensors whose types use them: {missing}."
     assert "warning: " in result.stderr
 
 
@@ -97,8 +97,9 @@ def test_a_format_that_needs_an_entry_is_refused_before_the_run(options, quantiz
     result = quantize(llama, "--format", "q2_k_s", *Q4[2:], *options)
     assert result.exit_code == 2
     said = sentence(result.stderr)
-    assert "Q2_K_S makes Q2_K of blk.0.attn_k.weight" in said
-    assert f"importances are needed{', and imatrix.gguf gives none' if options else ''}: give an importance" in said
+    lacking = 2 if options else 14
+    assert f"Q2_K_S needs importances for {lacking} of 21 tensors (blk.0.attn_k.weight as Q2_K, " in said
+    assert f"){', and imatrix.gguf does not give them' if options else ''}: give an importance matrix" in said
     assert "--imatrix, or choose another format" in said
     assert "%" not in result.stderr
     assert files(work) == ["imatrix.gguf"]

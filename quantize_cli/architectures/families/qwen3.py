@@ -1,41 +1,51 @@
-"""Qwen 3, dense: heads of a width of their own, with RMS norms on queries and keys in place of biases."""
+"""Qwen 3, dense and with experts: heads of a width of their own, RMS norms on queries and keys in place of biases."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from gguf import MODEL_ARCH, GGUFWriter
-
-from quantize_cli.architectures.config import Config, read_text
+from quantize_cli.architectures.common import COMMON
+from quantize_cli.architectures.experts import STACKED_EXPERTS
 from quantize_cli.architectures.families.qwen2 import QWEN2
-from quantize_cli.architectures.family import Dimensions
-from quantize_cli.architectures.pooling import add_pooling
-from quantize_cli.architectures.shapes import DENSE_DECODER, OUTPUT_BIAS, QK_NORM, QKV_BIAS, optional
+from quantize_cli.architectures.family import Family
+from quantize_cli.architectures.model import Model
+from quantize_cli.architectures.parts import ATTENTION, EXPERT_FFN, FFN, FFN_NORM, OUTPUT_BIAS, QK_NORM, QKV_BIAS
+from quantize_cli.architectures.rows import U32
+from quantize_cli.checkpoints.sidecars import read_text
 from quantize_cli.errors import UnsupportedError
+from quantize_cli.tokenizers.vocabularies import BPE
 
 
-def _add_metadata(writer: GGUFWriter, config: Config, _dimensions: Dimensions) -> None:
-    if _is_reranker(config):
+def _refuse_rerankers(model: Model) -> None:
+    """Rerankers share their architecture with the chat models; the reference goes by name and model card too."""
+    card = read_text(model.sidecars, "README.md").lower() if model.sidecars.has("README.md") else ""
+    names = f"{model.name} {model.config.text('_name_or_path') or ''}".lower()
+    if "qwen3-reranker" in names or "# qwen3-reranker" in card:
         raise UnsupportedError(
-            f"{config.name} is a Qwen3 reranker, whose output layer is cut down to two tokens, which this version "
+            f"{model.name} is a Qwen3 reranker, whose output layer is cut down to two tokens, which this version "
             "cannot do yet."
         )
-    add_pooling(writer, config.folder)
-
-
-def _is_reranker(config: Config) -> bool:
-    """Rerankers share their architecture with the chat models; the reference goes by name and model card too."""
-    card = config.folder / "README.md"
-    text = read_text(card).lower() if card.is_file() else ""
-    names = f"{config.name} {config.text('_name_or_path') or ''}".lower()
-    return "qwen3-reranker" in names or "# qwen3-reranker" in text
 
 
 QWEN3 = replace(
     QWEN2,
-    architecture=MODEL_ARCH.QWEN3,
-    model_type="qwen3",
-    layout={**DENSE_DECODER, **QK_NORM, **optional({**QKV_BIAS, **OUTPUT_BIAS})},
-    defaults={**QWEN2.defaults, "head_dim": 128},
-    add_metadata=_add_metadata,
+    architecture="qwen3",
+    parts=(ATTENTION, QK_NORM, FFN_NORM, FFN),
+    optional=(QKV_BIAS, OUTPUT_BIAS),
+    check=_refuse_rerankers,
+)
+
+#: What Qwen writes about experts after the common rows.
+EXPERT_ROWS = (
+    U32("{arch}.expert_feed_forward_length", "moe_intermediate_size"),
+    U32("{arch}.expert_shared_feed_forward_length", "shared_expert_intermediate_size"),
+)
+
+QWEN3_MOE = Family(
+    architecture="qwen3moe",
+    metadata=(*COMMON, *EXPERT_ROWS),
+    vocabulary=BPE,
+    parts=(ATTENTION, QK_NORM, FFN_NORM, EXPERT_FFN),
+    optional=(QKV_BIAS, OUTPUT_BIAS),
+    rules=STACKED_EXPERTS,
 )

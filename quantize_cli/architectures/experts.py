@@ -1,0 +1,24 @@
+"""Stacks of experts as newer checkpoints store them."""
+
+from __future__ import annotations
+
+from quantize_cli.architectures.family import Output, Rule
+from quantize_cli.architectures.moves import Move, Rows
+from quantize_cli.architectures.sizes import Sizes
+
+
+def _half(number: int) -> Output:
+    """Return the gates (0) or the other projections (1) of every expert."""
+
+    def moves(_sizes: Sizes, shape: tuple[int, ...]) -> tuple[Move, ...]:
+        half = shape[-2] // 2
+        return (Rows(2 * half, number * half, half),)
+
+    return Output(("gate", "up")[number] + "_proj.weight", moves)
+
+
+#: `gate_up_proj`, [experts, 2 * expert_ffn, hidden], is the gates' rows and then the others' of each expert.
+STACKED_EXPERTS = (
+    Rule(r"(?<=\.experts\.)gate_up_proj(\.weight)?$", (_half(0), _half(1))),
+    Rule(r"(?<=\.experts\.)down_proj$", (Output("down_proj.weight"),)),
+)

@@ -1,0 +1,57 @@
+"""DeepSeek V2 and V3: latent attention, shared experts, and dense first layers."""
+
+from __future__ import annotations
+
+from quantize_cli.architectures.common import COMMON
+from quantize_cli.architectures.family import Family, Part, leave_out_tied_head
+from quantize_cli.architectures.latent_attention import (
+    LATENT_ATTENTION,
+    LATENT_QUERIES,
+    LATENT_ROWS,
+    LATENT_SIZES,
+    SPLIT_KEYS_AND_VALUES,
+)
+from quantize_cli.architectures.model import Model
+from quantize_cli.architectures.mtp import leave_out_mtp
+from quantize_cli.architectures.parts import EXPERT_FFN, FFN, FFN_NORM, SHARED_EXPERT_FFN, dense_first, sparse_rest
+from quantize_cli.architectures.rows import BOOL, F32, U32
+from quantize_cli.architectures.sizes import Named, product
+from quantize_cli.tokenizers.vocabularies import DEEPSEEK as VOCABULARY
+
+
+def _yarn_log_multiplier(model: Model) -> float | None:
+    scale = model.rope.number("mscale_all_dim")
+    return None if scale is None else 0.1 * scale
+
+
+_EXPERTS = (EXPERT_FFN.among(sparse_rest), SHARED_EXPERT_FFN.among(sparse_rest))
+
+DEEPSEEK2 = Family(
+    architecture="deepseek2",
+    metadata=(
+        *COMMON,
+        U32("{arch}.attention.head_count_kv", value=1),
+        F32("{arch}.attention.layer_norm_rms_epsilon", "rms_norm_eps", value=1e-6),
+        U32("{arch}.leading_dense_block_count", value=lambda model: len(dense_first(model))),
+        U32("{arch}.vocab_size", "vocab_size"),
+        *LATENT_ROWS,
+        U32("{arch}.expert_feed_forward_length", "moe_intermediate_size", "intermediate_size"),
+        U32("{arch}.expert_count", "n_routed_experts"),
+        U32("{arch}.expert_shared_count", "n_shared_experts", value=0),
+        F32("{arch}.expert_weights_scale", "routed_scaling_factor"),
+        BOOL("{arch}.expert_weights_norm", value=lambda model: model.config.flag("norm_topk_prob") or None),
+        U32("{arch}.rope.dimension_count", "qk_rope_head_dim"),
+        F32("{arch}.rope.scaling.yarn_log_multiplier", value=_yarn_log_multiplier),
+    ),
+    vocabulary=VOCABULARY,
+    parts=(LATENT_ATTENTION, FFN_NORM, FFN.among(dense_first), *_EXPERTS),
+    optional=(LATENT_QUERIES, Part(("exp_probs_b.bias",), sparse_rest)),
+    namings=(leave_out_mtp, leave_out_tied_head),
+    rules=(SPLIT_KEYS_AND_VALUES,),
+    sizes={
+        **LATENT_SIZES,
+        "expert_ffn": Named("moe_intermediate_size", "intermediate_size"),
+        "shared_experts": Named("n_shared_experts"),
+        "shared_ffn": product("shared_experts", "expert_ffn"),
+    },
+)

@@ -1,0 +1,115 @@
+"""Gated linear attention with layers of full attention between (Qwen3-Next, Qwen 3.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from quantize_cli.architectures.family import Moves, Output, Part, Rule, change, move
+from quantize_cli.architectures.maps import Map, NegExp, TiledColumns
+from quantize_cli.architectures.model import Model
+from quantize_cli.architectures.moves import Move, Squeeze, Tiled
+from quantize_cli.architectures.rows import ARRAY, U32
+from quantize_cli.architectures.sizes import Named, Size, Sizes, head_size, product, total
+from quantize_cli.gguf_file.fields import ValueType
+
+
+def linear_layers(model: Model) -> Iterable[int]:
+    """Return the numbers of the layers with linear attention."""
+    return _layers(model, "linear_attention")
+
+
+def full_layers(model: Model) -> Iterable[int]:
+    """Return the numbers of the layers with full attention."""
+    return _layers(model, "full_attention")
+
+
+def _layers(model: Model, kind: str) -> Iterable[int]:
+    return [number for number, held in enumerate(model.layer_types() or ()) if held == kind]
+
+
+LINEAR_ATTENTION = Part(
+    (
+        "attn_norm.weight",
+        "attn_qkv.weight",
+        "attn_gate.weight",
+        "ssm_conv1d.weight",
+        "ssm_dt.bias",
+        "ssm_a",
+        "ssm_alpha.weight",
+        "ssm_beta.weight",
+        "ssm_norm.weight",
+        "ssm_out.weight",
+    ),
+    linear_layers,
+)
+
+LINEAR_SIZES: Mapping[str, Size] = {
+    "two": lambda _sizes: 2,
+    "linear_kernel": Named("linear_conv_kernel_dim"),
+    "linear_key_head": Named("linear_key_head_dim"),
+    "linear_value_head": Named("linear_value_head_dim"),
+    "linear_key_heads": Named("linear_num_key_heads"),
+    "linear_value_heads": Named("linear_num_value_heads"),
+    "linear_query_key": product("two", "linear_key_heads", "linear_key_head"),
+    "linear_value": product("linear_value_heads", "linear_value_head"),
+    "linear_qkv": total("linear_query_key", "linear_value"),
+}
+
+
+def _recurrent(model: Model) -> list[bool] | None:
+    kinds = model.layer_types()
+    return None if kinds is None else [kind == "linear_attention" for kind in kinds] + [False] * model.extra_layers
+
+
+def _rotated(model: Model) -> int | None:
+    head, partial = head_size(model), model.rope.number("partial_rotary_factor")
+    return None if head is None else int(head * (0.25 if partial is None else partial))
+
+
+def _inner_size(model: Model) -> int:
+    return model.config.required("linear_value_head_dim") * model.config.required("linear_num_value_heads")
+
+
+LINEAR_ROWS = (
+    U32("{arch}.ssm.conv_kernel", "linear_conv_kernel_dim"),
+    U32("{arch}.ssm.state_size", "linear_key_head_dim"),
+    U32("{arch}.ssm.group_count", "linear_num_key_heads"),
+    U32("{arch}.ssm.time_step_rank", "linear_num_value_heads"),
+    U32("{arch}.ssm.inner_size", value=_inner_size),
+    ARRAY(ValueType.BOOL, "{arch}.attention.recurrent_layers", value=_recurrent),
+    U32("{arch}.full_attention_interval", "full_attention_interval", value=4),
+    U32("{arch}.rope.dimension_count", value=_rotated),
+)
+
+
+def _groups(sizes: Sizes) -> tuple[int, int]:
+    """Return the number of key heads, and how many value heads share one."""
+    keys = sizes.known("linear_key_heads")
+    return keys, sizes.known("linear_value_heads") // keys
+
+
+def _tiled(size: str, first: str | None = None) -> Moves:
+    """Bring value heads of `size` rows each into the order in which ggml repeats key heads; `first` rows stay."""
+
+    def moves(sizes: Sizes, _shape: tuple[int, ...]) -> tuple[Move, ...]:
+        keys, shared = _groups(sizes)
+        return () if shared == 1 else (Tiled(keys, shared, sizes.known(size), sizes.known(first) if first else 0),)
+
+    return moves
+
+
+def _tiled_columns(sizes: Sizes, _shape: tuple[int, ...]) -> tuple[Map, ...]:
+    keys, shared = _groups(sizes)
+    return () if shared == 1 else (TiledColumns(keys, shared, sizes.known("linear_value_head")),)
+
+
+LINEAR_RULES = (
+    move(r"\.linear_attn\.in_proj_qkv\.", _tiled("linear_value_head", first="linear_query_key")),
+    move(r"\.linear_attn\.in_proj_z\.", _tiled("linear_value_head")),
+    move(r"\.linear_attn\.(in_proj_[ab]\.|A_log|dt_bias)", _tiled("one")),
+    move(r"\.linear_attn\.conv1d\.", lambda _sizes, _shape: (Squeeze(),)),
+    move(r"\.linear_attn\.conv1d\.", _tiled("linear_value_head", first="linear_query_key")),
+    Rule(r"\.linear_attn\.out_proj\.", (Output(maps=_tiled_columns),)),
+    change(r"\.A_log$", NegExp()),
+    Rule(r"\.dt_bias$", (Output(".dt_proj.bias"),)),
+)

@@ -1,0 +1,60 @@
+"""A model as its family's data sees it: configuration, tensor headers and small files; no weight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from quantize_cli.architectures.config import Config
+from quantize_cli.architectures.rope import rope_parameters
+from quantize_cli.checkpoints.base import TensorInfo
+from quantize_cli.checkpoints.sidecars import Sidecars
+from quantize_cli.errors import CheckpointError
+
+#: The names that the number of layers goes by in config.json.
+LAYERS = ("n_layers", "num_hidden_layers", "n_layer", "num_layers")
+
+#: No model in use comes near this many.
+MAX_LAYERS = 1_000
+
+
+@dataclass(frozen=True)
+class Model:
+    """What metadata rows, sizes and tensor rules may ask."""
+
+    name: str  #: the checkpoint's name
+    architecture: str  #: GGUF name, "llama"
+    config: Config  #: text part merged, defaults filled in
+    sidecars: Sidecars
+    infos: Mapping[str, TensorInfo]  #: the checkpoint's tensors by name, in file order
+    extra_layers: int = 0  #: layers that only predict further tokens (MTP) and stand behind the others
+
+    @cached_property
+    def rope(self) -> Config:
+        """The parameters of rotary position embedding."""
+        return rope_parameters(self.config)
+
+    @cached_property
+    def layers(self) -> int:
+        """The number of layers, without those that only predict further tokens."""
+        return self.config.required(*LAYERS, maximum=MAX_LAYERS)
+
+    @property
+    def blocks(self) -> int:
+        """The number of all layers: block_count."""
+        return self.layers + self.extra_layers
+
+    def layer_types(self) -> list[str] | None:
+        """Return the kind of each layer, or None where config.json does not tell kinds apart.
+
+        Raises:
+            CheckpointError: there are more or fewer kinds than layers.
+        """
+        kinds = self.config.texts("layer_types")
+        if kinds is not None and len(kinds) != self.layers:
+            raise CheckpointError(
+                f"{self.config.where} gives layer_types for {len(kinds)} layers, but the model has {self.layers}: "
+                "download it again."
+            )
+        return kinds

@@ -1,0 +1,42 @@
+"""The parts that layers are made of: the GGUF tensors that a checkpoint must have, shared by families."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from quantize_cli.architectures.common import EXPERTS
+from quantize_cli.architectures.family import Part
+from quantize_cli.architectures.model import Model
+
+ATTENTION = Part(("attn_norm.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight", "attn_output.weight"))
+QKV_BIAS = Part(("attn_q.bias", "attn_k.bias", "attn_v.bias"))
+QK_NORM = Part(("attn_q_norm.weight", "attn_k_norm.weight"))
+OUTPUT_BIAS = Part(("attn_output.bias",))
+FFN_BIAS = Part(("ffn_gate.bias", "ffn_up.bias", "ffn_down.bias"))
+FFN_NORM = Part(("ffn_norm.weight",))
+FFN = Part(("ffn_gate.weight", "ffn_up.weight", "ffn_down.weight"))
+EXPERT_FFN = Part(("ffn_gate_inp.weight", "ffn_gate_exps.weight", "ffn_up_exps.weight", "ffn_down_exps.weight"))
+SHARED_EXPERT_FFN = Part(("ffn_gate_shexp.weight", "ffn_up_shexp.weight", "ffn_down_shexp.weight"))
+
+
+def dense_first(model: Model) -> range:
+    """Return the first layers, which do not have experts where later ones do; all layers of a model without experts."""
+    dense = model.config.natural("first_k_dense_replace")
+    if dense is None:
+        dense = model.layers if model.config.get("n_routed_experts") is None else 0
+    return range(min(dense, model.layers))
+
+
+def sparse_rest(model: Model) -> range:
+    """Return the layers behind those of `dense_first`."""
+    return range(len(dense_first(model)), model.layers)
+
+
+def with_experts(model: Model) -> Iterable[int]:
+    """Return the layers of a model all of whose layers have experts, or none of a model without."""
+    return range(model.layers) if model.config.get(*EXPERTS) is not None else ()
+
+
+def without_experts(model: Model) -> Iterable[int]:
+    """Return the layers of a model without experts, or none of a model with some."""
+    return range(model.layers) if model.config.get(*EXPERTS) is None else ()

@@ -1,0 +1,120 @@
+"""What a plan is: frozen values that say everything about the output before any weight is read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from quantize_cli.architectures.maps import Map
+from quantize_cli.architectures.moves import Move
+from quantize_cli.gguf_file.fields import Field
+from quantize_cli.gguf_file.header import TensorEntry, encode_header, padded
+from quantize_cli.gguf_file.types import GGML_TYPES
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTensor:
+    """One tensor of the output: where its bytes come from, what becomes of them, and where they go."""
+
+    name: str
+    shape: tuple[int, ...]  #: row-major
+    type: str  #: GGML name
+    reason: str
+    offset: int  #: from the start of the tensor data of its file
+    nbytes: int
+    sources: tuple[str, ...]
+    source_dtype: str
+    source_bytes: int
+    moves: tuple[Move, ...]
+    maps: tuple[Map, ...]
+    rounded_to: str | None  #: type of the converter's file, to which computed weights are rounded first; None: F32
+    values: tuple[float, ...] | None  #: the tensor itself where it is computed from the configuration
+    instead_of: str | None  #: the type that the tensor's shape ruled out
+    importance: str | None  #: name of its entry in the importance matrix; None: there is none, or no need of it
+
+    @property
+    def weights(self) -> int:
+        """Number of weights."""
+        return math.prod(self.shape)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows, over all leading dimensions."""
+        return math.prod(self.shape[:-1])
+
+    @property
+    def columns(self) -> int:
+        """Weights in a row."""
+        return self.shape[-1]
+
+    @property
+    def rows_of_an_expert(self) -> int:
+        """Rows that share an importance: of one matrix of a stack, or all."""
+        return self.shape[-2] if len(self.shape) > 2 else self.rows
+
+    @property
+    def copied(self) -> bool:
+        """Whether the source's bytes are taken as they are: blocks of the wanted type, or no numbers to quantize."""
+        return self.source_dtype == self.type and (
+            GGML_TYPES[self.type].quantized or not GGML_TYPES[self.type].writable
+        )
+
+    @property
+    def extra_bytes(self) -> int:
+        """Bytes more than the type that the shape ruled out would have taken."""
+        if self.instead_of is None:
+            return 0
+        wanted = GGML_TYPES[self.instead_of]
+        return self.nbytes - round(self.weights * wanted.block_bytes / wanted.block_size)
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """One file of the output."""
+
+    suffix: str  #: what its name has behind the output's stem: "" or "-00001-of-00003"
+    metadata: tuple[Field, ...]
+    tensors: tuple[PlannedTensor, ...]  #: in file order
+
+    @cached_property
+    def header(self) -> bytes:
+        """The bytes before the tensor data, padding included; a large vocabulary takes a second to encode."""
+        entries = [TensorEntry(t.name, t.shape, GGML_TYPES[t.type].number, t.nbytes) for t in self.tensors]
+        return encode_header(self.metadata, entries)
+
+    @property
+    def data_bytes(self) -> int:
+        """Size of the tensor data, padding included."""
+        return sum(padded(tensor.nbytes) for tensor in self.tensors)
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of the file."""
+        return len(self.header) + self.data_bytes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole output in one format."""
+
+    model: str
+    architecture: str
+    format: str
+    files: tuple[PlannedFile, ...]
+    warnings: tuple[str, ...]
+
+    @cached_property
+    def tensors(self) -> tuple[PlannedTensor, ...]:
+        """The tensors of all files, in the order in which they are written."""
+        return tuple(tensor for file in self.files for tensor in file.tensors)
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of all files together."""
+        return sum(file.file_bytes for file in self.files)
+
+    @property
+    def weights(self) -> int:
+        """Number of weights in all tensors."""
+        return sum(tensor.weights for tensor in self.tensors)

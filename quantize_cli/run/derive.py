@@ -1,0 +1,142 @@
+"""One slab of one or more plans -> bytes and error sums: read, rearrange, decode, compute, quantize, measure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantize_cli.blocks.base import BlockType
+from quantize_cli.blocks.table import BLOCK_TYPES
+from quantize_cli.checkpoints.base import Checkpoint
+from quantize_cli.errors import CheckpointError
+from quantize_cli.importance.matrix import ImportanceMatrix
+from quantize_cli.measure.accumulate import accumulate
+from quantize_cli.measure.sums import SUM_D2, SUMS
+from quantize_cli.planning.model import PlannedTensor
+from quantize_cli.run.rows import Packed, Rows, SourceRows, decoded
+from quantize_cli.run.slabs import Slab
+
+#: Weights decoded and measured at a time, so that they stay in a core's own cache.
+TILE_WEIGHTS = 1 << 15
+
+Sums = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a slab in one type: packed rows, uint8[n, row bytes], and their sums, float64[n, SUMS]."""
+
+    packed: Packed
+    sums: Sums
+
+
+class Derive:
+    """Makes slabs; safe to call from several threads.
+
+    Args:
+        checkpoint: where rows come from.
+        importance: the matrix that the plans were made with.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, importance: ImportanceMatrix | None) -> None:
+        self._checkpoint = checkpoint
+        self._importance = importance
+        self._sources = SourceRows(checkpoint)
+
+    def __call__(self, slab: Slab) -> list[Result]:
+        """Return what each plan makes of the slab; what plans make alike is made once.
+
+        Raises:
+            CheckpointError: the files have changed, hold NaN or infinite weights, or weights that a type cannot hold.
+        """
+        made: dict[tuple[str, str | None, bool], Result] = {}
+        keys = [(tensor.type, tensor.importance, tensor.copied) for tensor in slab.tensors]
+        rows: Rows | None = None
+        for tensor, key in zip(slab.tensors, keys, strict=True):
+            if key in made:
+                continue
+            if tensor.copied:
+                made[key] = self._copied(slab, tensor)
+            else:
+                rows = self._source_rows(slab) if rows is None else rows
+                made[key] = _within_range(tensor, rows, self._importance_of(slab, tensor))
+        return [made[key] for key in keys]
+
+    def _importance_of(self, slab: Slab, tensor: PlannedTensor) -> Rows | None:
+        if self._importance is None or tensor.importance is None:
+            return None
+        experts = self._importance.for_tensor(tensor.importance, tensor.shape)
+        assert experts is not None, "the plan has looked"
+        # With four dimensions the experts come again and again.
+        row: Rows = experts[slab.start // tensor.rows_of_an_expert % len(experts)]
+        return row
+
+    def _copied(self, slab: Slab, tensor: PlannedTensor) -> Result:
+        packed = self._checkpoint.read_bytes(tensor.sources[0], slab.start, slab.stop)
+        sums = np.zeros((len(packed), SUMS))
+        if tensor.type in BLOCK_TYPES:
+            rows = decoded(packed, tensor.type)
+            self._check_finite(rows, tensor, slab.start)
+            accumulate(rows, rows, None, sums)
+        return Result(packed, sums)
+
+    def _source_rows(self, slab: Slab) -> Rows:
+        """Return the slab's weights in the output's order, float32[n, columns]."""
+        tensor = slab.tensor
+        if tensor.values is not None:
+            return np.array(tensor.values, np.float32).reshape(-1, tensor.columns)[slab.start : slab.stop]
+        vector = len(tensor.shape) == 1  # to moves and maps, a column
+        start, stop = (0, tensor.columns) if vector else (slab.start, slab.stop)
+        rows = self._sources.rows(tensor, start, stop).reshape(-1, tensor.columns)
+        self._check_finite(rows, tensor, slab.start)
+        return rows
+
+    def _check_finite(self, rows: Rows, tensor: PlannedTensor, first_row: int) -> None:
+        """Refuse NaN and infinity; `first_row` is the number of the first of `rows` in the output."""
+        if np.isfinite(rows).all():
+            return
+        flat = int(np.argmin(np.isfinite(rows)))
+        place = first_row * tensor.columns + flat
+        if tensor.maps:  # what was computed, or lies elsewhere in its source
+            files = ", ".join(sorted({self._checkpoint.infos[source].file for source in tensor.sources}))
+            name, shape = f"{tensor.name}, made of {files},", tensor.shape
+        else:
+            info, place = self._sources.locate(tensor, place)
+            name, shape = f"{info.name} in {info.file}", info.shape
+        index = [int(i) for i in np.unravel_index(place, shape)]
+        raise CheckpointError(
+            f"Tensor {name} holds {rows.reshape(-1)[flat]} at index {index}; "
+            "a model with NaN or infinite weights cannot be quantized, so repair or download it again."
+        )
+
+
+def _within_range(tensor: PlannedTensor, rows: Rows, importance: Rows | None) -> Result:
+    """Quantize rows; refuse what llama.cpp refuses to write and to load (ggml-quants.c, `ggml_validate_row_data`)."""
+    held = BLOCK_TYPES[tensor.type]
+    try:
+        result = _quantized(rows, held, importance)
+    except OverflowError:
+        result = None
+    if result is None or not np.isfinite(result.sums[:, SUM_D2]).all() or held.has_invalid_byte(result.packed):
+        raise CheckpointError(
+            f"Tensor {tensor.name} has weights too large or too small for the scales of {tensor.type}; give it another "
+            "type with --tensor-type, or take another format: bf16 holds every weight."
+        )
+    return result
+
+
+def _quantized(rows: Rows, block_type: BlockType, importance: Rows | None) -> Result:
+    packed = np.empty((rows.shape[0], block_type.row_bytes(rows.shape[1])), np.uint8)
+    block_type.quantize(rows, packed, importance)
+
+    sums = np.empty((rows.shape[0], SUMS))
+    step = max(1, TILE_WEIGHTS // rows.shape[1])
+    read_back = np.empty((min(step, rows.shape[0]), rows.shape[1]), np.float32)
+    for start in range(0, rows.shape[0], step):
+        tile = slice(start, start + step)
+        count = packed[tile].shape[0]
+        block_type.dequantize(packed[tile], read_back[:count])
+        accumulate(rows[tile], read_back[:count], importance, sums[tile])
+    return Result(packed, sums)

@@ -1,0 +1,127 @@
+"""Moves and maps against NumPy transcriptions of what the reference does to whole tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from quantize_cli.architectures.maps import Add, NegExp, TiledColumns, Transpose
+from quantize_cli.architectures.moves import Move, RotaryInterleave, Rows, Squeeze, Tiled, moved, row_count
+
+
+def numbered(*shape: int) -> np.ndarray:
+    return np.arange(np.prod(shape), dtype=np.uint32).reshape(shape)
+
+
+def permuted(weights: np.ndarray, heads: int) -> np.ndarray:
+    """LlamaModel.permute."""
+    halves = weights.reshape(heads, 2, weights.shape[0] // heads // 2, *weights.shape[1:])
+    return halves.swapaxes(1, 2).reshape(weights.shape)
+
+
+def reordered(tensor: np.ndarray, groups: int, heads: int, size: int, first: int = 0) -> np.ndarray:
+    """_LinearAttentionVReorderBase._reorder_v_heads of the rows behind `first`."""
+    rest = tensor[first:]
+    tiles = rest.reshape(groups, heads, size, *rest.shape[1:]).swapaxes(0, 1).reshape(rest.shape)
+    return np.concatenate([tensor[:first], tiles])
+
+
+WEIGHT = numbered(96, 5)
+STACK = numbered(4, 24, 6)
+#: (moves, the sources end to end, what the reference makes of them)
+CASES: dict[str, tuple[tuple[Move, ...], np.ndarray, np.ndarray]] = {
+    "rotary, one head": ((RotaryInterleave(96),), WEIGHT, permuted(WEIGHT, 1)),
+    "rotary, heads of 8": ((RotaryInterleave(8),), WEIGHT, permuted(WEIGHT, 12)),
+    "rotary, bias": ((RotaryInterleave(4),), numbered(12), permuted(numbered(12), 3)),
+    "rotary, heads of 2": ((RotaryInterleave(2),), WEIGHT, WEIGHT),
+    "gates of fused experts": ((Rows(24, 0, 12),), STACK, STACK[:, :12]),
+    "the other half of fused experts": ((Rows(24, 12, 12),), STACK, STACK[:, 12:]),
+    "cut vocabulary": ((Rows(96, 0, 90),), WEIGHT, WEIGHT[:90]),
+    "keys of latent attention": ((Rows(12, 0, 8),), WEIGHT, WEIGHT.reshape(8, 12, 5)[:, :8]),
+    "values of latent attention": ((Rows(12, 8, 4),), WEIGHT, WEIGHT.reshape(8, 12, 5)[:, 8:]),
+    "values of a bias": ((Rows(12, 8, 4),), numbered(96), numbered(96).reshape(8, 12)[:, 8:].reshape(-1)),
+    "tiled heads": ((Tiled(4, 3, 8),), WEIGHT, reordered(WEIGHT, 4, 3, 8)),
+    "tiled heads behind others": ((Tiled(4, 2, 4, first=64),), WEIGHT, reordered(WEIGHT, 4, 2, 4, 64)),
+    "tiled vector": ((Tiled(4, 3, 1),), numbered(12), reordered(numbered(12), 4, 3, 1)),
+    "squeezed": ((Squeeze(),), numbered(8, 1, 4), numbered(8, 4)),
+    "squeezed, then tiled": (
+        (Squeeze(), Tiled(2, 2, 1, first=4)),
+        numbered(8, 1, 4),
+        reordered(numbered(8, 4), 2, 2, 1, 4),
+    ),
+    "half, then rotary": ((Rows(96, 48, 48), RotaryInterleave(8)), WEIGHT, permuted(WEIGHT[48:], 6)),
+}
+
+
+@pytest.mark.parametrize(("moves", "source", "expected"), CASES.values(), ids=CASES)
+def test_moves_give_what_the_reference_gives(moves, source, expected):
+    shape = source.shape
+    for move in moves:
+        shape = move.shape(shape)
+    assert shape == expected.shape
+    rows = source.reshape(row_count(source.shape), -1)
+    wanted = moved(moves, np.arange(row_count(shape)))
+    assert np.array_equal(rows[wanted].reshape(shape), expected)
+
+
+@pytest.mark.parametrize(("moves", "source", "expected"), CASES.values(), ids=CASES)
+def test_a_part_of_the_rows_is_a_part_of_the_whole(moves, source, expected):
+    count = row_count(expected.shape)
+    whole = moved(moves, np.arange(count))
+    for start, stop in pairwise(sorted({0, 1, count // 3, count - 1, count})):
+        assert np.array_equal(moved(moves, np.arange(start, stop)), whole[start:stop])
+
+
+@pytest.mark.parametrize(
+    ("move", "shape"),
+    [
+        (RotaryInterleave(7), (96, 5)),
+        (Rows(25, 0, 5), (96, 5)),
+        (Rows(12, 8, 5), (96, 5)),
+        (Tiled(4, 3, 7), (96, 5)),
+        (Transpose(5, 96), (96, 5)),
+        (TiledColumns(2, 2, 2), (96, 5)),
+    ],
+)
+def test_a_shape_that_does_not_suit_is_refused(move, shape):
+    with pytest.raises(ValueError, match=r"it"):
+        move.shape(shape)
+
+
+def test_transposed_matrices_of_a_stack_are_made_row_by_row():
+    stack = numbered(3, 4, 10)
+    transpose = Transpose(4, 10)
+    whole = stack.swapaxes(1, 2)
+    assert transpose.shape(stack.shape) == whole.shape
+    rows, source = whole.reshape(-1, 4), stack.reshape(-1, 10)
+    for start in range(len(rows)):
+        for stop in range(start + 1, len(rows) + 1):
+            first, last = transpose.span(start, stop)
+            assert (first, last) == (start // 10 * 4, -(-stop // 10) * 4)
+            assert np.array_equal(transpose.apply(source[first:last], start, stop), rows[start:stop])
+
+
+def test_columns_are_tiled_as_rows_are():
+    weight = numbered(5, 24)
+    tiled = TiledColumns(4, 3, 2).apply(weight, 0, 5)
+    assert np.array_equal(tiled, reordered(weight.T, 4, 3, 2).T)
+
+
+COMPUTED: dict[str, tuple[Add | NegExp, Callable[[np.ndarray], np.ndarray]]] = {
+    "add": (Add(1.0), lambda x: x + x.dtype.type(1)),
+    "-exp": (NegExp(), lambda x: -np.exp(x.astype(np.longdouble)).astype(x.dtype)),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize(("change", "twin"), COMPUTED.values(), ids=COMPUTED)
+def test_values_are_computed_in_their_own_dtype(change, twin, dtype):
+    values = np.random.default_rng(1).uniform(-4, 4, (7, 9)).astype(dtype)
+    made = change.apply(values, 0, 7)
+    assert made.dtype == dtype
+    assert np.array_equal(made, twin(values))
+    assert change.computes
+    assert not Transpose(1, 1).computes

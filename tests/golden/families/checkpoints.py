@@ -1,0 +1,10 @@
+"""The checkpoints of the five families by name."""
+
+from __future__ import annotations
+
+from golden.families import deepseek, gemma3, mixtral, qwen3_5, qwen3_moe
+from golden.families.case import Case
+
+CASES: dict[str, Case] = {
+    case.name: case for family in (mixtral, qwen3_moe, deepseek, gemma3, qwen3_5) for case in family.CASES
+}

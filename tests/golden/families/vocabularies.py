@@ -1,0 +1,168 @@
+"""Small tokenizers, each with the structure of its family's real one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from golden.families.case import Vocabulary
+from golden.families.sentencepiece_model import CONTROL, UNKNOWN, USER_DEFINED, pieces, sentencepiece
+from golden.families.tokenizer_json import Json, added, byte_fallback, byte_level
+
+QWEN_3_SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+QWEN_3_5_SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+QWEN_ADDED = {"<|endoftext|>": True, "<|im_start|>": True, "<|im_end|>": True, "<think>": False, "</think>": False}
+
+DEEPSEEK_SPLITS = (
+    r"\p{N}{1,3}",
+    "[一-龥぀-ゟ゠-ヿ]+",
+    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+"""
+    "|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
+)
+DEEPSEEK_FIRST = ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>")
+DEEPSEEK_ADDED = {"<｜place▁holder▁no▁0｜>": True, "<｜User｜>": False, "<｜Assistant｜>": False}
+
+LLAMA_SPECIALS = {"<unk>": UNKNOWN, "<s>": CONTROL, "</s>": CONTROL}
+GEMMA_SPECIALS = {
+    "<pad>": CONTROL,
+    "<eos>": CONTROL,
+    "<bos>": CONTROL,
+    "<unk>": UNKNOWN,
+    "<mask>": USER_DEFINED,
+    "[multimodal]": USER_DEFINED,
+    "<start_of_turn>": USER_DEFINED,
+    "<end_of_turn>": USER_DEFINED,
+}
+GEMMA_NOT_SPECIAL = ("<mask>", "[multimodal]")  # in Hugging Face's files; SentencePiece's differ
+IMAGE = "<image_soft_token>"  # the token that lies beyond Gemma 3's SentencePiece vocabulary
+
+
+def qwen(split: str, pre_tokenizer: str) -> Vocabulary:
+    """Return a tokenizer like Qwen's: byte-level BPE, added tokens last, no BOS."""
+    tokenizer = byte_level({"type": "NFC"}, [split], ())
+    tokenizer["added_tokens"] = _last(tokenizer, QWEN_ADDED)
+    settings = {
+        "add_bos_token": False,
+        "add_prefix_space": False,
+        "added_tokens_decoder": _decoder(tokenizer["added_tokens"]),
+        "bos_token": None,
+        "chat_template": "{% for message in messages %}<|im_start|>{{ message['content'] }}<|im_end|>{% endfor %}",
+        "eos_token": "<|im_end|>",
+        "pad_token": "<|endoftext|>",
+        "tokenizer_class": "Qwen2Tokenizer",
+        "unk_token": None,
+    }
+    return Vocabulary(_files(settings, tokenizer), pre_tokenizer)
+
+
+def deepseek() -> Vocabulary:
+    """Return a tokenizer like DeepSeek V3's: byte-level BPE, some special tokens first and some last."""
+    tokenizer = byte_level({"type": "Sequence", "normalizers": []}, DEEPSEEK_SPLITS, DEEPSEEK_FIRST)
+    tokenizer["model"]["merges"] = [" ".join(pair) for pair in tokenizer["model"]["merges"]]  # the older spelling
+    tokenizer["added_tokens"] += _last(tokenizer, DEEPSEEK_ADDED, normalized=True)
+    settings = {
+        "add_bos_token": True,
+        "add_eos_token": False,
+        "bos_token": {"__type": "AddedToken", "content": DEEPSEEK_FIRST[0], "normalized": True},
+        "eos_token": {"__type": "AddedToken", "content": DEEPSEEK_FIRST[1], "normalized": True},
+        "legacy": True,
+        "tokenizer_class": "LlamaTokenizerFast",
+        "unk_token": None,
+    }
+    return Vocabulary(_files(settings, tokenizer), "deepseek-v3")
+
+
+def llama_sentencepiece() -> Vocabulary:
+    """Return a tokenizer like Mixtral's, without tokenizer.json."""
+    model = {"tokenizer.model": sentencepiece(LLAMA_SPECIALS, dummy_prefix=True)}
+    return Vocabulary({**_files(_llama_settings()), **model})
+
+
+def llama_json() -> Vocabulary:
+    """Return a tokenizer like Mixtral's, without tokenizer.model."""
+    prepend = {"type": "Prepend", "prepend": "▁"}
+    replace = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+    normalizer = {"type": "Sequence", "normalizers": [prepend, replace]}
+    return Vocabulary(_files(_llama_settings(), byte_fallback(normalizer, None, tuple(LLAMA_SPECIALS), "<s>")))
+
+
+def gemma_sentencepiece() -> Vocabulary:
+    """Return a tokenizer like Gemma 3's, without tokenizer.json."""
+    model = {"tokenizer.model": sentencepiece(GEMMA_SPECIALS, dummy_prefix=False)}
+    beyond = {"added_tokens.json": _bytes({IMAGE: len(pieces(GEMMA_SPECIALS))})}
+    return Vocabulary({**_files(_gemma_settings()), **model, **beyond})
+
+
+def gemma_json() -> Vocabulary:
+    """Return a tokenizer like Gemma 3's, without tokenizer.model.
+
+    The pre-tokenizer's name is the one that the reference finds for the real vocabulary.
+    """
+    normalizer = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+    split = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+    tokenizer = byte_fallback(normalizer, split, tuple(GEMMA_SPECIALS), "<bos>")
+    tokenizer["added_tokens"] = [*_gemma_added(), *_last(tokenizer, {IMAGE: True})]
+    return Vocabulary(_files(_gemma_settings(), tokenizer), "granite-embed-multi-311m")
+
+
+def gemma_both() -> Vocabulary:
+    """Return Gemma 3's tokenizer as on the Hub: tokenizer.model wins, tokenizer.json tells the special tokens' ids."""
+    return Vocabulary({**gemma_json().files, **gemma_sentencepiece().files})
+
+
+def _last(tokenizer: Json, tokens: dict[str, bool], normalized: bool = False) -> list[Json]:
+    """Return the added tokens behind the vocabulary; those that are not special may be normalized."""
+    start = len(tokenizer["model"]["vocab"])
+    return [
+        added(start + index, token, special, normalized and not special)
+        for index, (token, special) in enumerate(tokens.items())
+    ]
+
+
+def _llama_settings() -> Json:
+    return {
+        "add_bos_token": True,
+        "add_eos_token": False,
+        "added_tokens_decoder": _decoder([added(index, token) for index, token in enumerate(LLAMA_SPECIALS)]),
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "legacy": True,
+        "tokenizer_class": "LlamaTokenizer",
+        "unk_token": "<unk>",
+    }
+
+
+def _gemma_settings() -> Json:
+    return {
+        "add_bos_token": True,
+        "add_eos_token": False,
+        "added_tokens_decoder": _decoder(_gemma_added()),
+        "bos_token": "<bos>",
+        "eos_token": "<end_of_turn>",
+        "pad_token": "<pad>",
+        "tokenizer_class": "GemmaTokenizer",
+        "unk_token": "<unk>",
+    }
+
+
+def _gemma_added() -> list[Json]:
+    return [added(index, token, token not in GEMMA_NOT_SPECIAL) for index, token in enumerate(GEMMA_SPECIALS)]
+
+
+def _decoder(tokens: Sequence[Json]) -> Json:
+    """Return `added_tokens` as tokenizer_config.json has them."""
+    return {str(token["id"]): {key: value for key, value in token.items() if key != "id"} for token in tokens}
+
+
+def _files(settings: Json, tokenizer: Json | None = None) -> dict[str, bytes]:
+    config = {"tokenizer_config.json": _bytes(settings)}
+    return {**config, "tokenizer.json": _bytes(tokenizer)} if tokenizer else config
+
+
+def _bytes(content: Json) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode()

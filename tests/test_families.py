@@ -1,0 +1,50 @@
+"""Whole files of every family that the reference recorded: every tensor, every key, and their order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from golden.families.case import Case, build
+from golden.families.checkpoints import CASES
+from golden.families.compact import compare, load
+
+from quantize_cli import quantize
+
+RECORDS = Path(__file__).parent / "golden" / "families" / "records"
+TOKENIZERS = Path(__file__).parents[2] / "shared" / "tokenizers"
+
+
+def formats_of(case: Case) -> list[str]:
+    """The records that are files of ours: SOURCE is the converter's own, in another order."""
+    return [name for name in case.formats if name != "SOURCE"]
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory):
+    """A function: a case -> its files by format, converted once."""
+    made: dict[str, dict[str, Path]] = {}
+
+    def convert(case: Case) -> dict[str, Path]:
+        if case.vocabulary.shared and not TOKENIZERS.is_dir():
+            pytest.skip("needs ../shared/tokenizers")
+        if case.name not in made:
+            parent = tmp_path_factory.mktemp("case")
+            folder = build(case, parent, TOKENIZERS)
+            (parent / "out").mkdir()
+            options = {"pre_tokenizer": case.vocabulary.pre_tokenizer, "threads": 2}
+            reports = quantize(folder, formats_of(case), parent / "out", **options)
+            made[case.name] = {report.format: Path(report.output) for report in reports}
+        return made[case.name]
+
+    return convert
+
+
+@pytest.mark.parametrize(
+    ("case", "format_name"),
+    [(case, name) for case in CASES.values() for name in formats_of(case)],
+    ids=lambda value: value.name if isinstance(value, Case) else value,
+)
+def test_files_equal_the_references(case, format_name, converted):
+    record = load(RECORDS / case.recorded_as / f"{format_name}.jsonl")
+    assert compare(converted(case)[format_name], record) == []
