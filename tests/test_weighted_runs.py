@@ -52,7 +52,7 @@ def packed(path, matrix, **options):
 
 
 def alone(rows, importance):
-    """The same rows by the block format itself."""
+    """The same rows by the block type itself."""
     out = np.empty((len(rows), BLOCK_TYPES["Q4_K"].row_bytes(rows.shape[1])), np.uint8)
     BLOCK_TYPES["Q4_K"].quantize(rows, out, importance)
     return out.tobytes()

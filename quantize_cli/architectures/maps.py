@@ -7,7 +7,7 @@ float32 for everything else.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,18 @@ from numpy.typing import NDArray
 Shape: TypeAlias = tuple[int, ...]
 #: Rows of any dtype, [n, columns].
 Values: TypeAlias = NDArray[Any]
+
+#: Rows of a matrix that are transposed at a time, so that what is read of them stays in a core's own cache.
+_ROWS_AT_A_TIME = 64
+
+
+class Window(NamedTuple):
+    """A part of a tensor: rows `start:stop`, all of one matrix, of which the columns `left:right`."""
+
+    start: int
+    stop: int
+    left: int
+    right: int
 
 
 class Map(Protocol):
@@ -33,12 +45,12 @@ class Map(Protocol):
         """
         ...
 
-    def span(self, start: int, stop: int) -> tuple[int, int]:
-        """Return the range of input rows that the output rows `start:stop` are made of."""
+    def window(self, window: Window) -> Window:
+        """Return the window of the input that this window of the output is made of."""
         ...
 
-    def apply(self, values: Values, start: int, stop: int) -> Values:
-        """Make the output rows `start:stop` of the input rows of their span."""
+    def apply(self, values: Values, window: Window) -> Values:
+        """Make this window of the output of what the input has in its window."""
         ...
 
 
@@ -56,9 +68,9 @@ class _Elementwise:
         """Return the same shape."""
         return shape
 
-    def span(self, start: int, stop: int) -> tuple[int, int]:
-        """Return the same range."""
-        return start, stop
+    def window(self, window: Window) -> Window:
+        """Return the same window."""
+        return window
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,7 @@ class Add(_Elementwise):
 
     value: float
 
-    def apply(self, values: Values, start: int, stop: int) -> Values:  # noqa: ARG002
+    def apply(self, values: Values, window: Window) -> Values:  # noqa: ARG002
         """Return the sums, in the dtype of `values`."""
         return np.asarray(values + values.dtype.type(self.value))
 
@@ -80,7 +92,7 @@ class NegExp(_Elementwise):
     values.
     """
 
-    def apply(self, values: Values, start: int, stop: int) -> Values:  # noqa: ARG002
+    def apply(self, values: Values, window: Window) -> Values:  # noqa: ARG002
         """Return -exp(values), in the dtype of `values`."""
         with np.errstate(over="ignore"):  # what overflows is refused by whoever reads it
             return np.asarray(-np.exp(values.astype(np.float64)).astype(values.dtype))
@@ -104,17 +116,47 @@ class Transpose:
             raise ValueError(f"its matrices are {list(shape[-2:])} instead of {[self.rows, self.columns]}")
         return (*shape[:-2], shape[-1], shape[-2])
 
-    def span(self, start: int, stop: int) -> tuple[int, int]:
-        """Return the range of input rows that the output rows `start:stop` are made of: whole matrices."""
-        return start // self.columns * self.rows, -(-stop // self.columns) * self.rows
+    def window(self, window: Window) -> Window:
+        """Return the columns that become the window's rows, of the rows that become its columns."""
+        matrix, left = divmod(window.start, self.columns)
+        first = matrix * self.rows
+        return Window(first + window.left, first + window.right, left, left + window.stop - window.start)
 
-    def apply(self, values: Values, start: int, stop: int) -> Values:
-        """Make the output rows `start:stop` of the input rows of their span."""
-        first = start // self.columns * self.columns
-        matrices = values.reshape(-1, self.rows, self.columns)
-        if len(matrices) == 1:  # only the rows that are asked for: the matrix may be large
-            return np.ascontiguousarray(matrices[0, :, start - first : stop - first].T)
-        return matrices.swapaxes(1, 2).reshape(-1, self.rows)[start - first : stop - first]
+    def apply(self, values: Values, window: Window) -> Values:  # noqa: ARG002
+        """Return the transposed values."""
+        rows = np.empty(values.shape[::-1], values.dtype)
+        for start in range(0, len(values), _ROWS_AT_A_TIME):
+            some = slice(start, start + _ROWS_AT_A_TIME)
+            rows[:, some] = values[some].T
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Keep `size` of `columns` columns, from `start` on: half of the experts that are stored transposed."""
+
+    columns: int
+    start: int
+    size: int
+
+    @property
+    def computes(self) -> bool:
+        """Whether values become other values: they do not."""
+        return False
+
+    def shape(self, shape: Shape) -> Shape:
+        """Return the row-major shape of the output, given the input's."""
+        if shape[-1] != self.columns or self.start + self.size > self.columns:
+            raise ValueError(f"it has {shape[-1]} columns instead of {self.columns}")
+        return (*shape[:-1], self.size)
+
+    def window(self, window: Window) -> Window:
+        """Return the same rows, and the columns where the input has them."""
+        return window._replace(left=self.start + window.left, right=self.start + window.right)
+
+    def apply(self, values: Values, window: Window) -> Values:  # noqa: ARG002
+        """Return the same values: the window of the input has no others."""
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +178,11 @@ class TiledColumns:
             raise ValueError(f"it has {shape[-1]} columns instead of {columns}")
         return shape
 
-    def span(self, start: int, stop: int) -> tuple[int, int]:
-        """Return the same range."""
-        return start, stop
+    def window(self, window: Window) -> Window:
+        """Return the same rows with all columns."""
+        return window._replace(left=0, right=self.groups * self.heads * self.size)
 
-    def apply(self, values: Values, start: int, stop: int) -> Values:  # noqa: ARG002
+    def apply(self, values: Values, window: Window) -> Values:
         """Return the same rows with their columns in the order of tiles."""
         grouped = values.reshape(-1, self.groups, self.heads, self.size)
-        return grouped.swapaxes(1, 2).reshape(values.shape)
+        return grouped.swapaxes(1, 2).reshape(values.shape)[:, window.left : window.right]

@@ -24,9 +24,7 @@ class Search:
     last: int
     step: F = _STEP
     absolute: bool = False
-    clamped_first: bool = (
-        False  #: candidates are clamped before they are rounded, as the wheel's build does it
-    )
+    clamped_first: bool = False  #: candidates are clamped before they are rounded, as the wheel's build does it
 
 
 @dataclass
