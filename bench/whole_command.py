@@ -91,8 +91,9 @@ def _compare(target: Target, checkpoint: Path, source: Path, reference: str) -> 
     ours = source.with_name("ours.gguf")
     theirs = source.with_name("theirs.gguf")
     imatrix = source.with_name("imatrix.gguf")
-    options = ["--threads", str(THREADS), "--report", source.with_name("report.json"), *PRE_TOKENIZER]
-    options += ["--imatrix", imatrix] if target.importance else []
+    options: list[str | Path] = ["--threads", str(THREADS), "--report", source.with_name("report.json"), *PRE_TOKENIZER]
+    if target.importance:
+        options += ["--imatrix", imatrix]
     quantize(checkpoint, target.format, ours, *options)
     mine = []
     other = []

@@ -36,15 +36,11 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     quantize = Path(sys.executable).with_name("quantize")
     for name in FORMATS:
-        command = [quantize, MODEL, "--format", name, "--pre-tokenizer", PRE_TOKENIZER, "--force"]
-        output = [
-            "--output",
-            out / f"shakespeare-llama-{name}.gguf",
-            "--report",
-            out / f"shakespeare-llama-{name}.json",
-        ]
-        print(f"\n$ quantize {' '.join(map(str, command[1:] + output))}", flush=True)
-        subprocess.run([*command, *output], check=True)
+        file = out / f"shakespeare-llama-{name}"
+        model = [str(MODEL), "--format", name, "--pre-tokenizer", PRE_TOKENIZER, "--force"]
+        command = ["quantize", *model, "--output", f"{file}.gguf", "--report", f"{file}.json"]
+        print(f"\n$ {' '.join(command)}", flush=True)
+        subprocess.run(command, executable=quantize, check=True)
     speak(out / "shakespeare-llama-q4_k_m.gguf")
 
 

@@ -11,39 +11,47 @@ from typing import TYPE_CHECKING, Any
 from quantize_cli.version import __version__
 
 if TYPE_CHECKING:
-    from quantize_cli.api import Settings, quantize_ladder, quantize_model
+    from quantize_cli.api import plan, quantize
     from quantize_cli.checkpoints.open import open_checkpoint
+    from quantize_cli.errors import CheckpointError, OutputError, QuantizeError, UnsupportedError, UsageError
     from quantize_cli.importance.read import read_importance
     from quantize_cli.mixes.tables import FORMATS
-    from quantize_cli.plan.options import PlanOptions
-    from quantize_cli.plan.planner import make_plan, make_plans
-    from quantize_cli.run.executor import run
+    from quantize_cli.observer import Observer
+    from quantize_cli.planning.model import Plan
+    from quantize_cli.report.model import Report
 
 __all__ = [
     "FORMATS",
-    "PlanOptions",
-    "Settings",
+    "CheckpointError",
+    "Observer",
+    "OutputError",
+    "Plan",
+    "QuantizeError",
+    "Report",
+    "UnsupportedError",
+    "UsageError",
     "__version__",
-    "make_plan",
-    "make_plans",
     "open_checkpoint",
-    "quantize_ladder",
-    "quantize_model",
+    "plan",
+    "quantize",
     "read_importance",
-    "run",
 ]
 
+#: Name -> the module that it is at home in.
 _HOMES = {
     "FORMATS": "mixes.tables",
-    "PlanOptions": "plan.options",
-    "Settings": "api",
-    "make_plan": "plan.planner",
-    "make_plans": "plan.planner",
+    "CheckpointError": "errors",
+    "Observer": "observer",
+    "OutputError": "errors",
+    "Plan": "planning.model",
+    "QuantizeError": "errors",
+    "Report": "report.model",
+    "UnsupportedError": "errors",
+    "UsageError": "errors",
     "open_checkpoint": "checkpoints.open",
-    "quantize_ladder": "api",
-    "quantize_model": "api",
+    "plan": "api",
+    "quantize": "api",
     "read_importance": "importance.read",
-    "run": "run.executor",
 }
 
 

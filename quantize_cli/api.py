@@ -3,146 +3,174 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias, Unpack, overload
 
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.errors import UsageError
+from quantize_cli.keywords import Keywords, PlanKeywords, check_keywords, plan_options
+from quantize_cli.mixes.base import Mix
 from quantize_cli.mixes.find import find_format
 from quantize_cli.observer import Observer
-from quantize_cli.plan.model import Plan
-from quantize_cli.plan.options import PlanOptions
-from quantize_cli.plan.planner import make_plans
-from quantize_cli.report.build import RunFacts, build_report
+from quantize_cli.outputs import check_output, check_room
+from quantize_cli.planning.model import Plan
+from quantize_cli.planning.planner import make_plans
 from quantize_cli.report.model import Report
-from quantize_cli.run.executor import available_threads, run
-from quantize_cli.run.sinks import Sink, check_output, replacing, writing
+from quantize_cli.report.write import check_report_path, write_report
+from quantize_cli.run.targets import check_request, opened, shown, sizes, target_of
+
+#: A file, a folder or a stream; None is the current folder.
+Output: TypeAlias = str | Path | BinaryIO | None
+
+#: Names of formats; a text is one name.
+Several: TypeAlias = list[str] | tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What may be chosen beside model, format and output."""
-
-    revision: str | None = None  #: branch, tag or commit on the Hub
-    pre_tokenizer: str | None = None  #: where it cannot be recognised
-    threads: int | None = None  #: default: every processor that the process may use
-    force: bool = False  #: overwrite an existing output
-    progress: bool = False  #: show a download's progress on standard error
-    options: PlanOptions = field(default_factory=PlanOptions)  #: what becomes of the tensors
-
-
-def quantize_model(
+@overload
+def quantize(
     model: str | Path,
-    format: str,
-    output: str | Path | BinaryIO | None = None,
+    formats: str,
+    output: Output = None,
     *,
-    settings: Settings | None = None,
     observer: Observer | None = None,
-) -> Report:
-    """Quantize `model` into a GGUF file.
+    **options: Unpack[Keywords],
+) -> Report: ...
+@overload
+def quantize(
+    model: str | Path,
+    formats: Several,
+    output: Output = None,
+    *,
+    observer: Observer | None = None,
+    **options: Unpack[Keywords],
+) -> list[Report]: ...
+def quantize(
+    model: str | Path,
+    formats: str | Several,
+    output: Output = None,
+    *,
+    observer: Observer | None = None,
+    **options: Unpack[Keywords],
+) -> Report | list[Report]:
+    """Quantize `model` into a GGUF file for each of `formats`, reading it once.
+
+    What can be refused before the weights of a model on the Hub are downloaded, is refused before.
 
     Args:
-        model: a folder, a `.safetensors` or `.gguf` file, or a Hub id.
-        format: a llama.cpp name, in any case: "q4_k_m".
-        output: the file to write, a folder for it, or a binary stream; default: the current folder. In a folder it is
-            called `<model's name>-<FORMAT>.gguf`.
-        settings: what else may be chosen.
-        observer: is told how the run goes.
+        model: A folder, a `.safetensors` or `.gguf` file, or a Hub id.
+        formats: A llama.cpp name, in any case: "q4_k_m"; or several of them.
+        output: The file to write, a folder for it, or a binary stream; default: the current folder. In a folder a file
+            is called `<model's name>-<FORMAT>.gguf`. Several formats need a folder.
+        observer: Is told how the run goes.
+        **options: See `quantize_cli.keywords.Keywords`.
+
+    Returns:
+        A report; for several formats a list of them, in their order.
 
     Raises:
-        QuantizeError: see `quantize_cli.errors`; no file is left behind.
+        QuantizeError: See `quantize_cli.errors`; no unfinished file is left behind.
     """
-    return quantize_ladder(model, [format], output, settings=settings, observer=observer)[0]
+    check_keywords("quantize", options, Keywords.__optional_keys__)
+    mixes, meant, observer = _mixes(formats), plan_options(options), observer or Observer()
+    place, report, force = _path(output), options.get("report"), options.get("force", False)
+    if report is not None:
+        _check_report(Path(report), place, force=force)
+    check_request(place, len(mixes), in_parts=meant.keep_split or meant.split_max_size is not None, force=force)
+    with closing(open_checkpoint(model, options.get("revision"), observer)) as checkpoint:
+        started = time.perf_counter()
+        plans = make_plans(checkpoint, mixes, options.get("pre_tokenizer"), meant)
+        _return_free_memory()
+        for sentence in dict.fromkeys(sentence for plan in plans for sentence in plan.warnings):
+            observer.warned(sentence)
+        targets = [target_of(plan, place) for plan in plans]
+        _check_written(sizes(targets, plans), checkpoint, options)
+        planned = time.perf_counter()
+        checkpoint.fetch(observer)
+        started += time.perf_counter() - planned  # a download is not the run's work
+        # Numba is slow to import, and neither planning nor a refusal needs it.
+        from quantize_cli.report.build import RunFacts, build_report
+        from quantize_cli.run.executor import available_threads, run
+        from quantize_cli.simd.cache import is_cold
+
+        threads = options.get("threads") or available_threads()
+        if is_cold():
+            observer.compiling()
+        with opened(targets, force=force) as sinks:
+            results = run(plans, checkpoint, sinks, importance=meant.importance, threads=threads, observer=observer)
+        seconds = time.perf_counter() - started
+    reports = [
+        build_report(plan, result.sums, RunFacts(shown(target), plan.file_bytes, seconds, threads))
+        for plan, result, target in zip(plans, results, targets, strict=True)
+    ]
+    if report is not None:
+        write_report(reports, Path(report), force=force)
+    for finished in reports:
+        observer.finished(finished)
+    return reports[0] if isinstance(formats, str) else reports
 
 
-def quantize_ladder(
-    model: str | Path,
-    formats: Sequence[str],
-    output: str | Path | BinaryIO | None = None,
-    *,
-    settings: Settings | None = None,
-    observer: Observer | None = None,
-) -> list[Report]:
-    """Quantize `model` into a GGUF file for each of `formats`, reading it once; the reports are in their order.
+@overload
+def plan(model: str | Path, formats: str, **options: Unpack[PlanKeywords]) -> Plan: ...
+@overload
+def plan(model: str | Path, formats: Several, **options: Unpack[PlanKeywords]) -> list[Plan]: ...
+def plan(model: str | Path, formats: str | Several, **options: Unpack[PlanKeywords]) -> Plan | list[Plan]:
+    """Plan what `quantize` would write, from headers alone: no weight is read, or downloaded.
 
-    As `quantize_model`, but several formats need a folder as `output`.
+    Args:
+        model: As for `quantize`.
+        formats: As for `quantize`.
+        **options: See `quantize_cli.keywords.PlanKeywords`.
+
+    Returns:
+        A plan; for several formats a list of them, in their order.
+
+    Raises:
+        QuantizeError: See `quantize_cli.errors`.
     """
-    settings = _without_empty_importance(settings or Settings())
-    mixes = [find_format(name) for name in formats]
+    check_keywords("plan", options, PlanKeywords.__optional_keys__)
+    mixes, meant = _mixes(formats), plan_options(options)
+    with closing(open_checkpoint(model, options.get("revision"))) as checkpoint:
+        plans = make_plans(checkpoint, mixes, options.get("pre_tokenizer"), meant)
+    return plans[0] if isinstance(formats, str) else plans
+
+
+def _mixes(formats: str | Several) -> list[Mix]:
+    mixes = [find_format(name) for name in ([formats] if isinstance(formats, str) else formats)]
+    if not mixes:
+        raise UsageError("No format is asked for; name at least one.")
     if repeated := next((mix.name for mix in mixes if mixes.count(mix) > 1), None):
         raise UsageError(f"{repeated} is asked for twice; name each format once.")
-    output = Path(output) if isinstance(output, str) else output
-    _check_request(output, len(mixes), settings)
-    with closing(open_checkpoint(model, settings.revision, progress=settings.progress)) as checkpoint:
-        started = time.perf_counter()
-        threads = settings.threads or available_threads()
-        plans = make_plans(checkpoint, mixes, settings.pre_tokenizer, settings.options)
-        _return_free_memory()
-        targets = [_targets(plan, output) for plan in plans]
-        with _opened(targets, plans, checkpoint, force=settings.force) as sinks:
-            results = run(
-                plans, checkpoint, sinks, importance=settings.options.importance, threads=threads, observer=observer
-            )
-        seconds = time.perf_counter() - started
-        return [
-            build_report(plan, result, RunFacts(_shown(target), plan.file_bytes, seconds, threads))
-            for plan, result, target in zip(plans, results, targets, strict=True)
-        ]
+    return mixes
 
 
-def _without_empty_importance(settings: Settings) -> Settings:
-    """A matrix of which no entry is left is none, as for llama-quantize."""
-    importance = settings.options.importance
-    if importance is None or importance.entries:
-        return settings
-    return replace(settings, options=replace(settings.options, importance=None))
+def _path(output: Output) -> Path | BinaryIO | None:
+    return Path(output) if isinstance(output, str) else output
 
 
-def _check_request(output: Path | BinaryIO | None, formats: int, settings: Settings) -> None:
-    """What a download cannot change is better known before it."""
-    options = settings.options
-    if options.keep_split and options.split_max_size is not None:
-        raise UsageError("--keep-split and --split-max-size cannot be combined; leave one of them out.")
-    splits = options.keep_split or options.split_max_size is not None
-    if _is_stream(output) and (formats > 1 or splits):
-        raise UsageError("One stream cannot hold several files: name a folder with -o.")
-    if isinstance(output, Path) and not _is_folder(output):
-        if formats > 1:
-            raise UsageError(f"{output} is no folder, and {formats} files are to be written: name a folder with -o.")
-        if not splits:
-            check_output(output, 0, force=settings.force)
+def _check_report(report: Path, output: Path | BinaryIO | None, *, force: bool) -> None:
+    """Refuse a report that could not be written, or would take the model's place."""
+    if isinstance(output, Path) and os.path.realpath(output) == os.path.realpath(report):
+        raise UsageError(f"{report} cannot hold both the model and its report; give --report another path.")
+    check_report_path(report, force=force)
 
 
-def _is_stream(output: Path | BinaryIO | None) -> bool:
-    return not (output is None or isinstance(output, Path))
-
-
-def _is_folder(path: Path) -> bool:
-    with writing(path):
-        return path.is_dir()
-
-
-def _targets(plan: Plan, output: Path | BinaryIO | None) -> list[Path] | BinaryIO:
-    """The files of one plan, or the stream."""
-    if not (output is None or isinstance(output, Path)):
-        return output
-    default = f"{plan.model}-{plan.format}.gguf"
-    whole = Path(default) if output is None else output / default if _is_folder(output) else output
-    return [
-        whole.with_name(f"{whole.name.removesuffix('.gguf')}{file.suffix}.gguf") if file.suffix else whole
-        for file in plan.files
-    ]
-
-
-def _shown(target: list[Path] | BinaryIO) -> str:
-    """The first file stands for all of its model, as it does when the model is loaded."""
-    return str(target[0]) if isinstance(target, list) else "-"
+def _check_written(files: Mapping[Path, int], checkpoint: Checkpoint, options: Keywords) -> None:
+    """Refuse files that would overwrite what the run reads, or that cannot be written."""
+    imatrix, report = options.get("imatrix"), options.get("report")
+    read = os.path.realpath(imatrix) if isinstance(imatrix, str | Path) else None
+    chosen = {**dict.fromkeys(files, "-o"), **({} if report is None else {Path(report): "--report"})}
+    for path, option in chosen.items():
+        if checkpoint.reads(path) or os.path.realpath(path) == read:
+            raise UsageError(f"{path} is one of the files to be read; choose another path with {option}.")
+    for path in files:
+        check_output(path, force=options.get("force", False))
+    check_room({**files, **checkpoint.missing})
 
 
 def _return_free_memory() -> None:
@@ -150,29 +178,3 @@ def _return_free_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
-
-
-def _check_not_source(targets: Iterable[Path], checkpoint: Checkpoint) -> None:
-    files = {(checkpoint.folder / info.file).resolve() for info in checkpoint.infos.values()}
-    if source := next((target for target in targets if target.resolve() in files), None):
-        raise UsageError(f"{source} is one of the files to be read; choose another output with -o.")
-
-
-@contextmanager
-def _opened(
-    targets: Sequence[list[Path] | BinaryIO], plans: Sequence[Plan], checkpoint: Checkpoint, *, force: bool
-) -> Iterator[list[list[Sink]]]:
-    """Sinks for each file of each plan."""
-    if not isinstance(targets[0], list):
-        with writing("The output stream"):
-            yield [[targets[0]]]
-            targets[0].flush()
-        return
-    paths = [path for target in targets if isinstance(target, list) for path in target]
-    _check_not_source(paths, checkpoint)
-    size = sum(plan.file_bytes for plan in plans)
-    for path in paths:
-        check_output(path, size, force=force)
-    with replacing(paths, force=force) as sinks:
-        each = iter(sinks)
-        yield [[next(each) for _ in plan.files] for plan in plans]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 _repr = reprlib.Repr()
 _repr.maxstring = 120
 _repr.maxother = 120
+_repr.maxlevel = 2
 
 #: `repr` for values out of untrusted files: control characters escaped, length bounded.
 shown = _repr.repr

@@ -1,18 +1,45 @@
-"""The command in a process of its own, which is the real thing, and what it says when it fails."""
+"""The command in this process, which is quick, and in one of its own, which is the real thing; what it says."""
 
 from __future__ import annotations
 
+import io
 import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 from checkpoint_factory import PRE_TOKENIZER
 
+from quantize_cli.cli import app, console
+
 #: What the installed `quantize` script does.
-COMMAND = (sys.executable, "-c", "from quantize_cli.cli.app import main; main()")
+COMMAND = (sys.executable, "-c", "import sys; from quantize_cli.cli.app import main; sys.exit(main())")
 #: Enough for the small checkpoints of the tests, and a format that is compiled at once.
 USUAL = ("--format", "q8_0", "--pre-tokenizer", PRE_TOKENIZER, "--threads", "1")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How the command ended, and what it wrote."""
+
+    exit_code: int
+    stdout_bytes: bytes
+    stderr: str
+
+    @property
+    def stdout(self) -> str:
+        return self.stdout_bytes.decode()
+
+
+def invoke(*arguments: str | Path) -> Result:
+    """Run the command in this process."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with redirect_stdout(out), redirect_stderr(err), patch.object(console, "stop_on_signals", lambda: None):
+        code = app.main([str(argument) for argument in arguments])
+    return Result(code, out.buffer.getvalue(), err.buffer.getvalue().decode())
 
 
 def started(*arguments: str | Path, command: tuple[str, ...] = COMMAND, **options: object) -> subprocess.Popen[bytes]:

@@ -6,12 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from command_line import invoke
 from golden.compact import differences, summary
 from golden.gguf_sources import BY_NAME, build_everything, hashes, write_model
 from golden.record import record
-from typer.testing import CliRunner
-
-from quantize_cli.cli.app import app
 
 RECORDS = Path(__file__).resolve().parent / "golden" / "every_mix" / "records"
 GROUPS = {path.stem: json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.json"))}
@@ -38,7 +36,7 @@ def here(inputs, monkeypatch):
 def quantize(case, output):
     """Run the case's command."""
     options = ("--format", case["format"], *case["options"], "--threads", "1", "-o", str(output))
-    return CliRunner().invoke(app, [case["source"], *options])
+    return invoke(case["source"], *options)
 
 
 def make_source(source):

@@ -9,7 +9,7 @@ from golden.families.case import Case, build
 from golden.families.checkpoints import CASES
 from golden.families.compact import compare, load
 
-from quantize_cli import Settings, quantize_ladder
+from quantize_cli import quantize
 
 RECORDS = Path(__file__).parent / "golden" / "families" / "records"
 TOKENIZERS = Path(__file__).parents[2] / "shared" / "tokenizers"
@@ -32,8 +32,8 @@ def converted(tmp_path_factory):
             parent = tmp_path_factory.mktemp("case")
             folder = build(case, parent, TOKENIZERS)
             (parent / "out").mkdir()
-            settings = Settings(pre_tokenizer=case.vocabulary.pre_tokenizer, threads=2)
-            reports = quantize_ladder(folder, formats_of(case), parent / "out", settings=settings)
+            options = {"pre_tokenizer": case.vocabulary.pre_tokenizer, "threads": 2}
+            reports = quantize(folder, formats_of(case), parent / "out", **options)
             made[case.name] = {report.format: Path(report.output) for report in reports}
         return made[case.name]
 

@@ -17,15 +17,16 @@ from gguf import GGUFReader
 from gguf.quants import dequantize
 from safetensors.numpy import load_file, save_file
 
-from quantize_cli import Settings, make_plan, open_checkpoint, quantize_model
+from quantize_cli import open_checkpoint, quantize
 from quantize_cli.architectures.moves import RotaryInterleave
 from quantize_cli.errors import CheckpointError
 from quantize_cli.mixes.find import find_format
 from quantize_cli.observer import Observer
+from quantize_cli.planning.planner import make_plan
 from quantize_cli.run.derive import Derive
 from quantize_cli.run.executor import run
 
-SETTINGS = Settings(pre_tokenizer=PRE_TOKENIZER, threads=2)
+OPTIONS = {"pre_tokenizer": PRE_TOKENIZER, "threads": 2}
 #: Every block type of 256 and most of 32; the checkpoint has rows of 256 and of 400, which none of them divides.
 FORMATS = ("q4_k_m", "iq4_xs", "q3_k_m", "q2_k", "q8_0", "f16", "bf16", "f32")
 QUICK = ("q8_0", "q4_k_m")
@@ -79,8 +80,8 @@ def test_shards_change_no_byte(family, tmp_path):
 
 def test_a_stream_gets_the_files_bytes(mixed, tmp_path):
     stream = BytesIO()
-    in_stream = quantize_model(mixed, "q8_0", stream, settings=SETTINGS)
-    in_file = quantize_model(mixed, "q8_0", tmp_path / "model.gguf", settings=SETTINGS)
+    in_stream = quantize(mixed, "q8_0", stream, **OPTIONS)
+    in_file = quantize(mixed, "q8_0", tmp_path / "model.gguf", **OPTIONS)
     assert stream.getvalue() == (tmp_path / "model.gguf").read_bytes()
     assert in_stream.tensors == in_file.tensors
     assert in_stream.types == in_file.types
@@ -116,7 +117,7 @@ def sources(folder):
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_the_reports_errors_are_those_of_an_independent_reader(format_name, mixed, tmp_path):
     output = tmp_path / "model.gguf"
-    report = quantize_model(mixed, format_name, output, settings=SETTINGS)
+    report = quantize(mixed, format_name, output, **OPTIONS)
     source = dict(sources(mixed))
     assert [tensor.name for tensor in report.tensors] == [tensor.name for tensor in GGUFReader(output).tensors]
     x2 = d2 = 0.0
@@ -144,7 +145,7 @@ def test_the_reports_errors_are_those_of_an_independent_reader(format_name, mixe
 
 def test_the_reports_sums_add_up(mixed, tmp_path):
     output = tmp_path / "model.gguf"
-    report = quantize_model(mixed, "q4_k_m", output, settings=SETTINGS)
+    report = quantize(mixed, "q4_k_m", output, **OPTIONS)
     assert report.totals.file_bytes == output.stat().st_size
     assert report.totals.bytes == sum(t.bytes for t in report.tensors) == sum(t.bytes for t in report.types)
     assert report.totals.weights == sum(t.weights for t in report.types)
@@ -157,7 +158,7 @@ def test_the_reports_sums_add_up(mixed, tmp_path):
 def test_llama_cpp_reads_and_runs_the_file(tmp_path):
     xllamacpp = pytest.importorskip("xllamacpp")
     folder = make_checkpoint(tmp_path / "tiny")
-    quantize_model(folder, "q4_k_m", tmp_path / "tiny.gguf", settings=SETTINGS)
+    quantize(folder, "q4_k_m", tmp_path / "tiny.gguf", **OPTIONS)
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(tmp_path / "tiny.gguf")
     parameters.n_ctx, parameters.n_predict, parameters.warmup, parameters.n_parallel = 64, 4, False, 1
@@ -190,7 +191,7 @@ def test_a_vector_that_holds_no_number_is_named(own_llama, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     with pytest.raises(CheckpointError, match=r"model\.norm\.weight .*nan at index \[7\]"):
-        quantize_model(own_llama, "f32", out / "model.gguf", settings=SETTINGS)
+        quantize(own_llama, "f32", out / "model.gguf", **OPTIONS)
     assert [*out.iterdir()] == []
 
 
@@ -211,7 +212,7 @@ def test_a_weight_that_the_type_cannot_hold_is_refused(format_name, weight, own_
     weights["model.layers.0.mlp.up_proj.weight"][3, 4] = weight
     save_file(weights, own_llama / "model.safetensors")
     with pytest.raises(CheckpointError, match=r"blk\.0\.ffn_up\.weight has weights too large.*--tensor-type"):
-        quantize_model(own_llama, format_name, tmp_path / "model.gguf", settings=SETTINGS)
+        quantize(own_llama, format_name, tmp_path / "model.gguf", **OPTIONS)
     assert not (tmp_path / "model.gguf").exists()
 
 
@@ -224,7 +225,7 @@ def test_a_checkpoint_that_changes_meanwhile_is_an_error(own_llama, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     with pytest.raises(CheckpointError, match="has changed"):
-        quantize_model(own_llama, "q8_0", out / "model.gguf", settings=SETTINGS, observer=Truncate())
+        quantize(own_llama, "q8_0", out / "model.gguf", **OPTIONS, observer=Truncate())
     assert [*out.iterdir()] == []
 
 
@@ -267,7 +268,7 @@ def test_an_observer_that_fails_stops_the_run_and_leaves_nothing(mixed, tmp_path
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        quantize_model(mixed, "q8_0", tmp_path / "model.gguf", settings=SETTINGS, observer=Failing())
+        quantize(mixed, "q8_0", tmp_path / "model.gguf", **OPTIONS, observer=Failing())
     assert [*tmp_path.iterdir()] == []
 
 
@@ -378,8 +379,8 @@ def test_the_library_says_nothing(mixed, tmp_path):
     """Not on standard output and not on standard error: what there is to say goes to the observer."""
     code = f"""
 from pathlib import Path
-from quantize_cli import Settings, quantize_model
-quantize_model({str(mixed)!r}, "q8_0", Path({str(tmp_path / "model.gguf")!r}), settings=Settings(pre_tokenizer="gpt-2"))
+from quantize_cli import quantize
+quantize({str(mixed)!r}, "q8_0", Path({str(tmp_path / "model.gguf")!r}), pre_tokenizer="gpt-2")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"", b"")

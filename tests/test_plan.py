@@ -12,21 +12,20 @@ from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
 from gguf import GGUFReader
 from mix_types.record import BASE, tensor_shapes
 
-from quantize_cli import Settings, make_plan, open_checkpoint, quantize_model
+from quantize_cli import open_checkpoint, plan, quantize
 from quantize_cli.architectures.description import ModelDescription, TensorRecipe
 from quantize_cli.checkpoints.base import TensorInfo
 from quantize_cli.errors import CheckpointError
 from quantize_cli.gguf_file.fields import ValueType, field
-from quantize_cli.mixes.find import find_format
 from quantize_cli.mixes.tables import FORMATS
+from quantize_cli.planning.planner import make_plan
 
 #: 17 dense layers, 8 heads, rows that every block divides.
 MODEL = BASE
-SETTINGS = Settings(pre_tokenizer=PRE_TOKENIZER, threads=1)
 
 
 def plan_of(folder: Path, format_name: str):
-    return make_plan(open_checkpoint(folder), find_format(format_name), PRE_TOKENIZER)
+    return plan(folder, format_name, pre_tokenizer=PRE_TOKENIZER)
 
 
 # The file is known before the run.
@@ -37,7 +36,7 @@ def test_the_header_and_the_sizes_are_known_before_the_run(family, tmp_path):
     folder = make_checkpoint(tmp_path / family, family, num_hidden_layers=3)
     plan = plan_of(folder, "q8_0")
     output = tmp_path / "model.gguf"
-    report = quantize_model(folder, "q8_0", output, settings=SETTINGS)
+    report = quantize(folder, "q8_0", output, pre_tokenizer=PRE_TOKENIZER, threads=1)
     written = output.read_bytes()
     (file,) = plan.files
     assert written.startswith(file.header)
@@ -107,7 +106,7 @@ def planned(monkeypatch):
             *(field(f"{architecture}.{key}", ValueType.UINT32, value) for key, value in sizes.items()),
         )
         description = ModelDescription(metadata, recipes)
-        monkeypatch.setattr("quantize_cli.plan.planner.describe", lambda _checkpoint, _pre: description)
+        monkeypatch.setattr("quantize_cli.planning.planner.describe", lambda _checkpoint, _pre: description)
         return make_plan(type("Headers", (), {"name": "mock", "location": "mock", "infos": infos})(), FORMATS[mix_name])
 
     return plan

@@ -16,12 +16,11 @@ from pathlib import Path
 import pytest
 from checkpoint_factory import PRE_TOKENIZER
 
-from quantize_cli import Settings, quantize_model
+from quantize_cli import quantize
 from quantize_cli.errors import OutputError, UsageError
-from quantize_cli.run.sinks import check_output, replacing
+from quantize_cli.outputs import check_output, check_room, replacing
 
-SETTINGS = Settings(pre_tokenizer=PRE_TOKENIZER, threads=1)
-FORCE = Settings(pre_tokenizer=PRE_TOKENIZER, threads=1, force=True)
+OPTIONS = {"pre_tokenizer": PRE_TOKENIZER, "threads": 1}
 permissions_bind = pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")
 
 
@@ -150,7 +149,7 @@ def test_a_symbolic_link_stays_and_its_target_is_written(existing, target, tmp_p
     if existing:
         real.write_bytes(b"old")
     target.symlink_to(real)
-    check_output(target, 3, force=True)
+    check_output(target, force=True)
     write(target, b"new", force=True)
     assert target.is_symlink()
     assert real.read_bytes() == b"new"
@@ -217,20 +216,46 @@ def test_a_place_that_cannot_be_taken_leaves_none_of_them(target, parts):
 # A full disk.
 
 
-def test_no_room_is_found_before_the_run(target, monkeypatch):
+@pytest.fixture
+def nearly_full(monkeypatch):
+    """Every disk has 1,000 bytes free."""
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _folder: usage(10_000, 9_000, 1_000))
-    check_output(target, 1_000, force=False)
-    with pytest.raises(OutputError, match=r"1,001 bytes.*1,000 free"):
-        check_output(target, 1_001, force=False)
 
 
-def test_no_room_is_found_before_the_first_weight_is_read(llama, target, monkeypatch):
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: usage(10_000, 9_000, 1_000))
-    monkeypatch.setattr("quantize_cli.api.run", lambda *_args, **_options: pytest.fail("the run was started"))
+def test_no_room_is_found_before_the_run(target, nearly_full):
+    check_room({target: 1_000})
+    with pytest.raises(OutputError, match=r"model\.gguf will take 1,001 bytes, but the disk has 1,000 free"):
+        check_room({target: 1_001})
+
+
+def test_a_disk_has_room_for_all_its_files_or_the_total_is_named(parts, nearly_full):
+    check_room(dict(zip(parts, (300, 300, 400), strict=True)))
+    with pytest.raises(OutputError) as raised:
+        check_room(dict(zip(parts, (300, 300, 401), strict=True)))
+    assert f"{parts[0]} and 2 more files on the same disk will take 1,001 bytes, but" in str(raised.value)
+
+
+def test_each_disk_is_checked_by_itself(parts, nearly_full, monkeypatch):
+    others = parts[2].parent / "mounted" / parts[2].name
+    others.parent.mkdir()
+    usual = Path.stat
+
+    def stat(path, **options):
+        found = usual(path, **options)
+        return os.stat_result((*found[:2], 99, *found[3:])) if path == others.parent else found
+
+    monkeypatch.setattr(Path, "stat", stat)
+    sizes = dict(zip((*parts[:2], others), (500, 500, 1_000), strict=True))
+    check_room(sizes)
+    with pytest.raises(OutputError, match=r"mounted/model-3\.gguf will take 1,001 bytes"):
+        check_room({**sizes, others: 1_001})
+
+
+def test_no_room_is_found_before_the_first_weight_is_read(llama, target, nearly_full, monkeypatch):
+    monkeypatch.setattr("quantize_cli.run.executor.run", lambda *_args, **_options: pytest.fail("the run was started"))
     with pytest.raises(OutputError, match="free some space"):
-        quantize_model(llama, "q8_0", target, settings=SETTINGS)
+        quantize(llama, "q8_0", target, **OPTIONS)
     assert left_in(target) == []
 
 
@@ -238,7 +263,7 @@ LIMITED = """
 import resource, signal, sys
 from pathlib import Path
 from quantize_cli.errors import OutputError, UsageError
-from quantize_cli.run.sinks import replacing
+from quantize_cli.outputs import replacing
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
@@ -275,7 +300,7 @@ def test_a_full_stream_is_an_error_that_says_so(llama):
         Path("/dev/full").open("wb", buffering=0) as full,
         pytest.raises(OutputError, match=r"stream.*free some space"),
     ):
-        quantize_model(llama, "f16", full, settings=SETTINGS)
+        quantize(llama, "f16", full, **OPTIONS)
 
 
 def test_a_stream_is_flushed_and_left_open(llama):
@@ -286,7 +311,7 @@ def test_a_stream_is_flushed_and_left_open(llama):
             self.flushed_at = self.tell()
 
     stream = Stream()
-    report = quantize_model(llama, "f16", stream, settings=SETTINGS)
+    report = quantize(llama, "f16", stream, **OPTIONS)
     assert stream.flushed_at == len(stream.getvalue()) == report.totals.file_bytes
     assert report.output == "-"
 
@@ -297,14 +322,14 @@ def test_a_stream_is_flushed_and_left_open(llama):
 def test_existing_files_need_force(target):
     target.write_bytes(b"mine")
     with pytest.raises(OutputError, match=r"exists.*--force"):
-        check_output(target, 1, force=False)
-    check_output(target, 1, force=True)
+        check_output(target, force=False)
+    check_output(target, force=True)
 
 
 @pytest.mark.parametrize("force", [False, True])
 def test_a_folder_is_no_output(force, tmp_path):
     with pytest.raises(OutputError, match="not a regular file"):
-        check_output(tmp_path, 1, force=force)
+        check_output(tmp_path, force=force)
 
 
 @pytest.mark.parametrize("force", [False, True])
@@ -312,18 +337,18 @@ def test_a_device_and_a_pipe_are_no_output(force, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (Path(os.devnull), tmp_path / "pipe"):
         with pytest.raises(OutputError, match="not a regular file"):
-            check_output(path, 1, force=force)
+            check_output(path, force=force)
 
 
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(OutputError, match=r"folder .*missing does not exist"):
-        check_output(tmp_path / "missing" / "model.gguf", 1, force=False)
+        check_output(tmp_path / "missing" / "model.gguf", force=False)
 
 
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="file"):
-        check_output(tmp_path / "file" / "model.gguf", 1, force=False)
+        check_output(tmp_path / "file" / "model.gguf", force=False)
 
 
 def test_the_longest_name_works_and_a_longer_one_is_a_sentence(target):
@@ -331,7 +356,7 @@ def test_the_longest_name_works_and_a_longer_one_is_a_sentence(target):
     write(longest, b"data")
     assert longest.read_bytes() == b"data"
     with pytest.raises(OutputError, match="too long"):
-        check_output(target.with_name("x" * 256), 1, force=False)
+        check_output(target.with_name("x" * 256), force=False)
 
 
 @permissions_bind
@@ -340,7 +365,7 @@ def test_a_folder_that_is_not_writable_is_named(mode, target):
     target.parent.chmod(mode)
     try:
         with pytest.raises(OutputError, match=r"not writable|cannot be written"):
-            check_output(target, 1, force=False)
+            check_output(target, force=False)
     finally:
         target.parent.chmod(0o700)
 
@@ -349,7 +374,7 @@ def test_a_folder_that_denies_writing_is_named(target, monkeypatch):
     """The same for root, whom permissions do not bind."""
     monkeypatch.setattr(os, "access", lambda _path, _mode: False)
     with pytest.raises(OutputError, match="not writable"):
-        check_output(target, 1, force=False)
+        check_output(target, force=False)
 
 
 def test_a_failed_forced_run_leaves_the_old_file(own_llama, target):
@@ -357,7 +382,7 @@ def test_a_failed_forced_run_leaves_the_old_file(own_llama, target):
     weights = own_llama / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-2] + b"\x80\x7f")  # an infinite bfloat16
     with pytest.raises(Exception, match="inf"):
-        quantize_model(own_llama, "f16", target, settings=FORCE)
+        quantize(own_llama, "f16", target, force=True, **OPTIONS)
     assert target.read_bytes() == b"the model of yesterday"
     assert left_in(target) == ["model.gguf"]
 
@@ -366,11 +391,11 @@ def test_a_source_file_is_never_the_output(own_llama):
     source = own_llama / "model.safetensors"
     before = source.read_bytes()
     with pytest.raises(UsageError, match="one of the files to be read"):
-        quantize_model(own_llama, "f16", source, settings=FORCE)
+        quantize(own_llama, "f16", source, force=True, **OPTIONS)
     assert source.read_bytes() == before
 
 
 def test_an_existing_output_is_refused_before_anything_is_read(tmp_path):
     (tmp_path / "there.gguf").write_bytes(b"precious")
     with pytest.raises(OutputError, match=r"there\.gguf exists"):
-        quantize_model("no/such-model", "f16", str(tmp_path / "there.gguf"))
+        quantize("no/such-model", "f16", str(tmp_path / "there.gguf"))

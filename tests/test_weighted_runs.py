@@ -13,11 +13,13 @@ from gguf_factory import write_gguf
 from imatrix_factory import squares
 from safetensors.numpy import load_file
 
-from quantize_cli import PlanOptions, Settings, make_plan, make_plans, open_checkpoint, quantize_model
+from quantize_cli import open_checkpoint, quantize
 from quantize_cli.blocks.base import BlockType
 from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.mixes.find import find_format
+from quantize_cli.planning.options import PlanOptions
+from quantize_cli.planning.planner import make_plan, make_plans
 from quantize_cli.run.executor import run
 
 EXPERTS = "blk.0.ffn_up_exps.weight"
@@ -50,7 +52,7 @@ def packed(path, matrix, **options):
 
 
 def alone(rows, importance):
-    """The same rows by the block format itself."""
+    """The same rows by the block type itself."""
     out = np.empty((len(rows), BLOCK_TYPES["Q4_K"].row_bytes(rows.shape[1])), np.uint8)
     BLOCK_TYPES["Q4_K"].quantize(rows, out, importance)
     return out.tobytes()
@@ -107,11 +109,11 @@ def test_what_several_formats_have_alike_is_made_once(stack, monkeypatch):
     checkpoint = open_checkpoint(path)
     plans = make_plans(checkpoint, [find_format(name) for name in ("q4_k_s", "q4_k_m", "q5_k_s", "q8_0")])
     made = []
-    quantize = BlockType.quantize
+    usual = BlockType.quantize
 
     def spy(self, rows, out, importance=None):
         made.append((self.name, rows.size))
-        quantize(self, rows, out, importance)
+        usual(self, rows, out, importance)
 
     monkeypatch.setattr(BlockType, "quantize", spy)
     buffers = [BytesIO() for _ in plans]
@@ -134,9 +136,8 @@ def weighted_run(tmp_path_factory):
     """The report of a run with an importance matrix for some tensors, that file, its sources, and the matrix."""
     folder = make_checkpoint(tmp_path_factory.mktemp("weighted") / "tiny", num_hidden_layers=1)
     matrix = matrix_of(**{"blk.0.ffn_down.weight": squares(512), "blk.0.ffn_up.weight": squares(256, 1)})
-    settings = Settings(pre_tokenizer=PRE_TOKENIZER, threads=2, options=PlanOptions(importance=matrix))
     output = folder.parent / "tiny.gguf"
-    report = quantize_model(folder, "q4_k_m", output, settings=settings)
+    report = quantize(folder, "q4_k_m", output, pre_tokenizer=PRE_TOKENIZER, threads=2, imatrix=matrix)
     return report, output, load_file(folder / "model.safetensors"), matrix
 
 
@@ -168,7 +169,6 @@ def test_the_weighted_error_of_a_type_is_that_of_its_tensors(weighted_run):
 
 
 def test_without_a_matrix_nothing_is_weighted(llama, tmp_path):
-    settings = Settings(pre_tokenizer=PRE_TOKENIZER, threads=1)
-    report = quantize_model(llama, "q8_0", tmp_path / "x.gguf", settings=settings)
+    report = quantize(llama, "q8_0", tmp_path / "x.gguf", pre_tokenizer=PRE_TOKENIZER, threads=1)
     parts = [report.totals, *report.types, *report.tensors]
     assert {part.weighted_error for part in parts} == {None}

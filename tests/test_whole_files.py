@@ -11,7 +11,7 @@ import pytest
 from golden.record import record
 from golden.small_checkpoints import EXAMPLE, FAMILIES, SMOLLM2, TOKENIZERS, build, build_smollm2
 
-from quantize_cli import Settings, quantize_model
+from quantize_cli import quantize
 
 PROJECT = Path(__file__).resolve().parents[1]
 GOLDEN = Path(__file__).resolve().parent / "golden"
@@ -65,8 +65,7 @@ def test_the_file_is_the_references(golden, format_name, checkpoints, tmp_path):
     expected = json.loads((GOLDEN / golden / f"{format_name}.json").read_text())
     output = tmp_path / "model.gguf"
     pre_tokenizer = SMALL[golden].pre_tokenizer if golden in SMALL else {EXAMPLE.name: "gpt-2"}.get(golden)
-    settings = Settings(pre_tokenizer=pre_tokenizer, threads=2)
-    quantize_model(checkpoints(golden), format_name, output, settings=settings)
+    quantize(checkpoints(golden), format_name, output, pre_tokenizer=pre_tokenizer, threads=2)
     found = record(output)
     assert found["kv"] == expected["kv"]
     assert layout(found) == layout(expected)

@@ -148,7 +148,7 @@ def main() -> None:
         target = PACKAGE / path
         target.parent.mkdir(exist_ok=True)
         target.write_bytes(content)
-        print(f"{target.relative_to(PACKAGE.parent)}: {len(content):,} bytes")  # noqa: T201
+        print(f"{target.relative_to(PACKAGE.parent)}: {len(content):,} bytes")
 
 
 if __name__ == "__main__":

@@ -182,10 +182,11 @@ def held_out_loss(model: Llama, tokens: Tensor, bos: int, positions: int) -> flo
 
 def learning_rate(step: int, args: argparse.Namespace) -> float:
     """Linear warm-up, then half a cosine down to a tenth."""
-    if step < args.warmup:
-        return args.lr * (step + 1) / args.warmup
-    progress = (step - args.warmup) / (args.steps - args.warmup)
-    return args.lr * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * progress)))
+    peak, warmup, steps = float(args.lr), int(args.warmup), int(args.steps)
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    progress = (step - warmup) / (steps - warmup)
+    return peak * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
 def rounded(model: Llama, config: Config) -> Llama:

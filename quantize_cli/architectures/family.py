@@ -113,8 +113,10 @@ class Family:
     architecture: str  #: GGUF name, "llama"
     metadata: tuple[Row, ...]
     vocabulary: Vocabulary
-    parts: tuple[Part, ...]  #: beside token embeddings, the output norm and the output matrix, which all families have
-    optional: tuple[Part, ...] = ()  #: what checkpoints may have; llama.cpp does not load a file with other tensors
+    parts: tuple[Part, ...]  #: what layers must have
+    optional: tuple[Part, ...] = ()  #: what they may have; llama.cpp does not load a file with other tensors
+    outside: tuple[str, ...] = ("token_embd.weight", "output_norm.weight")  #: GGUF names of what no layer has
+    optional_outside: tuple[str, ...] = ("output.weight",)
     namings: tuple[Naming, ...] = ()
     rules: tuple[Rule, ...] = ()
     sizes: Mapping[str, Size] = field(default_factory=dict)  #: over the common table of sizes.py

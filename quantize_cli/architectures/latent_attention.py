@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from quantize_cli.architectures.family import Output, Part, Rule
 from quantize_cli.architectures.maps import Map, Transpose
 from quantize_cli.architectures.moves import Move, Rows
 from quantize_cli.architectures.rows import U32, Source
-from quantize_cli.architectures.sizes import Named, Sizes, product, total
+from quantize_cli.architectures.sizes import Named, Size, Sizes, product, total
 
 LATENT_ATTENTION = Part(
     (
@@ -21,7 +23,7 @@ LATENT_ATTENTION = Part(
 #: Queries come from a small vector of their own, or directly.
 LATENT_QUERIES = Part(("attn_q.weight", "attn_q_a.weight", "attn_q_a_norm.weight", "attn_q_b.weight"))
 
-LATENT_SIZES = {
+LATENT_SIZES: Mapping[str, Size] = {
     "nope": Named("qk_nope_head_dim"),  # of a head, what rope does not rotate
     "rope": Named("qk_rope_head_dim"),
     "head": total("nope", "rope"),

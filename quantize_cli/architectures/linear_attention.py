@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from quantize_cli.architectures.family import Moves, Output, Part, Rule, change, move
 from quantize_cli.architectures.maps import Map, NegExp, TiledColumns
 from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.moves import Move, Squeeze, Tiled
 from quantize_cli.architectures.rows import ARRAY, U32
-from quantize_cli.architectures.sizes import Named, Sizes, head_size, product, total
+from quantize_cli.architectures.sizes import Named, Size, Sizes, head_size, product, total
 from quantize_cli.gguf_file.fields import ValueType
 
 
@@ -43,7 +43,7 @@ LINEAR_ATTENTION = Part(
     linear_layers,
 )
 
-LINEAR_SIZES = {
+LINEAR_SIZES: Mapping[str, Size] = {
     "two": lambda _sizes: 2,
     "linear_kernel": Named("linear_conv_kernel_dim"),
     "linear_key_head": Named("linear_key_head_dim"),

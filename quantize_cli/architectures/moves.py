@@ -62,7 +62,7 @@ class Rows:
     """Keep `size` rows of every `every`, from `start` on: a split, a slice, an expert's half.
 
     Where `every` is the whole length of the rows' dimension, that dimension becomes `size`; where it is a part of it,
-    the groups become a dimension of their own.
+    the groups become a dimension of their own. A vector stays a vector.
     """
 
     every: int
@@ -75,6 +75,8 @@ class Rows:
         groups, rest = divmod(shape[axis], self.every)
         if rest or self.start + self.size > self.every:
             raise ValueError(f"its {shape[axis]} rows are not groups of {self.every}")
+        if len(shape) == 1:
+            return (groups * self.size,)
         return (*shape[:axis], *((groups,) if groups > 1 else ()), self.size, *shape[axis + 1 :])
 
     def where(self, rows: RowNumbers) -> RowNumbers:

@@ -18,7 +18,7 @@ from quantize_cli.architectures.stored_types import stored_type
 from quantize_cli.checkpoints.base import FLOAT_DTYPES, TensorInfo
 from quantize_cli.errors import CheckpointError, UnsupportedError, listed, shown
 
-EMBEDDING, OUTPUT, OUTPUT_NORM = "token_embd.weight", "output.weight", "output_norm.weight"
+EMBEDDING, OUTPUT = "token_embd.weight", "output.weight"
 
 #: What the reference does to the names of every text model (conversion/base.py, `filter_tensors`): old buffers and all
 #: that is not text is left out.
@@ -59,7 +59,11 @@ def tensor_recipes(family: Family, model: Model, sizes: Sizes) -> tuple[TensorRe
     """
     named: dict[str, _Tensor] = {}
     unknown: list[_Tensor] = []
-    allowed = {EMBEDDING, OUTPUT_NORM, OUTPUT, *_of_parts((*family.parts, *family.optional), model)}
+    allowed = {
+        *family.outside,
+        *family.optional_outside,
+        *_of_parts((*family.parts, *family.optional), model),
+    }
     names = TensorNames(family.architecture, model.blocks)
     for tensor in _ruled(_stacked(_named(family, model), model), family.rules, sizes):
         name = names.gguf_name(tensor.name)
@@ -211,7 +215,7 @@ def _check_dtypes(named: Mapping[str, _Tensor], model: Model) -> None:
 
 def _required(family: Family, model: Model, named: Mapping[str, _Tensor]) -> Iterator[str]:
     """Yield the names of the tensors that the GGUF file must have."""
-    yield from (EMBEDDING, OUTPUT_NORM)
+    yield from family.outside
     # Embedding models are saved from the base class: their tensors lack its attribute's name, and they have no head.
     headless = EMBEDDING in named and not named[EMBEDDING].name.startswith("model.")
     if model.config.get("tie_word_embeddings") is False and not headless:

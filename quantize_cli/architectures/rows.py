@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from quantize_cli.architectures.model import Model
-from quantize_cli.errors import CheckpointError
+from quantize_cli.errors import CheckpointError, shown
 from quantize_cli.gguf_file.fields import Field, ValueType, array, field
 
 #: A value, a function of the model that gives one, or None where the key is not written.
@@ -44,6 +44,8 @@ class Row:
         try:
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"{key} is {value}")
+            if self.is_array and not isinstance(value, list):
+                raise ValueError(f"{key} is {shown(value)} instead of a list")
             return array(key, self.type, value) if self.is_array else field(key, self.type, value)
         except ValueError as error:
             named = next((name for name in self.names if name in model.config.values), None)

@@ -1,1 +1,1 @@
-"""Block types: arrays in, bytes out. Nothing in here knows files or tensor names."""
+"""Block types: arrays in, bytes out. Nothing here knows files or names of tensors."""

@@ -13,8 +13,10 @@ from quantize_cli.gguf_file.types import GGML_TYPES, GgmlType, UseOfImportance
 Rows = NDArray[np.float32]
 Packed = NDArray[np.uint8]
 #: What kernels work on: float32[blocks, block_size] and uint8[blocks, block_bytes]. Their last axis is a run-time value
-#: to the compiler; a loop over a number of steps that it knows would be unrolled before it could be vectorised.
+#: to the compiler. It would unroll a loop over a number of steps that it knew, before it could vectorise it.
 Blocks = NDArray[np.float32]
+#: Weights of a super-block, the block of all types whose blocks have sub-blocks with quantized scales.
+SUPER_BLOCK = 256
 #: How much the error of each weight of a row counts, float32[blocks in a row, block_size]; the same for all rows.
 Importance = NDArray[np.float32]
 
@@ -30,7 +32,7 @@ class BlockType:
 
     @property
     def facts(self) -> GgmlType:
-        """What is known of the type without its kernels."""
+        """The type's row in the table of static facts."""
         return GGML_TYPES[self.name]
 
     @property
@@ -49,16 +51,16 @@ class BlockType:
         return self.facts.importance
 
     def row_bytes(self, columns: int) -> int:
-        """Bytes of a row of `columns` weights, a multiple of the block size."""
+        """Compute the bytes of a row of `columns` weights, a multiple of the block size."""
         return self.facts.row_bytes(columns)
 
     def quantize(self, rows: Rows, out: Packed, importance: NDArray[np.float32] | None = None) -> None:
-        """Pack rows.
+        """Pack rows; the blocks of a row lie one behind another.
 
         Args:
             rows: C-contiguous float32[n, k], k a multiple of the block size.
             out: receives the packed rows, uint8[n, row_bytes(k)].
-            importance: float32[k], finite; a type that makes no use of it ignores it.
+            importance: float32[k], finite; optional unless the type needs it, ignored by one that makes no use of it.
 
         Raises:
             ValueError: the type needs importance, and there is none.
@@ -71,11 +73,11 @@ class BlockType:
         self.pack(rows.reshape(-1, self.block_size), blocks, out.reshape(-1, self.block_bytes))
 
     def dequantize(self, packed: Packed, out: Rows) -> None:
-        """C-contiguous rows uint8[n, row_bytes(k)] -> out float32[n, k]."""
+        """Unpack C-contiguous rows uint8[n, row_bytes(k)] into out, float32[n, k]."""
         self.unpack(packed.reshape(-1, self.block_bytes), out.reshape(-1, self.block_size))
 
     def has_invalid_byte(self, packed: Packed) -> bool:
-        """Whether a block of uint8[n, row_bytes(k)] has the byte that no block may have."""
+        """Tell whether a block of uint8[n, row_bytes(k)] has the byte that no block may have."""
         if self.invalid_byte is None:
             return False
         place, value = self.invalid_byte

@@ -6,10 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from quantize_cli.checkpoints.sidecars import Sidecars
+    from quantize_cli.observer import Observer
 
 #: safetensors' names of the dtypes whose values can become weights of a GGUF file.
 FLOAT_DTYPES = ("BF16", "F16", "F32")
@@ -37,12 +41,7 @@ class TensorInfo:
 
 
 class Checkpoint(Protocol):
-    """A set of named tensors, and what describes the model."""
-
-    @property
-    def folder(self) -> Path:
-        """Where the tensors' files lie, config.json and the tokenizer files beside them if there are any."""
-        ...
+    """A set of named tensors, and the small files that describe the model."""
 
     @property
     def name(self) -> str:
@@ -50,16 +49,46 @@ class Checkpoint(Protocol):
         ...
 
     @property
+    def location(self) -> str:
+        """What messages call the model: the path or the Hub id that was given."""
+        ...
+
+    @property
+    def sidecars(self) -> Sidecars:
+        """The small files beside the weights: config.json, the tokenizer files, the model card."""
+        ...
+
+    @property
     def infos(self) -> Mapping[str, TensorInfo]:
         """Every tensor of every file, known from headers alone, in file order."""
         ...
 
-    def read_bytes(self, name: str, start: int, stop: int) -> NDArray[np.uint8]:
-        """Rows `start:stop` of `infos[name].rows` as they are stored, uint8[stop - start, bytes of a row].
+    @property
+    def missing(self) -> Mapping[Path, int]:
+        """The files that `fetch` will write, each with its size in bytes; empty where all files are here."""
+        ...
 
-        Returns a fresh C-contiguous array; what the bytes mean, `infos[name].dtype` says. Safe to call from several
-        threads. Raises CheckpointError when the file cannot be read any more.
+    def fetch(self, observer: Observer) -> None:
+        """Bring the missing files to where `read_bytes` reads them; does nothing where none is missing.
+
+        Raises:
+            CheckpointError: A file cannot be had, or is not the one whose header has been read.
         """
+        ...
+
+    def read_bytes(self, name: str, start: int, stop: int) -> NDArray[np.uint8]:
+        """Read the rows `start:stop` of `infos[name].rows` as they are stored, uint8[stop - start, bytes of a row].
+
+        Returns a fresh C-contiguous array; `infos[name].dtype` says what its bytes mean. Safe to call from several
+        threads. Nothing may be missing.
+
+        Raises:
+            CheckpointError: The file cannot be read any more.
+        """
+        ...
+
+    def reads(self, path: Path) -> bool:
+        """Tell whether `path` leads to one of the model's own files, which must not be overwritten."""
         ...
 
     def close(self) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.checkpoints.base import TensorInfo
+from quantize_cli.checkpoints.reading import Stamp, reading, stamp_of
+from quantize_cli.checkpoints.sidecars import FolderSidecars
 from quantize_cli.errors import CheckpointError, shown
+
+if TYPE_CHECKING:
+    from quantize_cli.observer import Observer
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,33 +36,37 @@ class TensorFiles:
 
     Args:
         folder: Where the files lie.
-        name: The model's name.
+        name: The model's name as a person would say it.
+        location: What messages call the model.
+        sidecars: The small files beside the weights.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder = folder
-        self._name = name
+    def __init__(self, folder: Path, name: str, location: str, sidecars: FolderSidecars) -> None:
+        self.folder = folder
+        self.name = name
+        self.location = location
+        self.sidecars = sidecars
         self._infos: dict[str, TensorInfo] = {}
         self._offsets: dict[str, int] = {}
-        self._stamps: dict[str, tuple[int, int]] = {}
-
-    @property
-    def folder(self) -> Path:
-        """Where the files lie."""
-        return self._folder
-
-    @property
-    def name(self) -> str:
-        """The model's name as a person would say it."""
-        return self._name
+        self._stamps: dict[str, Stamp] = {}
 
     @property
     def infos(self) -> Mapping[str, TensorInfo]:
         """Every tensor of every file, in file order."""
         return self._infos
 
+    @property
+    def missing(self) -> Mapping[Path, int]:
+        """The files that `fetch` will write: none, because all are here."""
+        return {}
+
+    def fetch(self, observer: Observer) -> None:
+        """Do nothing: all files are here."""
+
     def read_bytes(self, name: str, start: int, stop: int) -> NDArray[np.uint8]:
-        """Rows `start:stop` as they are stored, uint8[stop - start, bytes of a row]; see `Checkpoint.read_bytes`.
+        """Read the rows `start:stop` as they are stored, uint8[stop - start, bytes of a row].
+
+        See `Checkpoint.read_bytes`.
 
         Raises:
             CheckpointError: The file cannot be read any more, or has changed since its header was read.
@@ -70,17 +79,21 @@ class TensorFiles:
         self._read(info, start * row_bytes, data.reshape(-1).data)
         return data
 
-    def close(self) -> None:
-        """Nothing to release: no file stays open between two calls."""
+    def reads(self, path: Path) -> bool:
+        """Tell whether `path` leads to one of the files that hold the tensors."""
+        files = {info.file for info in self._infos.values()}
+        return os.path.realpath(path) in {os.path.realpath(self.folder / file) for file in files}
 
-    def _add(self, file: Path, stamp: tuple[int, int], tensors: Iterable[Located]) -> None:
-        """Add the tensors of one file; `stamp` was taken before its header was read."""
-        self._stamps[file.name] = stamp
+    def close(self) -> None:
+        """Do nothing: no file stays open between two calls."""
+
+    def _add(self, tensors: Iterable[Located]) -> None:
+        """Add the tensors of one file."""
         for tensor in tensors:
-            name = tensor.info.name
+            name, file = tensor.info.name, tensor.info.file
             if name in self._infos:
                 raise CheckpointError(
-                    f"{self._folder}: tensor {shown(name)} is in both {self._infos[name].file} and {file.name}; "
+                    f"{self.location}: tensor {shown(name)} is in both {self._infos[name].file} and {file}; "
                     "remove the file that does not belong to the model."
                 )
             self._infos[name] = tensor.info
@@ -88,7 +101,7 @@ class TensorFiles:
 
     def _read(self, info: TensorInfo, start: int, left: memoryview) -> None:
         """Fill `left` with the tensor's bytes from its byte `start` on."""
-        path = self._folder / info.file
+        path = self.folder / info.file
         with reading(path), path.open("rb", buffering=0) as file:
             unchanged = stamp_of(os.fstat(file.fileno())) == self._stamps[info.file]
             file.seek(self._offsets[info.name] + start)
@@ -100,23 +113,3 @@ class TensorFiles:
             raise CheckpointError(
                 f"{path} has changed while tensor {shown(info.name)} was read; start again when it is complete."
             )
-
-
-def stamp_of(stat: os.stat_result) -> tuple[int, int]:
-    """What changes when a file is written."""
-    return stat.st_size, stat.st_mtime_ns
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn the system's refusals about `path` into sentences, and refuse a pipe or device, which could block."""
-    try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise CheckpointError(f"{path} is not a regular file; take the model from a source you trust.")
-        yield
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is missing; download it, or the whole model, again.") from error
-    except OSError as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error.strerror}); check its permissions and its disk."
-        ) from error

@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 from quantize_cli.checkpoints.base import TensorInfo
-from quantize_cli.checkpoints.files import Located, TensorFiles, reading, stamp_of
+from quantize_cli.checkpoints.files import Located, TensorFiles
+from quantize_cli.checkpoints.reading import reading, stamp_of
+from quantize_cli.checkpoints.sidecars import FolderSidecars
 from quantize_cli.errors import CheckpointError
 from quantize_cli.gguf_file.fields import Field, ValueType
 from quantize_cli.gguf_file.header import MAGIC
@@ -37,18 +39,18 @@ class GgufCheckpoint(TensorFiles):
     """A GGUF file, or the first of the parts of one (`NAME-00001-of-0000N.gguf`), which brings the others.
 
     `infos` is in the order of the parts and of the tensors' data in each; their dtypes are GGML's names. `metadata` is
-    that of the first part.
+    that of the first part, and `sidecars` are whatever lies beside it: a GGUF file needs none.
 
     Raises:
         CheckpointError: A file is missing or damaged, or the parts do not belong together.
-        UnsupportedError: A file's version or byte order is none that llama.cpp reads.
+        UnsupportedError: llama.cpp does not read a file's version or byte order.
     """
 
     def __init__(self, path: Path) -> None:
         with reading(path):
             if not path.exists():
                 raise CheckpointError(f"There is no such folder or file as {path}; check the path.")
-        super().__init__(path.parent, _model_name(path.name))
+        super().__init__(path.parent, _model_name(path.name), str(path), FolderSidecars(path.parent))
         self._path = path
         self._metadata = self._add_file(path)
         parts = _number(self._metadata, SPLIT_COUNT, path) or 0
@@ -59,7 +61,7 @@ class GgufCheckpoint(TensorFiles):
 
     @property
     def path(self) -> Path:
-        """The file that was given."""
+        """The given file."""
         return self._path
 
     @property
@@ -68,7 +70,7 @@ class GgufCheckpoint(TensorFiles):
         return self._metadata
 
     def _add_file(self, path: Path) -> tuple[Field, ...]:
-        """Add one file's tensors; returns its metadata."""
+        """Add one file's tensors and return its metadata."""
         with reading(path):
             stamp = stamp_of(path.stat())
             header = read_header(path)
@@ -76,15 +78,16 @@ class GgufCheckpoint(TensorFiles):
             Located(TensorInfo(tensor.name, tensor.type.name, tensor.shape, tensor.nbytes, path.name), tensor.offset)
             for tensor in header.tensors
         )
-        self._add(path, stamp, tensors)
+        self._add(tensors)
+        self._stamps[path.name] = stamp
         return header.fields
 
     def _add_parts(self, first: Path, count: int) -> None:
-        """Add what follows the first of `count` parts."""
+        """Add the parts that follow the first of `count`."""
         names = _PART.fullmatch(first.name)
         if names is None:
             raise CheckpointError(
-                f"{first} is one of {count} parts, but it is not named like one, so the others cannot be found; "
+                f"{first} is one of {count} parts, but it is not named like one, so that the others cannot be found; "
                 f"give the parts their names back (NAME-00001-of-{count:05}.gguf)."
             )
         parts = [first.with_name(f"{names['model']}-{number:05}-of-{count:05}.gguf") for number in range(1, count + 1)]
@@ -105,7 +108,7 @@ class GgufCheckpoint(TensorFiles):
 
 
 def is_gguf(path: Path) -> bool:
-    """Whether `path` is meant as a GGUF file, by its name or its first bytes; there may be no such file."""
+    """Tell by its name or its first bytes whether `path` is meant as a GGUF file; there may be no such file."""
     if path.is_dir():
         return False
     if path.suffix == ".gguf":
@@ -121,11 +124,11 @@ def _number(metadata: tuple[Field, ...], key: str, path: Path) -> int | None:
     if field is None:
         return None
     if field.type not in _INTEGERS:
-        raise CheckpointError(f"{path} is damaged: its {key} is no integer; download it again.")
+        raise CheckpointError(f"{path} is damaged: its {key} is not an integer; download it again.")
     return int(field.value)
 
 
 def _model_name(file_name: str) -> str:
-    """The file's name less what tells it apart from other files of the same model."""
+    """Take from the file's name what tells it apart from other files of the same model."""
     part = _PART.fullmatch(file_name)
     return _TYPE_SUFFIX.sub("", part["model"] if part else file_name.removesuffix(".gguf"))

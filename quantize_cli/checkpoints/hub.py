@@ -1,135 +1,155 @@
-"""Models of the Hugging Face Hub, kept in the cache of `huggingface_hub`.
+"""Models of the Hugging Face Hub, kept in the cache of `huggingface_hub`: headers first, weights when asked for.
 
-HF_TOKEN, HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE mean what they mean to that library.
+HF_TOKEN, HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE mean what they mean to that library. The endpoint is trusted, what its
+users keep there is not.
 """
 
 from __future__ import annotations
 
-import textwrap
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from huggingface_hub import constants, snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-from tqdm import tqdm
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError, RevisionNotFoundError
 
-from quantize_cli.checkpoints.safetensors import INDEX_NAME, read_index
-from quantize_cli.errors import CheckpointError, UnsupportedError
+from quantize_cli.checkpoints.download import THREADS, SilentBar, download, quiet
+from quantize_cli.checkpoints.files import Located
+from quantize_cli.checkpoints.hub_errors import asking
+from quantize_cli.checkpoints.remote import read_remote_header
+from quantize_cli.checkpoints.safetensors import SafetensorsFiles, read_index, weight_files
+from quantize_cli.checkpoints.sidecars import SMALL_FILES, FolderSidecars, check_size
+from quantize_cli.errors import CheckpointError, QuantizeError, UnsupportedError
+from quantize_cli.observer import Observer
 
-#: Everything that is read beside the weights.
-SMALL_FILES = (
-    "config.json",
-    "generation_config.json",
-    "README.md",
-    INDEX_NAME,
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.json",
-    "chat_template.jinja",
-    "additional_chat_templates/*.jinja",
-    "modules.json",
-    "*_Pooling/config.json",
-)
-
-#: What went wrong -> what to say; the first match counts, so a class stands above its base.
-_SENTENCES: tuple[tuple[type[Exception], str], ...] = (
-    (HFValidationError, "{model} is neither a folder here nor a valid Hub id; check the path."),
-    (
-        GatedRepoError,
-        "{model} is gated; accept its terms at {endpoint}/{model} and set HF_TOKEN to a token of that account.",
-    ),
-    (
-        RepositoryNotFoundError,
-        "{model} is neither a folder here nor a model at {endpoint}; check the spelling, "
-        "and set HF_TOKEN if the model is private.",
-    ),
-    (
-        RevisionNotFoundError,
-        "{model} has no revision {revision} at {endpoint}; give one of its branches, tags or commits.",
-    ),
-    (
-        OfflineModeIsEnabled,
-        "{model} is no folder here and not complete in the cache {cache}, and HF_HUB_OFFLINE forbids to download it; "
-        "unset that or check the path.",
-    ),
-    (
-        HfHubHTTPError,
-        "{endpoint} refused {model} (HTTP {error.response.status_code}); "
-        "check HF_TOKEN and what it may read, or try again later.",
-    ),
-    (
-        Exception,
-        "{model} is no folder here and could not be downloaded from {endpoint} to {cache} ({text}); "
-        "check the path, the network and the room on the disk.",
-    ),
-)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-def download(model_id: str, revision: str | None = None, *, progress: bool = False) -> Path:
-    """Bring a model into the cache, as far as it is not there, and return its folder.
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One commit of a repository, whose small files are in the cache."""
 
-    The small files come first: a repository that cannot be converted costs no download of weights.
+    commit: str
+    folder: Path  #: where the cache has the commit's files
+    names: tuple[str, ...]  #: of the files that the commit holds; offline, of those that are here
+
+
+class HubCheckpoint(SafetensorsFiles):
+    """A model on the Hub: small files and headers are read at once, the weights are downloaded by `fetch`.
+
+    Args:
+        model_id: The Hub id, ORG/NAME.
+        revision: A branch, tag or commit; None is the main branch.
+        observer: Is told that headers are read from the Hub.
 
     Raises:
-        CheckpointError: The model cannot be had, is not a model, or its index is damaged.
+        CheckpointError: The model cannot be had, is not a model, or its files are damaged.
         UnsupportedError: It has no safetensors weights.
     """
-    folder = _snapshot(model_id, revision, SMALL_FILES, progress=False)
-    if not (folder / "config.json").exists():
-        raise CheckpointError(
-            f"{model_id} has no config.json at {constants.ENDPOINT}; give a model in Hugging Face layout."
-        )
-    index = folder / INDEX_NAME
-    weights = tuple(sorted(set(read_index(index).values()))) if index.exists() else ("model*.safetensors",)
-    commit = folder.name  # the same for both steps, even if the branch moves on between them
-    folder = _snapshot(model_id, commit, weights, progress=progress)
-    if not any(folder.glob("*.safetensors")):
-        raise UnsupportedError(
-            f"{model_id} has no model*.safetensors at {constants.ENDPOINT}; give a model that has its weights in them, "
-            "not in .bin, .pth or .gguf."
-        )
-    return folder
+
+    def __init__(self, model_id: str, revision: str | None, observer: Observer) -> None:
+        with asking(model_id, revision), quiet():
+            self._snapshot = snapshot = _snapshot(model_id, revision)
+        name = model_id.rpartition("/")[2]
+        super().__init__(snapshot.folder, name, model_id, FolderSidecars(snapshot.folder, model_id))
+        self._pending: dict[str, tuple[int, list[Located]]] = {}  # size and tensors of each file that is not here
+        if not self.sidecars.has("config.json"):
+            raise CheckpointError(
+                f"{model_id} has no config.json at {constants.ENDPOINT}; give a model in Hugging Face layout."
+            )
+        weight_map = read_index(self.sidecars)
+        files = weight_files(snapshot.names, weight_map)
+        if not files:
+            raise UnsupportedError(
+                f"{model_id} has no model*.safetensors at {constants.ENDPOINT}; give a model that has its weights in "
+                "them, not in .bin, .pth or .gguf."
+            )
+        self._add_all(files, observer)
+        if weight_map is not None:
+            self._check_against(weight_map)
+
+    @property
+    def missing(self) -> Mapping[Path, int]:
+        """The files of weights that the cache lacks, each with its size in bytes."""
+        return {self.folder / file: size for file, (size, _) in self._pending.items()}
+
+    def fetch(self, observer: Observer) -> None:
+        """Download the missing files into the cache; see `Checkpoint.fetch`."""
+        if not self._pending:
+            return
+        observer.download_started(len(self._pending), sum(self.missing.values()))
+        with quiet():
+            download(self.location, self._snapshot.commit, list(self._pending), observer)
+        for file, (_, tensors) in self._pending.items():
+            path = self.folder / file
+            if self._read_header(path) != tensors:
+                raise CheckpointError(
+                    f"{path} is not the file whose header {constants.ENDPOINT} sent before; delete it and start again."
+                )
+        self._pending.clear()
+
+    def _add_all(self, files: Sequence[str], observer: Observer) -> None:
+        """Add the tensors of all files in order, those of missing files by their headers on the Hub."""
+        missing = [file for file in files if not (self.folder / file).exists()]
+        if lost := next((file for file in missing if file not in self._snapshot.names), None):
+            raise CheckpointError(f"{self.location}/{lost} is missing; take a revision that is complete.")
+        if missing:
+            observer.noted(f"Reading the headers of {len(missing)} files of {self.location}.")
+            self._pending = self._headers(missing)
+        for file in files:
+            if file in self._pending:
+                self._add(self._pending[file][1])
+            else:
+                self._add_file(self.folder / file)
+
+    def _headers(self, files: Sequence[str]) -> dict[str, tuple[int, list[Located]]]:
+        def read(file: str) -> tuple[int, list[Located]]:
+            return read_remote_header(self.location, self._snapshot.commit, file)
+
+        with asking(self.location, self._snapshot.commit), quiet(), ThreadPoolExecutor(THREADS) as pool:
+            return dict(zip(files, pool.map(read, files), strict=True))
 
 
-class _NoBars(tqdm):  # type: ignore[misc]
-    def __init__(self, *args: object, **options: object) -> None:
-        super().__init__(*args, **{**options, "disable": True})
-
-
-def _snapshot(model_id: str, revision: str | None, patterns: tuple[str, ...], *, progress: bool) -> Path:
+def _snapshot(model_id: str, revision: str | None) -> Snapshot:
+    """Look the model up on the Hub, or else, where that fails, in the cache alone."""
     try:
-        folder = snapshot_download(
-            model_id,
-            revision=revision,
-            allow_patterns=list(patterns),
-            ignore_patterns=["*/*.safetensors"],  # `*` matches a separator too
-            tqdm_class=None if progress else _NoBars,
-        )
-    except Exception as error:  # whatever the client's layers raise (HTTP, TLS, xet, disk) means: there is no model
-        raise CheckpointError(_sentence(error, model_id, revision)) from error
-    return Path(folder)
+        return _looked_up(model_id, revision)
+    except (QuantizeError, RevisionNotFoundError):
+        raise
+    except Exception:
+        cached = _cached(model_id, revision)
+        if cached is None:
+            raise
+        return cached
 
 
-def _sentence(error: Exception, model_id: str, revision: str | None) -> str:
-    """The first match for the error's cause or itself: the library often says only that the cache did not help."""
-    chain = [link for link in (error.__cause__, error) if link is not None]
-    template, first = next((text, link) for kind, text in _SENTENCES for link in chain if isinstance(link, kind))
-    return template.format(
-        model=model_id,
-        revision=revision or constants.DEFAULT_REVISION,
-        endpoint=constants.ENDPOINT,
-        cache=constants.HF_HUB_CACHE,
-        error=first,
-        text=textwrap.shorten(str(first), 200) or type(first).__name__,
+def _looked_up(model_id: str, revision: str | None) -> Snapshot:
+    """Bring the small files into the cache, as far as they are not there."""
+    revision, timeout = revision or constants.DEFAULT_REVISION, constants.HF_HUB_ETAG_TIMEOUT
+    info = HfApi().model_info(model_id, revision=revision, files_metadata=True, timeout=timeout)
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    for name, size in sizes.items():
+        if any(fnmatchcase(name, pattern) for pattern in SMALL_FILES):
+            check_size(size, name, f"{model_id}/{name}")
+    folder = Path(
+        snapshot_download(model_id, revision=revision, allow_patterns=list(SMALL_FILES), tqdm_class=SilentBar)
     )
+    if folder.name != info.sha or not _COMMIT.fullmatch(folder.name):
+        raise CheckpointError(f"{model_id} has changed while it was looked up; start again.")
+    return Snapshot(folder.name, folder, tuple(sizes))
+
+
+def _cached(model_id: str, revision: str | None) -> Snapshot | None:
+    """Find the model in the cache, where all of it must be."""
+    try:
+        folder = Path(
+            snapshot_download(model_id, revision=revision, allow_patterns=list(SMALL_FILES), local_files_only=True)
+        )
+    except LocalEntryNotFoundError:
+        return None
+    names = tuple(file.name for file in folder.iterdir())
+    weights = weight_files(names, read_index(FolderSidecars(folder, model_id)))
+    return Snapshot(folder.name, folder, names) if weights and set(weights) <= set(names) else None

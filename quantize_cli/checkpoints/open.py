@@ -6,21 +6,24 @@ import re
 from pathlib import Path
 
 from quantize_cli.checkpoints.base import Checkpoint
-from quantize_cli.checkpoints.files import reading
 from quantize_cli.checkpoints.gguf import GgufCheckpoint, is_gguf
+from quantize_cli.checkpoints.reading import reading
 from quantize_cli.checkpoints.safetensors import SafetensorsCheckpoint
 from quantize_cli.errors import UsageError
+from quantize_cli.observer import Observer
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(?<!\.safetensors)(?<!\.gguf)")
 
 
-def open_checkpoint(model: str | Path, revision: str | None = None, *, progress: bool = False) -> Checkpoint:
+def open_checkpoint(model: str | Path, revision: str | None = None, observer: Observer | None = None) -> Checkpoint:
     """Open a model: a folder, a `.safetensors` or `.gguf` file, or, where no such path exists, a Hub id (`org/name`).
+
+    No weight is read, or downloaded: that is what the checkpoint's `fetch` is for.
 
     Args:
         model: The path or id; a path that exists is never looked up on the Hub.
         revision: A branch, tag or commit on the Hub.
-        progress: Show a download's progress on standard error, if that is a terminal.
+        observer: Is told what takes time.
 
     Raises:
         CheckpointError: There is no such model, or its files are damaged.
@@ -32,9 +35,9 @@ def open_checkpoint(model: str | Path, revision: str | None = None, *, progress:
         is_hub_id = isinstance(model, str) and _HUB_ID.fullmatch(model) and not path.exists()
         gguf = not is_hub_id and is_gguf(path)
     if is_hub_id:
-        from quantize_cli.checkpoints import hub  # huggingface_hub is slow to import
+        from quantize_cli.checkpoints.hub import HubCheckpoint  # huggingface_hub is slow to import
 
-        return SafetensorsCheckpoint(hub.download(str(model), revision, progress=progress), name=path.name)
+        return HubCheckpoint(str(model), revision, observer or Observer())
     if revision is not None:
         raise UsageError(f"{model} is a local path, which has no revision {revision}; leave --revision out.")
     return GgufCheckpoint(path) if gguf else SafetensorsCheckpoint(path)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from quantize_cli.checkpoints.files import TensorFiles, reading, stamp_of
-from quantize_cli.checkpoints.safetensors_header import MAX_HEADER_BYTES, parse_object, read_header
+from quantize_cli.checkpoints.files import Located, TensorFiles
+from quantize_cli.checkpoints.reading import reading, stamp_of
+from quantize_cli.checkpoints.safetensors_header import read_header
+from quantize_cli.checkpoints.sidecars import INDEX_NAME, FolderSidecars, Sidecars, read_object
 from quantize_cli.errors import CheckpointError, UnsupportedError, shown
-
-INDEX_NAME = "model.safetensors.index.json"
 
 #: A file name and nothing else: no separator, no drive, no control character. Symbolic links are fine, the Hugging Face
 #: cache is made of them.
@@ -29,36 +29,26 @@ _OTHER_WEIGHTS = {
 }
 
 
-class SafetensorsCheckpoint(TensorFiles):
-    """A folder of `model*.safetensors`, with or without an index, or a single `.safetensors` file in its folder.
+class SafetensorsFiles(TensorFiles):
+    """Files of one checkpoint in the Hugging Face layout, with what describes the model beside them."""
 
-    `infos` is in the reference converter's order: files by name, tensors by name in each file.
+    def reads(self, path: Path) -> bool:
+        """Tell whether `path` leads to one of the files that hold the tensors, or of the small files beside them."""
+        return super().reads(path) or self.sidecars.reads(path)
 
-    Args:
-        path: The folder or file.
-        name: The model's name; None takes the folder's.
+    def _add_file(self, path: Path) -> None:
+        """Add the tensors of a file on the disk."""
+        self._add(self._read_header(path))
 
-    Raises:
-        CheckpointError: A file is missing or damaged, or the files contradict each other.
-        UnsupportedError: There are weights, but not as safetensors.
-    """
-
-    def __init__(self, path: Path, name: str | None = None) -> None:
+    def _read_header(self, path: Path) -> list[Located]:
+        """Read the header of a file on the disk, which must not change from now on."""
         with reading(path):
-            weight_map, files = _find_files(path)
-        folder = path if path.is_dir() else path.parent
-        super().__init__(folder, name or _folder_name(folder))
-        for file in files:
-            with reading(file):
-                self._add(file, stamp_of(file.stat()), read_header(file))
-        if weight_map is not None:
-            self._check_against(weight_map)
-        if not self._infos:
-            raise CheckpointError(f"{path} holds no tensors at all; download the model again.")
+            self._stamps[path.name] = stamp_of(path.stat())
+            return read_header(path)
 
     def _check_against(self, weight_map: Mapping[str, str]) -> None:
-        """Index and files must name the same tensors; which file holds which is left open, as by the reference."""
-        index = self._folder / INDEX_NAME
+        """Check that index and files name the same tensors; like the reference, let any file hold any tensor."""
+        index = self.sidecars.where(INDEX_NAME)
         for name, shard in weight_map.items():
             if name not in self._infos:
                 raise CheckpointError(f"{index}: tensor {shown(name)} is not in {shard}; download that file again.")
@@ -69,46 +59,74 @@ class SafetensorsCheckpoint(TensorFiles):
                 )
 
 
-def _find_files(path: Path) -> tuple[dict[str, str] | None, list[Path]]:
-    """The index's map from tensors to shards, if there is an index, and the files to read, sorted by name."""
-    if not path.is_dir():
+class SafetensorsCheckpoint(SafetensorsFiles):
+    """A folder of `model*.safetensors`, with or without an index, or a single `.safetensors` file in its folder.
+
+    `infos` is in the reference converter's order: files by name, tensors by name in each file.
+
+    Args:
+        path: The folder or file.
+
+    Raises:
+        CheckpointError: A file is missing or damaged, or the files contradict each other.
+        UnsupportedError: There are weights, but not as safetensors.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with reading(path):
+            is_folder = path.is_dir()
+        folder = path if is_folder else path.parent
+        sidecars = FolderSidecars(folder)
+        super().__init__(folder, _folder_name(folder), str(path), sidecars)
+        weight_map = read_index(sidecars) if is_folder else None
+        for file in _weights(path, weight_map):
+            self._add_file(file)
+        if weight_map is not None:
+            self._check_against(weight_map)
+        if not self._infos:
+            raise CheckpointError(f"{path} holds no tensors at all; download the model again.")
+
+
+def _weights(path: Path, weight_map: Mapping[str, str] | None) -> list[Path]:
+    """List the files to read, sorted by name."""
+    with reading(path):
+        if path.is_dir():
+            names = weight_files((file.name for file in path.iterdir()), weight_map)
+            if not names and weight_map is None:
+                raise _no_safetensors(path)
+            return [path / name for name in names]
         if not path.exists():
             raise CheckpointError(f"There is no such folder or file as {path}; check the path.")
-        if path.suffix != ".safetensors":
-            raise UnsupportedError(
-                f"{path} is no safetensors file; give a model folder, a .safetensors or a .gguf file."
-            )
-        return None, [path]
-    index = path / INDEX_NAME
-    if index.exists():
-        weight_map = read_index(index)
-        return weight_map, [path / shard for shard in sorted(set(weight_map.values()))]
-    files = sorted(file for file in path.iterdir() if fnmatchcase(file.name, "model*.safetensors"))
-    if not files:
-        raise _no_safetensors(path)
-    return None, files
+    if path.suffix != ".safetensors":
+        raise UnsupportedError(
+            f"{path} is not a safetensors file; give a model folder, a .safetensors or a .gguf file."
+        )
+    return [path]
 
 
-def read_index(path: Path) -> dict[str, str]:
-    """The `weight_map` of an index: tensor name -> name of a file beside the index.
+def weight_files(names: Iterable[str], weight_map: Mapping[str, str] | None) -> list[str]:
+    """List the files that hold the weights, sorted: those that the index names, or else model*.safetensors."""
+    if weight_map is not None:
+        return sorted(set(weight_map.values()))
+    return sorted(name for name in names if fnmatchcase(name, "model*.safetensors") and "/" not in name)
+
+
+def read_index(sidecars: Sidecars) -> dict[str, str] | None:
+    """Read the `weight_map` of the index, tensor name -> name of a file beside it; None where there is no index.
 
     Raises:
         CheckpointError: The index is damaged, or names files elsewhere.
     """
-    with reading(path), path.open("rb") as file:
-        text = file.read(MAX_HEADER_BYTES + 1)
-    try:
-        if len(text) > MAX_HEADER_BYTES:
-            raise ValueError(f"it has more than {MAX_HEADER_BYTES} bytes")
-        weight_map = parse_object(text).get("weight_map")
-    except ValueError as error:
-        raise CheckpointError(f"{path} is not a JSON object ({error}); download it again.") from error
+    if not sidecars.has(INDEX_NAME):
+        return None
+    where = sidecars.where(INDEX_NAME)
+    weight_map = read_object(sidecars, INDEX_NAME).get("weight_map")
     if not isinstance(weight_map, dict):
-        raise CheckpointError(f"{path} has no weight_map; download it again.")
+        raise CheckpointError(f"{where} has no weight_map; download it again.")
     for name, shard in weight_map.items():
         if not isinstance(shard, str) or not _SHARD_NAME.fullmatch(shard):
             raise CheckpointError(
-                f"{path} places tensor {shown(name)} in {shown(shard)}, which is not the name of a .safetensors file "
+                f"{where} places tensor {shown(name)} in {shown(shard)}, which is not the name of a .safetensors file "
                 "beside it; take the model from a source you trust."
             )
     return weight_map
@@ -122,5 +140,5 @@ def _no_safetensors(folder: Path) -> CheckpointError | UnsupportedError:
 
 
 def _folder_name(folder: Path) -> str:
-    """The last part of the path as it was given; only "." and ".." have to be resolved."""
+    """Return the last part of the path as it was given; only "." and ".." have to be resolved."""
     return folder.name if folder.name not in ("", "..") else folder.resolve().name

@@ -7,15 +7,15 @@ that is read counts as resident, and it does not tell where in the file a tensor
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TypeAlias, TypeGuard
 
 from quantize_cli.checkpoints.base import TensorInfo
 from quantize_cli.checkpoints.files import Located
+from quantize_cli.checkpoints.sidecars import parse_object
 from quantize_cli.errors import CheckpointError, UnsupportedError, shown
 
 #: Bits per element of every dtype the format knows (safetensors 0.8, `enum Dtype`).
@@ -50,8 +50,12 @@ _MAX_TENSOR_BITS = 2**63 - 1
 _LFS_POINTER = b"version "  # "version https://git-lfs.github.com/spec/v1"
 
 
+#: Returns the bytes `start:stop` of a file, fewer where it ends before.
+Read: TypeAlias = Callable[[int, int], bytes]
+
+
 def read_header(path: Path) -> list[Located]:
-    """The tensors of one safetensors file, sorted by name.
+    """Read the tensors of one safetensors file on a disk, sorted by name.
 
     Raises:
         CheckpointError: The header is damaged, or contradicts the file's length.
@@ -59,22 +63,36 @@ def read_header(path: Path) -> list[Located]:
         OSError: The file cannot be read.
     """
     with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        prefix = file.read(8)
-        if len(prefix) < 8:
-            raise CheckpointError(f"{path} is only {size} bytes long, too short for safetensors; download it again.")
-        if prefix == _LFS_POINTER:
-            raise CheckpointError(f"{path} is a Git LFS pointer, not the weights; run `git lfs pull` in its folder.")
-        length = int.from_bytes(prefix, "little")
-        if length > size - 8:
-            raise _damaged(path, f"it says its header has {length} bytes, but only {size - 8} follow")
-        if length > MAX_HEADER_BYTES:
-            raise _damaged(path, f"its header of {length} bytes is over the format's limit of {MAX_HEADER_BYTES}")
-        return parse_header(file.read(length), size - 8 - length, path)
+
+        def read(start: int, stop: int) -> bytes:
+            file.seek(start)
+            return file.read(stop - start)
+
+        return read_tensors(read, os.fstat(file.fileno()).st_size, str(path))
 
 
-def parse_header(header: bytes, data_bytes: int, path: Path) -> list[Located]:
-    """The tensors that `header` describes, sorted by name, where `data_bytes` follow it in the file.
+def read_tensors(read: Read, size: int, where: str) -> list[Located]:
+    """Read the tensors of one safetensors file of `size` bytes, sorted by name; `where` ends in its name.
+
+    Raises:
+        CheckpointError: The header is damaged, or contradicts `size`.
+        UnsupportedError: A tensor has a dtype that the format does not know.
+    """
+    if size < 8:
+        raise CheckpointError(f"{where} is only {size} bytes long, too short for safetensors; download it again.")
+    prefix = read(0, 8)
+    if prefix == _LFS_POINTER:
+        raise CheckpointError(f"{where} is a Git LFS pointer, not the weights; run `git lfs pull` in its folder.")
+    length = int.from_bytes(prefix, "little")
+    if length > size - 8:
+        raise _damaged(where, f"it says its header has {length} bytes, but only {size - 8} follow")
+    if length > MAX_HEADER_BYTES:
+        raise _damaged(where, f"its header of {length} bytes is over the format's limit of {MAX_HEADER_BYTES}")
+    return parse_header(read(8, 8 + length), size - 8 - length, where)
+
+
+def parse_header(header: bytes, data_bytes: int, where: str) -> list[Located]:
+    """Return the tensors that `header` describes, sorted by name, where `data_bytes` follow it in the file.
 
     Raises:
         CheckpointError: The header is damaged, or its tensors do not fill the `data_bytes` exactly.
@@ -83,9 +101,9 @@ def parse_header(header: bytes, data_bytes: int, path: Path) -> list[Located]:
     try:
         entries = parse_object(header)
     except ValueError as error:
-        raise _damaged(path, f"its header is not a JSON object ({error})") from error
+        raise _damaged(where, f"its header is not a JSON object ({error})") from error
     entries.pop("__metadata__", None)
-    located = [_located(name, entry, path) for name, entry in entries.items()]
+    located = [_located(name, entry, where) for name, entry in entries.items()]
     located.sort(key=lambda tensor: (tensor.offset, tensor.info.nbytes))
     end = 0
     for tensor in located:
@@ -93,72 +111,48 @@ def parse_header(header: bytes, data_bytes: int, path: Path) -> list[Located]:
         if begin != end:
             trouble = "overlapping" if begin < end else "leaving a hole after"
             raise _damaged(
-                path, f"tensor {shown(name)} begins at byte {shown(begin)}, {trouble} the one that ends at {end}"
+                where, f"tensor {shown(name)} begins at byte {shown(begin)}, {trouble} the one that ends at {end}"
             )
         end += tensor.info.nbytes
         if end > data_bytes:
-            raise _damaged(path, f"tensor {shown(name)} ends at byte {end}, but the file is cut off at {data_bytes}")
+            raise _damaged(where, f"tensor {shown(name)} ends at byte {end}, but the file is cut off at {data_bytes}")
     if end != data_bytes:
-        raise _damaged(path, f"{data_bytes - end} bytes follow its last tensor")
+        raise _damaged(where, f"{data_bytes - end} bytes follow its last tensor")
     data_start = 8 + len(header)
     located = [Located(tensor.info, data_start + tensor.offset) for tensor in located]
     return sorted(located, key=lambda tensor: tensor.info.name)
 
 
-def parse_object(text: bytes) -> dict[str, Any]:
-    """A JSON object from an untrusted file: UTF-8, every key once, and keys that can be encoded again.
-
-    Raises:
-        ValueError: It is not that.
-    """
-    try:
-        parsed = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    if not isinstance(parsed, dict):
-        raise ValueError(f"it is {shown(parsed)}")
-    "".join(parsed).encode()  # refuses lone surrogates
-    return parsed
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    unique = dict(pairs)
-    if len(unique) != len(pairs):
-        name, count = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError(f"{shown(name)} stands in it {count} times")
-    return unique
-
-
-def _located(name: str, entry: object, path: Path) -> Located:
-    """One entry of the header, checked by itself; its offset still counts from the end of the header."""
+def _located(name: str, entry: object, where: str) -> Located:
+    """Check one entry of the header by itself; its offset still counts from the end of the header."""
     if not isinstance(entry, dict):
-        raise _damaged(path, f"tensor {shown(name)} is {shown(entry)} instead of an object")
+        raise _damaged(where, f"tensor {shown(name)} is {shown(entry)} instead of an object")
     dtype, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
     if not isinstance(dtype, str):
-        raise _damaged(path, f"tensor {shown(name)} has the dtype {shown(dtype)}")
+        raise _damaged(where, f"tensor {shown(name)} has the dtype {shown(dtype)}")
     if not _is_naturals(shape) or len(shape) > _MAX_DIMENSIONS:
-        raise _damaged(path, f"tensor {shown(name)} has the shape {shown(shape)}")
+        raise _damaged(where, f"tensor {shown(name)} has the shape {shown(shape)}")
     if not _is_naturals(offsets) or len(offsets) != 2:
-        raise _damaged(path, f"tensor {shown(name)} has the data_offsets {shown(offsets)}")
+        raise _damaged(where, f"tensor {shown(name)} has the data_offsets {shown(offsets)}")
     if dtype not in DTYPE_BITS:
         raise UnsupportedError(
-            f"{path}: tensor {shown(name)} has the unknown dtype {shown(dtype)}; save the model as BF16, F16 or F32."
+            f"{where}: tensor {shown(name)} has the unknown dtype {shown(dtype)}; save the model as BF16, F16 or F32."
         )
     # Dimensions of 0 are left out, so that the others stay bounded in an empty tensor too.
     if math.prod(filter(None, shape)) * DTYPE_BITS[dtype] > _MAX_TENSOR_BITS:
-        raise _damaged(path, f"tensor {shown(name)} of shape {shown(shape)} is larger than any file")
+        raise _damaged(where, f"tensor {shown(name)} of shape {shown(shape)} is larger than any file")
     begin, end = offsets
     if (end - begin) * 8 != math.prod(shape) * DTYPE_BITS[dtype]:
         raise _damaged(
-            path,
+            where,
             f"tensor {shown(name)}, {dtype} of shape {shown(shape)}, does not fill its data_offsets {shown(offsets)}",
         )
-    return Located(TensorInfo(name, dtype, tuple(shape), end - begin, path.name), begin)
+    return Located(TensorInfo(name, dtype, tuple(shape), end - begin, where.rpartition("/")[2]), begin)
 
 
 def _is_naturals(value: object) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
 
 
-def _damaged(path: Path, trouble: str) -> CheckpointError:
-    return CheckpointError(f"{path} is damaged: {trouble}; download it again.")
+def _damaged(where: str, trouble: str) -> CheckpointError:
+    return CheckpointError(f"{where} is damaged: {trouble}; download it again.")

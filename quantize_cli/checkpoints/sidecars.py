@@ -3,20 +3,48 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from quantize_cli.checkpoints.files import reading
+from quantize_cli.checkpoints.reading import reading
 from quantize_cli.errors import CheckpointError, shown
 
 #: Whatever a JSON file may hold.
 Json: TypeAlias = Any
 
+#: The index of a checkpoint in several files: which tensor is in which of them.
+INDEX_NAME = "model.safetensors.index.json"
+
+#: Every small file that is read beside the weights, as patterns: what is asked of the Hub, and never overwritten.
+SMALL_FILES = (
+    "config.json",
+    "generation_config.json",
+    "README.md",
+    INDEX_NAME,
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.json",
+    "chat_template.jinja",
+    "additional_chat_templates/*.jinja",
+    "modules.json",
+    "*_Pooling/config.json",
+)
+
 _MIB = 1 << 20
-#: Largest file that is read. In use: tokenizer.json 33 MiB, tokenizer.model 5 MiB, all others 2 MiB at most.
-_MAX_BYTES = {"tokenizer.json": 256 * _MIB, "tokenizer.model": 64 * _MIB}
+#: Largest file that is read. In use: tokenizer.json 33 MiB, an index 15 MiB, tokenizer.model 5 MiB, all others 2 MiB.
+_MAX_BYTES = {"tokenizer.json": 256 * _MIB, "tokenizer.model": 64 * _MIB, INDEX_NAME: 128 * _MIB}
 _MAX_OTHER_BYTES = 16 * _MIB
+
+#: What JSON escapes half a character with, if it does not escape the other half beside it.
+_ESCAPED_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class Sidecars(Protocol):
@@ -44,10 +72,16 @@ class Sidecars(Protocol):
 
 
 class FolderSidecars:
-    """The files of a folder on a disk, symbolic links included: the Hugging Face cache is made of them."""
+    """The files of a folder on a disk, symbolic links included: the Hugging Face cache is made of them.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Where they lie.
+        location: What messages call that place; the folder's own path by default.
+    """
+
+    def __init__(self, folder: Path, location: str | None = None) -> None:
         self._folder = folder
+        self._location = str(folder) if location is None else location
 
     def has(self, name: str) -> bool:
         """Tell whether there is such a file."""
@@ -66,18 +100,38 @@ class FolderSidecars:
     def read(self, name: str) -> bytes:
         """Read a file; see `Sidecars.read`."""
         path = self._folder / name
-        limit = _MAX_BYTES.get(path.name, _MAX_OTHER_BYTES)
         with reading(path), path.open("rb") as file:
-            content = file.read(limit + 1)
-        if len(content) > limit:
-            raise CheckpointError(
-                f"{path} is larger than {limit // _MIB} MiB, so it is not a {path.name}; download it again."
-            )
+            content = file.read(max_bytes(name) + 1)
+        check_size(len(content), name, self.where(name))
         return content
 
     def where(self, name: str) -> str:
-        """Name the file with its folder."""
-        return str(self._folder / name)
+        """Name the file as messages do."""
+        return str(Path(self._location) / name)
+
+    def reads(self, path: Path) -> bool:
+        """Tell whether `path` leads to one of the small files."""
+        real = os.path.realpath(path)
+        return any(os.path.realpath(file) == real for pattern in SMALL_FILES for file in self._folder.glob(pattern))
+
+
+def max_bytes(name: str) -> int:
+    """Return the size of the largest file that is read under this name."""
+    return _MAX_BYTES.get(name.rpartition("/")[2], _MAX_OTHER_BYTES)
+
+
+def check_size(size: int, name: str, where: str) -> None:
+    """Check that the file at `where`, of `size` bytes, is not larger than any of its name.
+
+    Raises:
+        CheckpointError: it is.
+    """
+    limit = max_bytes(name)
+    if size > limit:
+        raise CheckpointError(
+            f"{where} is larger than {limit // _MIB} MiB, so that it cannot be a {name}; "
+            "take the model from a source you trust."
+        )
 
 
 def read_text(sidecars: Sidecars, name: str) -> str:
@@ -112,12 +166,10 @@ def read_object(sidecars: Sidecars, name: str) -> dict[str, Json]:
     """
     if not sidecars.has(name):
         return {}
-    value = read_json(sidecars, name)
-    if not isinstance(value, dict):
-        raise CheckpointError(
-            f"{sidecars.where(name)} must hold a JSON object, but it holds {shown(value)}; download it again."
-        )
-    return value
+    try:
+        return parse_object(sidecars.read(name))
+    except ValueError as error:
+        raise CheckpointError(f"{sidecars.where(name)} is not a JSON object ({error}); download it again.") from error
 
 
 def parse_json(content: bytes) -> Json:
@@ -126,10 +178,16 @@ def parse_json(content: bytes) -> Json:
     Raises:
         ValueError: it is not that.
     """
+    has_halves = _ESCAPED_HALF.search(content) is not None
     try:
-        return json.loads(content.decode("utf-8"), object_pairs_hook=_unique)
+        text = content.decode("utf-8")
+        del content  # tokenizer.json has up to 33 MiB, which need not be there twice
+        parsed = json.loads(text, object_pairs_hook=_unique)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+    if has_halves:
+        _refuse_halves(parsed)
+    return parsed
 
 
 def parse_object(content: bytes) -> dict[str, Json]:
@@ -140,9 +198,24 @@ def parse_object(content: bytes) -> dict[str, Json]:
     """
     parsed = parse_json(content)
     if not isinstance(parsed, dict):
-        raise ValueError(f"it is {shown(parsed)} instead of a JSON object")
-    "".join(parsed).encode()  # refuses lone surrogates
+        raise ValueError(f"it is {shown(parsed)}")
     return parsed
+
+
+def _refuse_halves(parsed: Json) -> None:
+    """Raise ValueError for text that cannot be written as UTF-8, anywhere in a JSON value."""
+    pending = [parsed]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            pending += [*value, *value.values()]
+        elif isinstance(value, list):
+            pending += value
+        elif isinstance(value, str):
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise ValueError(f"{shown(value)} has half a character") from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Unpack
 
 import typer
 from typer.core import TyperGroup
 
 from quantize_cli.cli import console, options
+from quantize_cli.errors import QuantizeError
 
 
 class DefaultCommand(TyperGroup):
     """A group whose command `model` need not be named: `quantize PATH` is `quantize model PATH`."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Insert the default command where the first word is none."""
+        """Insert the default command where the first word is not a command."""
         if not args:
             args = ["--help"]
         if args[0] not in self.commands:
@@ -33,87 +34,40 @@ def _group() -> None:
 
 
 @app.command("model", epilog=options.EXAMPLES)
+@options.passing_on
 def model(
     context: typer.Context,
-    model_: Annotated[str | None, options.MODEL] = None,
-    format_: Annotated[list[str], options.FORMAT] = ...,  # type: ignore[assignment]
-    output: Annotated[Path | None, options.OUTPUT] = None,
-    report: Annotated[Path | None, options.REPORT] = None,
-    imatrix: Annotated[str | None, options.IMATRIX] = None,
-    include_weights: Annotated[list[str] | None, options.INCLUDE_WEIGHTS] = None,
-    exclude_weights: Annotated[list[str] | None, options.EXCLUDE_WEIGHTS] = None,
-    tensor_type: Annotated[list[str] | None, options.TENSOR_TYPE] = None,
-    tensor_type_file: Annotated[Path | None, options.TENSOR_TYPE_FILE] = None,
-    output_tensor_type: Annotated[str | None, options.OUTPUT_TENSOR_TYPE] = None,
-    token_embedding_type: Annotated[str | None, options.TOKEN_EMBEDDING_TYPE] = None,
-    pure: Annotated[bool, options.PURE] = False,
-    leave_output_tensor: Annotated[bool, options.LEAVE_OUTPUT_TENSOR] = False,
-    allow_requantize: Annotated[bool, options.ALLOW_REQUANTIZE] = False,
-    no_fallback: Annotated[bool, options.NO_FALLBACK] = False,
-    prune_layers: Annotated[str | None, options.PRUNE_LAYERS] = None,
-    override_kv: Annotated[list[str] | None, options.OVERRIDE_KV] = None,
-    keep_split: Annotated[bool, options.KEEP_SPLIT] = False,
-    split_max_size: Annotated[str | None, options.SPLIT_MAX_SIZE] = None,
-    revision: Annotated[str | None, options.REVISION] = None,
-    pre_tokenizer: Annotated[str | None, options.PRE_TOKENIZER] = None,
-    threads: Annotated[int | None, options.THREADS] = None,
-    force: Annotated[bool, options.FORCE] = False,
-    debug: Annotated[bool, options.DEBUG] = False,
-    _version: Annotated[bool, options.VERSION] = False,
+    model_: options.Model = None,
+    format_: options.Formats = ...,  # type: ignore[assignment]
+    output: options.Output = None,
+    tensor_type: options.TensorType = None,
+    tensor_type_file: options.TensorTypeFile = None,
+    *,
+    _debug: options.Debug = False,
+    _version: options.Version = False,
+    **passed_on: Unpack[options.PassedOn],
 ) -> None:
     """Turn a safetensors checkpoint or a GGUF file into quantized GGUF files, in one streamed step.
 
     MODEL is a folder, a .safetensors or .gguf file, or a Hub id (org/name). Without it, the current folder is taken if
     it is a checkpoint, else ./model.
     """
-    with console.errors(debug=debug):
-        from quantize_cli.api import Settings, quantize_ladder
-        from quantize_cli.report.write import check_report_path, write_report
+    from quantize_cli.api import quantize
 
-        if report is not None:
-            options.check_different(output, report)
-            check_report_path(report, force=force)
-        said = options.PlanArguments(
-            imatrix=imatrix,
-            include_weights=include_weights or [],
-            exclude_weights=exclude_weights or [],
-            tensor_type=tensor_type or [],
-            tensor_type_file=tensor_type_file,
-            file_first=options.given_first(context, "tensor_type_file", "tensor_type"),
-            output_tensor_type=output_tensor_type,
-            token_embedding_type=token_embedding_type,
-            pure=pure,
-            leave_output_tensor=leave_output_tensor,
-            allow_requantize=allow_requantize,
-            no_fallback=no_fallback,
-            prune_layers=prune_layers,
-            override_kv=override_kv or [],
-            keep_split=keep_split,
-            split_max_size=split_max_size,
+    with console.progress() as observer:
+        reports = quantize(
+            model_ or options.default_model(),
+            format_,
+            options.output_stream(output),
+            observer=observer,
+            tensor_types=options.tensor_types(context, tensor_type, tensor_type_file),
+            **passed_on,
         )
-        settings = Settings(
-            revision=revision,
-            pre_tokenizer=pre_tokenizer,
-            threads=threads,
-            force=force,
-            progress=console.is_terminal(sys.stderr),
-            options=options.plan_options(said),
-        )
-        with console.progress() as observer:
-            results = quantize_ladder(
-                model_ or options.default_model(),
-                format_,
-                options.output_stream(output),
-                settings=settings,
-                observer=observer,
-            )
-        if report is not None:
-            write_report(results, report)
-        console.show(results)
+    console.show(reports)
 
 
 @app.command("formats")
-def formats(json: Annotated[bool, options.JSON] = False) -> None:
+def formats(json: options.AsJson = False) -> None:
     """List the formats: their size, what they are made of, and what each is good for."""
     from quantize_cli.cli import listing
     from quantize_cli.mixes.catalogue import catalogue
@@ -122,24 +76,34 @@ def formats(json: Annotated[bool, options.JSON] = False) -> None:
 
 
 @app.command("warm")
-def warm(
-    formats_: Annotated[list[str] | None, options.WARM] = None,
-    debug: Annotated[bool, options.DEBUG] = False,
-) -> None:
+def warm(formats_: options.ToWarm = None, _debug: options.Debug = False) -> None:
     """Compile what conversions to these formats need, so that no later run has to; default: all formats.
 
-    For the build of a container's image, say. The compiled code is kept in the user's cache folder, or in
+    Do it in the build of a container's image, for example. The compiled code is kept in the user's cache folder, or in
     NUMBA_CACHE_DIR.
     """
-    with console.errors(debug=debug):
-        from quantize_cli.mixes.tables import FORMATS
-        from quantize_cli.run.warm import warm as compile_kernels
+    from quantize_cli.mixes.tables import FORMATS
+    from quantize_cli.run.warm import warm as compile_kernels
 
-        for name in compile_kernels(formats_ or list(FORMATS)):
-            typer.echo(name, err=True)
+    for name in compile_kernels(formats_ or list(FORMATS)):
+        typer.echo(name, err=True)
 
 
-def main() -> None:
-    """The `quantize` command."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the `quantize` command with `arguments`, by default those of the process, and return its exit code.
+
+    An error that the library raises on purpose, or an interrupt, is one sentence on standard error. With `--debug`
+    there is a traceback above it.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
     console.stop_on_signals()
-    app(prog_name="quantize")
+    try:
+        app(args=list(arguments), prog_name="quantize")
+    except QuantizeError as error:
+        console.fail(str(error), error if "--debug" in arguments else None)
+        return error.exit_code
+    except SystemExit as end:  # how Typer ends, with its own code for an interrupt
+        if end.code == console.INTERRUPTED:
+            console.fail("Interrupted; no unfinished file was left.", end if "--debug" in arguments else None)
+        return int(end.code or 0)
+    return 0

@@ -12,21 +12,23 @@ from typing import TYPE_CHECKING, TextIO
 
 import typer
 
-from quantize_cli.errors import QuantizeError
 from quantize_cli.observer import Observer
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from quantize_cli.plan.model import Plan, PlannedTensor
+    from quantize_cli.planning.model import Plan, PlannedTensor
     from quantize_cli.report.model import Report
 
 #: Exit codes beside those of the errors: the shell's conventions, 128 + the signal's number.
 INTERRUPTED = 130
 SIGNALLED = 128
 
-#: What ends a process without unwinding its stack; SIGHUP is a terminal that was closed, unknown to Windows.
-_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+#: What ends a process without unwinding its stack; SIGHUP means that its terminal was closed.
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+#: Seconds before a bar is shown: short work needs none.
+DELAY = 0.1
 
 _LAYER = re.compile(r"blk\.\d+")
 
@@ -42,31 +44,18 @@ def stop_on_signals() -> None:
             signal.signal(number, stop)
 
 
-@contextmanager
-def errors(*, debug: bool) -> Iterator[None]:
-    """Turn errors into one sentence on standard error and an exit code; with `debug`, a traceback too."""
-    try:
-        yield
-    except QuantizeError as error:
-        _fail(str(error), error.exit_code, error if debug else None)
-    except KeyboardInterrupt as error:
-        _fail("Interrupted; no unfinished file was left.", INTERRUPTED, error if debug else None)
-
-
-def _fail(sentence: str, code: int, cause: BaseException | None) -> None:
-    from quantize_cli.report.figures import printable
-
+def fail(sentence: str, cause: BaseException | None) -> None:
+    """Show what went wrong in one sentence, below the traceback of `cause` if it is given."""
     if cause is not None:
         import traceback
 
         traceback.print_exception(cause, file=sys.stderr)
     _settle_standard_output()
-    typer.echo(f"quantize: {printable(sentence)}", err=True)
-    raise typer.Exit(code)
+    _say(f"quantize: {sentence}")
 
 
 def _settle_standard_output() -> None:
-    """Python flushes standard output once more at exit: where it is closed or full, give it somewhere to go."""
+    """Give standard output somewhere to go where it is closed or full: Python flushes it once more at exit."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -75,54 +64,126 @@ def _settle_standard_output() -> None:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether somebody looks at `sys.stdout` or `sys.stderr`, which are None where the shell closed them."""
+    """Tell whether somebody looks at `sys.stdout` or `sys.stderr`, which are None where the shell closed them."""
     return stream is not None and stream.isatty()
 
 
 @contextmanager
 def progress() -> Iterator[Observer]:
-    """A bar where standard error is a terminal, else a plain line a layer."""
-    if is_terminal(sys.stderr):
-        from tqdm import tqdm
-
-        with tqdm(unit=" weights", unit_scale=True, leave=False, dynamic_ncols=True, delay=0.1) as bar:
-            yield _Bar(bar)
-    else:
-        yield _Lines()
+    """Show a bar where standard error is a terminal, else a plain line now and then."""
+    shown = _Bars() if is_terminal(sys.stderr) else _Lines()
+    try:
+        yield shown
+    finally:
+        shown.settle()
 
 
-class _Bar(Observer):
-    def __init__(self, bar: tqdm[object]) -> None:
-        self._bar = bar
+class _Sentences(Observer):
+    """Shows what takes time on lines of its own."""
+
+    def noted(self, sentence: str) -> None:
+        self.settle()
+        _say(sentence)
+
+    def compiling(self) -> None:
+        self.settle()
+        _say("Compiling kernels for this processor; later runs find them in the cache.")
+
+    def settle(self) -> None:
+        """Leave the cursor where a line begins."""
+
+
+class _Bars(_Sentences):
+    """One bar after the other."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[object] | None = None
+
+    def download_started(self, files: int, nbytes: int) -> None:
+        self._start(nbytes, "B", _files(files))
+
+    def downloaded(self, nbytes: int) -> None:
+        self._advance(nbytes)
 
     def started(self, plan: Plan) -> None:
-        self._bar.reset(plan.weights)
+        self._start(plan.weights, " weights", "")
 
     def tensor_started(self, tensor: PlannedTensor) -> None:
-        self._bar.set_description_str(f"{tensor.name} {tensor.type}", refresh=False)
+        if self._bar is not None:
+            self._bar.set_description_str(_printable(f"{tensor.name} {tensor.type}"), refresh=False)
 
     def weights_done(self, weights: int) -> None:
-        self._bar.update(weights)
+        self._advance(weights)
+
+    def settle(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _start(self, total: int, unit: str, of: str) -> None:
+        from tqdm import tqdm
+
+        self.settle()
+        look = {"unit": unit, "unit_scale": True, "leave": False, "dynamic_ncols": True, "delay": DELAY}
+        self._bar = tqdm(desc=of, total=total, **look)
+
+    def _advance(self, count: int) -> None:
+        if self._bar is not None:
+            self._bar.update(count)
 
 
-class _Lines(Observer):
+class _Lines(_Sentences):
+    """A line for each tenth of a download, and for each layer."""
+
     def __init__(self) -> None:
         self._total = 0
         self._done = 0
         self._group = ""
 
+    def download_started(self, files: int, nbytes: int) -> None:
+        from quantize_cli.report.figures import size
+
+        _say(f"Downloading {_files(files)}, {size(nbytes)}.")
+        self._start(nbytes)
+
+    def downloaded(self, nbytes: int) -> None:
+        before = self._done * 10 // self._total
+        self._done += nbytes
+        if self._done * 10 // self._total > before:
+            self._say_share("downloaded")
+
     def started(self, plan: Plan) -> None:
-        self._total = plan.weights
+        self._start(plan.weights)
 
     def tensor_started(self, tensor: PlannedTensor) -> None:
         layer = _LAYER.match(tensor.name)
         group = layer[0] if layer else tensor.name
         if group != self._group:
             self._group = group
-            typer.echo(f"{self._done / self._total:4.0%} {group}", err=True)
+            self._say_share(group)
 
     def weights_done(self, weights: int) -> None:
         self._done += weights
+
+    def _start(self, total: int) -> None:
+        self._total, self._done = total, 0
+
+    def _say_share(self, of: str) -> None:
+        _say(f"{self._done / self._total:4.0%} {of}")
+
+
+def _files(count: int) -> str:
+    return f"{count} file" if count == 1 else f"{count} files"
+
+
+def _say(line: str) -> None:
+    typer.echo(_printable(line), err=True)
+
+
+def _printable(text: str) -> str:
+    from quantize_cli.report.figures import printable
+
+    return printable(text)
 
 
 def show(reports: Sequence[Report]) -> None:

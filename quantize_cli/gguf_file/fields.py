@@ -64,14 +64,12 @@ def field(key: str, type: ValueType, value: object) -> Field:
     return Field(key, type, _checked(key, type, value))
 
 
-def array(key: str, item_type: ValueType, values: object) -> Field:
+def array(key: str, item_type: ValueType, values: Iterable[object]) -> Field:
     """Make a field of several values of one type.
 
     Raises:
-        ValueError: `values` is not a list or tuple, or a value does not fit the type.
+        ValueError: a value does not fit the type.
     """
-    if not isinstance(values, (list, tuple)):
-        raise ValueError(f"{key} is {shown(values)} instead of a list")
     return Field(key, ValueType.ARRAY, tuple(_checked(key, item_type, value) for value in values), item_type)
 
 

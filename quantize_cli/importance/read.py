@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from quantize_cli.checkpoints.files import reading
+from quantize_cli.checkpoints.reading import reading
 from quantize_cli.errors import CheckpointError, shown
 from quantize_cli.gguf_file.header import MAGIC
 from quantize_cli.importance.matrix import ImportanceMatrix

@@ -42,14 +42,23 @@ class TypeOverrides:
 
 
 def parse_tensor_type(text: str) -> TypePattern:
-    """REGEX=TYPE, the regular expression in small letters whatever the user wrote, as in llama-quantize.
+    """Parse REGEX=TYPE.
 
     Raises:
-        UsageError: a part is missing, the expression is none, or the type is unknown.
+        UsageError: a part is missing, or see `type_pattern`.
     """
     pattern, equals, type_name = text.partition("=")
     if not (pattern and equals and type_name):
         raise UsageError(f"{text!r} is not of the form REGEX=TYPE: write it as in attn_v=q8_0.")
+    return type_pattern(pattern, type_name)
+
+
+def type_pattern(pattern: str, type_name: str) -> TypePattern:
+    """Compile the regular expression, in small letters whatever the user wrote, as in llama-quantize.
+
+    Raises:
+        UsageError: the expression is not one, or the type is unknown.
+    """
     for name, members in _POSIX_CLASSES.items():
         pattern = pattern.replace(f"[:{name}:]", members)
     # ASCII alone, for letters and for classes such as \d: the reference's expressions know nothing else.
@@ -57,7 +66,7 @@ def parse_tensor_type(text: str) -> TypePattern:
     try:
         compiled = re.compile(lower, re.ASCII)
     except (re.error, OverflowError, RecursionError) as error:
-        raise UsageError(f"{pattern!r} in {text!r} is no regular expression ({error}); correct it.") from None
+        raise UsageError(f"{pattern!r} is not a regular expression ({error}); correct it.") from None
     return compiled, find_type(type_name)
 
 

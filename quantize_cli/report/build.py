@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.measure.sums import error_from_sums, weighted_error
-from quantize_cli.plan.model import Plan
+from quantize_cli.measure.errors import error_from_sums, weighted_error
+from quantize_cli.measure.sums import Sums
+from quantize_cli.planning.model import Plan
 from quantize_cli.report.model import SCHEMA_VERSION, Report, TensorReport, Totals, TypeReport
-from quantize_cli.run.executor import RunResult
 from quantize_cli.version import GENERATOR
 
 
@@ -25,15 +25,14 @@ class RunFacts:
     file_bytes: int
     seconds: float
     threads: int
-    warnings: tuple[str, ...] = ()  #: beside the plan's own
 
 
-def build_report(plan: Plan, result: RunResult, facts: RunFacts) -> Report:
-    """The report of `plan`, run with `result`."""
+def build_report(plan: Plan, sums: Sums, facts: RunFacts) -> Report:
+    """Report a run of `plan`; `sums` are those of each of its tensors, f64[tensors, SUMS]."""
     by_type: dict[str, list[int]] = defaultdict(list)
     for index, tensor in enumerate(plan.tensors):
         by_type[tensor.type].append(index)
-    types = [_type_report(plan, result.sums, indices) for indices in by_type.values()]
+    types = [_type_report(plan, sums, indices) for indices in by_type.values()]
     return Report(
         schema_version=SCHEMA_VERSION,
         generator=GENERATOR,
@@ -41,10 +40,10 @@ def build_report(plan: Plan, result: RunResult, facts: RunFacts) -> Report:
         architecture=plan.architecture,
         format=plan.format,
         output=facts.output,
-        totals=_totals(plan, result.sums, facts),
+        totals=_totals(plan, sums, facts),
         types=tuple(sorted(types, key=lambda row: -row.bytes)),
-        tensors=tuple(_tensor_report(plan, result.sums, index) for index in range(len(plan.tensors))),
-        warnings=(*plan.warnings, *facts.warnings),
+        tensors=tuple(_tensor_report(plan, sums, index) for index in range(len(plan.tensors))),
+        warnings=plan.warnings,
     )
 
 

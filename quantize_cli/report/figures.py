@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quantize_cli.report.model import Report, TensorError, TensorReport, WeightedError
+from quantize_cli.measure.errors import TensorError, WeightedError
+from quantize_cli.report.model import Report, TensorReport
 
 #: Shown where a figure has no value.
 NONE = "-"

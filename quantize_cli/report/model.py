@@ -8,29 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from quantize_cli.measure.errors import TensorError, WeightedError
+
 SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class TensorError:
-    """How far the decoded weights are from the source's, accumulated in float64.
-
-    A figure that has no value (relative to an all-zero tensor, or of a tensor without error) is None.
-    """
-
-    rmse: float  #: sqrt(mean((x - y)^2))
-    relative_rmse: float | None  #: rmse over the tensor's RMS, sqrt(mean(x^2))
-    sqnr_db: float | None  #: 10 log10(sum(x^2) / sum((x - y)^2))
-    max_abs_error: float
-    cosine_similarity: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class WeightedError:
-    """The error with every column counted by its importance, which is what the quantizer made small."""
-
-    relative_rmse: float  #: sqrt(sum(w (x - y)^2) / sum(w x^2))
-    sqnr_db: float | None  #: 10 log10(sum(w x^2) / sum(w (x - y)^2)); None where the error is 0
 
 
 @dataclass(frozen=True, slots=True)

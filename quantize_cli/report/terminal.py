@@ -10,8 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from quantize_cli.measure.errors import TensorError
 from quantize_cli.report import figures
-from quantize_cli.report.model import Report, TensorError
+from quantize_cli.report.model import Report
 
 _ERROR_HEADERS = ("rel. RMSE", "SQNR dB")
 _WEIGHTED_HEADER = ("weighted",)

@@ -1,13 +1,12 @@
-"""The report of a run: a value for each format written (`model.Report`), and one renderer a file."""
+"""The file that holds the reports of a run; its suffix names the renderer."""
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from quantize_cli.errors import OutputError, UsageError
+from quantize_cli.errors import UsageError
+from quantize_cli.outputs import check_output, replacing
 from quantize_cli.report import json_report, markdown
 from quantize_cli.report.model import Report
 
@@ -18,47 +17,32 @@ RENDERERS: dict[str, Callable[[Sequence[Report]], str]] = {
 }
 
 
-def check_report_path(path: Path, *, force: bool = False) -> None:
+#: What chooses the path.
+_OPTION = "--report"
+
+
+def check_report_path(path: Path, *, force: bool) -> None:
     """Refuse, before a long run, a report that could not be written after it.
 
     Raises:
-        UsageError: the suffix names no renderer.
-        OutputError: there is such a file and `force` is not given, or the folder is missing or not writable.
+        UsageError: the suffix does not name a renderer.
+        OutputError: see `check_output`.
     """
     _renderer(path)
-    if path.is_dir():
-        raise OutputError(f"The report {path} is a folder; give the path of a file with --report.")
-    if path.exists() and not force:
-        raise OutputError(f"The report {path} exists already; choose another path, or overwrite it with --force.")
-    if not path.parent.is_dir():
-        raise OutputError(f"The report's folder {path.parent} does not exist; create it first.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"The report's folder {path.parent} is not writable; choose another path with --report.")
+    check_output(path, force=force, option=_OPTION)
 
 
-def write_report(reports: Sequence[Report], path: Path) -> None:
+def write_report(reports: Sequence[Report], path: Path, *, force: bool) -> None:
     """Write the reports of a run in the form that the suffix of `path` names; a reader sees all of it or nothing.
 
     Raises:
-        UsageError: the suffix names no renderer.
-        OutputError: the file cannot be written; nothing is left behind.
+        UsageError: the suffix does not name a renderer.
+        OutputError: the file cannot be written, or exists and `force` is not set; nothing is left behind.
     """
-    # A path may hold bytes that are no UTF-8 (lone surrogates in Python).
+    # A path may hold bytes that are not UTF-8 (lone surrogates in Python).
     text = _renderer(path)(reports).encode("utf-8", "backslashreplace")
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        try:
-            with temporary.open("xb") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"The report {path} cannot be written ({error.strerror}); choose another path with --report."
-        ) from error
+    with replacing([path], force=force, option=_OPTION) as (sink,):
+        sink.write(text)
 
 
 def _renderer(path: Path) -> Callable[[Sequence[Report]], str]:

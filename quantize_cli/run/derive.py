@@ -12,8 +12,9 @@ from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.errors import CheckpointError
 from quantize_cli.importance.matrix import ImportanceMatrix
-from quantize_cli.measure.sums import SUM_D2, SUMS, accumulate
-from quantize_cli.plan.model import PlannedTensor
+from quantize_cli.measure.accumulate import accumulate
+from quantize_cli.measure.sums import SUM_D2, SUMS
+from quantize_cli.planning.model import PlannedTensor
 from quantize_cli.run.rows import Rows, SourceRows, decoded
 from quantize_cli.run.slabs import Slab
 from quantize_cli.run.stored import Packed

@@ -19,9 +19,9 @@ from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.measure.sums import merge
 from quantize_cli.observer import Observer
-from quantize_cli.plan.model import Plan, PlannedTensor
+from quantize_cli.outputs import Sink
+from quantize_cli.planning.model import Plan, PlannedTensor
 from quantize_cli.run.derive import Derive, Result
-from quantize_cli.run.sinks import Sink
 from quantize_cli.run.slabs import SLAB_WEIGHTS, Slab, slabs_of
 
 #: Weights in flight, in all slabs together: two slabs for each of 64 threads. A weight takes at most 10 bytes while its

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from quantize_cli.architectures.maps import Values, Window
 from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.checkpoints.base import Checkpoint
-from quantize_cli.plan.model import PlannedTensor
+from quantize_cli.planning.model import PlannedTensor
 from quantize_cli.run.stored import Packed, StoredRows
 
 #: Rows of weights, float32[n, columns].

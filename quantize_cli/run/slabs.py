@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from quantize_cli.gguf_file.header import padded
-from quantize_cli.plan.model import Plan, PlannedTensor
+from quantize_cli.planning.model import Plan, PlannedTensor
 
 #: Weights in a slab: 1 MiB as float32. Larger slabs are not faster, and let fewer threads work at a time within the
 #: room for weights in flight.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from quantize_cli.architectures.moves import RowNumbers, moved, row_count
 from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
-from quantize_cli.plan.model import PlannedTensor
+from quantize_cli.planning.model import PlannedTensor
 
 #: Rows as they are stored, uint8[n, bytes of a row].
 Packed = NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""Compile kernels before they are needed: in the build of a container's image, say."""
+"""Compile kernels before they are needed, for example when a container's image is built."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 
 from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.gguf_file.types import UseOfImportance
-from quantize_cli.measure.sums import SUMS, accumulate
+from quantize_cli.measure.accumulate import accumulate
+from quantize_cli.measure.sums import SUMS
 from quantize_cli.mixes.find import find_format
 from quantize_cli.mixes.rules import types_of
 
@@ -17,7 +18,7 @@ _SOURCES = ("F16", "BF16")
 
 
 def warm(formats: Iterable[str]) -> Iterator[str]:
-    """Compile whatever runs of `formats` can need, and leave it in the cache; yields the types as they are done.
+    """Compile whatever runs of `formats` can need, and leave it in the cache; yield each type when it is done.
 
     Raises:
         UsageError: there is no such format.

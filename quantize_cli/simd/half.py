@@ -1,4 +1,4 @@
-"""IEEE binary16 in integer arithmetic, because Numba has no float16 on CPUs; and the reference's way of rounding."""
+"""IEEE binary16 in integer arithmetic: Numba has no float16 on CPUs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ F = np.float32
 I = np.int32  # noqa: E741
 U = np.uint32
 
-_MAGIC = F(12582912.0)  # 1.5 * 2^23: adding it leaves the rounded integer in the low mantissa bits
 _HALF = F(0.5)
 _TWO_POW_112 = F(2.0**112)
 
 
 @kernel
 def to_half(value: np.float32) -> np.uint16:
-    """float32 -> the bits of the nearest float16, ties to even; overflow gives infinity, NaN gives a quiet NaN."""
+    """Round to the nearest float16, ties to even, as its bits; overflow gives infinity, NaN a quiet NaN."""
     bits = F(value).view(np.uint32)
     sign = (bits >> U(16)) & U(0x8000)
     magnitude = U(bits & U(0x7FFFFFFF))
@@ -35,7 +34,7 @@ def to_half(value: np.float32) -> np.uint16:
 
 @kernel
 def from_half(half: np.uint16) -> np.float32:
-    """The bits of a float16 -> float32, exactly."""
+    """Convert the bits of a float16 to float32, exactly."""
     bits = U(half)
     magnitude = F(U((bits & U(0x7FFF)) << U(13)).view(np.float32) * _TWO_POW_112)
     special = U(0x7F800000) if (bits & U(0x7C00)) == U(0x7C00) else U(0)
@@ -44,7 +43,7 @@ def from_half(half: np.uint16) -> np.float32:
 
 @kernel
 def to_halves(vector: Floats) -> Ints:
-    """`to_half` of each lane; none may be NaN."""
+    """Round each lane as `to_half` does; none may be NaN."""
     bits = bits_of(vector)
     magnitude = bits & I(0x7FFFFFFF)
     subnormal = bits_of(from_bits(magnitude) + _HALF) - I(0x3F000000)
@@ -56,26 +55,10 @@ def to_halves(vector: Floats) -> Ints:
 
 @kernel
 def from_halves(halves: Ints) -> Floats:
-    """`from_half` of each lane's low 16 bits."""
+    """Convert the low 16 bits of each lane as `from_half` does."""
     magnitude = bits_of(from_bits((halves & I(0x7FFF)) << I(13)) * _TWO_POW_112)
     magnitude = select((halves & I(0x7C00)) == I(0x7C00), magnitude | I(0x7F800000), magnitude)
     return from_bits(magnitude | (halves & I(0x8000)) << I(16))
-
-
-@kernel
-def nearest_int(value: np.float32) -> np.int32:
-    """Round half to even as the reference does it (ggml-quants.c, `nearest_int`).
-
-    Equal to `rint` up to 2^22 in magnitude; beyond it, and for infinities and NaN, the result is whatever the
-    mantissa bits say, and the reference's bytes depend on it.
-    """
-    return np.int32((F(value + _MAGIC).view(np.int32) & np.int32(0x7FFFFF)) - np.int32(0x400000))
-
-
-@kernel
-def nearest_ints(vector: Floats) -> Ints:
-    """`nearest_int` of each lane."""
-    return (bits_of(vector + _MAGIC) & np.int32(0x7FFFFF)) - np.int32(0x400000)
 
 
 @kernel
@@ -89,11 +72,3 @@ def store_half(out: np.ndarray, at: int, half: np.uint16) -> None:
 def load_half(packed: np.ndarray, at: int) -> np.float32:
     """Read the float16 at byte `at`, little-endian."""
     return from_half(np.uint16(np.uint16(packed[at]) | (np.uint16(packed[at + 1]) << np.uint16(8))))
-
-
-@kernel
-def clamped_int(value: np.float32, bottom: np.int32, top: np.int32) -> np.int32:
-    """`nearest_int` clamped to bottom..top; all in int32, which vectorises where Numba's usual int64 does not."""
-    level = nearest_int(value)
-    level = level if level > bottom else bottom
-    return level if level < top else top

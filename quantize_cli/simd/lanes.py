@@ -1,8 +1,8 @@
 """Blocks side by side: the layout in which the searches run.
 
 Lane l of every vector belongs to block `first + l`, and element i of the blocks in the lanes is the vector at
-[i * LANES] of a flat buffer. Each lane walks its own block in element order, as the reference does, and no lane waits
-for another (see `_vector.py`). What was measured on the way is in docs/kernels.md.
+[i * LANES] of a flat buffer. Each lane walks its own block in element order, and no lane waits for another. What was
+measured on the way is in docs/kernels.md.
 """
 
 from __future__ import annotations
@@ -20,15 +20,13 @@ Lanes: TypeAlias = NDArray[np.float32]
 
 #: Elements that are moved together: a cache line of the source.
 _TILE = 16
-
-
 #: Bytes of a cache line, and of the widest register.
 _LINE = 64
 
 
 @maker
 def new_lanes(vectors: int) -> Lanes:
-    """Room for so many vectors, aligned: a register's load from two cache lines takes twice as long."""
+    """Allocate that many vectors, aligned: a register's load from two cache lines takes twice as long."""
     line = _LINE // 4
     room = np.empty(vectors * LANES + line, np.float32)
     start = -(room.ctypes.data // 4) % line
@@ -37,12 +35,12 @@ def new_lanes(vectors: int) -> Lanes:
 
 @inner
 def load_lanes(blocks: NDArray[np.float32], first: int, count: int, x: Lanes) -> None:
-    """Put `count` <= LANES blocks, from number `first` on, into lanes; the other lanes are zero.
+    """Put `count` <= LANES blocks, from number `first` on, into lanes, and zeros into the other lanes.
 
     Args:
-        blocks: float32[n, size], size a multiple of 16. Numbers from n on start again at 0: so an importance of one
-            row of blocks serves every row.
-        first: number of the block that comes into lane 0.
+        blocks: float32[n, size], size a multiple of 16. Number n is number 0 again: so the importance of one row of
+            blocks serves every row.
+        first: number of the block in lane 0.
         count: number of blocks.
         x: receives them, flat float32[size * LANES].
     """

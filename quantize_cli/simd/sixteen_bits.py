@@ -1,4 +1,4 @@
-"""float16 and bfloat16, as arrays of their bits, from and to float32."""
+"""Arrays of float16 and bfloat16, as their bits, from and to float32."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Values: TypeAlias = NDArray[np.float32]
 Bits: TypeAlias = NDArray[np.uint16]
 I = np.int32  # noqa: E741
 
-# The kernels take at least LANES values; the last vector ends with the last value, and overlaps the one before it.
+# The kernels take at least LANES values. The last vector ends with the last value, and overlaps the one before it.
 
 
 @kernel
@@ -59,20 +59,20 @@ def _convert(convert: Callable[[Any, Any], None], source: NDArray[Any], out: NDA
 
 
 def to_f16(values: Values, out: Bits) -> None:
-    """float32[n], no NaN -> out, the bits of float16[n]: nearest, ties to even, infinity beyond the range."""
+    """Round float32[n], none of them NaN, to out, the bits of float16[n]: ties to even, infinity beyond the range."""
     _convert(_to_f16, values, out)
 
 
 def from_f16(halves: Bits, out: Values) -> None:
-    """The bits of float16[n] -> out float32[n], exactly."""
+    """Convert the bits of float16[n] to out, float32[n], exactly."""
     _convert(_from_f16, halves, out)
 
 
 def to_bf16(values: Values, out: Bits) -> None:
-    """float32[n], no NaN -> out, the bits of bfloat16[n]: nearest, ties to even, infinity beyond the range."""
+    """Round float32[n], none of them NaN, to out, the bits of bfloat16[n]: ties to even, infinity beyond the range."""
     _convert(_to_bf16, values, out)
 
 
 def from_bf16(halves: Bits, out: Values) -> None:
-    """The bits of bfloat16[n] -> out float32[n], exactly."""
+    """Convert the bits of bfloat16[n] to out, float32[n], exactly."""
     _convert(_from_bf16, halves, out)

@@ -9,39 +9,19 @@ wherever the reference converter knows the result.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 
-from quantize_cli.errors import CheckpointError
-from quantize_cli.tokenizers.files import TokenizerFiles, mapping, sequence
+from quantize_cli.checkpoints.sidecars import parse_json
+from quantize_cli.errors import CheckpointError, shown
+from quantize_cli.tokenizers.hf_classes import NAMED, OWN_TOKENS, PLAIN, QWEN2, class_of
+from quantize_cli.tokenizers.source import TOKENIZER_JSON, Source, mapping, sequence
 
-NAME = "tokenizer.json"
-
-_NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_ID_DIGITS = 10  #: of 2**32, above which there are no token ids
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
-
-_PLAIN = "TokenizersBackend"
-_QWEN2 = "Qwen2Tokenizer"
-#: model_type -> the class that is used whatever tokenizer_config.json says.
-_FORCED_CLASS = {"mistral": _PLAIN, "mixtral": _PLAIN, "qwen2": _QWEN2}
-#: model_type -> the class where tokenizer_config.json says nothing.
-_USUAL_CLASS = {"qwen3": _QWEN2}
-#: class -> the special tokens that it has where tokenizer_config.json does not set them.
-_CLASS_TOKENS: dict[str, dict[str, str]] = {
-    "GemmaTokenizer": {
-        key: f"<{key.removesuffix('_token')}>" for key in _NAMED if key not in ("sep_token", "cls_token")
-    },
-    "GPT2Tokenizer": dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>"),
-    "GPTNeoXTokenizer": {
-        **dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>"),
-        "pad_token": "<|padding|>",
-    },
-    "LlamaTokenizer": {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"},
-    _QWEN2: dict.fromkeys(("eos_token", "unk_token", "pad_token"), "<|endoftext|>"),
-}
 
 
 @dataclass(frozen=True)
@@ -53,23 +33,27 @@ class HubTokenizer:
     bos: str | None
 
 
-def load(files: TokenizerFiles) -> HubTokenizer:
+def load(source: Source) -> HubTokenizer:
     """Load tokenizer.json and add the tokens that the other files name.
 
     Raises:
         CheckpointError: tokenizer.json is not a tokenizer.
     """
-    path = files.checked_path(NAME)
+    class_name = _class_name(source)
+    config = _settings(source, class_name)
+    declared = _declared_tokens(config, source)
+    content = source.read(TOKENIZER_JSON)
+    if class_name != PLAIN and (undeclared := _undeclared(source, declared)):
+        content = _without(content, undeclared)
     try:
-        backend = Tokenizer.from_file(str(path))
+        backend = Tokenizer.from_buffer(content)
     except Exception as error:  # the package raises nothing more precise
-        raise CheckpointError(f"{path} is not a tokenizer ({error}); check the download.") from error
+        raise CheckpointError(
+            f"{source.where(TOKENIZER_JSON)} is not a tokenizer ({shown(str(error))}); download it again."
+        ) from error
     backend.no_truncation()
     backend.no_padding()
 
-    class_name = _class_name(files)
-    config = _settings(files, class_name)
-    declared = _declared_tokens(config, files)
     by_text = {token.content: token for token in declared.values()}
     named = {key: by_text.get(token.content, token) for key, token in _named_tokens(config)}
     extra = list(_extra_tokens(config))
@@ -82,61 +66,82 @@ def load(files: TokenizerFiles) -> HubTokenizer:
         token.special = token.special or token.content in names
     backend.add_tokens(new)
     special = frozenset(token.content for token in (*named.values(), *extra))
-    if class_name == _QWEN2:
+    if class_name == QWEN2:
         backend.add_tokens([AddedToken(text, special=True) for text in special])
     return HubTokenizer(backend, special, bos=named["bos_token"].content if "bos_token" in named else None)
 
 
-def _settings(files: TokenizerFiles, class_name: str) -> dict[str, Any]:
-    """tokenizer_config.json over the class's defaults, with older checkpoints' special_tokens_map.json."""
-    config = files.tokenizer_config
+def _settings(source: Source, class_name: str) -> dict[str, Any]:
+    """Merge tokenizer_config.json over the class's own tokens, with older checkpoints' special_tokens_map.json."""
+    config = source.tokenizer_config
     if "added_tokens_decoder" not in config:
-        config = {**config, **files.json("special_tokens_map.json")}
-    return {**_CLASS_TOKENS.get(class_name, {}), **config}
+        config = {**config, **source.json("special_tokens_map.json")}
+    return {**OWN_TOKENS.get(class_name, {}), **config}
 
 
-def _class_name(files: TokenizerFiles) -> str:
-    model_type = files.config.get("model_type")
-    declared = files.tokenizer_config.get("tokenizer_class") or files.config.get("tokenizer_class")
-    name = _FORCED_CLASS.get(str(model_type)) or declared or _USUAL_CLASS.get(str(model_type), _PLAIN)
-    name = str(name).removesuffix("Fast")
+def _class_name(source: Source) -> str:
+    declared = source.tokenizer_config.get("tokenizer_class") or source.config.get("tokenizer_class")
+    name = source.hf_class or class_of(source.config.get("model_type"), declared)
     # LLaMA 3 checkpoints declare a class whose unknown token and the like they do not have
-    return _PLAIN if name == "LlamaTokenizer" and _is_byte_level(files) else name
+    return PLAIN if name == "LlamaTokenizer" and _is_byte_level(source) else name
 
 
-def _is_byte_level(files: TokenizerFiles) -> bool:
-    """Whether tokenizer.json maps bytes to letters, as GPT-2 did, in any of its steps."""
-    steps = [files.tokenizer.get(key) for key in ("normalizer", "pre_tokenizer", "post_processor", "decoder")]
+def _is_byte_level(source: Source) -> bool:
+    """Tell whether tokenizer.json maps bytes to letters, as GPT-2 did, in any of its steps."""
+    steps = [source.tokenizer.get(key) for key in ("normalizer", "pre_tokenizer", "post_processor", "decoder")]
     return '"ByteLevel"' in json.dumps(steps)
 
 
-def _declared_tokens(config: dict[str, Any], files: TokenizerFiles) -> dict[int, AddedToken]:
-    """Added tokens by id, as tokenizer_config.json has them, or else the files that came before it."""
+def _declared_tokens(config: Mapping[str, Any], source: Source) -> dict[int, AddedToken]:
+    """Return added tokens by id, as tokenizer_config.json has them, or else the files that came before it."""
     if "added_tokens_decoder" in config:
         entries = mapping(config["added_tokens_decoder"]).items()
-        return {int(i): _added_token(entry) for i, entry in entries if i.isdecimal() and isinstance(entry, dict)}
+        return {int(i): _added_token(entry) for i, entry in entries if _is_id(i) and isinstance(entry, dict)}
     special = {token.content for _, token in _named_tokens(config)} | {t.content for t in _extra_tokens(config)}
     tokens = {
         i: AddedToken(text, normalized=text not in special, special=text in special)
-        for text, i in files.json("added_tokens.json").items()
+        for text, i in source.json("added_tokens.json").items()
         if isinstance(i, int)
     }
-    for entry in map(mapping, sequence(files.tokenizer.get("added_tokens"))):
-        tokens[entry["id"]] = _added_token(entry)
+    for entry in map(mapping, sequence(source.tokenizer.get("added_tokens"))):
+        if isinstance(i := entry.get("id"), int):
+            tokens[i] = _added_token(entry)
     return tokens
 
 
-def _named_tokens(config: dict[str, Any]) -> Iterator[tuple[str, AddedToken]]:
-    """The tokens with a role: the usual ones first, then the model's own."""
-    own = [key for key in config if key.endswith("_token") and key not in _NAMED]
+def _undeclared(source: Source, declared: Mapping[int, AddedToken]) -> frozenset[str]:
+    """Return the texts of added tokens that only tokenizer.json has.
+
+    All classes but the plain one build the tokenizer anew and take added tokens from tokenizer_config.json, if that has
+    a list of them.
+    """
+    known = {token.content for token in declared.values()}
+    added = (entry.get("content") for entry in map(mapping, sequence(source.tokenizer.get("added_tokens"))))
+    return frozenset(text for text in added if isinstance(text, str) and text not in known)
+
+
+def _without(content: bytes, texts: Collection[str]) -> bytes:
+    """Return tokenizer.json without some of its added tokens."""
+    tokenizer = parse_json(content)
+    kept = [entry for entry in sequence(tokenizer.get("added_tokens")) if mapping(entry).get("content") not in texts]
+    return json.dumps({**tokenizer, "added_tokens": kept}).encode()
+
+
+def _is_id(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _ID_DIGITS
+
+
+def _named_tokens(config: Mapping[str, Any]) -> Iterator[tuple[str, AddedToken]]:
+    """Yield the tokens with a role: the usual ones first, then the model's own."""
+    own = [key for key in config if key.endswith("_token") and key not in NAMED]
     extra = mapping(config.get("extra_special_tokens"))
-    for key, value in [*((key, config.get(key)) for key in (*_NAMED, *own)), *extra.items()]:
+    for key, value in [*((key, config.get(key)) for key in (*NAMED, *own)), *extra.items()]:
         if isinstance(value, (str, dict)):
             yield key, _added_token(value)
 
 
-def _extra_tokens(config: dict[str, Any]) -> Iterator[AddedToken]:
-    """Special tokens without a role."""
+def _extra_tokens(config: Mapping[str, Any]) -> Iterator[AddedToken]:
+    """Yield special tokens without a role."""
     extra = sequence(config.get("extra_special_tokens"))
     for value in extra or sequence(config.get("additional_special_tokens")):
         if isinstance(value, (str, dict)):

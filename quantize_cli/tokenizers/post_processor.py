@@ -6,9 +6,10 @@ post-processor above tokenizer_config.json, and lets it fill the roles that toke
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from quantize_cli.tokenizers.files import mapping, sequence
+from quantize_cli.tokenizers.source import mapping, sequence
 
 
 class Roles:
@@ -18,7 +19,7 @@ class Roles:
     encoding a text adds its token.
     """
 
-    def __init__(self, config: dict[str, Any], types: tuple[str, ...]) -> None:
+    def __init__(self, config: Mapping[str, Any], types: tuple[str, ...]) -> None:
         self.config = dict(config)
         self.types = types
         self.added: dict[str, bool] = {}

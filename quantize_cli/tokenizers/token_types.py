@@ -1,6 +1,20 @@
-"""What several kinds of vocabulary share in telling a token's type."""
+"""The types of tokens in a GGUF file, and what several kinds of vocabulary share in telling them."""
 
 from __future__ import annotations
+
+from enum import IntEnum
+
+
+class TokenType(IntEnum):
+    """The values of `tokenizer.ggml.token_type`."""
+
+    NORMAL = 1
+    UNKNOWN = 2
+    CONTROL = 3
+    USER_DEFINED = 4
+    UNUSED = 5
+    BYTE = 6
+
 
 #: Added tokens that control the model although their files do not mark them special (DeepSeek Coder, Gemma).
 _CONTROL = frozenset({"<pad>", "<mask>", "<2mass>", "[@BOS@]"})
@@ -11,7 +25,7 @@ BOUNDARY = "▁"
 
 
 def looks_like_control(token: str) -> bool:
-    """Whether an added token that is not marked special is a control token nevertheless."""
+    """Tell whether an added token that is not marked special is a control token nevertheless."""
     return token in _CONTROL or any(
         token.startswith(left) and token.endswith(right) for left, right in _CONTROL_BRACKETS
     )

@@ -1,114 +1,133 @@
-"""Tokenizer files of a checkpoint folder -> GGUF tokenizer metadata, as the reference converter writes it.
+"""Tokenizer files of a checkpoint -> GGUF tokenizer metadata, as the reference converter writes it.
 
-One file a tokenizer kind; the table below says which kinds a family tries, in which order, and what it adds before and
-after. A new family is a row, a new kind one file and its name in the rows.
+A family's vocabulary is a value: which kinds to try, and what to add to what the files tell. `vocabularies.py` has the
+ready ones. A new family is a value, a new kind one file in `kinds/`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from gguf import GGUFWriter
-
-from quantize_cli.errors import CheckpointError, UsageError
-from quantize_cli.tokenizers import families
-from quantize_cli.tokenizers.files import TokenizerFiles
-from quantize_cli.tokenizers.kinds import bpe, llama_bpe, sentencepiece
+from quantize_cli.checkpoints.sidecars import Json, Sidecars
+from quantize_cli.errors import CheckpointError, UsageError, shown
+from quantize_cli.gguf_file.fields import Field, ValueType, field, merged
+from quantize_cli.tokenizers.fields import special_fields, token_fields
+from quantize_cli.tokenizers.kinds.base import Kind
 from quantize_cli.tokenizers.pre_tokenizers import check_name
-
-
-class Scheme(Enum):
-    """Which order of attempts a model family uses."""
-
-    BPE = "bpe"
-    LLAMA = "llama"
-    QWEN2 = "qwen2"
-
-
-class Kind(Protocol):
-    """A way to store a vocabulary: one module each."""
-
-    NAME: str
-    TAKES_PRE_TOKENIZER: bool
-
-    def applies(self, files: TokenizerFiles) -> bool:
-        """Whether the folder holds such a tokenizer."""
-        ...
-
-    def add(self, writer: GGUFWriter, files: TokenizerFiles, vocab_size: int | None, pre_tokenizer: str | None) -> None:
-        """Add the vocabulary, then the special tokens."""
-        ...
-
-
-Step = Callable[[GGUFWriter, TokenizerFiles], None]
-
-
-@dataclass(frozen=True)
-class _Steps:
-    kinds: tuple[Kind, ...]  #: the first that applies is used
-    before: tuple[Step, ...] = ()
-    after: Mapping[int, Step] = field(default_factory=dict)  #: by vocab_size of config.json
-
-
-_SCHEMES: dict[Scheme, _Steps] = {
-    Scheme.BPE: _Steps(kinds=(bpe,)),
-    Scheme.QWEN2: _Steps(kinds=(sentencepiece, bpe)),
-    Scheme.LLAMA: _Steps(
-        kinds=(sentencepiece, llama_bpe, bpe),
-        before=(families.refuse_foreign_llama, families.add_space_prefix),
-        after={32016: families.add_codellama_infill, 49152: families.add_no_bos},
-    ),
-}
+from quantize_cli.tokenizers.source import Source, mapping
+from quantize_cli.tokenizers.special_tokens import read_special_tokens
 
 #: Vocabularies in use end near 300,000 tokens; a config.json that asks for more than this is damaged.
 _MAX_VOCAB_SIZE = 1 << 24
 
 
-def add_vocabulary(
-    writer: GGUFWriter,
-    folder: Path,
-    *,
-    scheme: Scheme,
-    vocab_size: int | None,
-    pre_tokenizer: str | None = None,
-) -> None:
-    """Add the `tokenizer.*` keys of the checkpoint in `folder` to `writer`, in the reference converter's order.
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """A key that a family has beside those of every vocabulary; its value is the first that there is.
+
+    `setting` names a boolean of tokenizer_config.json, `role` a special token whose id is the value, and `default`
+    is the value otherwise. The key is left out if there is no value, or if a condition does not hold.
+    """
+
+    key: str
+    type: ValueType
+    setting: str | None = None
+    role: str | None = None
+    default: Json = None
+    first: bool = False  #: before the vocabulary; the others come after it
+    kind: Kind | None = None  #: condition: the vocabulary is stored in this way
+    vocab_size: int | None = None  #: condition: config.json gives this vocab_size
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What a family's vocabulary may be."""
+
+    kinds: tuple[Kind, ...]  #: the first match wins
+    fields: tuple[Extra, ...] = ()
+    hf_class: str | None = None  #: the tokenizer class that transformers takes, whatever the files declare
+
+
+@dataclass(frozen=True, slots=True)
+class VocabularyFields:
+    """The metadata of a vocabulary, and what the user should know of it."""
+
+    fields: tuple[Field, ...]  #: `tokenizer.*`, in the reference converter's order
+    notes: tuple[str, ...]  #: sentences
+
+
+def read_vocabulary(
+    vocabulary: Vocabulary, sidecars: Sidecars, config: Mapping[str, Json], pre_tokenizer: str | None = None
+) -> VocabularyFields:
+    """Read the vocabulary of a checkpoint.
 
     Args:
-        writer: Collects the keys.
-        folder: Where the tokenizer files and config.json lie.
-        scheme: The family's order of attempts.
-        vocab_size: `vocab_size` of config.json; the vocabulary is padded up to it. None where it has none.
-        pre_tokenizer: A `tokenizer.ggml.pre` name to use instead of the one found by hash.
+        vocabulary: What the family's may be.
+        sidecars: The checkpoint's small files.
+        config: The values of config.json, those of its `text_config` merged in. The vocabulary is padded to its
+            `vocab_size` if it has one.
+        pre_tokenizer: The `tokenizer.ggml.pre` name that the user chose; without one it is recognised.
 
     Raises:
         CheckpointError: A tokenizer file is missing, damaged, or contradicts config.json.
         UnsupportedError: The tokenizer is of a kind, or has a pre-tokenizer, that is not known.
-        UsageError: `pre_tokenizer` is not a known name, or the tokenizer has no pre-tokenizer to choose.
+        UsageError: `pre_tokenizer` is not a known name, or the vocabulary does not have a pre-tokenizer to choose.
     """
     if pre_tokenizer is not None:
         check_name(pre_tokenizer)
-    if vocab_size is not None and not 0 < vocab_size <= _MAX_VOCAB_SIZE:
-        raise CheckpointError(f"vocab_size in {folder / 'config.json'} is {vocab_size}, which no tokenizer has.")
-    files = TokenizerFiles(folder)
-    steps = _SCHEMES[scheme]
-    for before in steps.before:
-        before(writer, files)
-    kind = next((kind for kind in steps.kinds if kind.applies(files)), None)
-    if kind is None:
-        looked_for = " and ".join(dict.fromkeys(kind.NAME for kind in steps.kinds))
+    source = Source(sidecars, _vocab_size(config, sidecars), pre_tokenizer, vocabulary.hf_class)
+    kind = _kind(vocabulary, source)
+    tokens = kind.read(source)
+    special = read_special_tokens(source, id_limit=tokens.id_limit)
+    extras = [extra for extra in vocabulary.fields if _applies(extra, kind, source)]
+    fields = (
+        *_extra_fields((extra for extra in extras if extra.first), source),
+        *token_fields(tokens),
+        *special_fields(special),
+        *_extra_fields((extra for extra in extras if not extra.first), source),
+    )
+    return VocabularyFields(merged(fields), tokens.notes)
+
+
+def _vocab_size(config: Mapping[str, Json], sidecars: Sidecars) -> int | None:
+    size = config.get("vocab_size", mapping(config.get("text_config")).get("vocab_size"))
+    if size is not None and (type(size) is not int or not 0 < size <= _MAX_VOCAB_SIZE):
         raise CheckpointError(
-            f"{folder} holds no tokenizer: looked for {looked_for}; copy it there from the model's repository."
+            f"{sidecars.where('config.json')} gives vocab_size as {shown(size)}, "
+            f"but it must be a whole number from 1 to {_MAX_VOCAB_SIZE}; download it again."
         )
-    if pre_tokenizer is not None and not kind.TAKES_PRE_TOKENIZER:
+    return size
+
+
+def _kind(vocabulary: Vocabulary, source: Source) -> Kind:
+    """Find the way in which the checkpoint stores its vocabulary."""
+    kind = next((kind for kind in vocabulary.kinds if kind.applies(source)), None)
+    if kind is None:
+        files = " or ".join(sorted({kind.file for kind in vocabulary.kinds}))
+        raise CheckpointError(f"{source.where(files)} is missing; copy it there from the model's repository.")
+    if source.pre_tokenizer is not None and not kind.has_pre_tokenizer:
         raise UsageError(
-            f"--pre-tokenizer is for byte-level BPE, but {files.path(kind.NAME)} holds a SentencePiece vocabulary, "
-            "which has none to choose."
+            f"{source.where(kind.file)} holds a SentencePiece vocabulary, which does not have a pre-tokenizer to "
+            "choose; leave --pre-tokenizer out."
         )
-    kind.add(writer, files, vocab_size, pre_tokenizer)
-    if vocab_size is not None and (step := steps.after.get(vocab_size)):
-        step(writer, files)
+    return kind
+
+
+def _applies(extra: Extra, kind: Kind, source: Source) -> bool:
+    return extra.kind in (None, kind) and extra.vocab_size in (None, source.vocab_size)
+
+
+def _extra_fields(extras: Iterator[Extra], source: Source) -> Iterator[Field]:
+    for extra in extras:
+        value = _value(extra, source)
+        if value is not None:
+            yield field(extra.key, extra.type, value)
+
+
+def _value(extra: Extra, source: Source) -> Json:
+    if extra.setting and isinstance(flag := source.tokenizer_config.get(extra.setting), bool):
+        return flag
+    if extra.role:
+        return read_special_tokens(source, roles=(extra.role,)).ids.get(extra.role, extra.default)
+    return extra.default

@@ -87,10 +87,10 @@ def test_generation_config_that_is_not_json_is_passed_over(make_checkpoint, reco
 
 
 FAULTS = {
-    "not an object": ([], CheckpointError, "must hold a JSON object"),
-    "not JSON": ("{", CheckpointError, "not valid JSON"),
-    "nested without end": ("[" * 200_000, CheckpointError, "not valid JSON"),
-    "a number without end": ('{"vocab_size": ' + "9" * 5000 + "}", CheckpointError, "not valid JSON"),
+    "not an object": ([], CheckpointError, "not a JSON object"),
+    "not JSON": ("{", CheckpointError, "not a JSON object"),
+    "nested without end": ("[" * 200_000, CheckpointError, "not a JSON object"),
+    "a number without end": ('{"vocab_size": ' + "9" * 5000 + "}", CheckpointError, "not a JSON object"),
 }
 
 
@@ -108,7 +108,7 @@ def test_config_json_must_be_there(make_checkpoint, record):
 def test_config_json_must_be_text(make_checkpoint, record):
     checkpoint = make_checkpoint(**record)
     (checkpoint.folder / "config.json").write_bytes(b"\xff\xfe")
-    refuse(checkpoint, CheckpointError, "config.json is not valid JSON")
+    refuse(checkpoint, CheckpointError, "config.json is not a JSON object")
 
 
 def test_config_json_must_be_small(make_checkpoint, record):

@@ -42,6 +42,7 @@ CASES: dict[str, tuple[tuple[Move, ...], np.ndarray, np.ndarray]] = {
     "cut vocabulary": ((Rows(96, 0, 90),), WEIGHT, WEIGHT[:90]),
     "keys of latent attention": ((Rows(12, 0, 8),), WEIGHT, WEIGHT.reshape(8, 12, 5)[:, :8]),
     "values of latent attention": ((Rows(12, 8, 4),), WEIGHT, WEIGHT.reshape(8, 12, 5)[:, 8:]),
+    "values of a bias": ((Rows(12, 8, 4),), numbered(96), numbered(96).reshape(8, 12)[:, 8:].reshape(-1)),
     "tiled heads": ((Tiled(4, 3, 8),), WEIGHT, reordered(WEIGHT, 4, 3, 8)),
     "tiled heads behind others": ((Tiled(4, 2, 4, first=64),), WEIGHT, reordered(WEIGHT, 4, 2, 4, 64)),
     "tiled vector": ((Tiled(4, 3, 1),), numbered(12), reordered(numbered(12), 4, 3, 1)),

@@ -55,7 +55,7 @@ REFUSED = {
     "a path that no system has": (module("a\0b"), "'a\\x00b/config.json', which cannot be read"),
     "a path with a line break": (module("a\nb"), "'a\\nb/config.json', which cannot be read"),
     "a path to nothing": (module("none"), "'none/config.json', which cannot be read"),
-    "a config that is a list": (module("1_Pooling"), "1_Pooling/config.json must hold a JSON object"),
+    "a config that is a list": (module("1_Pooling"), "1_Pooling/config.json is not a JSON object"),
 }
 
 

@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from oracle import scalars
 
-from quantize_cli.simd.half import from_half, load_half, nearest_int, store_half, to_half
+from quantize_cli.simd.half import from_half, load_half, store_half, to_half
+from quantize_cli.simd.rounding import nearest_int
 
 Loop = Callable[[NDArray[Any], NDArray[Any]], None]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
@@ -26,6 +28,8 @@ class Repo:
     token: str | None = None  #: who may see it; None is everybody
     refusal: Refusal | None = None  #: of the repository itself
     file_refusal: Refusal | None = None  #: of its files only, as gated ones have it
+    ignores_ranges: bool = False  #: whoever asks for a part of a file is sent all of it
+    other_headers: dict[str, bytes] = field(default_factory=dict)  #: what such a request is answered from instead
 
     @property
     def commit(self) -> str:
@@ -40,6 +44,7 @@ class Request(NamedTuple):
     host: str
     path: str
     token: str | None
+    part: tuple[int, int] | None  #: the first byte that is asked for and the one behind the last; None: all of them
 
 
 @dataclass
@@ -48,12 +53,26 @@ class Hub:
 
     repos: dict[str, Repo] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
+    sent: Counter[str] = field(default_factory=Counter)  #: name of a file -> bytes of its content that were sent
 
     def downloads(self) -> list[str]:
-        """Names of the files whose content was sent."""
-        sent = re.compile(r"(?:/[^/]+/[^/]+/resolve/[^/]+|/cdn/[^/]+/[^/]+)/(.+)")
-        found = [sent.fullmatch(request.path) for request in self.requests if request.method == "GET"]
-        return sorted(match[1] for match in found if match)
+        """Names of the files that were asked for as a whole."""
+        return sorted(name for name, part in self._contents() if part is None)
+
+    def parts(self) -> list[tuple[str, tuple[int, int]]]:
+        """Names of the files of which a part was asked for, and that part, without what redirects to it."""
+        return sorted((name, part) for name, part in self._contents() if part is not None)
+
+    def _contents(self) -> Iterator[tuple[str, tuple[int, int] | None]]:
+        for request in self.requests:
+            found = _SENT.fullmatch(request.path) if request.method == "GET" else None
+            name = found and (found["small"] or found["large"])
+            # A weights file is sent by another host: the request for it that was redirected counts only once.
+            if name and bool(found["large"]) == name.endswith(".safetensors"):
+                yield name, request.part
+
+
+_SENT = re.compile(r"/[^/]+/[^/]+/resolve/[^/]+/(?P<small>.+)|/cdn/[^/]+/[^/]+/(?P<large>.+)")
 
 
 class HubServer(ThreadingHTTPServer):
@@ -87,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         host = (self.headers["Host"] or "").split(":")[0]
         for pattern, answer in _ROUTES:
             if match := re.fullmatch(pattern, path):
-                self.server.hub.requests.append(Request(self.command, host, path, token))
+                self.server.hub.requests.append(Request(self.command, host, path, token, self._part()))
                 model, *rest = match.groups()
                 repo = self.server.hub.repos.get(model)
                 if repo is None or (repo.token not in (None, token) and answer is not _Handler._cdn):
@@ -102,7 +121,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._refuse(Refusal(404))
 
     def _info(self, model: str, repo: Repo, _revision: str) -> None:
-        siblings = [{"rfilename": name} for name in repo.files]
+        sizes = {"blobs=true"} <= {*self.path.partition("?")[2].split("&")}
+        siblings = [
+            {"rfilename": name, **({"size": len(content)} if sizes else {})} for name, content in repo.files.items()
+        ]
         self._send(json.dumps({"id": model, "sha": repo.commit, "siblings": siblings}).encode())
 
     def _tree(self, _model: str, repo: Repo, _revision: str) -> None:
@@ -120,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         content = repo.files[name]
         headers = {"X-Repo-Commit": repo.commit, "ETag": f'"{hashlib.sha1(content).hexdigest()}"'}
         if not name.endswith(".safetensors"):
-            return self._send(content, headers)
+            return self._send_file(name, repo, headers)
         # Large files live elsewhere: another host name, where the token must not go.
         headers |= {
             "Location": f"http://localhost:{self.server.server_port}/cdn/{model}/{name}",
@@ -130,22 +152,40 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send(b"", headers, status=302)
 
     def _cdn(self, _model: str, repo: Repo, name: str) -> None:
-        self._send(repo.files[name])
+        self._send_file(name, repo, {})
+
+    def _part(self) -> tuple[int, int] | None:
+        match = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["Range"] or "")
+        return (int(match[1]), int(match[2]) + 1) if match else None
+
+    def _send_file(self, name: str, repo: Repo, headers: dict[str, str]) -> None:
+        content, part, status = repo.files[name], self._part(), 200
+        if part is not None and not repo.ignores_ranges:
+            content = repo.other_headers.get(name, content)
+            start, stop = part[0], min(part[1], len(content))
+            headers = {**headers, "Content-Range": f"bytes {start}-{stop - 1}/{len(content)}"}
+            content, status = content[start:stop], 206
+        self._send(content, headers, status, name)
 
     def _refuse(self, refusal: Refusal) -> None:
         headers = {"X-Error-Message": refusal.message} | ({"X-Error-Code": refusal.code} if refusal.code else {})
         self._send(b"", headers, refusal.status)
 
-    def _send(self, content: bytes, headers: dict[str, str] | None = None, status: int = 200) -> None:
+    def _send(self, content: bytes, headers: dict[str, str] | None = None, status: int = 200, name: str = "") -> None:
         self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
+        for header, value in (headers or {}).items():
+            self.send_header(header, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(content)
+            try:
+                for start in range(0, len(content), _CHUNK_BYTES):
+                    self.server.hub.sent[name] += self.wfile.write(content[start : start + _CHUNK_BYTES])
+            except ConnectionError:  # the client has read enough
+                self.close_connection = True
 
 
+_CHUNK_BYTES = 1 << 16
 _MODEL = r"([^/]+/[^/]+)"
 _ROUTES = (
     (rf"/api/models/{_MODEL}/revision/([^/]+)", _Handler._info),

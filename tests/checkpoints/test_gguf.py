@@ -193,7 +193,7 @@ def test_a_damaged_part(tmp_path):
 def test_split_keys_of_other_types(tmp_path):
     path = tmp_path / "model.gguf"
     path.write_bytes(file((field("split.count", V.FLOAT32, bytes(4)),), (line("a", (1,)),), bytes(4)))
-    with pytest.raises(CheckpointError, match=r"model.gguf is damaged: its split.count is no integer"):
+    with pytest.raises(CheckpointError, match=r"model.gguf is damaged: its split.count is not an integer"):
         open_checkpoint(path)
 
 

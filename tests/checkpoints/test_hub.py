@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,29 +12,60 @@ import pytest
 from safetensors.numpy import save
 
 from quantize_cli.checkpoints.open import open_checkpoint
-from quantize_cli.checkpoints.safetensors import INDEX_NAME
+from quantize_cli.checkpoints.remote import FIRST_BYTES
+from quantize_cli.checkpoints.sidecars import INDEX_NAME
 from quantize_cli.errors import CheckpointError, UsageError
 
-from .hub_server import Hub, HubServer, Refusal, Repo
+from .hub_server import Hub, Refusal, Repo
 
 CLIENT = """
-import json, sys
+import json, sys, threading
+import numpy as np
 from quantize_cli.checkpoints.open import open_checkpoint
-from quantize_cli.checkpoints.base import FLOAT_DTYPES
 from quantize_cli.errors import QuantizeError
+from quantize_cli.observer import Observer
+
+
+DTYPES = {"F32": np.float32, "F16": np.float16}
+
+
+class Recorder(Observer):
+    def __init__(self):
+        self.events = []
+        self.thread = threading.get_ident()
+
+    def record(self, *event):
+        assert threading.get_ident() == self.thread
+        self.events.append(event)
+
+    def noted(self, sentence):
+        self.record("noted", sentence)
+
+    def download_started(self, files, nbytes):
+        self.record("download_started", files, nbytes)
+
+    def downloaded(self, nbytes):
+        self.record("downloaded", nbytes)
+
 
 for model, revision in json.loads(sys.argv[1]):
+    recorder = Recorder()
     try:
-        opened = open_checkpoint(model, revision, progress="--progress" in sys.argv)
+        opened = open_checkpoint(model, revision, recorder)
+        missing = {path.name: size for path, size in opened.missing.items()}
+        opened.fetch(recorder)
+        assert not opened.missing
     except QuantizeError as error:
-        print(json.dumps({"error": type(error).__name__, "says": str(error)}))
+        print(json.dumps({"error": type(error).__name__, "says": str(error), "events": recorder.events}))
     else:
         files = sorted(p.relative_to(opened.folder).as_posix() for p in opened.folder.rglob("*") if p.is_file())
         sums = {
-            name: float(opened.read_bytes(name, 0, info.rows).view(FLOAT_DTYPES[info.dtype]).sum())
+            name: float(opened.read_bytes(name, 0, info.rows).view(DTYPES[info.dtype]).sum())
             for name, info in opened.infos.items()
         }
-        print(json.dumps({"name": opened.name, "folder": str(opened.folder), "files": files, "sums": sums}))
+        result = {"name": opened.name, "location": opened.location, "files": files, "sums": sums}
+        result |= {"folder": str(opened.folder), "config": opened.sidecars.where("config.json")}
+        print(json.dumps(result | {"missing": missing, "events": recorder.events}))
 """
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
@@ -83,32 +112,20 @@ SUMS = {"a": 6.0, "b": 6.0}
 
 
 @pytest.fixture
-def server():
-    with HubServer() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
 def hub(server) -> Hub:
     server.hub.repos["org/some-model"] = Repo(WANTED | UNWANTED)
     return server.hub
 
 
 @pytest.fixture
-def client(server, tmp_path):
-    """Run `open_checkpoint` on models (with revisions) in a fresh process; returns one result for each, and stderr."""
+def client(environment, tmp_path):
+    """Open models (with revisions) and fetch their weights in a fresh process; returns the results, and stderr."""
 
-    def run(*models: str | tuple[str, str], progress: bool = False, **variables: str):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
-        environment |= {"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": server.endpoint, "NO_PROXY": "*"} | variables
+    def run(*models: str | tuple[str, str], **variables: str):
         jobs = json.dumps([(model, None) if isinstance(model, str) else model for model in models])
         done = subprocess.run(
-            [sys.executable, "-c", CLIENT, jobs, *(["--progress"] if progress else [])],
-            env=environment,
+            [sys.executable, "-c", CLIENT, jobs],
+            env={**environment, **variables},
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -120,20 +137,90 @@ def client(server, tmp_path):
     return run
 
 
+def same(one, other):
+    """Whether two clients found the same, however they came by it."""
+    return all(one[key] == other[key] for key in ("name", "location", "files", "sums", "folder", "config"))
+
+
 def test_only_what_is_needed_is_downloaded_and_only_once(hub, client, tmp_path):
     (first, again), stderr = client("org/some-model", ("org/some-model", hub.repos["org/some-model"].commit))
-    assert first["name"] == "some-model"
+    assert (first["name"], first["location"]) == ("some-model", "org/some-model")
+    assert first["config"] == "org/some-model/config.json"
     assert first["sums"] == SUMS
     assert first["files"] == sorted(WANTED)
     assert first["folder"].startswith(str(tmp_path / "hf" / "hub" / "models--org--some-model"))
-    assert again == first
+    assert first["missing"] == {shard: len(WANTED[shard]) for shard in SHARDS}
+    assert same(again, first)
+    assert again["missing"] == {}
     assert hub.downloads() == sorted(WANTED)
-    assert "%" not in stderr
+    assert [name for name, _ in hub.parts()] == list(SHARDS)
+    assert stderr == ""
 
     hub.requests.clear()
     (cached,), _ = client("org/some-model")
-    assert cached == first
-    assert [request.path for request in hub.requests] == ["/api/models/org/some-model/revision/main"]
+    assert same(cached, first)
+    assert (cached["missing"], cached["events"]) == ({}, [])
+    assert {request.path for request in hub.requests} == {"/api/models/org/some-model/revision/main"}
+
+
+def test_the_observer_hears_of_every_byte_in_the_callers_thread(hub, client):
+    (result,), stderr = client("org/some-model", TQDM_POSITION="-1")  # which would force bars without a terminal
+    total = sum(len(WANTED[shard]) for shard in SHARDS)
+    noted, started, *downloaded = result["events"]
+    assert noted == ["noted", "Reading the headers of 2 files of org/some-model."]
+    assert started == ["download_started", 2, total]
+    assert {kind for kind, _ in downloaded} == {"downloaded"}
+    assert sum(nbytes for _, nbytes in downloaded) == total
+    assert stderr == ""
+
+
+def large(header_bytes: int, data_bytes: int) -> bytes:
+    """A safetensors file of one tensor of ones, with a header of that length."""
+    header = json.dumps({"a": {"dtype": "F16", "shape": [data_bytes // 2], "data_offsets": [0, data_bytes]}}).encode()
+    return header_bytes.to_bytes(8, "little") + header.ljust(header_bytes) + bytes(data_bytes)
+
+
+def test_a_header_takes_one_request_or_two(hub, client):
+    for name, header_bytes in (("short", 100), ("long", FIRST_BYTES + 1000)):
+        hub.repos[f"org/{name}"] = Repo({"config.json": b"{}", "model.safetensors": large(header_bytes, 1 << 20)})
+        hub.requests.clear()
+        (result,), _ = client(f"org/{name}")
+        assert result["sums"] == {"a": 0.0}
+        expected = [(0, FIRST_BYTES)] + ([(FIRST_BYTES, 8 + header_bytes)] if name == "long" else [])
+        assert [part for _, part in hub.parts()] == expected
+
+
+def test_a_server_that_ignores_ranges_does_not_send_the_weights_twice(hub, client):
+    """Beside the header only what its buffers and ours hold: of 64 MiB a few."""
+    size = 64 << 20
+    content = large(FIRST_BYTES + 1000, size)
+    files = {"config.json": b"{}", "model.safetensors": content}
+    hub.repos["org/stubborn"] = Repo(files, ignores_ranges=True)
+    (result,), _ = client("org/stubborn")
+    assert result["missing"] == {"model.safetensors": len(content)}
+    assert result["sums"] == {"a": 0.0}
+    assert [part for _, part in hub.parts()] == [(0, FIRST_BYTES), (FIRST_BYTES, FIRST_BYTES + 1008)]
+    assert hub.sent["model.safetensors"] < 1.5 * size
+
+
+def test_a_file_that_is_not_the_one_whose_header_was_sent_is_refused(hub, client):
+    """A commit does not change, but a server may be broken or hostile."""
+    hub.repos["org/two-faced"] = Repo({"config.json": b"{}", "model.safetensors": WANTED[SHARDS[0]]})
+    hub.repos["org/two-faced"].other_headers = {"model.safetensors": WANTED[SHARDS[1]]}
+    (result,), _ = client("org/two-faced")
+    assert result["error"] == "CheckpointError"
+    assert "model.safetensors is not the file whose header" in result["says"]
+    assert "delete it and start again" in result["says"]
+
+
+def test_a_small_file_that_is_not_small_is_not_downloaded(hub, client):
+    hub.repos["org/bloated"] = Repo({"config.json": bytes((16 << 20) + 1), "model.safetensors": WANTED[SHARDS[0]]})
+    (result,), _ = client("org/bloated")
+    assert result["error"] == "CheckpointError"
+    assert result["says"].startswith(
+        "org/bloated/config.json is larger than 16 MiB, so that it cannot be a config.json"
+    )
+    assert hub.downloads() == []
 
 
 def test_a_model_of_one_file_without_index(hub, client):
@@ -147,10 +234,11 @@ def test_offline_works_from_the_cache_and_says_so_without(hub, client):
     (online,), _ = client("org/some-model")
     hub.requests.clear()
     (cached, other, revision), _ = client("org/some-model", "org/other", ("org/some-model", "v2"), HF_HUB_OFFLINE="1")
-    assert cached == online
+    assert same(cached, online)
+    assert cached["events"] == []
     for refused in (other, revision):
         assert refused["error"] == "CheckpointError"
-        assert "no folder here and not complete in the cache" in refused["says"]
+        assert "is not a folder here and not complete in the cache" in refused["says"]
         assert "HF_HUB_OFFLINE" in refused["says"]
     assert hub.requests == []
 
@@ -164,7 +252,7 @@ def test_a_half_downloaded_model_is_refused_offline_and_completed_online(hub, cl
     assert "not complete in the cache" in refused["says"]
     hub.requests.clear()
     (completed,), _ = client("org/some-model")
-    assert completed == whole
+    assert same(completed, whole)
     assert hub.downloads() == [SHARDS[1]]
 
 
@@ -172,15 +260,8 @@ def test_a_hub_that_does_not_answer(client, server):
     server.server_close()
     (result,), _ = client("org/some-model")
     assert result["error"] == "CheckpointError"
-    assert f"org/some-model is no folder here and could not be downloaded from {server.endpoint}" in result["says"]
+    assert f"org/some-model is not a folder here and could not be downloaded from {server.endpoint}" in result["says"]
     assert "Connection refused" in result["says"]
-
-
-@pytest.mark.parametrize("progress", [True, False])
-def test_progress_goes_to_standard_error_if_wanted(hub, client, progress):
-    (result,), stderr = client("org/some-model", progress=progress, TQDM_POSITION="-1")  # bars without a terminal
-    assert result["sums"] == SUMS
-    assert ("Fetching 2 files" in stderr) == progress
 
 
 def test_the_token_goes_to_the_hub_and_not_beyond(hub, client):
@@ -223,9 +304,7 @@ def test_refusals_are_one_sentence_each(hub, client, server):
         assert says in result["says"]
         assert result["says"].endswith(".")
         assert "\n" not in result["says"]
-    assert {name for name in hub.downloads() if name.endswith((".safetensors", ".bin"))} == {
-        SHARDS[0]
-    }  # of org/lacking
+    assert [name for name in hub.downloads() if name.endswith((".safetensors", ".bin"))] == []
 
 
 def test_a_folder_that_exists_is_never_looked_up(tmp_path, monkeypatch):

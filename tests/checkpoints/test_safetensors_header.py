@@ -6,7 +6,6 @@ import json
 import re
 import time
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from quantize_cli.checkpoints.base import TensorInfo
 from quantize_cli.checkpoints.safetensors_header import DTYPE_BITS, Located, parse_header, read_header
 from quantize_cli.errors import CheckpointError, QuantizeError, UnsupportedError
 
-PATH = Path("model.safetensors")
+WHERE = "org/name/model.safetensors"
 
 
 def entry(dtype="F32", shape=(2,), begin=0, end=8, **more):
@@ -84,9 +83,9 @@ BROKEN = [
 def test_broken_header_is_one_sentence(header, data_bytes, says):
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     with pytest.raises(CheckpointError, match=re.escape(says)) as raised:
-        parse_header(text, data_bytes, PATH)
+        parse_header(text, data_bytes, WHERE)
     message = str(raised.value)
-    assert message.startswith("model.safetensors is damaged: ")
+    assert message.startswith(f"{WHERE} is damaged: ")
     assert message.endswith("download it again.")
     assert len(message) < 500
     assert "\n" not in message
@@ -109,26 +108,26 @@ def test_the_library_agrees(name, header, data_bytes):
 
 def test_unknown_dtype_is_named():
     with pytest.raises(UnsupportedError, match="tensor 'a' has the unknown dtype 'F7'"):
-        parse_header(json.dumps({"a": entry("F7")}).encode(), 8, PATH)
+        parse_header(json.dumps({"a": entry("F7")}).encode(), 8, WHERE)
 
 
 @pytest.mark.parametrize("dtype", DTYPE_BITS)
 def test_every_dtype_of_the_format_is_known_with_its_size(dtype):
     nbytes = DTYPE_BITS[dtype]  # of 8 elements
     text = json.dumps({"a": entry(dtype, (8,), end=nbytes)}).encode()
-    (tensor,) = parse_header(text, nbytes, PATH)
+    (tensor,) = parse_header(text, nbytes, WHERE)
     assert tensor == Located(TensorInfo("a", dtype, (8,), nbytes, "model.safetensors"), 8 + len(text))
     assert deserialize(len(text).to_bytes(8, "little") + text + bytes(nbytes))[0][1]["dtype"] == dtype
 
 
 def test_metadata_and_unknown_keys_are_ignored():
     text = json.dumps({"__metadata__": {"format": "pt"}, "a": entry(more=1)}).encode() + b"   "
-    assert [tensor.info.name for tensor in parse_header(text, 8, PATH)] == ["a"]
+    assert [tensor.info.name for tensor in parse_header(text, 8, WHERE)] == ["a"]
 
 
 def test_tensors_come_sorted_by_name_with_their_place_in_the_file():
     text = json.dumps({"b": entry(), "c": entry(shape=(0,), begin=8), "a": entry("F16", begin=8, end=12)}).encode()
-    found = [(tensor.info.name, tensor.offset - 8 - len(text)) for tensor in parse_header(text, 12, PATH)]
+    found = [(tensor.info.name, tensor.offset - 8 - len(text)) for tensor in parse_header(text, 12, WHERE)]
     assert found == [("a", 8), ("b", 0), ("c", 8)]
 
 
@@ -136,7 +135,7 @@ def test_ten_thousand_tensors_parse_fast():
     tensors = {f"model.layers.{i}.mlp.up_proj.weight": entry(begin=8 * i, end=8 * i + 8) for i in range(10_000)}
     text = json.dumps(tensors).encode()
     start = time.process_time()
-    assert len(parse_header(text, 80_000, PATH)) == 10_000
+    assert len(parse_header(text, 80_000, WHERE)) == 10_000
     assert time.process_time() - start < 2  # 0.1 s where it was written
 
 
@@ -203,7 +202,7 @@ headers = st.one_of(
 @given(headers, st.integers(0, 64))
 def test_only_our_errors_escape_and_what_passes_the_library_takes_too(header, data_bytes):
     try:
-        tensors = parse_header(header, data_bytes, PATH)
+        tensors = parse_header(header, data_bytes, WHERE)
     except QuantizeError:
         return
     assert sum(tensor.info.nbytes for tensor in tensors) == data_bytes
@@ -221,7 +220,7 @@ def test_a_changed_byte_in_a_good_header_never_escapes(data):
     header = bytearray(good[8 : 8 + length])
     header[data.draw(st.integers(0, length - 1))] = data.draw(st.integers(0, 255))
     try:
-        tensors = parse_header(bytes(header), len(good) - 8 - length, PATH)
+        tensors = parse_header(bytes(header), len(good) - 8 - length, WHERE)
     except QuantizeError:
         return
     assert sum(tensor.info.nbytes for tensor in tensors) == 32

@@ -1,4 +1,4 @@
-"""The command in this process, which is quick; `command_line` has it in one of its own."""
+"""The command in an empty folder."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
-
-from quantize_cli.cli.app import app
+from command_line import Result, invoke
 
 Quantize = Callable[..., Result]
 
@@ -24,9 +22,5 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def quantize(work: Path) -> Quantize:
-    """Run the command with these arguments in the current folder."""
-
-    def invoke(*arguments: str | Path) -> Result:
-        return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
+    """Run the command with the given arguments in the current folder."""
     return invoke

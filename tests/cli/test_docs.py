@@ -54,7 +54,9 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
         "shakespeare-llama-Q8_0.gguf",
         "shakespeare-llama-Q4_K_M.gguf",
     }
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["Q8_0", "Q4_K_M"]
+    _, *formats, size = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in formats] == ["Q8_0", "Q4_K_M"]
+    assert int(size) < (tmp_path / "shakespeare-llama-Q4_K_M.gguf").stat().st_size
 
 
 def test_readme_names_every_block_type_as_compared():

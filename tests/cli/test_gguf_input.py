@@ -6,11 +6,8 @@ import re
 
 import pytest
 from checkpoint_factory import PRE_TOKENIZER
-from command_line import sentence
+from command_line import invoke, sentence
 from gguf import GGUFReader
-from typer.testing import CliRunner
-
-from quantize_cli.cli.app import app
 
 Q8 = ("-f", "q8_0", "-t", "1")
 
@@ -22,7 +19,7 @@ def files(folder):
 def made(folder, name, *arguments):
     """A file or split set of the command's own."""
     options = ("--pre-tokenizer", PRE_TOKENIZER, "-t", "1", "-o", str(folder / name))
-    assert CliRunner().invoke(app, [*map(str, arguments), *options]).exit_code == 0
+    assert invoke(*arguments, *options).exit_code == 0
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +67,7 @@ def test_the_source_is_never_overwritten(output, quantize, models, work):
     (work / "link.gguf").symlink_to(source)
     result = quantize(source.name, *Q8, "-o", output, "--force")
     assert result.exit_code == 2
-    assert "one of the files to be read; choose another output" in sentence(result.stderr)
+    assert "one of the files to be read; choose another path with -o" in sentence(result.stderr)
     assert source.read_bytes() == data
     assert files(work) == ["link.gguf", source.name]
 
@@ -94,7 +91,7 @@ def test_what_is_quantized_already_is_not_quantized_again(quantize, models, work
     assert result.exit_code == 1
     said = sentence(result.stderr)
     assert "16 of 21 tensors are quantized already (output.weight as Q8_0, " in said
-    assert "take the original model, or insist with --allow-requantize" in said
+    assert "take the original model, or override with --allow-requantize" in said
     assert files(work) == []
 
 

@@ -51,7 +51,7 @@ def test_the_reports_stand_side_by_side_in_the_order_that_was_asked_for(quantize
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("-o", "model.gguf"), "model.gguf is no folder, and 3 files are to be written"),
+        (("-o", "model.gguf"), "model.gguf is not a folder, and the run writes 3 files"),
         (("-o", "-"), "One stream cannot hold several files: name a folder"),
         (("-f", "Q8_0"), "Q8_0 is asked for twice"),
         (("-f", "q4_k"), "Q4_K_M is asked for twice"),
@@ -82,7 +82,7 @@ def test_the_disk_must_have_room_for_all(quantize, llama, work, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _folder: usage(1 << 40, 0, sum(sizes) - 1))
     result = quantize(llama, *LADDER, "--force")
     assert result.exit_code == 1
-    assert f"{sum(sizes):,} bytes, but its disk has {sum(sizes) - 1:,} free" in sentence(result.stderr)
+    assert f"{sum(sizes):,} bytes, but the disk has {sum(sizes) - 1:,} free" in sentence(result.stderr)
 
 
 def test_a_failure_leaves_none_of_the_files(quantize, own_llama, work):

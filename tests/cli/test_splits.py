@@ -100,7 +100,9 @@ def test_the_disk_must_have_room_for_all_parts(quantize, small, work, monkeypatc
     monkeypatch.setattr(shutil, "disk_usage", lambda _folder: usage(1 << 40, 0, 2 * MEGABYTE))
     result = quantize(small, *SPLIT)
     assert result.exit_code == 1
-    assert "its disk has 2,000,000 free" in sentence(result.stderr)
+    assert "3 more files on the same disk will take 2,958,688 bytes, but the disk has 2,000,000 free" in sentence(
+        result.stderr
+    )
     assert files(work) == []
 
 

@@ -62,7 +62,7 @@ def test_tensors_get_the_types_that_are_asked_for(options, changed, quantize, ll
     [
         (("--tensor-type", "attn_v"), "'attn_v' is not of the form REGEX=TYPE: write it as in attn_v=q8_0"),
         (("--tensor-type", "=q8_0"), "not of the form REGEX=TYPE"),
-        (("--tensor-type", "attn_(v=q8_0"), "is no regular expression"),
+        (("--tensor-type", "attn_(v=q8_0"), "is not a regular expression"),
         (("--tensor-type", "attn_v=q9"), "Unknown type 'q9': choose one of f32, .*q4_k"),
         (("--tensor-type-file", "nowhere.txt"), "Cannot read the list of types nowhere.txt: No such file"),
         (("--tensor-type-file", "bad.txt"), "In bad.txt, entry 'attn_v=': .*form REGEX=TYPE"),

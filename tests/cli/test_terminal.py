@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX terminals
 
 #: The command, but for a stop once the second layer is announced: then a signal finds it in the middle of its work.
 STOPPING = """
-import signal
+import signal, sys
 from quantize_cli.cli import app, console
 
 announce = console._Lines.tensor_started
@@ -29,7 +29,7 @@ def announce_and_wait(self, tensor):
         signal.pause()
 
 console._Lines.tensor_started = announce_and_wait
-app.main()
+sys.exit(app.main())
 """
 
 

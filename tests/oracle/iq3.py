@@ -62,7 +62,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Kind:
-    """What differs between the formats."""
+    """What differs between the types."""
 
     name: str
     reach: int

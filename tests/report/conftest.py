@@ -5,15 +5,8 @@ import math
 
 import pytest
 
-from quantize_cli.report.model import (
-    SCHEMA_VERSION,
-    Report,
-    TensorError,
-    TensorReport,
-    Totals,
-    TypeReport,
-    WeightedError,
-)
+from quantize_cli.measure.errors import TensorError, WeightedError
+from quantize_cli.report.model import SCHEMA_VERSION, Report, TensorReport, Totals, TypeReport
 
 EXACT = TensorError(0.0, 0.0, None, 0.0, 1.0)
 ZERO = TensorError(0.0, None, None, 0.0, None)

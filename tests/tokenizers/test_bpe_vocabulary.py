@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -12,8 +11,7 @@ from tokenizer_factory import keys, make_bpe, write_json
 from tokenizers import AddedToken
 
 from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError
-from quantize_cli.tokenizers import pre_tokenizers
-from quantize_cli.tokenizers.vocabulary import Scheme
+from quantize_cli.tokenizers.vocabularies import QWEN2
 
 
 def test_tokens_types_and_merges(tmp_path: Path):
@@ -75,7 +73,7 @@ def test_qwen2_has_its_end_of_text_as_unknown_and_padding(tmp_path: Path):
     content = make_bpe(tmp_path)
     (tmp_path / "tokenizer.json").write_text(json.dumps(content).replace("<|endoftext|>", "<|other|>"))
     write_json(tmp_path, "config", model_type="qwen2")
-    found = keys(tmp_path, Scheme.QWEN2, pre_tokenizer="qwen2")
+    found = keys(tmp_path, QWEN2, pre_tokenizer="qwen2")
     assert found["ggml.tokens"][280:] == ("<|endoftext|>",)
 
 
@@ -97,39 +95,9 @@ def test_merges_of_merges_txt(tmp_path: Path):
     assert keys(tmp_path, pre_tokenizer="gpt-2")["ggml.merges"] == ("t h", "th e")
 
 
-def test_pre_tokenizer_is_found_by_the_hash_of_the_token_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    make_bpe(tmp_path)
-    with pytest.raises(UnsupportedError) as raised:
-        keys(tmp_path)
-    unknown = str(raised.value)
-    assert "--pre-tokenizer NAME" in unknown
-    assert str(tmp_path / "tokenizer.json") in unknown
-    hashed = unknown.split("hash ")[1][:64]
-    monkeypatch.setitem(pre_tokenizers._BY_HASH, hashed, "smollm")
-    assert keys(tmp_path)["ggml.pre"] == "smollm"
-
-
-def test_hashes_taken_with_a_bos_token_are_found_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    make_bpe(tmp_path)
-    write_json(tmp_path, "tokenizer_config", bos_token="<|endoftext|>", add_bos_token=True)
-    hashed = []
-    monkeypatch.setattr(pre_tokenizers, "_hash", lambda ids: hashed.append(ids) or str(ids[0]))
-    monkeypatch.setattr(pre_tokenizers, "_BY_HASH", {"0": "deepseek-v3"})
-    assert keys(tmp_path)["ggml.pre"] == "deepseek-v3"
-    without, with_bos = hashed
-    assert with_bos == [0, *without]
-
-
-def test_the_check_text_and_the_table_are_whole():
-    text = hashlib.sha256(pre_tokenizers._CHECK_TEXT.encode()).hexdigest()
-    assert text == "a36179c1e2b1cfcfbfad1dc779addad2ffc778201e4cf0d538bddeafa2c526da"
-    assert len(pre_tokenizers._BY_HASH) == 95
-    assert all(len(key) == 64 and set(key) <= set("0123456789abcdef") for key in pre_tokenizers._BY_HASH)
-
-
 def test_a_pre_tokenizer_that_does_not_exist(tmp_path: Path):
     make_bpe(tmp_path)
-    with pytest.raises(UsageError, match=r"'lama-bpe'.*llama-bpe"):
+    with pytest.raises(UsageError, match=r"'lama-bpe' is not the name of a pre-tokenizer.*llama-bpe"):
         keys(tmp_path, pre_tokenizer="lama-bpe")
     with pytest.raises(UsageError, match=r"known are .*qwen2"):
         keys(tmp_path, pre_tokenizer="@@@")

@@ -10,16 +10,17 @@ from tokenizer_factory import keys, make_bpe, make_llama_json, make_sentencepiec
 from tokenizers import AddedToken
 
 from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError
-from quantize_cli.tokenizers.vocabulary import Scheme
+from quantize_cli.tokenizers.vocabularies import LLAMA, QWEN2
+from quantize_cli.tokenizers.vocabulary import Vocabulary
 
 VOCABULARY_KEYS = ["ggml.model", "ggml.pre", "ggml.tokens", "ggml.scores", "ggml.token_type"]
 
 
-@pytest.mark.parametrize("scheme", [Scheme.LLAMA, Scheme.QWEN2])
-def test_pieces_of_tokenizer_model(tmp_path: Path, scheme: Scheme):
+@pytest.mark.parametrize("vocabulary", [LLAMA, QWEN2])
+def test_pieces_of_tokenizer_model(tmp_path: Path, vocabulary: Vocabulary):
     processor = make_sentencepiece(tmp_path)
     make_bpe(tmp_path)  # tokenizer.model comes first
-    found = keys(tmp_path, scheme)
+    found = keys(tmp_path, vocabulary)
     assert list(found) == VOCABULARY_KEYS
     assert (found["ggml.model"], found["ggml.pre"]) == ("llama", "default")
     assert found["ggml.tokens"] == tuple(processor.IdToPiece(i) for i in range(300))
@@ -83,7 +84,7 @@ def test_add_prefix_space_comes_first(tmp_path: Path, value: bool):
     write_json(tmp_path, "tokenizer_config", add_prefix_space=value)
     found = keys(tmp_path, pre_tokenizer="gpt-2")
     assert next(iter(found.items())) == ("ggml.add_space_prefix", value)
-    assert "ggml.add_space_prefix" not in keys(tmp_path, Scheme.QWEN2, pre_tokenizer="gpt-2")
+    assert "ggml.add_space_prefix" not in keys(tmp_path, QWEN2, pre_tokenizer="gpt-2")
 
 
 def test_code_llama_is_told_by_its_vocabulary(tmp_path: Path):

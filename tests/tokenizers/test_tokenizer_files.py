@@ -5,32 +5,35 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizer_factory import keys, make_bpe, make_sentencepiece, write_json
 
+from quantize_cli.checkpoints import sidecars
 from quantize_cli.errors import CheckpointError, QuantizeError
-from quantize_cli.tokenizers import files
-from quantize_cli.tokenizers.vocabulary import Scheme
+from quantize_cli.tokenizers.vocabularies import LLAMA, QWEN2
+from quantize_cli.tokenizers.vocabulary import Vocabulary
 
 JUNK = (None, -1, 1.5, True, "x", [], [1], {}, {"a": 1}, [[None]], 10**20)
 
 
-@pytest.mark.parametrize("scheme", [Scheme.LLAMA, Scheme.QWEN2])
-def test_no_tokenizer(tmp_path: Path, scheme: Scheme):
-    with pytest.raises(CheckpointError, match=r"looked for tokenizer\.model and tokenizer\.json"):
-        keys(tmp_path, scheme)
+@pytest.mark.parametrize("vocabulary", [LLAMA, QWEN2])
+def test_no_tokenizer(tmp_path: Path, vocabulary: Vocabulary):
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json or tokenizer\.model is missing"):
+        keys(tmp_path, vocabulary)
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "config.json"])
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "is not JSON"),
-        (b'{"model": ', "is not JSON"),
-        (b"[" * 100_000, "is not JSON"),
+        (b"", "is not a JSON object"),
+        (b'{"model": ', "is not a JSON object"),
+        (b"[" * 100_000, "is not a JSON object"),
+        (b'{"a": 1, "a": 2}', "is not a JSON object"),
         (b"[]", "is not a JSON object"),
-        (b"\xff\xfe", "cannot be read"),
+        (b"\xff\xfe", "is not a JSON object"),
     ],
 )
 def test_files_that_are_not_json(tmp_path: Path, name: str, content: bytes, reason: str):
@@ -46,29 +49,51 @@ def test_json_that_is_not_a_tokenizer(tmp_path: Path):
         keys(tmp_path)
 
 
-def test_half_a_character(tmp_path: Path):
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"chat_template": "\ud800"},
+        {"\udfff": 1},
+        {"a": [{"b": ["\udc00\ud800"]}]},
+        {"chat_template": "🚀", "extra": "\udbff"},
+    ],
+)
+def test_half_a_character(tmp_path: Path, content: dict[str, Any]):
     make_bpe(tmp_path)
-    write_json(tmp_path, "tokenizer_config", chat_template="\ud800")
-    with pytest.raises(CheckpointError, match=r"tokenizer_config\.json has half a character"):
+    write_json(tmp_path, "tokenizer_config", **content)
+    with pytest.raises(CheckpointError, match=r"tokenizer_config\.json is not a JSON object .*has half a character"):
         keys(tmp_path, pre_tokenizer="gpt-2")
+
+
+def test_two_halves_are_a_character(tmp_path: Path):
+    make_bpe(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(r'{"chat_template": "\ud83d\ude80 \\ud800"}')
+    assert keys(tmp_path, pre_tokenizer="gpt-2")["chat_template"] == "🚀 \\ud800"
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
 def test_files_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
     make_bpe(tmp_path)
-    monkeypatch.setattr(files, "_MAX_BYTES", {"tokenizer.json": 1 << 20})
-    monkeypatch.setattr(files, "_MAX_OTHER_BYTES", 1 << 20)
+    monkeypatch.setattr(sidecars, "_MAX_BYTES", {"tokenizer.json": 1 << 20})
+    monkeypatch.setattr(sidecars, "_MAX_OTHER_BYTES", 1 << 20)
     with (tmp_path / name).open("ab") as file:
         file.truncate((1 << 20) + 1)
     with pytest.raises(CheckpointError, match=f"{name} is larger than 1 MiB"):
         keys(tmp_path, pre_tokenizer="gpt-2")
 
 
-@pytest.mark.parametrize("size", [0, -1, 1 << 40])
-def test_a_vocabulary_size_that_no_tokenizer_has(tmp_path: Path, size: int):
+@pytest.mark.parametrize("size", [0, -1, 1 << 40, 2.0, True, "280"])
+def test_a_vocabulary_size_that_no_tokenizer_has(tmp_path: Path, size):
     make_bpe(tmp_path)
-    with pytest.raises(CheckpointError, match=r"vocab_size in .*config\.json"):
+    with pytest.raises(CheckpointError, match=r"config\.json gives vocab_size as"):
         keys(tmp_path, vocab_size=size, pre_tokenizer="gpt-2")
+
+
+@pytest.mark.parametrize("token_id", ["9" * 5000, "-1", "x", "99999999999"])
+def test_ids_of_added_tokens_that_are_none(tmp_path: Path, token_id: str):
+    make_bpe(tmp_path)
+    write_json(tmp_path, "tokenizer_config", added_tokens_decoder={token_id: {"content": "<x>"}})
+    assert len(keys(tmp_path, pre_tokenizer="gpt-2")["ggml.tokens"]) == 280
 
 
 @pytest.mark.parametrize("junk", JUNK, ids=repr)

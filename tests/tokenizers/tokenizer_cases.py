@@ -14,7 +14,19 @@ ARCHITECTURES = {
     "mistral": "MistralForCausalLM",
     "qwen2": "Qwen2ForCausalLM",
     "qwen3": "Qwen3ForCausalLM",
+    "mixtral": "MixtralForCausalLM",
+    "qwen2_moe": "Qwen2MoeForCausalLM",
+    "qwen3_moe": "Qwen3MoeForCausalLM",
+    "deepseek_v2": "DeepseekV2ForCausalLM",
+    "deepseek_v3": "DeepseekV3ForCausalLM",
+    "gemma3_text": "Gemma3ForCausalLM",
+    "gemma3": "Gemma3ForConditionalGeneration",
+    "qwen3_5_text": "Qwen3_5ForCausalLM",
+    "qwen3_5": "Qwen3_5ForConditionalGeneration",
+    "qwen3_5_moe_text": "Qwen3_5MoeForCausalLM",
 }
+#: Classes whose language model has a config of its own -> its model_type.
+NESTED = {"gemma3": "gemma3_text", "qwen3_5": "qwen3_5_text"}
 #: The reference converter asks for these; no tokenizer key comes from them.
 SHAPE = {
     "hidden_size": 256,
@@ -28,6 +40,7 @@ SHAPE = {
     "rope_theta": 10000.0,
     "hidden_act": "silu",
     "tie_word_embeddings": False,
+    "mtp_num_hidden_layers": 1,
 }
 #: Files of shared/tokenizers that are no tokenizer files.
 OTHERS = ("config", "generation_config.json", "params.json", "model.safetensors.index.json", "tokenizer.model.v3")
@@ -38,7 +51,7 @@ class Case:
     """One tokenizer in one family."""
 
     model_type: str
-    tokenizer: str  #: folder in shared/tokenizers
+    tokenizer: str  #: folder in shared/tokenizers, or several with "+" between them
     vocab_size: int
     ids: dict[str, Any] = field(default_factory=dict)  #: special token ids of config.json
     suffix: str = ""
@@ -53,15 +66,18 @@ class Case:
     @property
     def config(self) -> dict[str, Any]:
         """config.json."""
-        model = {"architectures": [ARCHITECTURES[self.model_type]], "model_type": self.model_type}
-        return {**model, "vocab_size": self.vocab_size, **SHAPE, **self.ids}
+        top = {"architectures": [ARCHITECTURES[self.model_type]], "model_type": self.model_type}
+        language = {"vocab_size": self.vocab_size, **SHAPE, **self.ids}
+        if self.model_type not in NESTED:
+            return {**top, **language}
+        return {**top, "text_config": {"model_type": NESTED[self.model_type], **language}}
 
     def make(self, parent: Path, tokenizers: Path) -> Path:
         """Make the folder in `parent` with links into `tokenizers`."""
         folder = parent / self.name
         folder.mkdir()
         (folder / "config.json").write_text(json.dumps(self.config, indent=2))
-        for source in (tokenizers / self.tokenizer).resolve().iterdir():
+        for source in (path for name in self.tokenizer.split("+") for path in (tokenizers / name).resolve().iterdir()):
             if source.name in self.renamed or not source.name.startswith(OTHERS):
                 (folder / self.renamed.get(source.name, source.name)).symlink_to(source)
         return folder
@@ -98,4 +114,17 @@ CASES = (
     Case("qwen3", "qwen3", 151936, QWEN),
     Case("qwen3", "llama3_1", 128256, LLAMA_3, slow=True),
     Case("qwen3", "deepseek_v3", 129280, DEEPSEEK, slow=True),
+    Case("mixtral", "mistral-7b-v0.3", 32768, LLAMA_2),
+    Case("mixtral", "llama2-spm", 32000, LLAMA_2),
+    Case("qwen2_moe", "qwen3", 151936, QWEN, slow=True),
+    Case("qwen3_moe", "qwen3", 151936, QWEN),
+    Case("deepseek_v2", "deepseek_v3", 129400, DEEPSEEK, slow=True),
+    Case("deepseek_v3", "deepseek_v3", 129280, DEEPSEEK),
+    Case("gemma3_text", "llama2-spm+merlinite-7b-mistral-v0.1", 32064, LLAMA_2),
+    Case("gemma3_text", "llama2-spm+merlinite-7b-mistral-v0.1", 32003, LLAMA_2, suffix="-cut"),
+    Case("gemma3_text", "gemma3", 262208, slow=True),
+    Case("gemma3", "gemma3", 262208, slow=True),
+    Case("qwen3_5_text", "llama3_1", 128256, LLAMA_3),
+    Case("qwen3_5", "qwen3", 151936, QWEN),
+    Case("qwen3_5_moe_text", "qwen3", 152064, QWEN, slow=True),
 )

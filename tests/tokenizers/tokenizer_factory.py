@@ -9,8 +9,9 @@ from typing import Any
 import sentencepiece
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from quantize_cli.gguf_file.bridge import collected_fields, new_writer
-from quantize_cli.tokenizers.vocabulary import Scheme, add_vocabulary
+from quantize_cli.checkpoints.sidecars import FolderSidecars
+from quantize_cli.tokenizers import vocabularies
+from quantize_cli.tokenizers.vocabulary import Vocabulary, VocabularyFields, read_vocabulary
 
 TEXT = ["the quick brown fox jumps over the lazy dog"] * 4 + ["pack my box with five dozen liquor jugs"] * 4
 
@@ -64,9 +65,20 @@ def write_json(folder: Path, name: str, **content: Any) -> None:
     (folder / f"{name}.json").write_text(json.dumps(content))
 
 
-def keys(folder: Path, scheme: Scheme = Scheme.LLAMA, **options: Any) -> dict[str, Any]:
+def read(
+    folder: Path,
+    vocabulary: Vocabulary = vocabularies.LLAMA,
+    *,
+    vocab_size: int | None = None,
+    pre_tokenizer: str | None = None,
+) -> VocabularyFields:
+    """Read the vocabulary of a folder whose config.json gives this vocab_size."""
+    config = {} if vocab_size is None else {"vocab_size": vocab_size}
+    return read_vocabulary(vocabulary, FolderSidecars(folder), config, pre_tokenizer)
+
+
+def keys(folder: Path, vocabulary: Vocabulary = vocabularies.LLAMA, **options: Any) -> dict[str, Any]:
     """The keys that are added, in their order, without the prefix `tokenizer.`."""
-    writer = new_writer("llama")
-    add_vocabulary(writer, folder, scheme=scheme, **{"vocab_size": None, **options})
-    fields = collected_fields(writer)
-    return {f.key.removeprefix("tokenizer."): f.value for f in fields if f.key.startswith("tokenizer.")}
+    fields = read(folder, vocabulary, **options).fields
+    assert all(field.key.startswith("tokenizer.") for field in fields)
+    return {field.key.removeprefix("tokenizer."): field.value for field in fields}

@@ -44,7 +44,7 @@ def _sum_of_magnitudes(x: Lanes) -> Floats:
 
 @kernel
 def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 128] -> out uint8[n, 18]."""
+    """Pack blocks float32[n, 128] into out, uint8[n, 18]."""
     values, packed = blocks.reshape(-1), out.reshape(-1)
     x = np.empty(BLOCK * LANES, np.float32)
     means = np.empty(LANES, np.float32)
@@ -61,7 +61,7 @@ def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
 
 @kernel
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 18] -> out float32[n, 128]."""
+    """Unpack blocks uint8[n, 18] into out, float32[n, 128]."""
     blocks, values = packed.reshape(-1), out.reshape(-1)
     for number in range(packed.shape[0]):
         at = number * BLOCK_BYTES

@@ -11,9 +11,11 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.legacy.small_blocks import inverse_or_zero, largest_in_block, rounded_away
+from quantize_cli.blocks.search.inverses import finite_inverse
 from quantize_cli.simd.compile import kernel
+from quantize_cli.simd.extremes import largest_magnitude
 from quantize_cli.simd.half import load_half, store_half, to_half
+from quantize_cli.simd.rounding import rounded_away
 from quantize_cli.simd.vector import LANES, load, load_crumbs, store, store_crumbs, to_floats
 
 F = np.float32
@@ -27,13 +29,13 @@ PART_BYTES = LANES // 4
 
 @kernel
 def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 64] -> out uint8[n, 18]."""
+    """Pack blocks float32[n, 64] into out, uint8[n, 18]."""
     values, packed = blocks.reshape(-1), out.reshape(-1)
     for number in range(blocks.shape[0]):
         at = number * BLOCK_BYTES
-        d = largest_in_block(values, number * BLOCK, BLOCK)
+        d = largest_magnitude(values, number * BLOCK, BLOCK)
         store_half(packed, at, to_half(d))
-        inverse = inverse_or_zero(d)
+        inverse = finite_inverse(d)
         # Where 1 / d is infinite, the reference's conversion of such a level gives the lowest.
         zero = I(0) if d > F(0) and inverse == F(0) else I(1)
         for part in range(PARTS):
@@ -43,7 +45,7 @@ def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
 
 @kernel
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 18] -> out float32[n, 64]."""
+    """Unpack blocks uint8[n, 18] into out, float32[n, 64]."""
     blocks, values = packed.reshape(-1), out.reshape(-1)
     for number in range(packed.shape[0]):
         at = number * BLOCK_BYTES

@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.legacy.small_blocks import inverse_or_zero, largest_in_block, rounded_away
+from quantize_cli.blocks.search.inverses import finite_inverse
 from quantize_cli.simd.compile import inner, kernel
+from quantize_cli.simd.extremes import largest_magnitude
 from quantize_cli.simd.half import load_half, store_half, to_half
+from quantize_cli.simd.rounding import rounded_away
 from quantize_cli.simd.vector import (
     LANES,
     load,
@@ -47,7 +49,7 @@ LAST_BYTES = 4
 def _store_numbers(
     values: NDArray[np.float32], start: int, step: int, inverse: np.float32, out: Packed, at: int
 ) -> None:
-    """A vector of bytes, whose five levels lie `step` elements apart."""
+    """Pack LANES bytes, the five levels of each lying `step` elements apart."""
     number = splat_int(I(0))
     for p in range(DIGITS):
         number = number * I(3) + rounded_away(load(values, start + p * step) * inverse) + I(1)
@@ -57,14 +59,14 @@ def _store_numbers(
 
 @kernel
 def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 256] -> out uint8[n, 54]."""
+    """Pack blocks float32[n, 256] into out, uint8[n, 54]."""
     values, packed = blocks.reshape(-1), out.reshape(-1)
     levels = np.empty(LANES, np.int32)
     for number in range(blocks.shape[0]):
         start, at = number * BLOCK, number * BLOCK_BYTES
-        d = largest_in_block(values, start, BLOCK)
-        inverse = inverse_or_zero(d)
-        # The bytes 32 to 47 are in the upper lanes; what the lower ones leave is overwritten.
+        d = largest_magnitude(values, start, BLOCK)
+        inverse = finite_inverse(d)
+        # Bytes 32 to 47 are in the upper lanes; what the lower ones leave is overwritten.
         _store_numbers(values, start + SECOND - HALF, HALF, inverse, packed, at + HALF)
         _store_numbers(values, start, LANES, inverse, packed, at)
         store_ints(levels, 0, rounded_away(load(values, start + BLOCK - LANES) * inverse) + I(1))
@@ -78,7 +80,7 @@ def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
 
 @inner
 def _load_numbers(packed: Packed, at: int, d: np.float32, out: NDArray[np.float32], start: int, step: int) -> None:
-    """The reverse of `_store_numbers`; the last levels come first."""
+    """Unpack what `_store_numbers` packed; the last levels come first."""
     for p in range(DIGITS - 1, -1, -1):
         rest = (load_bytes(packed, at) * I(3**p)) & I(255)
         store(out, start + p * step, to_floats(((rest * I(3)) >> I(8)) - I(1)) * d)
@@ -86,7 +88,7 @@ def _load_numbers(packed: Packed, at: int, d: np.float32, out: NDArray[np.float3
 
 @kernel
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 54] -> out float32[n, 256]."""
+    """Unpack blocks uint8[n, 54] into out, float32[n, 256]."""
     blocks, values = packed.reshape(-1), out.reshape(-1)
     for number in range(packed.shape[0]):
         start, at = number * BLOCK, number * BLOCK_BYTES

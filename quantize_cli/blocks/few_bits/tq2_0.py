@@ -11,9 +11,11 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.legacy.small_blocks import inverse_or_zero, largest_in_block, rounded_away
+from quantize_cli.blocks.search.inverses import finite_inverse
 from quantize_cli.simd.compile import kernel
+from quantize_cli.simd.extremes import largest_magnitude
 from quantize_cli.simd.half import load_half, store_half, to_half
+from quantize_cli.simd.rounding import rounded_away
 from quantize_cli.simd.vector import LANES, load, load_bytes, splat_int, store, store_bytes, to_floats
 
 I = np.int32  # noqa: E741
@@ -24,12 +26,12 @@ D = 64
 
 @kernel
 def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 256] -> out uint8[n, 66]."""
+    """Pack blocks float32[n, 256] into out, uint8[n, 66]."""
     values, packed = blocks.reshape(-1), out.reshape(-1)
     for number in range(blocks.shape[0]):
         start, at = number * BLOCK, number * BLOCK_BYTES
-        d = largest_in_block(values, start, BLOCK)
-        inverse = inverse_or_zero(d)
+        d = largest_magnitude(values, start, BLOCK)
+        inverse = finite_inverse(d)
         for half in range(2):
             quarters = splat_int(I(0))
             for p in range(4):
@@ -41,7 +43,7 @@ def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
 
 @kernel
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 66] -> out float32[n, 256]."""
+    """Unpack blocks uint8[n, 66] into out, float32[n, 256]."""
     blocks, values = packed.reshape(-1), out.reshape(-1)
     for number in range(packed.shape[0]):
         start, at = number * BLOCK, number * BLOCK_BYTES

@@ -17,7 +17,7 @@ MIDDLES = (0.5, 1.5, 2.5, 3.5, 5.0, 7.0, 10.0)
 
 @inner
 def _by_distance(size: Floats, d: Floats) -> Ints:
-    """Levels 0..7 by the differences, rounded to float32, as in the reference (ggml-quants.c, `best_index_mxfp4`)."""
+    """Find levels 0..7 by differences, rounded to float32, as in the reference (ggml-quants.c, `best_index_mxfp4`)."""
     best = size
     levels = splat_int(I(0))
     for level in range(1, 8):
@@ -30,7 +30,7 @@ def _by_distance(size: Floats, d: Floats) -> Ints:
 
 @inner
 def _by_middles(size: Floats, d: Floats) -> Ints:
-    """The same where rounding makes no two differences equal: that to the nearest level is then exact."""
+    """Find the same where rounding makes no two differences equal: that to the nearest level is then exact."""
     levels = splat_int(I(0))
     for level in range(1, 8):
         levels = select(size > F(MIDDLES[level - 1]) * d, I(level), levels)
@@ -39,7 +39,7 @@ def _by_middles(size: Floats, d: Floats) -> Ints:
 
 @inner
 def fp4_levels(vector: Floats, d: Floats, in_reach: bool) -> Ints:
-    """The levels 0..15 whose values times d are nearest; of several that are equally near the lowest.
+    """Find the levels 0..15 whose values times d are nearest; of several that are equally near, the lowest.
 
     No negative zero, and no level of the other sign, ever wins.
 
@@ -56,7 +56,7 @@ def fp4_levels(vector: Floats, d: Floats, in_reach: bool) -> Ints:
 
 @inner
 def fp4_values(levels: Ints) -> Floats:
-    """The doubled values of levels 0..15; that of level 8 is +0, as the reference's table of integers has it."""
+    """Compute the doubled values of levels 0..15; that of level 8 is +0, as in the reference's table of integers."""
     size = levels & I(7)
     value = select(size > I(4), (size << I(1)) - I(4), size)
     value = select(size == I(7), I(12), value)

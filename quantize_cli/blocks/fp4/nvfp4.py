@@ -3,7 +3,7 @@
 A block of 64 weights, 4 sub-blocks of 16, 36 bytes:
 
     0    d   4 numbers of UE4M3: 4 bits of exponent (bias 7), 3 of mantissa; 2 d of each sub-block
-    4    qs  32 bytes: byte 8 s + i holds elements i (low 4 bits) and i + 8 (high 4 bits) of sub-block s, see _fp4.py
+    4    qs  32 bytes: byte 8 s + i holds elements i (low 4 bits) and i + 8 (high 4 bits) of sub-block s (e2m1.py)
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
 from quantize_cli.blocks.fp4.e2m1 import fp4_levels, fp4_values
-from quantize_cli.blocks.legacy.small_blocks import largest_of, magnitudes
 from quantize_cli.simd.compile import inner, kernel
+from quantize_cli.simd.extremes import largest_of, magnitudes
 from quantize_cli.simd.vector import (
     LANES,
     Floats,
@@ -35,13 +35,13 @@ BLOCK_BYTES = 36
 QS = 4
 LARGEST, TOO_LARGE = 0x7E, 0x78  #: 448 and 256
 NAN = 0x7F
-#: How many scales a value may be large: see _fp4.py.
+#: The largest value, in scales, that `fp4_levels` calls in reach.
 REACH = F(2.0**22)
 
 
 @inner
 def to_ue4m3(value: np.float32) -> np.int32:
-    """The bits of the nearest UE4M3, half way up; as in the reference everything that rounds to 256 or more is 448."""
+    """Round to the nearest UE4M3, half way up, as its bits; what rounds to 256 or more is 448, as in the reference."""
     if value >= F(2.0**-6):
         # Adding half a step carries into the exponent where the mantissa is full.
         code = ((I(F(value).view(np.int32)) + (1 << 19)) >> 20) - ((127 - 7) << 3)
@@ -51,7 +51,7 @@ def to_ue4m3(value: np.float32) -> np.int32:
 
 @inner
 def from_ue4m3(bits: np.int32) -> np.float32:
-    """Half of a UE4M3; NaN counts as 0."""
+    """Halve the UE4M3 of those bits; NaN counts as 0."""
     if bits == NAN:
         return F(0)
     exponent, mantissa = bits >> 3 & 15, bits & 7
@@ -62,14 +62,14 @@ def from_ue4m3(bits: np.int32) -> np.float32:
 
 @inner
 def _of_halves(low: np.float32, high: np.float32) -> Floats:
-    """`low` in the first half of the lanes and `high` in the second."""
+    """Put `low` into the first half of the lanes and `high` into the second."""
     halves: Floats = select(lane_numbers() < I(SUB_BLOCK), low, splat(high))
     return halves
 
 
 @kernel
 def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 64] -> out uint8[n, 36]."""
+    """Pack blocks float32[n, 64] into out, uint8[n, 36]."""
     values, packed = blocks.reshape(-1), out.reshape(-1)
     for number in range(blocks.shape[0]):
         at = number * BLOCK_BYTES
@@ -89,7 +89,7 @@ def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
 
 @kernel
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 36] -> out float32[n, 64]."""
+    """Unpack blocks uint8[n, 36] into out, float32[n, 64]."""
     blocks, values = packed.reshape(-1), out.reshape(-1)
     for number in range(packed.shape[0]):
         at = number * BLOCK_BYTES

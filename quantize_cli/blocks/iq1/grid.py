@@ -10,9 +10,9 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from gguf.quants import IQ1_S
 from numpy.typing import NDArray
 
+from quantize_cli.blocks.grids.points import grid_points
 from quantize_cli.simd.vector import LANES
 
 #: Levels of a pattern.
@@ -23,7 +23,7 @@ _DISTANCES = 3
 _HALVES = 3 ** (GROUP // 2)
 
 
-class Grid(NamedTuple):
+class Iq1Grid(NamedTuple):
     """Tables, flat int32. A vector of neighbours is LANES of them; each list is filled up with its first."""
 
     #: [3^8] by pattern, the number whose digits are the levels, the first the lowest: the number of the grid point, or
@@ -41,7 +41,7 @@ class Grid(NamedTuple):
 
 
 def _neighbours(levels: NDArray[np.uint8]) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """The patterns and neighbours for each upper half of a pattern; pairs of int[n], sorted by pattern and place."""
+    """List patterns and neighbours for each upper half of a pattern: pairs of int[n], by pattern and place."""
     digits = np.arange(_HALVES)[:, None] // 3 ** np.arange(GROUP // 2) % 3
     low, high = (((digits[:, None] - half) ** 2).sum(-1).astype(np.uint8) for half in np.split(levels, 2, axis=1))
     found = []
@@ -58,11 +58,9 @@ def _neighbours(levels: NDArray[np.uint8]) -> list[tuple[NDArray[np.intp], NDArr
 
 
 @cache
-def load_grid() -> Grid:
-    """Compute the tables."""
-    IQ1_S.init_grid()  # type: ignore[no-untyped-call]
-    assert IQ1_S.grid is not None
-    levels = (IQ1_S.grid.reshape(-1, GROUP) + 1).astype(np.uint8)
+def iq1_grid() -> Iq1Grid:
+    """Build the grid, and find the neighbours of all patterns."""
+    levels = grid_points("IQ1_S")
     bits = 1 << np.arange(GROUP)
     codes = (levels == 1) @ bits | (levels == 2) @ bits << GROUP
 
@@ -81,7 +79,7 @@ def load_grid() -> Grid:
 
     in_lanes = levels[neighbours].reshape(-1, LANES, GROUP).transpose(0, 2, 1)
     planes = np.stack([np.packbits(in_lanes == level, axis=-1, bitorder="little") for level in (1, 2)], axis=2)
-    return Grid(
+    return Iq1Grid(
         numbers,
         codes.astype(np.int32),
         starts.astype(np.int32),

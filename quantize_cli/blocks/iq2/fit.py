@@ -1,4 +1,4 @@
-"""What the 2-bit grid formats share: the fit of a super-block's sub-blocks.
+"""What the IQ2 types share: the fit of a super-block's sub-blocks.
 
 Method: ggml-quants.c, `quantize_row_iq2_xxs_impl`, `quantize_row_iq2_xs_impl` and `quantize_row_iq2_s_impl`: magnitudes
 are rounded to levels 0, 1, 2, which stand for 1, 3, 5 times the scale of their sub-block, each group of eight is moved
@@ -8,14 +8,14 @@ sought once more under the scale that fits them best.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import NamedTuple
 
-import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.blocks.base import Blocks, Importance, Packed
+from quantize_cli.blocks.base import SUPER_BLOCK, Blocks, Importance
+from quantize_cli.blocks.grids.levels import odd_levels
+from quantize_cli.blocks.iq2.grid import Iq2Grid
 from quantize_cli.blocks.iq2.nearest import (
     GROUP,
     MOVED,
@@ -27,18 +27,15 @@ from quantize_cli.blocks.iq2.nearest import (
     move_again,
     move_to_grid,
 )
-from quantize_cli.blocks.search.grid import Grid, build_grid
 from quantize_cli.blocks.search.positive import fit_positive
 from quantize_cli.blocks.search.weights import sum_of_squares, weigh_importance
 from quantize_cli.simd.compile import inner, maker
-from quantize_cli.simd.half import load_half, nearest_ints
 from quantize_cli.simd.lanes import Lanes, load_lanes
 from quantize_cli.simd.vector import (
     LANES,
     Floats,
     Ints,
     Mask,
-    lane_numbers,
     load,
     load_ints,
     nowhere,
@@ -53,20 +50,17 @@ from quantize_cli.simd.vector import (
 
 F = np.float32
 I = np.int32  # noqa: E741
-U = np.uint32
 IntLanes = NDArray[np.int32]
 
-SUPER_BLOCK = 256
 GROUPS = SUPER_BLOCK // GROUP
 TOP = 2
 #: The value of the largest level.
 TOP_VALUE = 5
 TOP_SCALE = 15
-_WORD = 0xFFFFFFFF
 
 
 class Search(NamedTuple):
-    """The constants of a format's search."""
+    """The constants of a type's search."""
 
     size: int  #: elements of a sub-block
     reach: int  #: candidate i has the inverse scale (5 + 0.1 * i) / maximum, i = -reach..reach
@@ -93,17 +87,9 @@ class Work(NamedTuple):
     scratch: Scratch
 
 
-@cache
-def grid_of(name: str, shells: int) -> Grid:
-    """The grid of the format `name`, as the package gguf has it."""
-    table = getattr(gguf.quants, name)
-    table.init_grid()
-    return build_grid(np.searchsorted(table.grid_map, table.grid[0, 0]).astype(np.uint8), 2, shells)
-
-
 @maker
 def new_work(search: Search) -> Work:
-    """Allocate it."""
+    """Allocate the buffers of a search."""
     steps = 2 * search.reach + 1
     patterns = search.size // GROUP * steps * LANES
     return Work(
@@ -131,7 +117,7 @@ def new_work(search: Search) -> Work:
 
 @inner
 def _take_signs(x: Lanes, w: Lanes, start: int, parity: bool, values: Lanes) -> Ints:
-    """Magnitudes of the group at `start`, and its minus signs as bits; parity may leave a value negative."""
+    """Take the minus signs off the group at `start`, and return them as bits; parity may leave a value negative."""
     signs = splat_int(I(0))
     odd = splat_int(I(0))
     least = load(w, start) * load(x, start) * load(x, start)
@@ -169,19 +155,16 @@ def _largest(values: Lanes) -> Floats:
 
 @inner
 def _pattern(values: Lanes, start: int, inverse: Floats) -> Ints:
-    """What the group at `start` rounds to."""
+    """Round the group at `start` to a pattern."""
     pattern = splat_int(I(0))
     for i in range(GROUP):
-        level = nearest_ints(F(0.5) * (inverse * load(values, start + i * LANES) - F(1)))
-        level = select(level > I(0), level, I(0))
-        level = select(level < I(TOP), level, I(TOP))
-        pattern |= level << I(2 * i)
+        pattern |= odd_levels(inverse * load(values, start + i * LANES), I(TOP)) << I(2 * i)
     return pattern
 
 
 @inner
 def _sums(values: Lanes, w: Lanes, points: IntLanes, start: int, stride: int, sums: Lanes) -> None:
-    """Weighted sums of x * q and of q^2 over the sub-block whose groups have the points at `start` and so on."""
+    """Sum w * x * q and w * q^2 over the sub-block whose groups have the points at `start`, `start` + `stride`, ..."""
     sum_xq = splat(F(0))
     sum_q2 = splat(F(0))
     for i in range(0, values.size, GROUP * LANES):
@@ -200,9 +183,9 @@ def _sums(values: Lanes, w: Lanes, points: IntLanes, start: int, stride: int, su
 
 @inner
 def _fit(
-    grid: Grid, search: Search, largest: Floats, zero: Mask, scale: Floats, chosen: IntLanes, work: Work
+    grid: Iq2Grid, search: Search, largest: Floats, zero: Mask, scale: Floats, chosen: IntLanes, work: Work
 ) -> Floats:
-    """Of all candidates keep, in `chosen`, the points that explain most; returns their scale."""
+    """Keep, in `chosen`, the points of the candidate that explains most; return their scale."""
     groups = search.size // GROUP
     steps = 2 * search.reach + 1
     run = steps * LANES
@@ -232,8 +215,8 @@ def _fit(
 
 
 @inner
-def _fit_again(grid: Grid, search: Search, zero: Mask, scale: Floats, chosen: IntLanes, work: Work) -> Floats:
-    """Seek the points once more under the scale found, and the scale for them."""
+def _fit_again(grid: Iq2Grid, search: Search, zero: Mask, scale: Floats, chosen: IntLanes, work: Work) -> Floats:
+    """Seek the points once more under the scale found; return the scale for them."""
     values, sums = work.candidates.values, work.sums
     again = (scale > F(0)) & ~zero
     if not search.positive:
@@ -258,7 +241,7 @@ def _fit_again(grid: Grid, search: Search, zero: Mask, scale: Floats, chosen: In
 
 @inner
 def _weigh(x: Lanes, importance: Lanes | None, variance: Floats, work: Work) -> None:
-    """Weights of a sub-block's elements, and their square roots."""
+    """Compute the weights of a sub-block's elements, and their square roots."""
     w, roots = work.w, work.candidates.roots
     if importance is None:
         for i in range(0, x.size, LANES):
@@ -271,8 +254,8 @@ def _weigh(x: Lanes, importance: Lanes | None, variance: Floats, work: Work) -> 
 
 
 @inner
-def _fit_sub_block(grid: Grid, search: Search, x: Lanes, signs: IntLanes, chosen: IntLanes, work: Work) -> Floats:
-    """Find signs and points of a sub-block whose weights are known; returns its scale, never negative."""
+def _fit_sub_block(grid: Iq2Grid, search: Search, x: Lanes, signs: IntLanes, chosen: IntLanes, work: Work) -> Floats:
+    """Find signs and points of a sub-block whose weights are known; return its scale, never negative."""
     w, values = work.w, work.candidates.values
     for k in range(0, signs.size, LANES):
         store_ints(signs, k, _take_signs(x, w, k * GROUP, search.parity, values))
@@ -299,9 +282,9 @@ def _fit_sub_block(grid: Grid, search: Search, x: Lanes, signs: IntLanes, chosen
 
 @inner
 def fit_super_blocks(
-    blocks: Blocks, importance: Importance | None, first: int, grid: Grid, search: Search, work: Work
+    blocks: Blocks, importance: Importance | None, first: int, grid: Iq2Grid, search: Search, work: Work
 ) -> int:
-    """Fit up to LANES super-blocks, from number `first` on: their points, signs, scales and d; returns how many."""
+    """Fit up to LANES super-blocks, from number `first` on: their points, signs, scales and d; return how many."""
     count: int = min(LANES, blocks.shape[0] - first)
     load_lanes(blocks, first, count, work.x)
     if importance is not None:
@@ -323,56 +306,5 @@ def fit_super_blocks(
     store(work.d, 0, d)
     inverse = F(1) / d
     for j in range(0, work.scales.size, LANES):
-        level = nearest_ints(F(0.5) * (inverse * load(work.scales, j) - F(1)))
-        level = select(level > I(0), level, I(0))
-        store_ints(work.stored, j, select(level < I(TOP_SCALE), level, I(TOP_SCALE)))
+        store_ints(work.stored, j, odd_levels(inverse * load(work.scales, j), I(TOP_SCALE)))
     return count
-
-
-@inner
-def store_scales(work: Work, lane: int, block: Packed, at: int) -> None:
-    """Write the sixteen scales of the super-block in `lane` as 8 bytes."""
-    for j in range(8):
-        low, high = work.stored[2 * j * LANES + lane], work.stored[(2 * j + 1) * LANES + lane]
-        block[at + j] = np.uint8(low | high << 4)
-
-
-@inner
-def load_scales(block: Packed, at: int) -> tuple[np.float32, np.float32]:
-    """What the values of the two sub-blocks are multiplied with whose scales are the byte `at`."""
-    d = load_half(block, 0)
-    low, high = F(block[at] & 15), F(block[at] >> 4)
-    return d * (F(0.5) + low) * F(0.25), d * (F(0.5) + high) * F(0.25)
-
-
-@inner
-def even(signs: int) -> int:
-    """Seven signs with the eighth that makes their number even."""
-    folded = signs ^ signs >> 4
-    folded ^= folded >> 2
-    folded ^= folded >> 1
-    return int(signs | (folded & 1) << 7)
-
-
-@inner
-def store_values(
-    out: NDArray[np.float32], start: int, patterns: int, signs: int, scales: tuple[np.float32, np.float32]
-) -> None:
-    """Decode 32 weights.
-
-    Args:
-        out: receives them, from `start` on.
-        start: where.
-        patterns: those of the four groups, 16 bits each, the first one lowest.
-        signs: a bit for each minus sign.
-        scales: of the first sixteen weights and of the others.
-    """
-    lane = lane_numbers()
-    first = lane < I(16)
-    low = splat_int(U(patterns & _WORD).view(np.int32))
-    high = splat_int(U(patterns >> 32 & _WORD).view(np.int32))
-    level = select(first, low, high) >> (I(2) * (lane & I(15))) & I(3)
-    # 8, 25, 43
-    value = select(first, splat(scales[0]), splat(scales[1])) * to_floats(I(17) * level + (level >> I(1)) + I(8))
-    negative = splat_int(U(signs & _WORD).view(np.int32)) >> lane & I(1)
-    store(out, start, select(negative == I(1), -value, value))

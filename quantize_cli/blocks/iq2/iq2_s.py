@@ -14,23 +14,14 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.iq2.fit import (
-    GROUPS,
-    Search,
-    fit_super_blocks,
-    grid_of,
-    load_scales,
-    new_work,
-    store_scales,
-    store_values,
-)
-from quantize_cli.blocks.search.grid import Grid
+from quantize_cli.blocks.iq2.fit import GROUPS, Search, fit_super_blocks, new_work
+from quantize_cli.blocks.iq2.grid import Iq2Grid, iq2_grid
+from quantize_cli.blocks.iq2.packing import load_scales, store_scales, store_values
 from quantize_cli.simd.compile import kernel
 from quantize_cli.simd.half import store_half, to_half
 from quantize_cli.simd.vector import LANES
 
 F = np.float32
-BLOCK_BYTES = 82
 QS, SIGNS, QH, SCALES = 2, 34, 66, 74
 SEARCH = Search(size=16, reach=9, positive=False, parity=False, variance=F(2), epsilon=F(1e-8))
 #: d is stored a little smaller than the scales ask for.
@@ -38,7 +29,7 @@ SHRINK = F(0.9875)
 
 
 @kernel
-def _pack(blocks: Blocks, importance: Importance | None, grid: Grid, out: Packed) -> None:
+def _pack(blocks: Blocks, importance: Importance | None, grid: Iq2Grid, out: Packed) -> None:
     work = new_work(SEARCH)
     for first in range(0, blocks.shape[0], LANES):
         for lane in range(fit_super_blocks(blocks, importance, first, grid, SEARCH, work)):
@@ -56,7 +47,7 @@ def _pack(blocks: Blocks, importance: Importance | None, grid: Grid, out: Packed
 
 
 @kernel
-def _unpack(packed: Packed, grid: Grid, out: Blocks) -> None:
+def _unpack(packed: Packed, grid: Iq2Grid, out: Blocks) -> None:
     for number in range(packed.shape[0]):
         block = packed[number]
         for j in range(8):
@@ -70,13 +61,13 @@ def _unpack(packed: Packed, grid: Grid, out: Blocks) -> None:
 
 
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 256] -> out uint8[n, 82]."""
-    _pack(blocks, importance, grid_of("IQ2_S", 1), out)
+    """Pack blocks float32[n, 256] into out, uint8[n, 82]."""
+    _pack(blocks, importance, iq2_grid("IQ2_S"), out)
 
 
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 82] -> out float32[n, 256]."""
-    _unpack(packed, grid_of("IQ2_S", 1), out)
+    """Unpack blocks uint8[n, 82] into out, float32[n, 256]."""
+    _unpack(packed, iq2_grid("IQ2_S"), out)
 
 
 IQ2_S = BlockType("IQ2_S", pack, unpack)

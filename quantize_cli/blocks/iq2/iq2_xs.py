@@ -13,31 +13,22 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.iq2.fit import (
-    GROUPS,
-    Search,
-    even,
-    fit_super_blocks,
-    grid_of,
-    load_scales,
-    new_work,
-    store_scales,
-    store_values,
-)
-from quantize_cli.blocks.search.grid import Grid
+from quantize_cli.blocks.grids.signs import eight_signs
+from quantize_cli.blocks.iq2.fit import GROUPS, Search, fit_super_blocks, new_work
+from quantize_cli.blocks.iq2.grid import Iq2Grid, iq2_grid
+from quantize_cli.blocks.iq2.packing import load_scales, store_scales, store_values
 from quantize_cli.blocks.search.positive import GROUP_MAX_EPS
 from quantize_cli.simd.compile import kernel
 from quantize_cli.simd.half import store_half, to_half
 from quantize_cli.simd.vector import LANES
 
 F = np.float32
-BLOCK_BYTES = 74
 QS, SCALES = 2, 66
 SEARCH = Search(size=16, reach=9, positive=False, parity=True, variance=F(1), epsilon=GROUP_MAX_EPS)
 
 
 @kernel
-def _pack(blocks: Blocks, importance: Importance, grid: Grid, out: Packed) -> None:
+def _pack(blocks: Blocks, importance: Importance, grid: Iq2Grid, out: Packed) -> None:
     work = new_work(SEARCH)
     for first in range(0, blocks.shape[0], LANES):
         for lane in range(fit_super_blocks(blocks, importance, first, grid, SEARCH, work)):
@@ -55,7 +46,7 @@ def _pack(blocks: Blocks, importance: Importance, grid: Grid, out: Packed) -> No
 
 
 @kernel
-def _unpack(packed: Packed, grid: Grid, out: Blocks) -> None:
+def _unpack(packed: Packed, grid: Iq2Grid, out: Blocks) -> None:
     for number in range(packed.shape[0]):
         block = packed[number]
         for j in range(8):
@@ -64,19 +55,19 @@ def _unpack(packed: Packed, grid: Grid, out: Blocks) -> None:
                 at = QS + 8 * j + 2 * k
                 word = int(block[at]) | int(block[at + 1]) << 8
                 patterns |= int(grid.patterns[word & 511]) << 16 * k
-                signs |= even(word >> 9) << 8 * k
+                signs |= eight_signs(word >> 9) << 8 * k
             store_values(out[number], 32 * j, patterns, signs, load_scales(block, SCALES + j))
 
 
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 256] -> out uint8[n, 74]."""
+    """Pack blocks float32[n, 256] into out, uint8[n, 74]."""
     assert importance is not None
-    _pack(blocks, importance, grid_of("IQ2_XS", 2), out)
+    _pack(blocks, importance, iq2_grid("IQ2_XS"), out)
 
 
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 74] -> out float32[n, 256]."""
-    _unpack(packed, grid_of("IQ2_XS", 2), out)
+    """Unpack blocks uint8[n, 74] into out, float32[n, 256]."""
+    _unpack(packed, iq2_grid("IQ2_XS"), out)
 
 
 IQ2_XS = BlockType("IQ2_XS", pack, unpack)

@@ -12,21 +12,22 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.iq2.fit import Search, even, fit_super_blocks, grid_of, new_work, store_values
-from quantize_cli.blocks.search.grid import Grid
+from quantize_cli.blocks.grids.signs import eight_signs
+from quantize_cli.blocks.iq2.fit import Search, fit_super_blocks, new_work
+from quantize_cli.blocks.iq2.grid import Iq2Grid, iq2_grid
+from quantize_cli.blocks.iq2.packing import store_values
 from quantize_cli.blocks.search.positive import GROUP_MAX_EPS
 from quantize_cli.simd.compile import kernel
 from quantize_cli.simd.half import load_half, store_half, to_half
 from quantize_cli.simd.vector import LANES
 
 F = np.float32
-BLOCK_BYTES = 66
 QS = 2
 SEARCH = Search(size=32, reach=6, positive=True, parity=True, variance=F(1), epsilon=GROUP_MAX_EPS)
 
 
 @kernel
-def _pack(blocks: Blocks, importance: Importance, grid: Grid, out: Packed) -> None:
+def _pack(blocks: Blocks, importance: Importance, grid: Iq2Grid, out: Packed) -> None:
     work = new_work(SEARCH)
     for first in range(0, blocks.shape[0], LANES):
         for lane in range(fit_super_blocks(blocks, importance, first, grid, SEARCH, work)):
@@ -46,7 +47,7 @@ def _pack(blocks: Blocks, importance: Importance, grid: Grid, out: Packed) -> No
 
 
 @kernel
-def _unpack(packed: Packed, grid: Grid, out: Blocks) -> None:
+def _unpack(packed: Packed, grid: Iq2Grid, out: Blocks) -> None:
     for number in range(packed.shape[0]):
         block = packed[number]
         d = load_half(block, 0)
@@ -57,20 +58,20 @@ def _unpack(packed: Packed, grid: Grid, out: Blocks) -> None:
                 patterns |= int(grid.patterns[block[at + k]]) << 16 * k
                 bits |= int(block[at + 4 + k]) << 8 * k
             for k in range(4):
-                signs |= even(bits >> 7 * k & 127) << 8 * k
+                signs |= eight_signs(bits >> 7 * k & 127) << 8 * k
             scale = d * (F(0.5) + F(bits >> 28)) * F(0.25)
             store_values(out[number], 32 * j, patterns, signs, (scale, scale))
 
 
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 256] -> out uint8[n, 66]."""
+    """Pack blocks float32[n, 256] into out, uint8[n, 66]."""
     assert importance is not None
-    _pack(blocks, importance, grid_of("IQ2_XXS", 2), out)
+    _pack(blocks, importance, iq2_grid("IQ2_XXS"), out)
 
 
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 66] -> out float32[n, 256]."""
-    _unpack(packed, grid_of("IQ2_XXS", 2), out)
+    """Unpack blocks uint8[n, 66] into out, float32[n, 256]."""
+    _unpack(packed, iq2_grid("IQ2_XXS"), out)
 
 
 IQ2_XXS = BlockType("IQ2_XXS", pack, unpack)

@@ -2,12 +2,12 @@
 
 Method: ggml-quants.c, `iq2_find_best_neighbour`: of a pattern's neighbours, the first with the smallest
 D(s) = sum of w * (s * q - x)^2, in element order in float32, where q = 1, 3, 5 stands for level 0, 1, 2 and s is the
-scale of a candidate. Every candidate of a sub-block asks for it, and so nearly all time goes there.
+scale of a candidate. Every candidate of a sub-block asks for it, so that nearly all time goes there.
 
 Here a list of neighbours is read once for a run of candidates that round to the same pattern. The candidates are the
 lanes, and the terms of D, three for each element, are in a table: a neighbour costs eight additions of vectors.
 
-A long list is shortened before. Divided by s, and without what all neighbours share, D(s) is a line, A * s - B with
+A long list is shortened first. Divided by s, and without what all neighbours share, D(s) is a line, A * s - B with
 A = sum of w * q^2 and B = 2 * sum of w * x * q; both come from tables over the patterns of half a group. A neighbour
 whose line lies above that of another one at both ends of the run does so all along it. What is left is whatever does
 not lie above the line that is lowest in the middle: mostly one neighbour or two. Lines and the reference's sums are
@@ -21,7 +21,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.blocks.search.grid import Grid
+from quantize_cli.blocks.iq2.grid import Iq2Grid
 from quantize_cli.simd.compile import inner
 from quantize_cli.simd.lanes import Lanes
 from quantize_cli.simd.vector import (
@@ -80,7 +80,7 @@ def _value(level: Ints, squared: bool) -> Floats:
 
 @inner
 def _tabulate(scratch: Scratch, start: int, squared: bool, table: int) -> None:
-    """For each pattern of the four elements whose c are at `start`, the sum of c * q, or c * q^2."""
+    """Sum c * q, or c * q^2, for each pattern of the four elements whose c are at `start`."""
     lane = lane_numbers()
     low = _value(lane & I(3), squared)
     high = _value(lane >> I(2) & I(3), squared)
@@ -94,7 +94,7 @@ def _tabulate(scratch: Scratch, start: int, squared: bool, table: int) -> None:
 
 @inner
 def _tabulate_lines(scratch: Scratch) -> None:
-    """A and B of all patterns of half a group."""
+    """Compute A and B of all patterns of half a group."""
     sum_w = sum_wx = sum_wx2 = F(0)
     for i in range(GROUP):
         value, weight = scratch[_X + i], scratch[_W + i]
@@ -110,7 +110,7 @@ def _tabulate_lines(scratch: Scratch) -> None:
 
 @inner
 def _slack(scratch: Scratch, largest: np.float32, least: np.float32) -> np.float32:
-    """By how much a line must lie above another between these two scales; infinite where that is not known."""
+    """Compute by how much a line must lie above another between these two scales; infinite where that is unknown."""
     sum_w, sum_wx, sum_wx2 = scratch[_SUMS], scratch[_SUMS + 1], scratch[_SUMS + 2]
     # D with |s * q - x| taken as 5 * s + |x|.
     bound = F(25) * largest * largest * sum_w + F(10) * largest * sum_wx + sum_wx2
@@ -120,7 +120,7 @@ def _slack(scratch: Scratch, largest: np.float32, least: np.float32) -> np.float
 
 @inner
 def _draw_lines(neighbours: NDArray[np.uint16], place: int, count: int, scratch: Scratch) -> None:
-    """A and B of the neighbours at `place`. Behind them the last vector's lines are infinitely high."""
+    """Compute A and B of the neighbours at `place`. Behind them the last vector's lines are infinitely high."""
     last = (count - 1) // LANES * LANES
     store(scratch, _A + last, splat(F(0)))
     store(scratch, _B + last, splat(-_INFINITY))
@@ -133,7 +133,7 @@ def _draw_lines(neighbours: NDArray[np.uint16], place: int, count: int, scratch:
 
 @inner
 def _lowest(count: int, scale: np.float32, scratch: Scratch) -> int:
-    """The number of a neighbour whose line is the lowest at this scale."""
+    """Find the number of a neighbour whose line is the lowest at this scale."""
     lowest = splat(_INFINITY)
     where = splat(F(0))
     for at in range(0, count, LANES):
@@ -179,7 +179,7 @@ def _shorten(
 
 @inner
 def _nearest(neighbours: NDArray[np.uint16], place: int, scale: np.float32, scratch: Scratch) -> int:
-    """Of the patterns counted at `place`, the first with the smallest D, as the reference computes it."""
+    """Find the first of the patterns counted at `place` with the smallest D, as the reference computes it."""
     best = F(np.finfo(np.float32).max)
     # Where every D overflows the reference gives up.
     found = int(neighbours[place + 1])
@@ -196,7 +196,7 @@ def _nearest(neighbours: NDArray[np.uint16], place: int, scale: np.float32, scra
 
 @inner
 def _tabulate_terms(scratch: Scratch) -> None:
-    """The terms of D for each element, level and candidate."""
+    """Compute the terms of D for each element, level and candidate."""
     scale = load(scratch, _SCALES)
     for i in range(GROUP):
         for level in range(3):
@@ -206,7 +206,7 @@ def _tabulate_terms(scratch: Scratch) -> None:
 
 @inner
 def _nearest_to_all(neighbours: NDArray[np.uint16], place: int, scratch: Scratch) -> None:
-    """What `_nearest` finds for each candidate, as floats in the scratch buffer's vector."""
+    """Find what `_nearest` does for each candidate, as floats in the scratch buffer's vector."""
     best = splat(F(np.finfo(np.float32).max))
     found = splat(F(neighbours[place + 1]))
     for n in range(place + 1, place + 1 + neighbours[place]):
@@ -244,7 +244,7 @@ def _take(candidates: Candidates, group: int, lane: int, scratch: Scratch) -> No
 
 
 @inner
-def move_to_grid(grid: Grid, candidates: Candidates, group: int, scratch: Scratch) -> None:
+def move_to_grid(grid: Iq2Grid, candidates: Candidates, group: int, scratch: Scratch) -> None:
     """Find the points of a group for every candidate in every lane."""
     places, neighbours = grid.places, grid.neighbours
     scales, short = candidates.scales, candidates.short
@@ -292,7 +292,7 @@ def move_to_grid(grid: Grid, candidates: Candidates, group: int, scratch: Scratc
 
 @inner
 def move_again(
-    grid: Grid, candidates: Candidates, group: int, scratch: Scratch, scales: Lanes, points: NDArray[np.int32]
+    grid: Iq2Grid, candidates: Candidates, group: int, scratch: Scratch, scales: Lanes, points: NDArray[np.int32]
 ) -> None:
     """Find the points of a group once more, under the scale found.
 

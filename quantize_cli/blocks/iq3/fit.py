@@ -15,16 +15,17 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.blocks.base import Importance
-from quantize_cli.blocks.iq3.grid import FULL, SHORT, WAS_ON_GRID, Table
+from quantize_cli.blocks.base import SUPER_BLOCK, Importance
+from quantize_cli.blocks.iq3.grid import FULL, NUMBERS, SHORT, WAS_ON_GRID, Table
 from quantize_cli.simd.compile import inner, maker
-from quantize_cli.simd.half import nearest_int, nearest_ints
+from quantize_cli.simd.rounding import nearest_int, nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
     NARROW,
     Floats,
     Ints,
     any_lane,
+    clamped,
     lane_numbers,
     load,
     load_ints,
@@ -43,7 +44,6 @@ from quantize_cli.simd.vector import (
 
 F = np.float32
 I = np.int32  # noqa: E741
-SUPER_BLOCK = 256
 SUB_BLOCK = 32
 SUB_BLOCKS = 8
 #: Groups of four weights, of which each becomes a point of the grid.
@@ -54,8 +54,8 @@ _TOP = F(15)
 _ONES = 0x1111
 #: Instead of the codes of a sub-block that counts as zero; it gives point number 0.
 NO_CODE = 0
-#: Up to so many steps from its level a magnitude is surely nearer to it than to any other, and the short lists do: half
-#: a step, less much more than the roundings of a difference can add up to.
+#: Up to this many steps from its level a magnitude is surely nearer to it than to any other, and the short lists do: it
+#: is half a step, less much more than the roundings of a difference can add up to.
 _SURE = F(0.4999)
 _FLOAT_MAX = F(np.finfo(np.float32).max)
 
@@ -64,16 +64,16 @@ IntWork: TypeAlias = NDArray[np.int32]
 
 
 class Search(NamedTuple):
-    """What differs between the formats."""
+    """What differs between the types."""
 
     reach: int  #: candidates have the inverse scales (15 + i / 5) / max, i = -reach..reach; there are at most LANES
     least: np.float32  #: a sub-block whose largest magnitude is less has scale 0
     whole: bool  #: the refinement starts all groups of a sub-block anew, not only those that were off the grid
 
 
-# A super-block's work is in two flat arrays, because Numba counts references to every array that a kernel is given.
+# A super-block's work is in two flat arrays: Numba counts references to every array that a kernel is given.
 
-#: float32: 256 magnitudes, the format's signs taken off; 256 weights of squared errors; their square roots, by which
+#: float32: 256 magnitudes, the type's signs taken off; 256 weights of squared errors; their square roots, by which
 #: points near a pattern are compared; the 8 sub-blocks' scales; 2 vectors of the candidates' sums; and 17 vectors, at
 #: LANES * q the candidate scales times q = 1, 3 ... 15, zeros between.
 X, W, ROOT, SCALES = 0, SUPER_BLOCK, 2 * SUPER_BLOCK, 3 * SUPER_BLOCK
@@ -91,7 +91,7 @@ _INTS = _TRIALS + 2 * _GROUPS_HERE * LANES
 
 @maker
 def new_work() -> tuple[FloatWork, IntWork]:
-    """Allocate it."""
+    """Allocate both."""
     return np.zeros(_FLOATS, np.float32), np.zeros(_INTS, np.int32)
 
 
@@ -103,7 +103,7 @@ def weigh(
 
     Args:
         values: float32[256].
-        importance: float32[blocks in a row, 256] or None.
+        importance: float32[blocks in a row, 256]; optional.
         number: of the super-block, by which its importance is found.
         floats: receives X, W and ROOT.
         ints: receives SIGNS.
@@ -131,19 +131,15 @@ def weigh(
 
 @inner
 def _round(x: np.float32, inverse: Floats) -> tuple[Ints, Floats]:
-    """The nearest levels to x * inverse, and how far from them in steps: below 1/2 where the rounding was one."""
+    """Find the levels nearest to x * inverse, and how far from them it is in steps: at most 1/2 where that rounds."""
     value = F(0.5) * (inverse * x - F(1))
-    level = nearest_ints(value)
-    level = select(level > I(0), level, I(0))
-    level = select(level < I(7), level, I(7))
-    value = select(value > F(0), value, F(0))
-    value = select(value < F(7), value, F(7))
-    return level, magnitude(value - to_floats(level))
+    level = clamped(nearest_ints(value), I(0), I(7))
+    return level, magnitude(clamped(value, F(0), F(7)) - to_floats(level))
 
 
 @inner
 def _place(start: int, inverse: Floats, candidates: int, grid: Table, floats: FloatWork, ints: IntWork) -> None:
-    """The best points for every four magnitudes of the sub-block at element `start`, for all candidates.
+    """Find the best points for every four magnitudes of the sub-block at element `start`, for all candidates.
 
     Neighbouring candidates mostly have the same pattern, and so the same list: it is walked once for all of them, which
     are in the first lanes of vectors that start there. What the lanes behind them get is overwritten by the next ones.
@@ -275,7 +271,7 @@ def _refine(search: Search, grid: Table, floats: FloatWork, ints: IntWork) -> No
 
 @inner
 def fit_points(search: Search, grid: Table, floats: FloatWork, ints: IntWork) -> np.float32:
-    """Find scales and codes of the super-block in X, W and ROOT; returns the largest scale.
+    """Find scales and codes of the super-block in X, W and ROOT; return the largest scale.
 
     Signs are flipped where a scale came out negative, and cleared where a sub-block counts as zero.
     """
@@ -307,11 +303,12 @@ def fit_points(search: Search, grid: Table, floats: FloatWork, ints: IntWork) ->
 
 @inner
 def point_number(code: int, grid: Table) -> int:
-    """Number of the point with that code."""
-    return int(grid[(code >> 1 & 7) | (code >> 5 & 7) << 3 | (code >> 9 & 7) << 6 | (code >> 13 & 7) << 9])
+    """Look up the number of the point with that code."""
+    pattern = (code >> 1 & 7) | (code >> 5 & 7) << 3 | (code >> 9 & 7) << 6 | (code >> 13 & 7) << 9
+    return int(grid[NUMBERS + pattern])
 
 
 @inner
 def scale_level(scale: np.float32, inverse: np.float32) -> int:
-    """Level 0..15 of a scale, which stands for 2 * level + 1."""
+    """Round a scale to the level 0..15 that stands for 2 * level + 1."""
     return min(max(int(nearest_int(F(0.5) * (inverse * scale - F(1)))), 0), 15)

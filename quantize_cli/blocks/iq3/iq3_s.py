@@ -32,12 +32,11 @@ from quantize_cli.blocks.iq3.fit import (
     scale_level,
     weigh,
 )
-from quantize_cli.blocks.iq3.grid import Table, grid_of
+from quantize_cli.blocks.iq3.grid import Table, iq3_grid
 from quantize_cli.simd.compile import kernel
 from quantize_cli.simd.half import load_half, store_half, to_half
 
 F = np.float32
-BLOCK_BYTES = 110
 QS, QH, SIGNS_AT, SCALES_AT = 2, 66, 74, 106
 SEARCH = Search(reach=9, least=F(0), whole=True)
 
@@ -84,13 +83,13 @@ def _unpack(packed: Packed, out: Blocks, points: NDArray[np.float32]) -> None:
 
 
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 256] -> out uint8[n, 110]."""
-    _pack(blocks, importance, out, grid_of("IQ3_S").table)
+    """Pack blocks float32[n, 256] into out, uint8[n, 110]."""
+    _pack(blocks, importance, out, iq3_grid("IQ3_S").table)
 
 
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 110] -> out float32[n, 256]."""
-    _unpack(packed, out, grid_of("IQ3_S").values)
+    """Unpack blocks uint8[n, 110] into out, float32[n, 256]."""
+    _unpack(packed, out, iq3_grid("IQ3_S").values)
 
 
 IQ3_S = BlockType("IQ3_S", pack, unpack)

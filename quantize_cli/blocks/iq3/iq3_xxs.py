@@ -15,14 +15,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
+from quantize_cli.blocks.base import SUPER_BLOCK, Blocks, BlockType, Importance, Packed
+from quantize_cli.blocks.grids.signs import eight_signs, parity
 from quantize_cli.blocks.iq3.fit import (
     CODES,
     GROUPS,
     SCALES,
     SIGNS,
     SUB_BLOCKS,
-    SUPER_BLOCK,
     FloatWork,
     IntWork,
     Search,
@@ -34,29 +34,20 @@ from quantize_cli.blocks.iq3.fit import (
     scale_level,
     weigh,
 )
-from quantize_cli.blocks.iq3.grid import Table, grid_of
+from quantize_cli.blocks.iq3.grid import Table, iq3_grid
 from quantize_cli.simd.compile import inner, kernel
 from quantize_cli.simd.half import load_half, store_half, to_half
 
 F = np.float32
-BLOCK_BYTES = 98
 QS, HEADS = 2, 66
 SEARCH = Search(reach=15, least=F(1e-8), whole=False)
 
 
 @inner
-def _odd(bits: int) -> int:
-    """Whether a number of bits 0..7 that is odd is set."""
-    bits ^= bits >> 4
-    bits ^= bits >> 2
-    return (bits ^ bits >> 1) & 1
-
-
-@inner
 def _make_even(floats: FloatWork, ints: IntWork) -> None:
-    """Where the number of negative weights of eight is odd, give the one that counts least the other sign."""
+    """Give the weight that counts least of eight the other sign, where the number of negative ones is odd."""
     for k in range(SUPER_BLOCK // 8):
-        if _odd(ints[SIGNS + k]):
+        if parity(ints[SIGNS + k]):
             least, chosen = F(0), 0
             for i in range(8):
                 x = floats[X + 8 * k + i]
@@ -101,8 +92,7 @@ def _unpack(packed: Packed, out: Blocks, points: NDArray[np.float32]) -> None:
                 head |= int(block[HEADS + 4 * j + k]) << 8 * k
             scale = d * (F(0.5) + F(head >> 28)) * F(0.5)
             for k in range(4):
-                signs = head >> 7 * k & 127
-                signs |= _odd(signs) << 7
+                signs = eight_signs(head >> 7 * k & 127)
                 for i in range(8):
                     start = 8 * (4 * j + k)
                     value = scale * points[4 * int(block[QS + (start + i) // 4]) + i % 4]
@@ -110,13 +100,13 @@ def _unpack(packed: Packed, out: Blocks, points: NDArray[np.float32]) -> None:
 
 
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 256] -> out uint8[n, 98]."""
-    _pack(blocks, importance, out, grid_of("IQ3_XXS").table)
+    """Pack blocks float32[n, 256] into out, uint8[n, 98]."""
+    _pack(blocks, importance, out, iq3_grid("IQ3_XXS").table)
 
 
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 98] -> out float32[n, 256]."""
-    _unpack(packed, out, grid_of("IQ3_XXS").values)
+    """Unpack blocks uint8[n, 98] into out, float32[n, 256]."""
+    _unpack(packed, out, iq3_grid("IQ3_XXS").values)
 
 
 IQ3_XXS = BlockType("IQ3_XXS", pack, unpack)

@@ -11,14 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.iq4.levels import (
-    BLOCK,
-    decode_nearest,
-    encode_nearest,
-    inverse_or_zero,
-    new_brackets,
-    search_scale,
-)
+from quantize_cli.blocks.iq4.levels import SUB_BLOCK, decode_nearest, encode_nearest, new_brackets, search_scale
+from quantize_cli.blocks.search.inverses import inverse_unless_zero
 from quantize_cli.blocks.search.weights import squares, sum_of_squares, weigh_importance
 from quantize_cli.simd.compile import kernel
 from quantize_cli.simd.half import load_half, store_half, to_half
@@ -26,15 +20,14 @@ from quantize_cli.simd.lanes import load_lanes, new_lanes
 from quantize_cli.simd.vector import LANES, store
 
 F = np.float32
-BLOCK_BYTES = 18
 QS = 2
 
 
 @kernel
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 32] -> out uint8[n, 18]."""
-    x = new_lanes(BLOCK)
-    w = new_lanes(BLOCK)
+    """Pack blocks float32[n, 32] into out, uint8[n, 18]."""
+    x = new_lanes(SUB_BLOCK)
+    w = new_lanes(SUB_BLOCK)
     brackets = new_brackets()
     scales = new_lanes(1)
     inverses = new_lanes(1)
@@ -45,10 +38,10 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
             squares(x, w)
         else:
             load_lanes(importance, first, count, w)
-            weigh_importance(x, w, sum_of_squares(x) * F(2 / BLOCK), w)
+            weigh_importance(x, w, sum_of_squares(x) * F(2 / SUB_BLOCK), w)
         scale = search_scale(x, w, brackets)
         store(scales, 0, scale)
-        store(inverses, 0, inverse_or_zero(scale))
+        store(inverses, 0, inverse_unless_zero(scale))
         for lane in range(count):
             block = out[first + lane]
             store_half(block, 0, to_half(scales[lane]))
@@ -57,7 +50,7 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
 
 @kernel
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 18] -> out float32[n, 32]."""
+    """Unpack blocks uint8[n, 18] into out, float32[n, 32]."""
     for number in range(packed.shape[0]):
         block = packed[number]
         decode_nearest(block, QS, load_half(block, 0), out[number], 0)

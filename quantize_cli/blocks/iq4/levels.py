@@ -36,14 +36,15 @@ from quantize_cli.simd.vector import (
 
 F = np.float32
 I = np.int32  # noqa: E741
-BLOCK = 32
+#: Weights that share a scale: a block of IQ4_NL, a sub-block of IQ4_XS.
+SUB_BLOCK = 32
 #: What level 0..15 stands for (ggml-common.h, kvalues_iq4nl).
 VALUES = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
 TRIES = 7
 
 
 def _threshold(low: int, high: int) -> np.float32:
-    """The smallest float32 x at which the reference prefers `high`: not (x - low < high - x), in float32."""
+    """Find the smallest float32 x at which the reference prefers `high`: not (x - low < high - x), in float32."""
 
     def prefers_high(x: np.float32) -> bool:
         return not x - F(low) < F(high) - x
@@ -75,22 +76,22 @@ class Brackets(NamedTuple):
 
 @maker
 def new_brackets() -> Brackets:
-    """Allocate them."""
+    """Allocate the brackets."""
     return Brackets(
-        new_lanes(BLOCK),
-        new_lanes(BLOCK),
-        new_lanes(BLOCK),
-        new_lanes(BLOCK),
-        new_lanes(BLOCK),
+        new_lanes(SUB_BLOCK),
+        new_lanes(SUB_BLOCK),
+        new_lanes(SUB_BLOCK),
+        new_lanes(SUB_BLOCK),
+        new_lanes(SUB_BLOCK),
     )
 
 
 @inner
 def _value_sums(x: Lanes, w: Lanes, inverse: Floats) -> tuple[Floats, Floats]:
-    """Sums of w * q * x and of w * q * q over each lane's nearest table values q."""
+    """Sum w * q * x and w * q * q over each lane's nearest table values q."""
     sum_qx = splat(F(0))
     sum_q2 = splat(F(0))
-    for i in range(0, BLOCK * LANES, LANES):
+    for i in range(0, SUB_BLOCK * LANES, LANES):
         value = load(x, i)
         scaled = inverse * value
         q = splat(_VALUES[0])
@@ -107,7 +108,7 @@ def _bracket(x: Lanes, w: Lanes, extreme: Floats, brackets: Brackets) -> None:
     """Find the two levels that each element may have under the 15 candidates."""
     first = (F(-TRIES) + _VALUES[0]) / extreme
     last = (F(TRIES) + _VALUES[0]) / extreme
-    for i in range(0, BLOCK * LANES, LANES):
+    for i in range(0, SUB_BLOCK * LANES, LANES):
         value = load(x, i)
         one, other = first * value, last * value
         least = select(one < other, one, other)
@@ -129,10 +130,10 @@ def _bracket(x: Lanes, w: Lanes, extreme: Floats, brackets: Brackets) -> None:
 
 @inner
 def _candidate_sums(x: Lanes, inverse: Floats, brackets: Brackets) -> tuple[Floats, Floats]:
-    """`_value_sums` under one of the candidates."""
+    """Sum the same under one of the candidates."""
     sum_qx = splat(F(0))
     sum_q2 = splat(F(0))
-    for i in range(0, BLOCK * LANES, LANES):
+    for i in range(0, SUB_BLOCK * LANES, LANES):
         low = inverse * load(x, i) < load(brackets.threshold, i)
         sum_qx += select(low, load(brackets.low_qx, i), load(brackets.high_qx, i))
         sum_q2 += select(low, load(brackets.low_q2, i), load(brackets.high_q2, i))
@@ -146,9 +147,9 @@ def search_scale(x: Lanes, w: Lanes, brackets: Brackets) -> Floats:
     Args:
         x: the blocks' values, flat float32[32 * LANES].
         w: weights of the squared errors, same layout.
-        brackets: room.
+        brackets: receives the brackets.
     """
-    extreme = first_extreme(x, BLOCK)
+    extreme = first_extreme(x, SUB_BLOCK)
     sum_qx, sum_q2 = _value_sums(x, w, F(1) / (-extreme / _VALUES[0]))
     scale = select(sum_q2 > F(0), sum_qx / sum_q2, F(0))
     best = scale * sum_qx
@@ -163,15 +164,8 @@ def search_scale(x: Lanes, w: Lanes, brackets: Brackets) -> Floats:
 
 
 @inner
-def inverse_or_zero(scale: Floats) -> Floats:
-    """1 / scale, and 0 only for a zero."""
-    inverse: Floats = select(scale != F(0), F(1) / scale, F(0))
-    return inverse
-
-
-@inner
 def encode_nearest(values: Lanes, start: int, inverse: np.float32, block: Packed, at: int) -> None:
-    """Write the levels of the table values nearest to inverse * value for 32 values, from `start` on, into 16 bytes."""
+    """Write the levels of the table values nearest to inverse * value, for 32 values from `start` on, as 16 bytes."""
     scaled = inverse * load(values, start)
     level = splat_int(I(0))
     for step in range(_STEPS):
@@ -181,5 +175,5 @@ def encode_nearest(values: Lanes, start: int, inverse: np.float32, block: Packed
 
 @inner
 def decode_nearest(block: Packed, at: int, scale: np.float32, values: Lanes, start: int) -> None:
-    """The inverse: 16 bytes of levels -> 32 values."""
+    """Read 16 bytes of levels as 32 values: the inverse."""
     store(values, start, scale * gather(_VALUES, load_nibbles(block, at)))

@@ -3,8 +3,8 @@
 Method: ggml-quants.c, `make_q3_quants`: from the levels of the plain scale, change one level at a time while that lets
 the least-squares scale, with weights x^2, explain more, in at most five rounds over the elements of a sub-block.
 
-A lane that one round left as it was cannot change in the next. That are four of five after the first round; the others,
-from all sub-blocks, go on together in full vectors.
+A lane that one round left as it was cannot change in the next. After the first round these are four of five; the
+others, from all sub-blocks, go on together in full vectors.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.blocks.k.signed import SUB_BLOCK, SUB_BLOCKS
+from quantize_cli.blocks.k.symmetric import SUB_BLOCK, SUB_BLOCKS
 from quantize_cli.blocks.search.symmetric import GROUP_MAX_EPS, first_extreme, levels_from_zero
 from quantize_cli.simd.compile import inner, maker
 from quantize_cli.simd.lanes import Lanes, new_lanes
@@ -58,7 +58,7 @@ class OneByOne(NamedTuple):
 
 @maker
 def new_one_by_one() -> OneByOne:
-    """Allocate it."""
+    """Allocate the room."""
     return OneByOne(
         new_lanes(SUB_BLOCKS * STATE_SIZE // LANES),
         np.empty(LANES, np.int32),
@@ -75,7 +75,7 @@ def _level(value: Floats) -> Floats:
 
 @inner
 def _start(x: Lanes, extreme: Floats, state: Lanes) -> None:
-    """Levels of a sub-block under the plain scale, and their sums."""
+    """Compute the levels of a sub-block under the plain scale, and their sums."""
     inverse = F(BOTTOM) / extreme
     sum_lx = splat(F(0))
     sum_l2 = splat(F(0))
@@ -92,7 +92,7 @@ def _start(x: Lanes, extreme: Floats, state: Lanes) -> None:
 
 @inner
 def _round(x: Lanes, state: Lanes) -> Mask:
-    """One round over the elements of a sub-block; returns in which lanes a level changed."""
+    """Do one round over the elements of a sub-block; return in which lanes a level changed."""
     changed = nowhere()
     sum_lx = load(state, SUM_LX)
     sum_l2 = load(state, SUM_L2)
@@ -120,7 +120,7 @@ def _round(x: Lanes, state: Lanes) -> Mask:
 
 @inner
 def _settle(x: Lanes, room: OneByOne, first: int, count: int) -> None:
-    """The other rounds of the `count` <= LANES active lanes from number `first` on."""
+    """Do the other rounds of the `count` <= LANES active lanes from number `first` on."""
     lanes = load_ints(room.active, first)  # beyond `count` any lanes, whose results are dropped
     lane = lanes & I(LANES - 1)
     places = (lanes - lane) * I(SUB_BLOCK) + lane
@@ -145,7 +145,7 @@ def search_one_by_one(x: Lanes, room: OneByOne, scales: Lanes) -> None:
 
     Args:
         x: the super-blocks' values, flat float32[256 * LANES].
-        room: room.
+        room: receives the levels, and all between.
         scales: receives the scales, flat float32[16 * LANES].
     """
     count = 0

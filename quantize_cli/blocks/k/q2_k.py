@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.k.super_blocks import (
+from quantize_cli.blocks.k.affine import (
     Scheme,
     Work,
     fit_super_blocks,
@@ -43,7 +43,6 @@ from quantize_cli.simd.vector import (
 
 F = np.float32
 I = np.int32  # noqa: E741
-BLOCK_BYTES = 84
 SUB_BLOCK = 16
 SUB_BLOCKS = 16
 #: Elements whose levels lie in the same bits of neighbouring bytes: two sub-blocks.
@@ -71,7 +70,7 @@ def _pack_scales(work: Work) -> None:
 
 @inner
 def _of_plane(values: Lanes, plane: int, lane: int) -> Floats:
-    """Of what work holds for every sub-block: that of the two sub-blocks of a plane, for each element."""
+    """Spread what is held for every sub-block over the elements of a plane's two sub-blocks."""
     even = 2 * plane * LANES + lane
     both: Floats = select(lane_numbers() < I(SUB_BLOCK), values[even], splat(values[even + LANES]))
     return both
@@ -79,7 +78,7 @@ def _of_plane(values: Lanes, plane: int, lane: int) -> Floats:
 
 @inner
 def _heads(block: Packed, plane: int) -> Ints:
-    """The bytes with the scales and mins of the two sub-blocks of a plane, for each element."""
+    """Spread the bytes with scale and min over the elements of a plane's two sub-blocks."""
     even, odd = I(block[2 * plane]), I(block[2 * plane + 1])
     both: Ints = select(lane_numbers() < I(SUB_BLOCK), even, splat_int(odd))
     return both
@@ -87,7 +86,7 @@ def _heads(block: Packed, plane: int) -> Ints:
 
 @kernel
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 256] -> out uint8[n, 84]."""
+    """Pack blocks float32[n, 256] into out, uint8[n, 84]."""
     work = new_work(SUB_BLOCK)
     for first in range(0, blocks.shape[0], LANES):
         count = fit_super_blocks(blocks, importance, first, SCHEME, work)
@@ -112,7 +111,7 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
 
 @kernel
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 84] -> out float32[n, 256]."""
+    """Unpack blocks uint8[n, 84] into out, float32[n, 256]."""
     for number in range(packed.shape[0]):
         block, values = packed[number], out[number]
         d, dmin = load_half(block, D), load_half(block, DMIN)

@@ -8,21 +8,20 @@ A super-block of 256 weights, 16 sub-blocks of 16, 110 bytes:
                  byte 8 + j % 4 holds the high 2 bits of scale j at bit 2 (j / 4)
     108  d       float16
 
-Without importance its levels are found one by one (see _one_by_one.py); with importance by the search that the other
-formats use, and so are the levels of its scales.
+Without importance its levels are found one by one (one_by_one.py); with importance by the search that other types use
+(search/symmetric.py), and so are the levels of its scales.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
+from quantize_cli.blocks.base import SUPER_BLOCK, Blocks, BlockType, Importance, Packed
 from quantize_cli.blocks.k.one_by_one import BOTTOM, STATE_SIZE, OneByOne, new_one_by_one, search_one_by_one
-from quantize_cli.blocks.k.signed import (
+from quantize_cli.blocks.k.symmetric import (
     PAIRS,
     SUB_BLOCK,
     SUB_BLOCKS,
-    SUPER_BLOCK,
     Work,
     encode_levels,
     halves,
@@ -41,8 +40,9 @@ from quantize_cli.blocks.search.symmetric import (
 )
 from quantize_cli.blocks.search.weights import sum_of_squares, weigh_importance
 from quantize_cli.simd.compile import inner, kernel, part
-from quantize_cli.simd.half import load_half, nearest_ints, store_half, to_half
+from quantize_cli.simd.half import load_half, store_half, to_half
 from quantize_cli.simd.lanes import Lanes, load_lanes
+from quantize_cli.simd.rounding import nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
     gather,
@@ -60,19 +60,18 @@ from quantize_cli.simd.vector import (
 
 F = np.float32
 I = np.int32  # noqa: E741
-BLOCK_BYTES = 110
 BOTTOM_SCALE = -32
 HMASK, QS, SCALES, D = 0, 32, 96, 108
 
 
 @inner
 def _round_scales(work: Work) -> None:
-    """Without importance: levels -32..31 of the scales, all -32 where there is none, and d."""
+    """Round the scales to levels -32..31, all -32 where there is none, and find d: without importance."""
     largest = first_extreme(work.scales, SUB_BLOCKS)
     zero = largest == F(0)
     inverse = F(BOTTOM_SCALE) / largest
     for j in range(0, SUB_BLOCKS * LANES, LANES):
-        # int8 as in the reference: a number out of its range wraps before it is clamped
+        # An int8 as in the reference: a number out of its range wraps before it is clamped.
         level = nearest_ints(inverse * load(work.scales, j)) << I(24) >> I(24)
         level = levels_from_zero(to_floats(level), I(BOTTOM_SCALE)) + I(BOTTOM_SCALE)
         store(work.stored, j, select(zero, F(BOTTOM_SCALE), to_floats(level)))
@@ -81,12 +80,12 @@ def _round_scales(work: Work) -> None:
 
 @inner
 def _fit_scales(work: Work) -> None:
-    """With importance: levels -32..31 of the scales, fitted by the weights of their sub-blocks, and d."""
+    """Fit levels -32..31 of the scales by the weights of their sub-blocks, and d: with importance."""
     zero = magnitude(first_extreme(work.scales, SUB_BLOCKS)) < GROUP_MAX_EPS
     search_symmetric(work.scales, work.sums, SUB_BLOCKS, F(BOTTOM_SCALE), work.fit)
     inverse = load(work.fit, INVERSE)
     for j in range(0, SUB_BLOCKS * LANES, LANES):
-        # that of an infinite scale is 0, too
+        # The level of an infinite scale is 0, too.
         level = levels_from_zero(inverse * load(work.scales, j), I(BOTTOM_SCALE)) + I(BOTTOM_SCALE)
         store(work.stored, j, select(zero, F(BOTTOM_SCALE), to_floats(level)))
     store(work.d, 0, load(work.fit, SCALE))
@@ -94,7 +93,7 @@ def _fit_scales(work: Work) -> None:
 
 @inner
 def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work, room: OneByOne) -> int:
-    """Fit up to LANES super-blocks, from number `first` on: their stored scales and d; returns how many.
+    """Fit up to LANES super-blocks, from number `first` on: their stored scales and d; return how many.
 
     The levels that were found are left in room.states.
     """
@@ -133,7 +132,7 @@ def _encode_scales(work: Work, lane: int, block: Packed) -> None:
 
 @inner
 def _keep_searched(lane: int, d: np.float32, work: Work, states: Lanes) -> None:
-    """Where a stored scale is 0, keep the levels that were found."""
+    """Keep the levels that were found where a stored scale is 0."""
     i = lane_numbers()
     for pair in range(PAIRS):
         sub_block = I(2 * pair) + (i >> I(4))
@@ -143,7 +142,7 @@ def _keep_searched(lane: int, d: np.float32, work: Work, states: Lanes) -> None:
 
 @kernel
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 256] -> out uint8[n, 110]."""
+    """Pack blocks float32[n, 256] into out, uint8[n, 110]."""
     work = new_work()
     room = new_one_by_one()
     for first in range(0, blocks.shape[0], LANES):
@@ -163,7 +162,7 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
 
 @inner
 def _scale(block: Packed, j: int) -> np.float32:
-    """Scale j, less 32."""
+    """Read scale j, less 32."""
     low = block[SCALES + j % 8] >> j // 8 * 4 & 15
     high = block[SCALES + 8 + j % 4] >> j // 4 * 2 & 3
     return F(int(low | high << 4) + BOTTOM_SCALE)
@@ -171,7 +170,7 @@ def _scale(block: Packed, j: int) -> np.float32:
 
 @kernel
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 110] -> out float32[n, 256]."""
+    """Unpack blocks uint8[n, 110] into out, float32[n, 256]."""
     for number in range(packed.shape[0]):
         block, values = packed[number], out[number]
         d = load_half(block, D)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.k.signed import (
+from quantize_cli.blocks.k.symmetric import (
     PAIRS,
     SUB_BLOCK,
     SUB_BLOCKS,
@@ -36,8 +36,9 @@ from quantize_cli.blocks.search.symmetric import (
 )
 from quantize_cli.blocks.search.weights import squares
 from quantize_cli.simd.compile import inner, kernel
-from quantize_cli.simd.half import load_half, nearest_ints, store_half, to_half
+from quantize_cli.simd.half import load_half, store_half, to_half
 from quantize_cli.simd.lanes import Lanes, load_lanes, new_lanes
+from quantize_cli.simd.rounding import nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
     load,
@@ -51,7 +52,6 @@ from quantize_cli.simd.vector import (
 
 F = np.float32
 I = np.int32  # noqa: E741
-BLOCK_BYTES = 210
 BOTTOM = -32
 BOTTOM_SCALE = -128
 QH, SCALES, D = 128, 192, 208
@@ -59,7 +59,7 @@ QH, SCALES, D = 128, 192, 208
 
 @inner
 def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work, inverses: Lanes) -> int:
-    """Fit up to LANES super-blocks, from number `first` on: their stored scales and d; returns how many.
+    """Fit up to LANES super-blocks, from number `first` on: their stored scales and d; return how many.
 
     `inverses` receives what gave the levels of the sub-blocks' searches, float32[16 * LANES].
     """
@@ -88,7 +88,7 @@ def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work, 
 
 @inner
 def _keep_searched(values: Lanes, lane: int, d: np.float32, work: Work, inverses: Lanes) -> None:
-    """Where a stored scale is 0, keep the levels of the search."""
+    """Keep the levels of the search where a stored scale is 0."""
     for pair in range(PAIRS):
         found = searched_levels(load(values, pair * LANES), of_pair(inverses, pair, lane), I(BOTTOM))
         keep_where_zero(found, pair, lane, d, work)
@@ -96,13 +96,13 @@ def _keep_searched(values: Lanes, lane: int, d: np.float32, work: Work, inverses
 
 @kernel
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 256] -> out uint8[n, 210]."""
+    """Pack blocks float32[n, 256] into out, uint8[n, 210]."""
     work = new_work()
     inverses = new_lanes(SUB_BLOCKS)
     for first in range(0, blocks.shape[0], LANES):
         for lane in range(_fit(blocks, importance, first, work, inverses)):
             block = out[first + lane]
-            if work.d[lane] == F(0):  # no scale counts
+            if work.d[lane] == F(0):  # all scales count as zero
                 block[:] = 0
                 continue
             store_half(block, D, to_half(work.d[lane]))
@@ -121,7 +121,7 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
 
 @kernel
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 210] -> out float32[n, 256]."""
+    """Unpack blocks uint8[n, 210] into out, float32[n, 256]."""
     for number in range(packed.shape[0]):
         block, values = packed[number], out[number]
         d = load_half(block, D)

@@ -9,59 +9,6 @@ A block of 32 weights, 22 bytes:
 
 from __future__ import annotations
 
-import numpy as np
+from quantize_cli.blocks.legacy.symmetric import symmetric_type
 
-from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.legacy.small_blocks import BLOCK, extreme_of, levels_around, load_five_bits, store_five_bits
-from quantize_cli.blocks.legacy.weighted import load_weighted, new_work, row_variances
-from quantize_cli.blocks.search.symmetric import INVERSE, SCALE, search_symmetric, searched_levels
-from quantize_cli.simd.compile import inner, kernel
-from quantize_cli.simd.half import load_half, store_half, to_half
-from quantize_cli.simd.vector import LANES, Ints, load, splat, store, to_floats
-
-F = np.float32
-I = np.int32  # noqa: E741
-BLOCK_BYTES = 22
-LEVELS = 2
-ZERO = 16  #: the level that stands for 0
-
-
-@inner
-def _store_block(packed: Packed, number: int, d: np.float32, levels: Ints) -> None:
-    at = number * BLOCK_BYTES
-    store_half(packed, at, to_half(d))
-    store_five_bits(packed, at + LEVELS, levels)
-
-
-@kernel
-def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 32] -> out uint8[n, 22]."""
-    values, packed = blocks.reshape(-1), out.reshape(-1)
-    if importance is None:
-        for number in range(blocks.shape[0]):
-            x = load(values, number * BLOCK)
-            d = extreme_of(x) / F(-ZERO)
-            _store_block(packed, number, d, levels_around(x, d, I(ZERO)))
-    else:
-        work = new_work()
-        variances = row_variances(blocks, importance.shape[0])
-        for first in range(0, blocks.shape[0], LANES):
-            count = load_weighted(blocks, importance, variances, first, work)
-            search_symmetric(work.x, work.w, BLOCK, F(-ZERO), work.fit)
-            for lane in range(count):
-                x = load(values, (first + lane) * BLOCK)
-                levels = searched_levels(x, splat(work.fit[INVERSE + lane]), I(-ZERO))
-                _store_block(packed, first + lane, work.fit[SCALE + lane], levels)
-
-
-@kernel
-def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 22] -> out float32[n, 32]."""
-    blocks, values = packed.reshape(-1), out.reshape(-1)
-    for number in range(packed.shape[0]):
-        at = number * BLOCK_BYTES
-        levels = load_five_bits(blocks, at + LEVELS) - I(ZERO)
-        store(values, number * BLOCK, to_floats(levels) * load_half(blocks, at))
-
-
-Q5_0 = BlockType("Q5_0", pack, unpack)
+Q5_0 = symmetric_type("Q5_0", bits=5)

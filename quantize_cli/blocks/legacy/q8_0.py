@@ -11,31 +11,34 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.legacy.small_blocks import BLOCK, inverse_or_zero, largest_of, magnitudes, rounded_away
+from quantize_cli.blocks.search.inverses import finite_inverse
 from quantize_cli.simd.compile import kernel
+from quantize_cli.simd.extremes import largest_of, magnitudes
 from quantize_cli.simd.half import load_half, store_half, to_half
+from quantize_cli.simd.rounding import rounded_away
 from quantize_cli.simd.vector import load, load_bytes, store, store_bytes, to_floats
 
 F = np.float32
 I = np.int32  # noqa: E741
+BLOCK = 32
 BLOCK_BYTES = 34
 QS = 2
 
 
 @kernel
 def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
-    """Blocks float32[n, 32] -> out uint8[n, 34]."""
+    """Pack blocks float32[n, 32] into out, uint8[n, 34]."""
     values, packed = blocks.reshape(-1), out.reshape(-1)
     for number in range(blocks.shape[0]):
         x, at = load(values, number * BLOCK), number * BLOCK_BYTES
         d = largest_of(magnitudes(x)) / F(127)
         store_half(packed, at, to_half(d))
-        store_bytes(packed, at + QS, rounded_away(x * inverse_or_zero(d)))
+        store_bytes(packed, at + QS, rounded_away(x * finite_inverse(d)))
 
 
 @kernel
 def unpack(packed: Packed, out: Blocks) -> None:
-    """Packed uint8[n, 34] -> out float32[n, 32]."""
+    """Unpack blocks uint8[n, 34] into out, float32[n, 32]."""
     blocks, values = packed.reshape(-1), out.reshape(-1)
     for number in range(packed.shape[0]):
         at = number * BLOCK_BYTES

@@ -1,7 +1,7 @@
 """Blocks of 32 with importance: what the searches of Q4_0, Q4_1, Q5_0 and Q5_1 start from.
 
 The weight of an element's squared error is importance * sqrt(variance + x^2), where variance is the mean of x^2 over
-the whole row (ggml-quants.c, `quantize_row_q4_0_impl` and its kin).
+the whole row (ggml-quants.c, `quantize_row_q4_0_impl` and those of the others).
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import Blocks, Importance
-from quantize_cli.blocks.legacy.small_blocks import BLOCK
+from quantize_cli.blocks.legacy.levels import BLOCK
 from quantize_cli.blocks.search import affine
 from quantize_cli.blocks.search.weights import weigh_importance
 from quantize_cli.simd.compile import inner, maker
-from quantize_cli.simd.half import nearest_ints
 from quantize_cli.simd.lanes import Lanes, load_lanes, new_lanes
-from quantize_cli.simd.vector import LANES, Floats, Ints, load, select
+from quantize_cli.simd.rounding import nearest_ints
+from quantize_cli.simd.vector import LANES, Floats, Ints, clamped, load
 
 F = np.float32
 I = np.int32  # noqa: E741
@@ -36,7 +36,7 @@ class Work(NamedTuple):
 
 @maker
 def new_work() -> Work:
-    """Buffers of unknown content."""
+    """Allocate the buffers; their content is unknown."""
     return Work(
         new_lanes(BLOCK),
         new_lanes(BLOCK),
@@ -48,7 +48,7 @@ def new_work() -> Work:
 
 @maker
 def row_variances(blocks: Blocks, count: int) -> NDArray[np.float32]:
-    """Mean of x^2 over each row of `count` blocks, in element order: float32[rows]."""
+    """Compute the mean of x^2 over each row of `count` blocks, in element order: float32[rows]."""
     values = blocks.reshape(-1)
     columns = count * BLOCK
     variances = np.empty(values.size // columns, np.float32)
@@ -64,7 +64,7 @@ def row_variances(blocks: Blocks, count: int) -> NDArray[np.float32]:
 def load_weighted(
     blocks: Blocks, importance: Importance, variances: NDArray[np.float32], first: int, work: Work
 ) -> int:
-    """Put blocks from number `first` on, and their weights, into lanes; returns how many blocks there are."""
+    """Put blocks from number `first` on, and their weights, into lanes; return how many blocks there are."""
     count: int = min(LANES, blocks.shape[0] - first)
     load_lanes(blocks, first, count, work.x)
     load_lanes(importance, first, count, work.importance)
@@ -76,8 +76,6 @@ def load_weighted(
 
 @inner
 def affine_levels(x: Floats, fit: Lanes, lane: int, top: np.int32) -> Ints:
-    """The levels 0..top of the search of the block in that lane."""
+    """Compute the levels 0..top that the search found for the block in that lane."""
     levels = nearest_ints((x - fit[affine.ORIGIN + lane]) * fit[affine.INVERSE + lane])
-    levels = select(levels > I(0), levels, I(0))
-    capped: Ints = select(levels < top, levels, top)
-    return capped
+    return clamped(levels, I(0), top)

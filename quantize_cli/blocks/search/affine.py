@@ -1,4 +1,4 @@
-"""The search for a scale and a minimum per sub-block: x ~ scale * level + min, shared by the formats that store both.
+"""The search for a scale and a minimum per sub-block: x ~ scale * level + min, shared by the types that store both.
 
 Method: ggml-quants.c, `make_qkx2_quants` and `make_qkx3_quants`, which differ in their constants only: for a row of
 candidate inverse scales, round to levels, solve the weighted least squares for (scale, min), and keep the pair with the
@@ -13,12 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from quantize_cli.simd.compile import inner
-from quantize_cli.simd.half import nearest_ints
 from quantize_cli.simd.lanes import Lanes
+from quantize_cli.simd.rounding import nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
     Floats,
     any_lane,
+    clamped,
     load,
     magnitude,
     nearest,
@@ -32,7 +33,7 @@ F = np.float32
 
 
 class AffineSearch(NamedTuple):
-    """The constants of a format's search."""
+    """The constants of a type's search."""
 
     size: int  #: elements of a sub-block
     top: np.float32  #: the largest level
@@ -43,13 +44,13 @@ class AffineSearch(NamedTuple):
 
 
 #: Vectors of the result of a search: the scale, the minimum, and what gave the winning levels:
-#: clamp(round(INVERSE * (x - ORIGIN))). After them there is room for the levels of the candidate in hand.
+#: clamp(round(INVERSE * (x - ORIGIN))). After them there is room for the levels of the present candidate.
 SCALE, MIN, INVERSE, ORIGIN, _LEVELS = (row * LANES for row in range(5))
-#: The largest sub-block of any format.
+#: The largest sub-block of any type.
 _LARGEST = 32
 FIT_SIZE = _LEVELS + _LARGEST * LANES
 
-#: From here on the reference's rounding, a trick with the mantissa's bits, is not rounding any more.
+#: From here on `nearest_int`, a trick with the mantissa's bits, is not rounding any more.
 _WILD = F(2**22)
 
 
@@ -57,14 +58,12 @@ _WILD = F(2**22)
 def _level(value: Floats, top: np.float32, wild: bool) -> Floats:
     """Clamp the rounded value to 0..top; NaN becomes 0, as in the reference's integer arithmetic."""
     level = to_floats(nearest_ints(value)) if wild else nearest(value)
-    level = select(level > F(0), level, F(0))
-    clamped: Floats = select(level < top, level, top)
-    return clamped
+    return clamped(level, F(0), top)
 
 
 @inner
 def _usable(inverse: Floats) -> Floats:
-    """An infinite inverse scale gives level 0 everywhere: the reference's `nearest_int` makes infinity negative."""
+    """Replace an infinite inverse by 0, for level 0 everywhere: the reference rounds infinity to a negative number."""
     usable: Floats = select(magnitude(inverse) < F(np.inf), inverse, F(0))
     return usable
 
@@ -74,7 +73,7 @@ def _round_levels(x: Lanes, inverse: Floats, low: Floats, top: np.float32, wild:
     """Put the levels under `inverse` and `low` into `fit`.
 
     They are kept for the sums and for the error: rounding twice takes longer than the way through the cache. And a loop
-    that does it all has more vectors in hand than AVX2 has registers.
+    that does it all needs more vectors than AVX2 has registers.
     """
     for i in range(0, x.size, LANES):
         store(fit, _LEVELS + i, _level(inverse * (load(x, i) - low), top, wild))
@@ -82,7 +81,7 @@ def _round_levels(x: Lanes, inverse: Floats, low: Floats, top: np.float32, wild:
 
 @inner
 def _error(x: Lanes, w: Lanes, fit: Lanes, scale: Floats, low: Floats, search: AffineSearch) -> Floats:
-    """Weighted error of the levels in `fit`, decoded with `scale` and `low`."""
+    """Sum the weighted errors of the levels in `fit`, decoded with `scale` and `low`."""
     error = splat(F(0))
     for i in range(0, search.size * LANES, LANES):
         value = load(x, i)
@@ -99,7 +98,7 @@ def search_affine(x: Lanes, w: Lanes, search: AffineSearch, fit: Lanes) -> None:
     Args:
         x: the sub-blocks' values, flat float32[size * LANES].
         w: weights of the errors, same layout.
-        search: the format's constants.
+        search: the type's constants.
         fit: receives the result, float32[FIT_SIZE].
     """
     low = load(x, 0)

@@ -1,7 +1,7 @@
 """Levels 0..top for the scales (or mins) of a super-block, fitted by their weights: what importance changes in K types.
 
-Method: ggml-quants.c, `make_qp_quants`: of nine inverse scales that with the smallest weighted error; then one level at
-a time is changed while the least-squares scale explains more, in at most five rounds.
+Method: ggml-quants.c, `make_qp_quants`. Of nine inverse scales the one with the smallest weighted error wins. Then one
+level at a time is changed while the least-squares scale explains more, in at most five rounds.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.simd.compile import inner
-from quantize_cli.simd.half import nearest_ints
 from quantize_cli.simd.lanes import Lanes
+from quantize_cli.simd.rounding import nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
     Floats,
@@ -51,7 +51,7 @@ def _error(x: Lanes, w: Lanes, inverse: Floats, top: np.int32) -> Floats:
 
 @inner
 def fit_positive(x: Lanes, w: Lanes, top: np.int32, levels: Lanes) -> Floats:
-    """Fit x ~ scale * level in every lane; returns the scales, float32[LANES].
+    """Fit x ~ scale * level in every lane; return the scales, float32[LANES].
 
     Args:
         x: values, none of which is far below zero, flat float32[n * LANES].
@@ -65,7 +65,7 @@ def fit_positive(x: Lanes, w: Lanes, top: np.int32, levels: Lanes) -> Floats:
         largest = select(largest > value, largest, value)
     zero = largest < GROUP_MAX_EPS
     inverse = F(top) / largest
-    # The first candidate's levels are not capped, but wrap.
+    # The first candidate's levels are not capped; they wrap.
     scale = F(1) / inverse
     best = splat(F(0))
     for i in range(0, x.size, LANES):

@@ -1,4 +1,4 @@
-"""The search for one scale per sub-block: x ~ scale * level with signed levels, for the formats that store no min.
+"""The search for one scale per sub-block: x ~ scale * level with signed levels, for the types that store no min.
 
 Method: ggml-quants.c, `make_qx_quants` with rmse_type 1: 19 candidate inverse scales around the one that maps the value
 of the largest magnitude to the lowest level; of the weighted least-squares scales the one that explains most wins.
@@ -9,13 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.simd.compile import inner
-from quantize_cli.simd.half import nearest_ints
 from quantize_cli.simd.lanes import Lanes
+from quantize_cli.simd.rounding import nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
     Floats,
     Ints,
     any_lane,
+    clamped,
     load,
     magnitude,
     nearest,
@@ -39,7 +40,7 @@ FIT_SIZE = 2 * LANES
 
 @inner
 def first_extreme(x: Lanes, size: int) -> Floats:
-    """The first value of the largest magnitude in each lane of `size` vectors."""
+    """Find the first value of the largest magnitude in each lane of `size` vectors."""
     extreme = splat(F(0))
     for i in range(0, size * LANES, LANES):
         value = load(x, i)
@@ -49,7 +50,7 @@ def first_extreme(x: Lanes, size: int) -> Floats:
 
 @inner
 def _any_infinite(x: Lanes, size: int) -> bool:
-    """Whether a value is infinite or NaN: no weight is, but scales that are fitted in turn may have overflowed."""
+    """Tell whether a value is infinite or NaN: no weight is, but scales, which are fitted too, may have overflowed."""
     total = splat(F(0))
     for i in range(0, size * LANES, LANES):
         total += load(x, i) * F(0)
@@ -60,7 +61,7 @@ def _any_infinite(x: Lanes, size: int) -> bool:
 def _level_sums(
     x: Lanes, w: Lanes, size: int, inverse: Floats, bottom: np.float32, infinite: bool
 ) -> tuple[Floats, Floats]:
-    """Sums of w * x * l and of w * l * l over each lane's levels l under `inverse`."""
+    """Sum w * x * l and w * l * l over each lane's levels l under `inverse`."""
     top = -bottom - F(1)
     sum_lx = splat(F(0))
     sum_l2 = splat(F(0))
@@ -70,8 +71,7 @@ def _level_sums(
         # No finite value is mapped far beyond the bounds; NaN becomes 0, as in the reference's integer arithmetic.
         scaled = inverse * value
         level = to_floats(nearest_ints(scaled)) if infinite else nearest(scaled)
-        level = select(level > bottom, level, bottom)
-        level = select(level < top, level, top)
+        level = clamped(level, bottom, top)
         sum_lx += weight * value * level
         sum_l2 += weight * level * level
     return sum_lx, sum_l2
@@ -109,16 +109,12 @@ def search_symmetric(x: Lanes, w: Lanes, size: int, bottom: np.float32, fit: Lan
 
 @inner
 def levels_from_zero(value: Floats, bottom: np.int32) -> Ints:
-    """Levels bottom..-bottom - 1 of scaled values, counted from 0."""
-    top = I(-1 - 2 * bottom)
-    level = nearest_ints(value) - bottom
-    level = select(level > I(0), level, I(0))
-    capped: Ints = select(level < top, level, top)
-    return capped
+    """Round scaled values to levels bottom..-bottom - 1, counted from 0."""
+    return clamped(nearest_ints(value) - bottom, I(0), I(-1 - 2 * bottom))
 
 
 @inner
 def searched_levels(values: Floats, inverse: Floats, bottom: np.int32) -> Ints:
-    """The winning levels of a search, counted from 0: under its INVERSE, which 0 says that the values count as zero."""
+    """Compute the winning levels of a search, counted from 0, under its INVERSE; where that is 0 all are the lowest."""
     levels: Ints = select(inverse == F(0), I(0), levels_from_zero(inverse * values, bottom))
     return levels

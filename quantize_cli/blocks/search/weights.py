@@ -1,4 +1,4 @@
-"""The weights of the K types' error sums: how much each element's error counts."""
+"""The weights of error sums: how much each element's error counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ F = np.float32
 
 @inner
 def sum_of_squares(x: Lanes) -> Floats:
-    """Sum of x^2 in each lane."""
+    """Sum x^2 in each lane."""
     total = splat(F(0))
     for i in range(0, x.size, LANES):
         value = load(x, i)
@@ -23,14 +23,14 @@ def sum_of_squares(x: Lanes) -> Floats:
 
 @inner
 def root_plus_magnitude(x: Lanes, root: Floats, w: Lanes) -> None:
-    """Without importance: root + |x|, both flat float32[size * LANES]."""
+    """Compute root + |x|, the weights of types with a min without importance; both flat float32[size * LANES]."""
     for i in range(0, x.size, LANES):
         store(w, i, root + magnitude(load(x, i)))
 
 
 @inner
 def weigh_importance(x: Lanes, importance: Lanes, variance: Floats, w: Lanes) -> Floats:
-    """With importance: importance * sqrt(variance + x^2), all flat float32[size * LANES]; returns each lane's sum."""
+    """Compute importance * sqrt(variance + x^2), all flat float32[size * LANES]; return each lane's sum."""
     total = splat(F(0))
     for i in range(0, x.size, LANES):
         value = load(x, i)
@@ -42,7 +42,7 @@ def weigh_importance(x: Lanes, importance: Lanes, variance: Floats, w: Lanes) ->
 
 @inner
 def squares(x: Lanes, w: Lanes) -> None:
-    """Without importance, the formats without a min: x^2, both flat float32[size * LANES]."""
+    """Compute x^2, the weights of types without a min without importance; both flat float32[size * LANES]."""
     for i in range(0, x.size, LANES):
         value = load(x, i)
         store(w, i, value * value)

@@ -2,58 +2,73 @@
 
 from __future__ import annotations
 
-from gguf import GGUFWriter, TokenType
+from collections.abc import Iterator
+
 from tokenizers import Tokenizer
 
-from quantize_cli.errors import CheckpointError, UnsupportedError
+from quantize_cli.errors import CheckpointError, UnsupportedError, shown
 from quantize_cli.tokenizers import hf_json
-from quantize_cli.tokenizers.files import TokenizerFiles, mapping, sequence
-from quantize_cli.tokenizers.pre_tokenizers import identify
-from quantize_cli.tokenizers.special_tokens import read_special_tokens
-from quantize_cli.tokenizers.token_types import BOUNDARY, looks_like_control
-
-NAME = hf_json.NAME
-TAKES_PRE_TOKENIZER = True
+from quantize_cli.tokenizers.kinds.base import Kind, Tokens
+from quantize_cli.tokenizers.recognise import Recognised, recognise
+from quantize_cli.tokenizers.source import TOKENIZER_JSON, Source, mapping
+from quantize_cli.tokenizers.token_types import BOUNDARY, TokenType, looks_like_control
 
 
-def applies(files: TokenizerFiles) -> bool:
-    """Whether there is a tokenizer.json."""
-    return files.has(NAME)
+def _applies(source: Source) -> bool:
+    return source.has(TOKENIZER_JSON)
 
 
-def add(writer: GGUFWriter, files: TokenizerFiles, vocab_size: int | None, pre_tokenizer: str | None) -> None:
-    """Add the tokens, padded to `vocab_size`, and the merges."""
-    model = mapping(files.tokenizer.get("model")).get("type")
+def _read(source: Source) -> Tokens:
+    """Read the tokens, padded to `vocab_size`, and the merges."""
+    model = mapping(source.tokenizer.get("model")).get("type")
     if model != "BPE":
-        raise UnsupportedError(f"{files.path(NAME)} holds a tokenizer of the type {model}, but this family needs BPE.")
-    merges = _merges(files)
-    tokenizer = hf_json.load(files)
-    tokens, types = _tokens(tokenizer.backend, files, vocab_size)
+        raise UnsupportedError(
+            f"{source.where(TOKENIZER_JSON)} holds a tokenizer of the type {shown(model)}, but this family needs BPE."
+        )
+    tokenizer = hf_json.load(source)
+    pre = Recognised(source.pre_tokenizer) if source.pre_tokenizer else recognise(tokenizer, source)
+    tokens, types = _tokens(tokenizer.backend, source)
+    cut = [token.content for i, token in tokenizer.backend.get_added_tokens_decoder().items() if i >= len(tokens)]
+    return Tokens(
+        "gpt2",
+        pre.name,
+        tokens,
+        types,
+        merges=_merges(source),
+        id_limit=len(tokens) if cut else None,
+        notes=(*pre.notes, *_left_out(sorted(cut), len(tokens))),
+    )
 
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(pre_tokenizer or identify(tokenizer, files))
-    writer.add_token_list(tokens)
-    writer.add_token_types(types)
-    if merges:
-        writer.add_token_merges(merges)
-    read_special_tokens(files).add_to(writer)
+
+def _left_out(cut: list[str], size: int) -> Iterator[str]:
+    """Tell of added tokens without a row in the model, as the image token of Gemma 3 1B; the reference refuses them."""
+    if cut:
+        yield (
+            f"tokenizer.json has added tokens beyond vocab_size ({size}), which are left out because the model does "
+            f"not have rows for them: {shown(cut)}."
+        )
 
 
-def _tokens(backend: Tokenizer, files: TokenizerFiles, vocab_size: int | None) -> tuple[list[str], list[TokenType]]:
+def _tokens(backend: Tokenizer, source: Source) -> tuple[list[str], list[TokenType]]:
     vocabulary = backend.get_vocab(with_added_tokens=True)
-    size = len(vocabulary) if vocab_size is None else vocab_size
-    largest = max(vocabulary, key=vocabulary.__getitem__, default=None)
-    if largest is not None and vocabulary[largest] >= size:
+    decoder = backend.get_added_tokens_decoder()
+    size = len(vocabulary) if source.vocab_size is None else source.vocab_size
+    may_be_cut = {} if source.vocab_size is None else decoder
+    beyond = next((token for token, i in vocabulary.items() if i >= size and i not in may_be_cut), None)
+    if beyond is not None:
         raise CheckpointError(
-            f"{files.path(NAME)} has the token {largest!r} with the id {vocabulary[largest]}, "
+            f"{source.where(TOKENIZER_JSON)} has the token {shown(beyond)} with the id {vocabulary[beyond]}, "
             f"but the vocabulary has only {size} tokens; the tokenizer files and config.json are of different models."
         )
     tokens = [f"[PAD{i}]" for i in range(size)]
     types = [TokenType.UNUSED] * size
     for token, i in vocabulary.items():
-        tokens[i] = token
-        types[i] = TokenType.NORMAL
-    for i, added in backend.get_added_tokens_decoder().items():
+        if i < size:
+            tokens[i] = token
+            types[i] = TokenType.NORMAL
+    for i, added in decoder.items():
+        if i >= size:
+            continue
         token = added.content
         if not added.normalized:
             # llama.cpp takes the text of these tokens as already normalized
@@ -67,19 +82,14 @@ def _tokens(backend: Tokenizer, files: TokenizerFiles, vocab_size: int | None) -
     return tokens, types
 
 
-def _merges(files: TokenizerFiles) -> list[str]:
-    """Each merge's two parts with a space between, from tokenizer.json or else merges.txt."""
-    merges = sequence(mapping(files.tokenizer.get("model")).pop("merges", None))
-    if not merges and files.has("merges.txt"):
-        lines = files.text("merges.txt").splitlines()
-        if lines and lines[0].startswith("#"):
-            del lines[0]
-        pairs = [line.split() for line in lines]
-        return [" ".join(pair) for pair in pairs if len(pair) == 2]
-    # a space within a part is spelled as the letter that GPT-2's byte map gives a space
-    return [
-        merge
-        if isinstance(merge, str)
-        else " ".join(str(part).replace(" ", chr(ord(" ") + 256)) for part in sequence(merge))
-        for merge in merges
-    ]
+def _merges(source: Source) -> tuple[str, ...]:
+    """Return the merges of tokenizer.json, or else those of merges.txt."""
+    if source.merges or not source.has("merges.txt"):
+        return source.merges
+    lines = source.text("merges.txt").splitlines()
+    if lines and lines[0].startswith("#"):
+        del lines[0]
+    return tuple(" ".join(pair) for pair in map(str.split, lines) if len(pair) == 2)
+
+
+BPE = Kind(TOKENIZER_JSON, _applies, _read, has_pre_tokenizer=True)

@@ -1,0 +1,109 @@
+"""What Q3_K and Q6_K share: super-blocks of 256 weights, 16 sub-blocks of 16, x ~ d * scale * level.
+
+A vector of 32 elements of one super-block is a pair of sub-blocks.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from quantize_cli.blocks.base import SUPER_BLOCK, Packed
+from quantize_cli.blocks.search.symmetric import FIT_SIZE, levels_from_zero
+from quantize_cli.simd.compile import inner, maker, part
+from quantize_cli.simd.lanes import Lanes, new_lanes
+from quantize_cli.simd.vector import (
+    LANES,
+    Floats,
+    Ints,
+    any_lane,
+    lane_numbers,
+    load,
+    load_bytes,
+    nowhere,
+    select,
+    splat,
+    splat_int,
+    store_bytes,
+)
+
+F = np.float32
+I = np.int32  # noqa: E741
+SUB_BLOCK = 16
+SUB_BLOCKS = 16
+PAIRS = SUB_BLOCKS // 2
+
+
+class Work(NamedTuple):
+    """Room for LANES super-blocks; flat float32 buffers of vectors."""
+
+    x: Lanes  #: 256 vectors
+    importance: Lanes  #: 256 vectors
+    w: Lanes  #: 16 vectors
+    fit: Lanes  #: the result of a search
+    scales: Lanes  #: 16 vectors: the scales that were found
+    sums: Lanes  #: 16 vectors: the weights of the scales
+    stored: Lanes  #: 16 vectors: levels of the scales
+    d: Lanes  #: 1 vector: what these levels are multiplied with, before it is rounded to float16
+    levels: Packed  #: uint8[256], of one super-block
+
+
+@maker
+def new_work() -> Work:
+    """Allocate the buffers."""
+    return Work(
+        new_lanes(SUPER_BLOCK),
+        new_lanes(SUPER_BLOCK),
+        new_lanes(SUB_BLOCK),
+        new_lanes(FIT_SIZE // LANES),
+        new_lanes(SUB_BLOCKS),
+        new_lanes(SUB_BLOCKS),
+        new_lanes(SUB_BLOCKS),
+        new_lanes(1),
+        np.empty(SUPER_BLOCK, np.uint8),
+    )
+
+
+@inner
+def halves(first: np.float32, second: np.float32) -> Floats:
+    """Spread one value over each sub-block of a pair."""
+    values: Floats = select(lane_numbers() < I(SUB_BLOCK), splat(first), splat(second))
+    return values
+
+
+@inner
+def of_pair(values: Lanes, pair: int, lane: int) -> Floats:
+    """Spread what `lane` has for each sub-block, in a vector each, over the elements of a pair."""
+    place = 2 * pair * LANES + lane
+    return halves(values[place], values[place + LANES])
+
+
+@part
+def encode_levels(values: Lanes, lane: int, d: np.float32, bottom: np.int32, work: Work) -> bool:
+    """Compute the levels of one super-block under d and its stored scales, counted from 0, in work.levels.
+
+    Return whether the product is 0 for some sub-block: there the levels of the search are to be kept.
+    """
+    zero = nowhere()
+    for pair in range(PAIRS):
+        scale = d * of_pair(work.stored, pair, lane)
+        store_bytes(work.levels, pair * LANES, levels_from_zero(load(values, pair * LANES) / scale, bottom))
+        zero = zero | (scale == F(0))
+    return any_lane(zero)
+
+
+@inner
+def keep_where_zero(searched: Ints, pair: int, lane: int, d: np.float32, work: Work) -> None:
+    """Keep the searched levels of a pair of sub-blocks where d and the stored scale have the product 0."""
+    zero = d * of_pair(work.stored, pair, lane) == F(0)
+    store_bytes(work.levels, pair * LANES, select(zero, searched, load_bytes(work.levels, pair * LANES)))
+
+
+@part
+def two_bits(levels: Packed, half: int, shift: np.int32) -> Ints:
+    """Pack two bits, from bit `shift` on, of half of a super-block: byte l has those of level l + 32 p at bit 2p."""
+    packed = splat_int(I(0))
+    for p in range(4):
+        packed |= (load_bytes(levels, 128 * half + 32 * p) >> shift & I(3)) << I(2 * p)
+    return packed

@@ -1,0 +1,68 @@
+"""What Q4_1 and Q5_1 share: a block has a scale d and a minimum m.
+
+Method: ggml-quants.c, `quantize_row_q4_1_ref`, `quantize_row_q4_1_impl` and those of q5_1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
+from quantize_cli.blocks.legacy.levels import BLOCK, levels_above, load_levels, store_levels
+from quantize_cli.blocks.legacy.weighted import affine_levels, load_weighted, new_work, row_variances
+from quantize_cli.blocks.search.affine import MIN, SCALE, AffineSearch, search_affine
+from quantize_cli.gguf_file.types import GGML_TYPES
+from quantize_cli.simd.compile import inner, kernel
+from quantize_cli.simd.extremes import extent
+from quantize_cli.simd.half import load_half, store_half, to_half
+from quantize_cli.simd.vector import LANES, Ints, load, store, to_floats
+
+F = np.float32
+I = np.int32  # noqa: E741
+M, LEVELS = 2, 4
+
+
+@inner
+def _store_block(packed: Packed, at: int, d: np.float32, m: np.float32, levels: Ints, bits: int) -> None:
+    store_half(packed, at, to_half(d))
+    store_half(packed, at + M, to_half(m))
+    store_levels(packed, at + LEVELS, levels, bits)
+
+
+def affine_type(name: str, bits: int) -> BlockType:
+    """Make the type of that name, whose levels have 4 or 5 bits."""
+    block_bytes = GGML_TYPES[name].block_bytes
+    top = (1 << bits) - 1
+    search = AffineSearch(size=BLOCK, top=F(top), first=F(-0.9), step=F(0.05), steps=37, absolute=False)
+
+    @kernel
+    def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
+        """Pack blocks float32[n, 32] into out, uint8[n, block_bytes]."""
+        values, packed = blocks.reshape(-1), out.reshape(-1)
+        if importance is None:
+            for number in range(blocks.shape[0]):
+                x = load(values, number * BLOCK)
+                low, high = extent(x)
+                d = (high - low) / F(top)
+                _store_block(packed, number * block_bytes, d, low, levels_above(x, low, d, I(top)), bits)
+        else:
+            work = new_work()
+            variances = row_variances(blocks, importance.shape[0])
+            for first in range(0, blocks.shape[0], LANES):
+                count = load_weighted(blocks, importance, variances, first, work)
+                search_affine(work.x, work.w, search, work.fit)
+                for lane in range(count):
+                    at, x = (first + lane) * block_bytes, load(values, (first + lane) * BLOCK)
+                    levels = affine_levels(x, work.fit, lane, I(top))
+                    _store_block(packed, at, work.fit[SCALE + lane], work.fit[MIN + lane], levels, bits)
+
+    @kernel
+    def unpack(packed: Packed, out: Blocks) -> None:
+        """Unpack blocks uint8[n, block_bytes] into out, float32[n, 32]."""
+        blocks, values = packed.reshape(-1), out.reshape(-1)
+        for number in range(packed.shape[0]):
+            at = number * block_bytes
+            levels = to_floats(load_levels(blocks, at + LEVELS, bits))
+            store(values, number * BLOCK, levels * load_half(blocks, at) + load_half(blocks, at + M))
+
+    return BlockType(name, pack, unpack)

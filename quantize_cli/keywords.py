@@ -1,0 +1,142 @@
+"""What may be asked for beside a model, formats and an output: keywords with plain values, and what they mean.
+
+The command line's options have the same names and are passed on as these keywords.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import TypedDict, TypeVar
+
+from quantize_cli.errors import UsageError
+from quantize_cli.importance.matrix import ImportanceMatrix
+from quantize_cli.importance.read import read_importance
+from quantize_cli.mixes.overrides import TypeOverrides, TypePattern, type_pattern
+from quantize_cli.mixes.tensor_types import find_type
+from quantize_cli.planning.metadata import parse_override
+from quantize_cli.planning.options import PlanOptions
+from quantize_cli.planning.prune import parse_layers
+from quantize_cli.planning.split import parse_size
+from quantize_cli.tokenizers.pre_tokenizers import check_name
+
+Said = TypeVar("Said")
+Value = TypeVar("Value")
+
+
+class PlanKeywords(TypedDict, total=False):
+    """What decides the bytes of the output; None is the same as leaving a keyword out."""
+
+    revision: str | None  #: branch, tag or commit on the Hub
+    pre_tokenizer: str | None  #: llama.cpp's name of the pre-tokenizer, where it is not recognised
+    imatrix: str | Path | ImportanceMatrix | None  #: importance matrix, or its file
+    include_weights: str | Iterable[str] | None  #: use it only for tensors whose names have one of these parts
+    exclude_weights: str | Iterable[str] | None  #: do not use it for tensors whose names have one of these parts
+    tensor_types: Mapping[str, str] | Iterable[tuple[str, str]] | None  #: regex -> type; the first match wins
+    output_tensor_type: str | None  #: type of the output matrix
+    token_embedding_type: str | None  #: type of the token embeddings
+    pure: bool  #: the format's main type for all tensors
+    leave_output_tensor: bool  #: do not quantize the output matrix
+    allow_requantize: bool  #: quantize tensors that are quantized already, at a loss
+    no_fallback: bool  #: refuse tensors whose rows the format's blocks do not divide
+    prune_layers: str | Iterable[int] | None  #: numbers of layers to leave out, or "3,7"
+    override_kv: Mapping[str, bool | int | float | str] | Iterable[str] | None  #: key -> value, or KEY=TYPE:VALUE
+    keep_split: bool  #: write as many files as the source has
+    split_max_size: int | str | None  #: most bytes of tensors in a file, or "4G"
+
+
+class Keywords(PlanKeywords, total=False):
+    """What may be asked of a run."""
+
+    report: str | Path | None  #: file for the report, .json or .md
+    threads: int | None  #: worker threads; default: every processor that the process may use
+    force: bool  #: overwrite an existing output or report
+
+
+def check_keywords(function: str, said: Mapping[str, object], known: Collection[str]) -> None:
+    """Check that `known` has every keyword that was given to `function`.
+
+    Raises:
+        TypeError: it has not, as Python raises it for any function.
+    """
+    for name in said:
+        if name not in known:
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
+
+
+def plan_options(said: PlanKeywords) -> PlanOptions:
+    """Give the keywords their meaning; files that they name are read.
+
+    Raises:
+        UsageError: a value has none, or two keywords contradict each other.
+        CheckpointError: the importance matrix is missing or damaged.
+    """
+    if said.get("keep_split") and said.get("split_max_size") is not None:
+        raise UsageError("--keep-split and --split-max-size cannot be combined; leave one of them out.")
+    _given(check_name, said.get("pre_tokenizer"))
+    return PlanOptions(
+        overrides=TypeOverrides(
+            output_tensor_type=_given(find_type, said.get("output_tensor_type")),
+            token_embedding_type=_given(find_type, said.get("token_embedding_type")),
+            tensor_types=_tensor_types(said.get("tensor_types") or ()),
+            pure=said.get("pure", False),
+            leave_output_tensor=said.get("leave_output_tensor", False),
+        ),
+        importance=_importance(said),
+        metadata=tuple(map(parse_override, _override_texts(said.get("override_kv") or ()))),
+        prune_layers=_layers(said.get("prune_layers")),
+        allow_requantize=said.get("allow_requantize", False),
+        no_fallback=said.get("no_fallback", False),
+        keep_split=said.get("keep_split", False),
+        split_max_size=_size(said.get("split_max_size")),
+    )
+
+
+def _given(parse: Callable[[Said], Value], said: Said | None) -> Value | None:
+    """Parse a value that is not left out; an empty text, of an unset variable for example, is not left out."""
+    return None if said is None else parse(said)
+
+
+def _importance(said: PlanKeywords) -> ImportanceMatrix | None:
+    """Read the importance matrix and select its entries; a matrix without entries is none, as for llama-quantize."""
+    include, exclude = _texts(said.get("include_weights")), _texts(said.get("exclude_weights"))
+    imatrix = said.get("imatrix")
+    if imatrix is None:
+        if include or exclude:
+            raise UsageError(
+                "--include-weights and --exclude-weights choose from an importance matrix: give it by --imatrix."
+            )
+        return None
+    matrix = imatrix if isinstance(imatrix, ImportanceMatrix) else read_importance(imatrix)
+    selected = matrix.selected(include, exclude)
+    return selected if selected.entries else None
+
+
+def _texts(said: str | Iterable[str] | None) -> tuple[str, ...]:
+    return (said,) if isinstance(said, str) else tuple(said or ())
+
+
+def _tensor_types(said: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[TypePattern, ...]:
+    pairs = said.items() if isinstance(said, Mapping) else said
+    return tuple(type_pattern(pattern, type_name) for pattern, type_name in pairs)
+
+
+def _override_texts(said: Mapping[str, bool | int | float | str] | Iterable[str]) -> Iterable[str]:
+    """Spell fields as the command line does: KEY=TYPE:VALUE, where Python's names of the types are those of TYPE."""
+    if not isinstance(said, Mapping):
+        return said
+    return (
+        f"{key}={type(value).__name__}:{str(value).lower() if isinstance(value, bool) else value}"
+        for key, value in said.items()
+    )
+
+
+def _layers(said: str | Iterable[int] | None) -> frozenset[int]:
+    if isinstance(said, str):
+        return parse_layers(said)
+    numbers = ",".join(map(str, said or ()))
+    return parse_layers(numbers) if numbers else frozenset()
+
+
+def _size(said: int | str | None) -> int | None:
+    return said if said is None or (isinstance(said, int) and said > 0) else parse_size(str(said))

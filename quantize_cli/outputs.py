@@ -1,0 +1,154 @@
+"""Where the bytes of the output go: a file that appears only when it is complete, or a stream."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+
+from quantize_cli.errors import OutputError
+
+#: What to do about an error of the system; about all others: write elsewhere.
+_ADVICE = {
+    errno.ENOSPC: "free some space",
+    errno.EPIPE: "let its reader take all of it",
+    errno.EMFILE: "write fewer files at a time, or allow more with ulimit -n",
+}
+
+
+class Sink(Protocol):
+    """Takes the output's bytes in order."""
+
+    def write(self, data: bytes | memoryview, /) -> object:
+        """Append `data`."""
+        ...
+
+
+def check_output(path: Path, *, force: bool, option: str = "-o") -> None:
+    """Find out before the long run what would make it fail at its end; `option` is the one that chose `path`.
+
+    Raises:
+        OutputError: `path` exists and `force` is not set, or is not a regular file; or its folder is missing or not
+            writable.
+    """
+    with writing(path, option):
+        folder = _real(path).parent
+        if path.exists() and not path.is_file():
+            raise OutputError(f"{path} is not a regular file; choose another path with {option}.")
+        if path.exists() and not force:
+            raise OutputError(f"{path} exists; choose another path with {option}, or overwrite it with --force.")
+        if not folder.is_dir():
+            raise OutputError(f"The folder {folder} does not exist; create it, or choose another with {option}.")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise OutputError(f"The folder {folder} is not writable; choose another with {option}.")
+
+
+def check_room(sizes: Mapping[Path, int]) -> None:
+    """Check that each disk has room for all the files that will be written to it; `sizes` are in bytes.
+
+    Raises:
+        OutputError: one has not.
+    """
+    disks: dict[int, list[Path]] = defaultdict(list)
+    for path in sizes:
+        with writing(path):
+            disks[_real(path).parent.stat().st_dev].append(path)
+    for paths in disks.values():
+        size = sum(sizes[path] for path in paths)
+        free = shutil.disk_usage(_real(paths[0]).parent).free
+        if size > free:
+            others = f" and {len(paths) - 1} more files on the same disk" if len(paths) > 1 else ""
+            raise OutputError(
+                f"{paths[0]}{others} will take {size:,} bytes, but the disk has {free:,} free; "
+                "free some space, or choose another disk."
+            )
+
+
+@contextmanager
+def replacing(paths: Sequence[Path], *, force: bool, option: str = "-o") -> Iterator[list[Sink]]:
+    """Files that get their names once the block ends without an exception, all of them, and vanish otherwise.
+
+    Raises:
+        OutputError: a file cannot be written, or has come to exist meanwhile and `force` is not set; what the message
+            advises is another value for `option`.
+    """
+    written = [_Replacement(path, option) for path in paths]
+    try:
+        with ExitStack() as stack:
+            yield [stack.enter_context(replacement.opened()) for replacement in written]
+        for replacement in written:
+            replacement.check(force=force)
+        for replacement in written:
+            replacement.take_place()
+    except BaseException:
+        for replacement in written:
+            replacement.undo()
+        raise
+    for folder in dict.fromkeys(replacement.folder for replacement in written):
+        _sync_folder(folder)
+
+
+class _Replacement:
+    """A file under a temporary name beside its target, until it takes the target's place."""
+
+    def __init__(self, path: Path, option: str) -> None:
+        self._path = path
+        self._option = option
+        self._target = _real(path)
+        self.folder = self._target.parent
+        self._file = self._target.with_name(f".quantize-{secrets.token_hex(8)}.tmp")  # never longer than a name may be
+
+    @contextmanager
+    def opened(self) -> Iterator[Sink]:
+        """Open it, and sync it at the end."""
+        # Buffered, because an unbuffered file may write less than it is given, and says so only in its result.
+        with writing(self._path, self._option), self._file.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+
+    def check(self, *, force: bool) -> None:
+        """Check that the target is still free."""
+        if self._target.exists() and not force:
+            raise OutputError(f"{self._path} has come to exist during the run; overwrite it with --force.")
+
+    def take_place(self) -> None:
+        """Give the file its name."""
+        with writing(self._path, self._option):
+            self._file = self._file.replace(self._target)
+
+    def undo(self) -> None:
+        """Remove it, whatever its name is by now: a part of a model is worth nothing without the others."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            self._file.unlink()
+
+
+@contextmanager
+def writing(output: Path | str, option: str = "-o") -> Iterator[None]:
+    """Turn the system's refusals to write `output`, which `option` chose, into sentences."""
+    try:
+        yield
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0, f"choose another path with {option}")
+        raise OutputError(f"{output} cannot be written ({error.strerror or error}); {advice}.") from error
+
+
+def _real(path: Path) -> Path:
+    """Return what symbolic links lead to: the file there is replaced, not the link."""
+    return Path(os.path.realpath(path))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the platform and the folder's permissions let it be opened."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

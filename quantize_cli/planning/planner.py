@@ -1,0 +1,231 @@
+"""The plan: everything about the output that headers and configuration decide, before any weight is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from quantize_cli.architectures.describe import describe
+from quantize_cli.architectures.description import ModelDescription, TensorRecipe
+from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
+from quantize_cli.errors import UnsupportedError, UsageError, listed
+from quantize_cli.gguf_file.fields import with_fields
+from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
+from quantize_cli.importance.matrix import ImportanceMatrix
+from quantize_cli.mixes.base import Candidate, Choice, Mix
+from quantize_cli.mixes.rules import choose_types
+from quantize_cli.planning.metadata import final_metadata
+from quantize_cli.planning.model import Plan, PlannedTensor
+from quantize_cli.planning.options import PlanOptions
+from quantize_cli.planning.prune import LAYER, Kept, pruned
+from quantize_cli.planning.split import as_in_source, by_size, whole
+from quantize_cli.planning.traits import traits_of
+
+_DEFAULTS = PlanOptions()
+
+#: What llama-imatrix does not measure, unless it is told to.
+_VOCABULARY = frozenset({"token_embd.weight", "output.weight"})
+
+
+def make_plan(
+    checkpoint: Checkpoint, mix: Mix, pre_tokenizer: str | None = None, options: PlanOptions = _DEFAULTS
+) -> Plan:
+    """Decide every byte's place from headers alone.
+
+    Raises:
+        CheckpointError, UnsupportedError, UsageError: see `make_plans`.
+    """
+    return make_plans(checkpoint, [mix], pre_tokenizer, options)[0]
+
+
+def make_plans(
+    checkpoint: Checkpoint, mixes: Sequence[Mix], pre_tokenizer: str | None = None, options: PlanOptions = _DEFAULTS
+) -> list[Plan]:
+    """A plan for each mix, from one look at the checkpoint; all have the same tensors in the same order.
+
+    Raises:
+        CheckpointError: the checkpoint's files are missing, damaged or contradict each other.
+        UnsupportedError: it is of a kind that cannot be converted, or is quantized and must not be again.
+        UsageError: what is asked for does not fit the model: an importance matrix is missing, say.
+    """
+    description = describe(checkpoint, pre_tokenizer)
+    kept = pruned(_in_file_order(description.recipes), options.prune_layers)
+    return [_plan(checkpoint, description, kept, mix, options) for mix in mixes]
+
+
+def _plan(
+    checkpoint: Checkpoint,
+    description: ModelDescription,
+    kept: Kept,
+    mix: Mix,
+    options: PlanOptions,
+) -> Plan:
+    infos = checkpoint.infos
+    stored = _stored_types([recipe for recipe, _ in kept.recipes], infos)
+    candidates = [
+        Candidate(recipe.name, recipe.shape, type_name)
+        for (recipe, _), type_name in zip(kept.recipes, stored, strict=True)
+    ]
+    importance = options.importance
+    metadata = final_metadata(description, mix, options, kept.layers)
+    # llama-quantize believes the fields that are set more than the model, and counts the layers before pruning.
+    model = traits_of(with_fields(description.metadata, options.metadata), checkpoint.location)
+    choices = choose_types(candidates, mix, model, options.overrides, has_importance=importance is not None)
+    known = {old_name for recipe, old_name in kept.recipes if _is_known(importance, old_name, recipe)}
+    tensors = [
+        _planned(recipe, choice, infos, old_name if old_name in known else None, candidate.stored_type)
+        for (recipe, old_name), candidate, choice in zip(kept.recipes, candidates, choices, strict=True)
+    ]
+    _check_importance(tensors, choices, mix, importance)
+    _check_requantizing(tensors, options)
+    if options.no_fallback:
+        _check_fallbacks(tensors, mix)
+    if options.keep_split:
+        files = as_in_source(tensors, metadata, infos)
+    elif options.split_max_size is not None:
+        files = by_size(tensors, metadata, options.split_max_size)
+    else:
+        files = whole(tensors, metadata)
+    return Plan(
+        model=checkpoint.name,
+        architecture=model.architecture,
+        format=mix.name,
+        files=files,
+        warnings=(
+            *description.notes,
+            *(f"There is no layer {layer} to prune." for layer in kept.missing),
+            *_fallback_warnings(tensors, mix),
+            *_importance_warnings(tensors, importance),
+        ),
+    )
+
+
+def _in_file_order(recipes: Iterable[TensorRecipe]) -> list[TensorRecipe]:
+    """llama-quantize's order: tensors of no layer first, then layer by layer, by name within."""
+
+    def key(recipe: TensorRecipe) -> tuple[int, bytes]:
+        layer = LAYER.match(recipe.name)
+        return int(layer[1]) if layer else -1, recipe.name.encode()
+
+    return sorted(recipes, key=key)
+
+
+def _stored_types(recipes: Sequence[TensorRecipe], infos: Mapping[str, TensorInfo]) -> Iterator[str]:
+    """Yield what each tensor would be in a file that loses nothing: what a tensor keeps for which no type is chosen.
+
+    The reference's converter writes all matrices in one type, but for some that are F32 in every file.
+    """
+    dtypes = {infos[name].dtype for recipe in recipes if recipe.stored_type is None for name in recipe.sources}
+    matrices = dtypes.pop() if len(dtypes) == 1 else "F32"
+    return (recipe.stored_type or matrices for recipe in recipes)
+
+
+def _planned(
+    recipe: TensorRecipe, choice: Choice, infos: Mapping[str, TensorInfo], importance: str | None, stored: str
+) -> PlannedTensor:
+    sources = [infos[name] for name in recipe.sources]
+    return PlannedTensor(
+        name=recipe.name,
+        shape=recipe.shape,
+        type=choice.type,
+        reason=choice.reason,
+        offset=0,
+        nbytes=math.prod(recipe.shape[:-1]) * GGML_TYPES[choice.type].row_bytes(recipe.shape[-1]),
+        sources=recipe.sources,
+        source_dtype=sources[0].dtype if sources else "F32",
+        source_bytes=sum(source.nbytes for source in sources),
+        moves=recipe.moves,
+        maps=recipe.maps,
+        rounded_to=stored if stored != "F32" and any(change.computes for change in recipe.maps) else None,
+        values=recipe.values,
+        instead_of=choice.instead_of,
+        importance=importance,
+    )
+
+
+def _is_known(matrix: ImportanceMatrix | None, name: str, recipe: TensorRecipe) -> bool:
+    """Tell whether the matrix has an entry for a tensor; it knows tensors by the names that they had before pruning."""
+    return matrix is not None and matrix.for_tensor(name, recipe.shape) is not None
+
+
+def _check_importance(
+    tensors: Sequence[PlannedTensor], choices: Sequence[Choice], mix: Mix, matrix: ImportanceMatrix | None
+) -> None:
+    """Refuse types that are too coarse to do without importances."""
+    lacking = [
+        tensor
+        for tensor, choice in zip(tensors, choices, strict=True)
+        if tensor.importance is None
+        and (choice.requires_importance or _use_of_importance(choice.type) is UseOfImportance.REQUIRED)
+    ]
+    if lacking:
+        found = "" if matrix is None else f", and {matrix.file} does not give them"
+        raise UsageError(
+            f"{mix.name} needs importances for {len(lacking)} of {len(tensors)} tensors "
+            f"({listed([f'{tensor.name} as {tensor.type}' for tensor in lacking])}){found}: give an importance matrix "
+            "that has them with --imatrix, or choose another format."
+        )
+
+
+def _check_requantizing(tensors: Sequence[PlannedTensor], options: PlanOptions) -> None:
+    quantized = [
+        tensor
+        for tensor in tensors
+        if not tensor.copied and (held := GGML_TYPES.get(tensor.source_dtype)) is not None and held.quantized
+    ]
+    if quantized and not options.allow_requantize:
+        raise UnsupportedError(
+            f"{len(quantized)} of {len(tensors)} tensors are quantized already "
+            f"({listed([f'{tensor.name} as {tensor.source_dtype}' for tensor in quantized])}), and would lose more: "
+            "take the original model, or override with --allow-requantize."
+        )
+
+
+def _check_fallbacks(tensors: Sequence[PlannedTensor], mix: Mix) -> None:
+    fallen = [tensor for tensor in tensors if tensor.instead_of is not None]
+    if fallen:
+        extra, share = _cost(tensors)
+        raise UsageError(
+            f"{mix.name} does not fit {len(fallen)} of {len(tensors)} tensors ({listed([t.name for t in fallen])}), "
+            f"because their rows are not whole blocks; with other types for them the file would be {extra:,} bytes "
+            f"({share:.1%}) bigger: leave out --no-fallback, or choose a format with blocks of 32."
+        )
+
+
+def _fallback_warnings(tensors: Sequence[PlannedTensor], mix: Mix) -> Iterator[str]:
+    fallen = sum(tensor.instead_of is not None for tensor in tensors)
+    if fallen:
+        extra, share = _cost(tensors)
+        yield (
+            f"{fallen} of {len(tensors)} tensors have rows that are not whole blocks of their type, and fell back to "
+            f"other types: the file is {extra:,} bytes ({share:.1%}) bigger than {mix.name} suggests."
+        )
+
+
+def _cost(tensors: Sequence[PlannedTensor]) -> tuple[int, float]:
+    """What the fallbacks add: bytes, and their share of what the file would take without them."""
+    extra = sum(tensor.extra_bytes for tensor in tensors)
+    return extra, extra / (sum(tensor.nbytes for tensor in tensors) - extra)
+
+
+def _importance_warnings(tensors: Sequence[PlannedTensor], matrix: ImportanceMatrix | None) -> Iterator[str]:
+    if matrix is None:
+        return
+    using = [tensor for tensor in tensors if _uses_importance(tensor)]
+    missing = [tensor.name for tensor in using if tensor.importance is None]
+    if missing:
+        yield (
+            f"{matrix.file} lacks importances for {len(missing)} of {len(using)} tensors whose types use them: "
+            f"{listed(missing)}."
+        )
+
+
+def _uses_importance(tensor: PlannedTensor) -> bool:
+    if tensor.copied or tensor.name in _VOCABULARY:
+        return False
+    return _use_of_importance(tensor.type) is not UseOfImportance.NONE
+
+
+def _use_of_importance(type_name: str) -> UseOfImportance:
+    """A tensor that is copied may be of a type that is none of weights."""
+    return GGML_TYPES[type_name].importance

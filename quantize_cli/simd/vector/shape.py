@@ -1,0 +1,21 @@
+"""The lengths of vectors, and what their NumPy twins are typed as."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Lanes of a vector. 16 leave the latency of additions exposed, 64 spill registers where they are 256 bits wide.
+LANES = 32
+
+#: Lanes of a narrow vector, for loops in which few lanes count; few functions take one (`_narrow` in compiled.py).
+NARROW = 16
+
+#: float32[LANES], int32[LANES] and bool[LANES]; or of NARROW lanes.
+Floats: TypeAlias = NDArray[np.float32]
+Ints: TypeAlias = NDArray[np.int32]
+Mask: TypeAlias = NDArray[np.bool_]
+#: float64[LANES], for measuring errors; kernels compute in float32.
+Doubles: TypeAlias = NDArray[np.float64]

@@ -1,0 +1,33 @@
+"""What every kind of vocabulary is: when it applies, and how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from quantize_cli.tokenizers.source import Source
+from quantize_cli.tokenizers.token_types import TokenType
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A vocabulary as a GGUF file holds it; `tokens`, `types` and `scores` have one entry a token id."""
+
+    model: str  #: tokenizer.ggml.model
+    pre: str  #: tokenizer.ggml.pre
+    tokens: Sequence[str]
+    types: Sequence[TokenType]
+    scores: Sequence[float] | None = None
+    merges: Sequence[str] = ()
+    id_limit: int | None = None  #: ids of special tokens from here on are left out
+    notes: tuple[str, ...] = ()  #: what the user should know
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A way in which checkpoints store a vocabulary."""
+
+    file: str  #: the file that a user has to add for it
+    applies: Callable[[Source], bool]
+    read: Callable[[Source], Tokens]
+    has_pre_tokenizer: bool = False  #: whether the user may choose the pre-tokenizer

@@ -1,0 +1,108 @@
+"""Which pre-tokenizer a byte-level BPE tokenizer has, told by what it does and by how it is built.
+
+The reference converter encodes one fixed text and looks up the hash of the token ids. That fails for a fine-tune whose
+added tokens occur in the text, and for every vocabulary of one's own. So, if the hash is unknown, the hash without the
+added tokens counts, then the structure of tokenizer.json, which has to equal a known one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tokenizers import AddedToken, Tokenizer
+
+from quantize_cli.errors import UnsupportedError
+from quantize_cli.tokenizers.hf_json import HubTokenizer
+from quantize_cli.tokenizers.pre_tokenizers import PROBE, behave_alike, hash_of, name_of, structures
+from quantize_cli.tokenizers.source import TOKENIZER_JSON, Source, mapping
+from quantize_cli.tokenizers.structure import decoder_of, steps_of
+
+#: The probe has a few words; a tokenizer that takes more rounds to strip than this is a made-up one.
+_MAX_ROUNDS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """The name of a pre-tokenizer, and sentences for the user if it was told by anything but its own hash."""
+
+    name: str
+    notes: tuple[str, ...] = ()
+
+
+def recognise(tokenizer: HubTokenizer, source: Source) -> Recognised:
+    """Name the tokenizer's pre-tokenizer.
+
+    Raises:
+        UnsupportedError: It is not one that llama.cpp has, or may be any of several that differ.
+    """
+    ids = tokenizer.backend.encode(PROBE).ids
+    bos = tokenizer.backend.token_to_id(tokenizer.bos) if tokenizer.bos else None
+    # the reference's older hashes were taken when `transformers` put add_bos_token above the post-processor
+    before = bos if source.tokenizer_config.get("add_bos_token") else None
+    if name := _first_name(ids, before):
+        return Recognised(name)
+    for fewer in _without_additions(tokenizer.backend):
+        if name := _first_name(fewer, bos):
+            return _guessed(name, "apart from added tokens the vocabulary is a known one")
+    names = _by_structure(tokenizer.backend, source)
+    if not names:
+        raise UnsupportedError(
+            f"{source.where(TOKENIZER_JSON)} has a pre-tokenizer that is not known (hash {hash_of(ids)}); "
+            "choose by --pre-tokenizer NAME the one that the model was trained with."
+        )
+    if not all(behave_alike(names[0], name) for name in names):
+        raise UnsupportedError(
+            f"{source.where(TOKENIZER_JSON)} splits text as several pre-tokenizers do that differ otherwise: "
+            f"{', '.join(names)}; choose one by --pre-tokenizer NAME."
+        )
+    return _guessed(names[0], "tokenizer.json splits text in the same way")
+
+
+def _guessed(name: str, reason: str) -> Recognised:
+    return Recognised(name, (f"The pre-tokenizer is {name}, because {reason}; override with --pre-tokenizer.",))
+
+
+def _first_name(ids: Sequence[int], bos: int | None) -> str | None:
+    return name_of(ids) or (name_of([bos, *ids]) if bos is not None else None)
+
+
+def _without_additions(backend: Tokenizer) -> Iterator[Sequence[int]]:
+    """Yield the probe's ids with ever fewer added tokens, first with what the post-processor adds, then without.
+
+    The added token with the highest id among those in the probe goes first: fine-tunes add theirs at the end.
+    """
+    for special in (True, False):
+        added = backend.get_added_tokens_decoder()
+        fewer = backend
+        for _ in range(_MAX_ROUNDS):
+            ids = fewer.encode(PROBE, add_special_tokens=special).ids
+            yield ids
+            last = max((i for i in ids if i in added), default=None)
+            if last is None:
+                break
+            added = {i: added[i] for i in sorted(added) if i < last}
+            fewer = _with_added_tokens(backend, list(added.values()))
+
+
+def _with_added_tokens(backend: Tokenizer, added: list[AddedToken]) -> Tokenizer:
+    """Return the tokenizer with other added tokens; the vocabulary is shared."""
+    other = Tokenizer(backend.model)
+    for part in ("normalizer", "pre_tokenizer", "post_processor"):
+        if (held := getattr(backend, part)) is not None:
+            setattr(other, part, held)
+    other.add_tokens(added)
+    return other
+
+
+def _by_structure(backend: Tokenizer, source: Source) -> list[str]:
+    """Return the names that llama.cpp has for the structure of tokenizer.json, the usual one first."""
+    facts = {
+        "steps": steps_of(source.tokenizer),
+        "decoder": decoder_of(source.tokenizer),
+        "ignore_merges": bool(mapping(source.tokenizer.get("model")).get("ignore_merges")),
+        "adds_bos": backend.encode("a").ids[:1] != backend.encode("a", add_special_tokens=False).ids[:1],
+        "newlines_alone": not any("\n" in token and token.strip("\n") for token in backend.get_vocab()),
+    }
+    rows = (row for row in structures() if all(row.get(key, fact) == fact for key, fact in facts.items()))
+    return [name for row in rows for name in row["names"]]

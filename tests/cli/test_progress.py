@@ -1,0 +1,67 @@
+"""What a person sees while it works, a bar on a terminal and lines elsewhere."""
+
+from __future__ import annotations
+
+import io
+import sys
+from functools import partialmethod
+from types import SimpleNamespace
+
+import pytest
+from tqdm import tqdm
+
+from quantize_cli.cli import console
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def told(stream, monkeypatch):
+    """What `stream`, as standard error, shows of a download and a run."""
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("COLUMNS", "100")
+    with console.progress() as observer:
+        observer.noted("Reading the headers of 2 files of org/\x1b[31mname.")
+        observer.download_started(2, 5_000_000)
+        for _ in range(50):
+            observer.downloaded(100_000)
+        observer.compiling()
+        observer.started(SimpleNamespace(weights=300))
+        for name in ("output.weight", "blk.0.x\x1b[2J", "blk.0.y", "blk.1.\nx"):
+            observer.tensor_started(SimpleNamespace(name=name, type="Q8_0"))
+            observer.weights_done(75)
+        observer.warned("never mind: the report says it")
+    return stream.getvalue()
+
+
+def test_lines_are_few_and_plain(monkeypatch):
+    lines = told(io.StringIO(), monkeypatch).splitlines()
+    assert lines[:2] == ["Reading the headers of 2 files of org/?[31mname.", "Downloading 2 files, 4.77 MiB."]
+    assert lines[2:12] == [f"{tenth * 10:3}% downloaded" for tenth in range(1, 11)]
+    assert lines[12].startswith("Compiling kernels for this processor")
+    assert lines[13:] == ["  0% output.weight", " 25% blk.0", " 75% blk.1"]
+
+
+def test_bars_follow_each_other_and_leave_the_sentences(monkeypatch):
+    monkeypatch.setattr(console, "DELAY", 0)
+    monkeypatch.setattr(tqdm, "__init__", partialmethod(tqdm.__init__, mininterval=0))
+    shown = told(Terminal(), monkeypatch)
+    assert "2 files: " in shown
+    assert "5.00M/5.00M" in shown
+    assert "blk.0.x?[2J Q8_0" in shown
+    assert "\x1b" not in shown
+    assert [line for line in shown.replace("\r", "\n").split("\n") if line.endswith(".")] == [
+        "Reading the headers of 2 files of org/?[31mname.",
+        "Compiling kernels for this processor; later runs find them in the cache.",
+    ]
+    assert shown.endswith("\r"), "the last bar is gone"
+
+
+@pytest.mark.parametrize("stream", [None, io.StringIO()])
+def test_nobody_need_look(stream, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", stream)
+    with console.progress() as observer:
+        observer.noted("It works.")
+    assert stream is None or stream.getvalue() == "It works.\n"
