@@ -12,7 +12,7 @@ import pytest
 
 from quantize_cli.checkpoints.base import TensorInfo
 from quantize_cli.gguf_file.types import GGML_TYPES
-from quantize_cli.plan.model import PlannedTensor
+from quantize_cli.planning.model import PlannedTensor
 
 #: Bits of 16-bit values stand for themselves: as BF16, all of these numbers are different and finite.
 DTYPES = {"uint16": "BF16", "float16": "F16", "float32": "F32"}

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from quantize_cli.architectures.families.table import FAMILIES
 from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.mixes.find import find_format
-from quantize_cli.plan.planner import make_plan
+from quantize_cli.planning.planner import make_plan
 from quantize_cli.run import rows
 from quantize_cli.run.executor import run
 
