@@ -86,5 +86,8 @@ def test_a_later_row_has_the_earlier_rows_place():
     ],
 )
 def test_a_value_that_does_not_fit_is_named(row, value):
-    with pytest.raises(CheckpointError, match=r"^config\.json gives a as a value that GGUF cannot hold: k is .*\.$"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"^config\.json gives a as a value that GGUF cannot hold \(k is .*\); download it again\.$",
+    ):
         row.field(model_of(a=value))
