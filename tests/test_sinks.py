@@ -116,7 +116,12 @@ def test_a_folder_that_vanishes_during_the_run_is_an_error(target):
 def test_the_file_and_then_its_folder_are_synced(target, monkeypatch):
     synced = []
     fsync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(stat.S_ISDIR(os.fstat(fd).st_mode)), fsync(fd)))
+
+    def recorded(descriptor):
+        synced.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recorded)
     write(target, b"data")
     assert synced == [False, True]
 

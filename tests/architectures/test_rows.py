@@ -20,7 +20,7 @@ ROWS = {(row.key, row.type, row.is_array) for family in FAMILIES.values() for ro
 
 
 def model_of(**values) -> Model:
-    return Model("tiny", "llama", Config("config.json", values), sidecars=None, infos={})  # type: ignore[arg-type]
+    return Model("tiny", "llama", Config("config.json", values), sidecars=None, infos={})
 
 
 def test_there_are_rows_of_every_kind():

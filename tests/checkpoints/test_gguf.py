@@ -7,6 +7,7 @@ import re
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from quantize_cli.errors import CheckpointError, UsageError
 
 V = GGUFValueType
 ROWS = np.arange(3 * 5 * 34, dtype=np.uint8).reshape(3, 5, 34)
-TENSORS = {
+TENSORS: dict[str, Any] = {
     "z.weight": (ROWS, GGMLQuantizationType.Q8_0),
     "a.weight": np.arange(12, dtype=np.float32).reshape(3, 4),
     "a.bias": np.arange(7, dtype=np.float16),
@@ -124,6 +125,7 @@ def test_the_first_part_brings_the_others(tmp_path):
         "tiny-Q8_0-00002",
         "tiny-Q8_0-00003",
     ]
+    assert isinstance(checkpoint, GgufCheckpoint)
     assert (checkpoint.name, checkpoint.path) == ("tiny", first)
     assert next(held.value for held in checkpoint.metadata if held.key == "part") == 0
 
