@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from quantize_cli.importance.read import read_importance
     from quantize_cli.mixes.tables import FORMATS
     from quantize_cli.observer import Observer
-    from quantize_cli.plan.model import Plan
+    from quantize_cli.planning.model import Plan
     from quantize_cli.report.model import Report
 
 __all__ = [
@@ -37,13 +37,13 @@ __all__ = [
     "read_importance",
 ]
 
-#: Where a name is at home; `plan` is also a room's name, which see.
+#: Name -> the module that defines it.
 _HOMES = {
     "FORMATS": "mixes.tables",
     "CheckpointError": "errors",
     "Observer": "observer",
     "OutputError": "errors",
-    "Plan": "plan.model",
+    "Plan": "planning.model",
     "QuantizeError": "errors",
     "Report": "report.model",
     "UnsupportedError": "errors",

@@ -22,7 +22,7 @@ from quantize_cli.architectures.moves import RotaryInterleave
 from quantize_cli.errors import CheckpointError
 from quantize_cli.mixes.find import find_format
 from quantize_cli.observer import Observer
-from quantize_cli.plan.planner import make_plan
+from quantize_cli.planning.planner import make_plan
 from quantize_cli.run.derive import Derive
 from quantize_cli.run.executor import run
 

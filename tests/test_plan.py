@@ -18,7 +18,7 @@ from quantize_cli.checkpoints.base import TensorInfo
 from quantize_cli.errors import CheckpointError
 from quantize_cli.gguf_file.fields import ValueType, field
 from quantize_cli.mixes.tables import FORMATS
-from quantize_cli.plan.planner import make_plan
+from quantize_cli.planning.planner import make_plan
 
 #: 17 dense layers, 8 heads, rows that every block divides.
 MODEL = BASE
@@ -106,7 +106,7 @@ def planned(monkeypatch):
             *(field(f"{architecture}.{key}", ValueType.UINT32, value) for key, value in sizes.items()),
         )
         description = ModelDescription(metadata, recipes)
-        monkeypatch.setattr("quantize_cli.plan.planner.describe", lambda _checkpoint, _pre: description)
+        monkeypatch.setattr("quantize_cli.planning.planner.describe", lambda _checkpoint, _pre: description)
         return make_plan(type("Headers", (), {"name": "mock", "location": "mock", "infos": infos})(), FORMATS[mix_name])
 
     return plan

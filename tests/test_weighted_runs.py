@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +19,8 @@ from quantize_cli.blocks.base import BlockType
 from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.mixes.find import find_format
-from quantize_cli.plan.options import PlanOptions
-from quantize_cli.plan.planner import make_plan, make_plans
+from quantize_cli.planning.options import PlanOptions
+from quantize_cli.planning.planner import make_plan, make_plans
 from quantize_cli.run.executor import run
 
 EXPERTS = "blk.0.ffn_up_exps.weight"
@@ -52,7 +53,7 @@ def packed(path, matrix, **options):
 
 
 def alone(rows, importance):
-    """The same rows by the block format itself."""
+    """The same rows by the block type itself."""
     out = np.empty((len(rows), BLOCK_TYPES["Q4_K"].row_bytes(rows.shape[1])), np.uint8)
     BLOCK_TYPES["Q4_K"].quantize(rows, out, importance)
     return out.tobytes()
@@ -170,5 +171,5 @@ def test_the_weighted_error_of_a_type_is_that_of_its_tensors(weighted_run):
 
 def test_without_a_matrix_nothing_is_weighted(llama, tmp_path):
     report = quantize(llama, "q8_0", tmp_path / "x.gguf", pre_tokenizer=PRE_TOKENIZER, threads=1)
-    parts = [report.totals, *report.types, *report.tensors]
+    parts: list[Any] = [report.totals, *report.types, *report.tensors]
     assert {part.weighted_error for part in parts} == {None}

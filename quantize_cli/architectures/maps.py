@@ -1,13 +1,13 @@
-"""Maps: what changes values, or moves them within rows or between rows and columns.
+"""Maps, which change values, or move them within rows or between rows and columns.
 
-Maps come after the moves. Those that compute do so in the source's dtype, as the reference does: float16 for F16, and
-float32 for everything else.
+Maps come after the moves. A map that computes does so in the source's dtype, as the reference does: float16 for F16,
+and float32 for everything else.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,34 +16,46 @@ Shape: TypeAlias = tuple[int, ...]
 #: Rows of any dtype, [n, columns].
 Values: TypeAlias = NDArray[Any]
 
+#: Number of rows of a matrix that are transposed at a time, so that they stay in a core's own cache.
+_ROWS_AT_A_TIME = 64
+
+
+class Window(NamedTuple):
+    """A part of a tensor: rows `start:stop`, all of one matrix, of which the columns `left:right`."""
+
+    start: int
+    stop: int
+    left: int
+    right: int
+
 
 class Map(Protocol):
     """A change of values; implementations are frozen dataclasses, so that a plan is a value."""
 
     @property
     def computes(self) -> bool:
-        """Whether values become other values; if not, the map works on stored values of any dtype."""
+        """Whether values become other values; if they do not, the map works on stored values of any dtype."""
         ...
 
     def shape(self, shape: Shape) -> Shape:
         """Return the row-major shape of the output, given the input's.
 
         Raises:
-            ValueError: the input's shape does not suit the map.
+            ValueError: The input's shape does not suit the map.
         """
         ...
 
-    def span(self, start: int, stop: int) -> tuple[int, int]:
-        """Return the range of input rows that the output rows `start:stop` are made of."""
+    def window(self, window: Window) -> Window:
+        """Return the window of the input that this window of the output is made of."""
         ...
 
-    def apply(self, values: Values, start: int, stop: int) -> Values:
-        """Make the output rows `start:stop` of the input rows of their span."""
+    def apply(self, values: Values, window: Window) -> Values:
+        """Make this window of the output from the input's window."""
         ...
 
 
 class _Elementwise:
-    """What maps have in common that compute each value from one value."""
+    """The common part of maps that compute each value from one value."""
 
     __slots__ = ()
 
@@ -56,39 +68,39 @@ class _Elementwise:
         """Return the same shape."""
         return shape
 
-    def span(self, start: int, stop: int) -> tuple[int, int]:
-        """Return the same range."""
-        return start, stop
+    def window(self, window: Window) -> Window:
+        """Return the same window."""
+        return window
 
 
 @dataclass(frozen=True, slots=True)
 class Add(_Elementwise):
-    """Add a constant: Gemma and Qwen3-Next store their norms' weights less 1."""
+    """The addition of a constant, because Gemma and Qwen3-Next store their norms' weights less 1."""
 
     value: float
 
-    def apply(self, values: Values, start: int, stop: int) -> Values:  # noqa: ARG002
+    def apply(self, values: Values, window: Window) -> Values:  # noqa: ARG002
         """Return the sums, in the dtype of `values`."""
         return np.asarray(values + values.dtype.type(self.value))
 
 
 @dataclass(frozen=True, slots=True)
 class NegExp(_Elementwise):
-    """-exp(x): the decay of linear attention, stored as its logarithm.
+    """-exp(x), the decay of linear attention, which is stored as its logarithm.
 
-    Rounded from float64, that is correctly; torch's float32 exp, the reference's, differs in the last place on some
-    values.
+    The result is rounded from float64, that is, correctly. The reference uses torch's float32 exp, which differs in the
+    last place for some values.
     """
 
-    def apply(self, values: Values, start: int, stop: int) -> Values:  # noqa: ARG002
+    def apply(self, values: Values, window: Window) -> Values:  # noqa: ARG002
         """Return -exp(values), in the dtype of `values`."""
-        with np.errstate(over="ignore"):  # what overflows is refused by whoever reads it
+        with np.errstate(over="ignore"):  # the caller refuses values that overflow
             return np.asarray(-np.exp(values.astype(np.float64)).astype(values.dtype))
 
 
 @dataclass(frozen=True, slots=True)
 class Transpose:
-    """Transpose each matrix of a stack: `rows` rows of `columns` values become `columns` rows of `rows` values."""
+    """The transposition of each matrix of a stack, from `rows` rows of `columns` values to the reverse."""
 
     rows: int
     columns: int
@@ -104,22 +116,52 @@ class Transpose:
             raise ValueError(f"its matrices are {list(shape[-2:])} instead of {[self.rows, self.columns]}")
         return (*shape[:-2], shape[-1], shape[-2])
 
-    def span(self, start: int, stop: int) -> tuple[int, int]:
-        """Return the range of input rows that the output rows `start:stop` are made of: whole matrices."""
-        return start // self.columns * self.rows, -(-stop // self.columns) * self.rows
+    def window(self, window: Window) -> Window:
+        """Return the columns that become the window's rows, of the rows that become its columns."""
+        matrix, left = divmod(window.start, self.columns)
+        first = matrix * self.rows
+        return Window(first + window.left, first + window.right, left, left + window.stop - window.start)
 
-    def apply(self, values: Values, start: int, stop: int) -> Values:
-        """Make the output rows `start:stop` of the input rows of their span."""
-        first = start // self.columns * self.columns
-        matrices = values.reshape(-1, self.rows, self.columns)
-        if len(matrices) == 1:  # only the rows that are asked for: the matrix may be large
-            return np.ascontiguousarray(matrices[0, :, start - first : stop - first].T)
-        return matrices.swapaxes(1, 2).reshape(-1, self.rows)[start - first : stop - first]
+    def apply(self, values: Values, window: Window) -> Values:  # noqa: ARG002
+        """Return the transposed values."""
+        rows = np.empty(values.shape[::-1], values.dtype)
+        for start in range(0, len(values), _ROWS_AT_A_TIME):
+            some = slice(start, start + _ROWS_AT_A_TIME)
+            rows[:, some] = values[some].T
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The choice of `size` of `columns` columns, from `start` on: half of each expert that is stored transposed."""
+
+    columns: int
+    start: int
+    size: int
+
+    @property
+    def computes(self) -> bool:
+        """Whether values become other values: they do not."""
+        return False
+
+    def shape(self, shape: Shape) -> Shape:
+        """Return the row-major shape of the output, given the input's."""
+        if shape[-1] != self.columns or self.start + self.size > self.columns:
+            raise ValueError(f"it has {shape[-1]} columns instead of {self.columns}")
+        return (*shape[:-1], self.size)
+
+    def window(self, window: Window) -> Window:
+        """Return the same rows, and the columns in the input's numbers."""
+        return window._replace(left=self.start + window.left, right=self.start + window.right)
+
+    def apply(self, values: Values, window: Window) -> Values:  # noqa: ARG002
+        """Return the same values, because the input's window has no others."""
+        return values
 
 
 @dataclass(frozen=True, slots=True)
 class TiledColumns:
-    """As `moves.Tiled`, for columns."""
+    """The rearrangement of `moves.Tiled`, for columns."""
 
     groups: int
     heads: int  #: heads of a group
@@ -136,11 +178,11 @@ class TiledColumns:
             raise ValueError(f"it has {shape[-1]} columns instead of {columns}")
         return shape
 
-    def span(self, start: int, stop: int) -> tuple[int, int]:
-        """Return the same range."""
-        return start, stop
+    def window(self, window: Window) -> Window:
+        """Return the same rows with all columns."""
+        return window._replace(left=0, right=self.groups * self.heads * self.size)
 
-    def apply(self, values: Values, start: int, stop: int) -> Values:  # noqa: ARG002
+    def apply(self, values: Values, window: Window) -> Values:
         """Return the same rows with their columns in the order of tiles."""
         grouped = values.reshape(-1, self.groups, self.heads, self.size)
-        return grouped.swapaxes(1, 2).reshape(values.shape)
+        return grouped.swapaxes(1, 2).reshape(values.shape)[:, window.left : window.right]

@@ -14,9 +14,10 @@ from quantize_cli.errors import CheckpointError
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.measure.accumulate import accumulate
 from quantize_cli.measure.sums import SUM_D2, SUMS
-from quantize_cli.plan.model import PlannedTensor
-from quantize_cli.run.rows import Packed, Rows, SourceRows, decoded
+from quantize_cli.planning.model import PlannedTensor
+from quantize_cli.run.rows import Rows, SourceRows, decoded
 from quantize_cli.run.slabs import Slab
+from quantize_cli.run.stored import Packed
 
 #: Weights decoded and measured at a time, so that they stay in a core's own cache.
 TILE_WEIGHTS = 1 << 15
@@ -87,9 +88,7 @@ class Derive:
         tensor = slab.tensor
         if tensor.values is not None:
             return np.array(tensor.values, np.float32).reshape(-1, tensor.columns)[slab.start : slab.stop]
-        vector = len(tensor.shape) == 1  # to moves and maps, a column
-        start, stop = (0, tensor.columns) if vector else (slab.start, slab.stop)
-        rows = self._sources.rows(tensor, start, stop).reshape(-1, tensor.columns)
+        rows = self._sources.rows(tensor, slab.start, slab.stop)
         self._check_finite(rows, tensor, slab.start)
         return rows
 
@@ -103,7 +102,7 @@ class Derive:
             files = ", ".join(sorted({self._checkpoint.infos[source].file for source in tensor.sources}))
             name, shape = f"{tensor.name}, made of {files},", tensor.shape
         else:
-            info, place = self._sources.locate(tensor, place)
+            info, place = self._sources.stored.locate(tensor, place)
             name, shape = f"{info.name} in {info.file}", info.shape
         index = [int(i) for i in np.unravel_index(place, shape)]
         raise CheckpointError(

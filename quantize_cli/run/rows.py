@@ -1,120 +1,110 @@
-"""The weights of some rows of a tensor: found by its moves, read in as few ranges as possible, changed by its maps."""
+"""The weights of some rows of a tensor: read as they are stored, changed by the tensor's maps, decoded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.architectures.maps import Values
-from quantize_cli.architectures.moves import RowNumbers, moved, row_count
+from quantize_cli.architectures.maps import Values, Window
 from quantize_cli.blocks.table import BLOCK_TYPES
-from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
-from quantize_cli.plan.model import PlannedTensor
+from quantize_cli.checkpoints.base import Checkpoint
+from quantize_cli.planning.model import PlannedTensor
+from quantize_cli.run.stored import Packed, StoredRows
 
-#: Rows as they are stored, uint8[n, bytes of a row].
-Packed = NDArray[np.uint8]
 #: Rows of weights, float32[n, columns].
 Rows = NDArray[np.float32]
 
-#: Wanted rows with at most so many bytes of unwanted ones between them are read at once.
-GAP_BYTES = 1 << 16
+#: A slab of a transposed matrix is made of few columns of many rows. Whole rows are read, and the columns of so many
+#: bytes are kept for the slabs to come: all of an expert, or a part of a very large one.
+BAND_BYTES = 64 << 20
+#: Slabs are begun in order, but where one band ends, those of two are made at a time.
+BANDS_KEPT = 2
+#: Bytes of whole rows that are read at a time to fill a band.
+READ_BYTES = 1 << 20
+
+#: Source dtype -> the NumPy dtype in which maps that do not compute see its values.
+_STORED = {"F32": np.float32, "F16": np.uint16, "BF16": np.uint16}
 
 
 class SourceRows:
     """The rows of tensors behind their moves and maps; safe to use from several threads."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
+        self.stored = StoredRows(checkpoint)
         self._checkpoint = checkpoint
         self._lock = Lock()
-        self._latest: tuple[tuple[str, int, int], Packed] | None = None
+        self._bands: dict[tuple[str, Window], Values] = {}
 
     def rows(self, tensor: PlannedTensor, start: int, stop: int) -> Rows:
-        """Return the output rows `start:stop`, float32[stop - start, columns]; of a vector, elements.
+        """Return the output rows `start:stop`, float32[stop - start, columns].
 
         Raises:
             CheckpointError: a file cannot be read any more.
         """
-        spans = [(start, stop)]
-        for change in reversed(tensor.maps):
-            spans.insert(0, change.span(*spans[0]))
-        whole_matrices = spans[0] != (start, stop)
-        packed = (self._kept if whole_matrices else self._stored)(tensor, *spans[0])
+        if len(tensor.shape) > 1:
+            return self._rows(tensor, Window(start, stop, 0, tensor.columns))
+        # To moves and maps, a vector is a column.
+        return self._rows(tensor, Window(0, tensor.columns, 0, 1)).reshape(1, -1)
+
+    def _rows(self, tensor: PlannedTensor, window: Window) -> Rows:
         if not tensor.maps:
-            return decoded(packed, tensor.source_dtype)
-        values: Values = packed.view(_STORED[tensor.source_dtype])
-        for change, span in zip(tensor.maps, spans[1:], strict=True):
+            return decoded(self.stored.read(tensor, window.start, window.stop), tensor.source_dtype)
+        windows = [window]
+        for change in reversed(tensor.maps):
+            windows.insert(0, change.window(windows[0]))
+        values = self._values(tensor, windows[0])
+        for change, made in zip(tensor.maps, windows[1:], strict=True):
             if change.computes:
                 values = _computable(values, tensor.source_dtype)
-            values = change.apply(values, *span)
+            values = change.apply(values, made)
         if values.dtype == np.uint16:
-            return decoded(values.view(np.uint8), tensor.source_dtype)
+            return decoded(np.ascontiguousarray(values).view(np.uint8), tensor.source_dtype)
         rows = np.ascontiguousarray(values, np.float32)
         return rows if tensor.rounded_to is None else _rounded(rows, tensor.rounded_to)
 
-    def locate(self, tensor: PlannedTensor, place: int) -> tuple[TensorInfo, int]:
-        """Return the source of a weight, given its flat place in the output, and its flat place there."""
-        columns = tensor.columns if len(tensor.shape) > 1 else 1
-        row, column = divmod(place, columns)
-        row = int(moved(tensor.moves, np.array([row], np.int64))[0])
-        for source in (self._checkpoint.infos[name] for name in tensor.sources):
-            if row < row_count(source.shape):
-                return source, row * columns + column
-            row -= row_count(source.shape)
-        raise IndexError(f"row {row} of {tensor.name}")
-
-    def _kept(self, tensor: PlannedTensor, start: int, stop: int) -> Packed:
-        """Read rows that the next slabs need too: one raw expert is held where experts are transposed."""
-        key = (tensor.name, start, stop)
-        with self._lock:
-            if self._latest is None or self._latest[0] != key:
-                self._latest = None  # before the next is read, so that memory holds one
-                self._latest = (key, self._stored(tensor, start, stop))
-            return self._latest[1]
-
-    def _stored(self, tensor: PlannedTensor, start: int, stop: int) -> Packed:
-        """Read rows `start:stop` behind the moves, as they are stored."""
-        sources = [self._checkpoint.infos[name] for name in tensor.sources]
-        if not tensor.moves:
-            return self._range(sources, start, stop)
-        wanted = moved(tensor.moves, np.arange(start, stop, dtype=np.int64))
-        row_bytes = sources[0].nbytes // row_count(sources[0].shape)
-        packed = np.empty((len(wanted), row_bytes), np.uint8)
-        order = np.argsort(wanted, kind="stable")
-        for run in _runs(wanted[order], max(1, GAP_BYTES // row_bytes)):
-            places = order[run]
-            first = int(wanted[places[0]])
-            packed[places] = self._range(sources, first, int(wanted[places[-1]]) + 1)[wanted[places] - first]
-        return packed
-
-    def _range(self, sources: Sequence[TensorInfo], start: int, stop: int) -> Packed:
-        """Read rows `start:stop` of all sources laid end to end."""
+    def _values(self, tensor: PlannedTensor, window: Window) -> Values:
+        """Return what the sources, behind the moves, have in a window, in the dtype in which maps see it."""
+        shape = self._checkpoint.infos[tensor.sources[0]].shape
+        columns = shape[-1] if len(tensor.shape) > 1 else 1
+        dtype = np.dtype(_STORED[tensor.source_dtype])
+        if (window.left, window.right) == (0, columns):
+            return self.stored.read(tensor, window.start, window.stop).view(dtype)
+        bands = -(-(window.stop - window.start) * columns * dtype.itemsize // BAND_BYTES)
+        width = -(-columns // bands)
         parts = []
-        begin = 0
-        for source in sources:
-            end = begin + row_count(source.shape)
-            if max(start, begin) < min(stop, end):
-                parts.append(self._of_source(source, max(start, begin) - begin, min(stop, end) - begin))
-            begin = end
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        for left in range(window.left // width * width, window.right, width):
+            band = self._band(tensor, window._replace(left=left, right=min(left + width, columns)), dtype)
+            parts.append(band[:, max(window.left - left, 0) : window.right - left])
+        return parts[0] if len(parts) == 1 else np.hstack(parts)
 
-    def _of_source(self, source: TensorInfo, start: int, stop: int) -> Packed:
-        if len(source.shape) > 1:
-            return self._checkpoint.read_bytes(source.name, start, stop)
-        return self._checkpoint.read_bytes(source.name, 0, 1).reshape(source.elements, -1)[start:stop]
+    def _band(self, tensor: PlannedTensor, window: Window, dtype: np.dtype[np.generic]) -> Values:
+        key = tensor.name, window
+        with self._lock:
+            if key not in self._bands:
+                while len(self._bands) >= BANDS_KEPT:
+                    self._bands.pop(next(iter(self._bands)))
+                self._bands[key] = self._read(tensor, window, dtype)
+            return self._bands[key]
 
-
-#: Source dtype -> the NumPy dtype in which maps that do not compute see its values.
-_STORED = {"F32": np.float32, "F16": np.uint16, "BF16": np.uint16}
+    def _read(self, tensor: PlannedTensor, window: Window, dtype: np.dtype[np.generic]) -> Values:
+        """Read whole rows, some at a time, and keep a window's columns."""
+        band: Values = np.empty((window.stop - window.start, window.right - window.left), dtype)
+        row_bytes = self._checkpoint.infos[tensor.sources[0]].shape[-1] * dtype.itemsize
+        step = max(1, READ_BYTES // row_bytes)
+        for start in range(window.start, window.stop, step):
+            packed = self.stored.read(tensor, start, min(start + step, window.stop))
+            place = start - window.start
+            band[place : place + step] = packed.view(dtype)[:, window.left : window.right]
+        return band
 
 
 def _computable(values: Values, dtype: str) -> Values:
     """Return stored values in the dtype in which the reference computes: float16 for F16, float32 for the others."""
     if values.dtype != np.uint16:
         return values
+    values = np.ascontiguousarray(values)
     return values.view(np.float16) if dtype == "F16" else decoded(values.view(np.uint8), dtype)
 
 
@@ -134,10 +124,3 @@ def _rounded(rows: Rows, type_name: str) -> Rows:
     packed = np.empty((len(rows), held.row_bytes(rows.shape[1])), np.uint8)
     held.quantize(rows, packed)
     return decoded(packed, type_name)
-
-
-def _runs(ordered: RowNumbers, gap: int) -> Iterator[slice]:
-    """Yield the parts of ascending row numbers that have at most `gap` rows between neighbours."""
-    breaks = np.flatnonzero(np.diff(ordered) > gap) + 1
-    edges = [0, *breaks.tolist(), len(ordered)]
-    yield from (slice(begin, end) for begin, end in pairwise(edges))

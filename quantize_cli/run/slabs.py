@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from quantize_cli.gguf_file.header import padded
-from quantize_cli.plan.model import Plan, PlannedTensor
+from quantize_cli.planning.model import Plan, PlannedTensor
 
 #: Weights in a slab: 1 MiB as float32. Larger slabs are not faster, and let fewer threads work at a time within the
 #: room for weights in flight.
@@ -40,6 +40,11 @@ class Slab:
     def last(self) -> bool:
         """Whether the tensor ends here."""
         return self.stop == self.tensor.rows
+
+    @property
+    def last_of_expert(self) -> bool:
+        """Whether a matrix of a stack, or the only one, ends here."""
+        return self.stop % self.tensor.rows_of_an_expert == 0
 
     def padding(self, tensor: PlannedTensor) -> int:
         """Return the bytes between the end of the tensor, as one plan has it, and the next one, if it ends here."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from quantize_cli.errors import UsageError
-from quantize_cli.plan.model import Plan
-from quantize_cli.run.sinks import Sink, check_output, replacing, writing
+from quantize_cli.outputs import Sink, check_output, replacing, writing
+from quantize_cli.planning.model import Plan
 
 #: What the user gives: a file, a folder or a stream; None is the current folder.
 Output: TypeAlias = Path | BinaryIO | None

@@ -19,7 +19,7 @@ from quantize_cli.errors import CheckpointError, UsageError
 from quantize_cli.gguf_file.fields import Field, ValueType
 from quantize_cli.gguf_file.header import encode_header
 from quantize_cli.mixes.traits import ModelTraits
-from quantize_cli.plan.traits import traits_of
+from quantize_cli.planning.traits import traits_of
 
 V = GGUFValueType
 

@@ -1,4 +1,4 @@
-"""Rows that are hard to quantize: named recipes, the same for every format."""
+"""Rows that are hard to quantize: named recipes, the same for every type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Importance of a row's columns: named recipes, the same for every format."""
+"""Importance of a row's columns: named recipes, the same for every type."""
 
 from __future__ import annotations
 

@@ -54,10 +54,10 @@ def test_boundaries_of_scales_are_the_reference_s(
     name: str, sub_block: int, boundaries: Callable[[], NDArray[np.float32]]
 ) -> None:
     values = boundaries()
-    block_format = BLOCK_TYPES[name]
-    blocks = _one_value_each(values[: values.size - values.size % 4], sub_block).reshape(-1, block_format.block_size)
-    theirs = ggml.quantize(block_format.type, blocks)
-    assert_same_blocks(block_format, blocks, quantized(block_format, blocks), theirs)
+    block_type = BLOCK_TYPES[name]
+    blocks = _one_value_each(values[: values.size - values.size % 4], sub_block).reshape(-1, block_type.block_size)
+    theirs = ggml.quantize(block_type.facts.number, blocks)
+    assert_same_blocks(block_type, blocks, quantized(block_type, blocks), theirs)
 
 
 def test_mxfp4_stores_the_exponent_of_the_rounded_logarithm() -> None:
@@ -77,7 +77,7 @@ def test_nvfp4_stores_the_nearest_small_float() -> None:
 @pytest.mark.parametrize("name", ["MXFP4", "NVFP4"])
 def test_middles_between_levels_are_the_reference_s(name: str) -> None:
     """Scales times numbers half way between two levels, and one step beside them."""
-    block_format = BLOCK_TYPES[name]
+    block_type = BLOCK_TYPES[name]
     rng = np.random.default_rng(0)
     middles = np.array([0, 0.5, 1.5, 2.5, 3.5, 5, 7, 10, 12], np.float32)
     scales = np.ldexp(rng.integers(8, 16, 4096) / 8, rng.integers(-130, 124, 4096)).astype(np.float32)
@@ -85,6 +85,6 @@ def test_middles_between_levels_are_the_reference_s(name: str) -> None:
     blocks = rng.choice(middles, (4096, 64)) * scales[:, None]
     blocks[:, ::16] = 12 * scales[:, None]
     blocks = np.nextafter(blocks, rng.choice(np.array([-np.inf, 0, np.inf], np.float32), blocks.shape))
-    blocks = np.where(rng.random(blocks.shape) < 0.5, -blocks, blocks).reshape(-1, block_format.block_size)
-    theirs = ggml.quantize(block_format.type, blocks)
-    assert_same_blocks(block_format, blocks, quantized(block_format, blocks), theirs)
+    blocks = np.where(rng.random(blocks.shape) < 0.5, -blocks, blocks).reshape(-1, block_type.block_size)
+    theirs = ggml.quantize(block_type.facts.number, blocks)
+    assert_same_blocks(block_type, blocks, quantized(block_type, blocks), theirs)

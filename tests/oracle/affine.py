@@ -16,7 +16,7 @@ _STEP = F(0.1)
 
 @dataclass(frozen=True)
 class Search:
-    """The constants of a format: the candidates' numerators are first + step * i + top, i = 0..last."""
+    """The constants of a type: the candidates' numerators are first + step * i + top, i = 0..last."""
 
     size: int
     top: int
@@ -24,6 +24,7 @@ class Search:
     last: int
     step: F = _STEP
     absolute: bool = False
+    clamped_first: bool = False  #: candidates are clamped before they are rounded, as the wheel's build does it
 
 
 @dataclass
@@ -35,6 +36,14 @@ class Fit:
 
 def _levels(x: Block, inverse: F, low: F, top: int) -> list[int]:
     return [clamp(nearest_int(inverse * (value - low)), 0, top) for value in x]
+
+
+def _candidate_levels(x: Block, inverse: F, low: F, search: Search) -> list[int]:
+    """Beyond 2^22 rounding is no rounding, so that the order of clamping and rounding matters there."""
+    if not search.clamped_first:
+        return _levels(x, inverse, low, search.top)
+    numbers = [inverse * (value - low) for value in x]
+    return [nearest_int(min(F(search.top), number)) if number > 0 else 0 for number in numbers]
 
 
 def _error(x: Block, w: Block, levels: list[int], scale: F, low: F, absolute: bool) -> F:
@@ -65,7 +74,7 @@ def fit_sub_block(x: Block, w: Block, search: Search) -> Fit:
     best = _error(x, w, levels, scale, low, search.absolute)
     for i in range(search.last + 1):
         inverse = (search.first + search.step * F(i) + F(search.top)) / (high - low)
-        candidate = _levels(x, inverse, low, search.top)
+        candidate = _candidate_levels(x, inverse, low, search)
         sum_l = sum_l2 = sum_xl = F(0)
         for value, weight, level in zip(x, w, candidate, strict=True):
             sum_l += weight * F(level)
@@ -103,9 +112,9 @@ def _final_levels(x: Block, fit: Fit, scale: F, minus_min: F, top: int) -> list[
 # With importance (quantize_row_q2_K_impl and its kin): scales and mins are fitted by the weights of their sub-blocks.
 
 
-def _weighted(search: Search) -> Search:
-    """The search of the format when there is importance."""
-    return Search(search.size, search.top, first=F(-0.9), last=36, step=F(0.05))
+def weighted(size: int, top: int, *, clamped_first: bool) -> Search:
+    """The search of a type when there is importance."""
+    return Search(size, top, first=F(-0.9), last=36, step=F(0.05), clamped_first=clamped_first)
 
 
 def _importance_weights(x: Block, importance: Block, factor: F) -> Block:
@@ -186,7 +195,7 @@ def _fit_weighted(x: Block, importance: Block, search: Search, factor: F, top_sc
     parts = list(x.reshape(-1, search.size))
     weights = list(_importance_weights(x, importance, factor).reshape(-1, search.size))
     sums = [_sum(w) for w in weights]
-    fits = [fit_sub_block(part, w, _weighted(search)) for part, w in zip(parts, weights, strict=True)]
+    fits = [fit_sub_block(part, w, search) for part, w in zip(parts, weights, strict=True)]
     d, scales = fit_positive([fit.scale for fit in fits], sums, top_scale)
     dmin, mins = fit_positive([fit.minus_min for fit in fits], sums, top_scale)
     return WeightedFit(parts, fits, d, scales, dmin, mins)
@@ -224,10 +233,11 @@ def encode_q2_k(x: Block) -> bytes:
     return _finish_q2_k(parts, fits, heads, half(max_scale / F(15)) + half(max_min / F(15)))
 
 
-def encode_row_q2_k(row: Block, importance: Block) -> bytes:
+def encode_row_q2_k(row: Block, importance: Block, *, clamped_first: bool = False) -> bytes:
     packed = b""
+    search = weighted(_Q2_K.size, _Q2_K.top, clamped_first=clamped_first)
     for x, qw in _super_blocks(row, importance):
-        found = _fit_weighted(x, qw, _Q2_K, F(1), 15)
+        found = _fit_weighted(x, qw, search, F(1), 15)
         heads = [as_uint8(scale | low << 4) for scale, low in zip(found.scales, found.mins, strict=True)]
         packed += _finish_q2_k(found.parts, found.fits, heads, half(found.d) + half(found.dmin))
     return packed
@@ -318,10 +328,11 @@ def encode_q4_k(x: Block) -> bytes:
     return head + pair_nibbles(levels)
 
 
-def encode_row_q4_k(row: Block, importance: Block) -> bytes:
+def encode_row_q4_k(row: Block, importance: Block, *, clamped_first: bool = False) -> bytes:
     packed = b""
+    search = weighted(_Q4_K.size, _Q4_K.top, clamped_first=clamped_first)
     for x, qw in _super_blocks(row, importance):
-        head, levels = _encode_weighted(x, qw, _Q4_K, cap=255)
+        head, levels = _encode_weighted(x, qw, search, cap=255)
         packed += head + pair_nibbles(levels)
     return packed
 
@@ -339,10 +350,11 @@ def encode_q5_k(x: Block) -> bytes:
     return head + _levels_q5_k(levels)
 
 
-def encode_row_q5_k(row: Block, importance: Block) -> bytes:
+def encode_row_q5_k(row: Block, importance: Block, *, clamped_first: bool = False) -> bytes:
     packed = b""
+    search = weighted(_Q5_K.size, _Q5_K.top, clamped_first=clamped_first)
     for x, qw in _super_blocks(row, importance):
-        head, levels = _encode_weighted(x, qw, _Q5_K, cap=63)
+        head, levels = _encode_weighted(x, qw, search, cap=63)
         packed += head + _levels_q5_k(levels)
     return packed
 

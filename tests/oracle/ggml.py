@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
-import faulthandler
-import os
-import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,11 +17,14 @@ import pytest
 from gguf import GGMLQuantizationType
 from numpy.typing import NDArray
 
+from oracle import server
+
 #: Finding a top-level package's spec does not import it, and ctypes needs only the path of its shared library.
 _SPEC = find_spec("xllamacpp")
 
+INSTALLED = _SPEC is not None
 #: Mark of the tests that call the reference.
-needs_ggml = pytest.mark.skipif(_SPEC is None, reason="the reference, the wheel xllamacpp, is not installed")
+needs_ggml = pytest.mark.skipif(not INSTALLED, reason="the reference, the wheel xllamacpp, is not installed")
 
 
 class _TypeTraits(ctypes.Structure):
@@ -35,44 +40,116 @@ class _TypeTraits(ctypes.Structure):
     )
 
 
-@cache
-def _library() -> ctypes.CDLL:
+def _path() -> str:
     assert _SPEC is not None
     assert _SPEC.origin is not None
     (path,) = Path(_SPEC.origin).parent.glob("xllamacpp*.so")
-    library = ctypes.CDLL(str(path))
-    library.ggml_quantize_init.argtypes = [ctypes.c_int]
-    library.ggml_quantize_init.restype = None
-    library.ggml_get_type_traits.argtypes = [ctypes.c_int]
-    library.ggml_get_type_traits.restype = ctypes.POINTER(_TypeTraits)
-    library.ggml_row_size.argtypes = [ctypes.c_int, ctypes.c_int64]
-    library.ggml_row_size.restype = ctypes.c_size_t
-    library.ggml_quantize_chunk.argtypes = [
-        ctypes.c_int,  # type
-        ctypes.c_void_p,  # float32 values
-        ctypes.c_void_p,  # packed rows
-        ctypes.c_int64,  # number of the first value
-        ctypes.c_int64,  # rows
-        ctypes.c_int64,  # columns
-        ctypes.c_void_p,  # importance of the columns, or NULL
-    ]
-    library.ggml_quantize_chunk.restype = ctypes.c_size_t
-    return library
+    return str(path)
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """The reference in this process, for what cannot end it."""
+    found = ctypes.CDLL(_path())
+    found.ggml_get_type_traits.argtypes = [ctypes.c_int]
+    found.ggml_get_type_traits.restype = ctypes.POINTER(_TypeTraits)
+    found.ggml_row_size.argtypes = [ctypes.c_int, ctypes.c_int64]
+    found.ggml_row_size.restype = ctypes.c_size_t
+    return found
 
 
 def row_bytes(ggml_type: int, columns: int) -> int:
     """Bytes of a packed row of `columns` weights."""
-    return int(_library().ggml_row_size(ggml_type, columns))
+    return int(library().ggml_row_size(ggml_type, columns))
 
 
 class AbortedError(Exception):
     """The reference has ended its process: an assertion of its own failed."""
 
 
-#: Types whose search asserts that something was found, which is not so where errors overflow.
-_ASSERTING = frozenset(
+#: Types that share another type's table.
+_TABLES = {GGMLQuantizationType.IQ1_M: GGMLQuantizationType.IQ1_S}
+#: Types whose tables take up to a quarter of a minute to make.
+_WITH_TABLES = frozenset(
     getattr(GGMLQuantizationType, name) for name in ("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S")
 )
+
+
+class _Server:
+    """A process that makes the tables of a type and then answers one question after the other."""
+
+    def __init__(self, ggml_type: int) -> None:
+        command = [sys.executable, "-I", "-S", server.__file__, _path(), str(int(ggml_type))]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._owed: int | None = None
+        atexit.register(self._process.communicate)  # the end of its input ends it
+
+    def ask(self, question: bytes, nbytes: int) -> None:
+        """Send a question whose answer takes so many bytes."""
+        assert self._process.stdin is not None
+        if self._owed is not None:  # a test failed before it took its answer
+            with suppress(AbortedError):
+                self.answer()
+        self._process.stdin.write(question)
+        self._process.stdin.flush()
+        self._owed = nbytes
+
+    def answer(self) -> bytes:
+        """The packed rows.
+
+        Raises:
+            AbortedError: the reference ended the process that was asked.
+        """
+        expected, self._owed = self._owed, None
+        (size,) = server.ANSWER.unpack(self._read(server.ANSWER.size))
+        if size == server.ABORTED:
+            raise AbortedError
+        assert size == expected
+        return self._read(size)
+
+    def _read(self, size: int) -> bytes:
+        assert self._process.stdout is not None
+        data = self._process.stdout.read(size)
+        assert len(data) == size, "the reference's server is gone"
+        return data
+
+
+@cache
+def _server(ggml_type: int) -> _Server:
+    return _Server(ggml_type)
+
+
+def _server_for(ggml_type: int) -> _Server:
+    """All types without a table share one, that of type 0."""
+    return _server(int(_TABLES.get(ggml_type, ggml_type)) if ggml_type in _WITH_TABLES else 0)
+
+
+def prepare(ggml_types: Iterable[int]) -> None:
+    """Begin to make the tables of these types, so that the first question need not wait for them."""
+    for ggml_type in ggml_types:
+        _server_for(ggml_type)
+
+
+def ask(
+    ggml_type: int, rows: NDArray[np.float32], importance: NDArray[np.float32] | None = None
+) -> Callable[[], NDArray[np.uint8]]:
+    """Begin to quantize rows float32[n, k], with importance float32[k] or without, in another process.
+
+    The answer is a function that waits for the packed rows uint8[n, row_bytes(k)]; it must be called before the next
+    question, and raises AbortedError where the reference ended its process, as it does if importance is missing.
+    """
+    assert rows.dtype == np.float32
+    assert rows.ndim == 2
+    assert importance is None or (importance.dtype == np.float32 and importance.shape == rows.shape[1:])
+    asked = _server_for(ggml_type)
+    head = server.QUESTION.pack(ggml_type, importance is not None, *rows.shape)
+    question = head + rows.tobytes() + (b"" if importance is None else importance.tobytes())
+    asked.ask(question, len(rows) * row_bytes(ggml_type, rows.shape[1]))
+
+    def answer() -> NDArray[np.uint8]:
+        return np.frombuffer(asked.answer(), np.uint8).reshape(len(rows), -1)
+
+    return answer
 
 
 def quantize(
@@ -80,56 +157,16 @@ def quantize(
 ) -> NDArray[np.uint8]:
     """Rows float32[n, k], with importance float32[k] or without -> packed uint8[n, row_bytes(k)].
 
-    A type that needs importance and gets none ends the process; those of which it is known that they may end it for
-    other reasons run in a child.
-
     Raises:
-        AbortedError: the child was ended.
+        AbortedError: the reference ended its process.
     """
-    assert rows.dtype == np.float32
-    assert rows.flags.c_contiguous
-    assert importance is None or (importance.dtype == np.float32 and importance.shape == rows.shape[1:])
-    _library().ggml_quantize_init(ggml_type)
-    return (
-        _in_a_child(ggml_type, rows, importance) if ggml_type in _ASSERTING else _quantize(ggml_type, rows, importance)
-    )
-
-
-def _quantize(ggml_type: int, rows: NDArray[np.float32], importance: NDArray[np.float32] | None) -> NDArray[np.uint8]:
-    library = _library()
-    count, columns = rows.shape
-    packed = np.empty((count, row_bytes(ggml_type, columns)), np.uint8)
-    weights = None if importance is None else importance.ctypes.data
-    written = library.ggml_quantize_chunk(ggml_type, rows.ctypes.data, packed.ctypes.data, 0, count, columns, weights)
-    assert written == packed.nbytes
-    return packed
-
-
-def _in_a_child(ggml_type: int, rows: NDArray[np.float32], importance: NDArray[np.float32] | None) -> NDArray[np.uint8]:
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        faulthandler.disable()
-        silence = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silence, 1)
-        os.dup2(silence, 2)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        os.environ["GGML_NO_BACKTRACE"] = "1"
-        with os.fdopen(writing, "wb") as pipe:
-            pipe.write(_quantize(ggml_type, rows, importance).tobytes())
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        data = pipe.read()
-    if os.waitpid(child, 0)[1] != 0:
-        raise AbortedError
-    return np.frombuffer(data, np.uint8).reshape(len(rows), -1)
+    return ask(ggml_type, rows, importance)()
 
 
 def dequantize(ggml_type: int, packed: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Packed rows uint8[n, row_bytes(k)], of a type other than F32 -> float32[n, k]."""
     assert packed.flags.c_contiguous
-    traits = _library().ggml_get_type_traits(ggml_type).contents
+    traits = library().ggml_get_type_traits(ggml_type).contents
     assert packed.shape[1] % traits.block_bytes == 0
     rows = np.empty((len(packed), packed.shape[1] // traits.block_bytes * traits.block_size), np.float32)
     traits.to_float(packed.ctypes.data, rows.ctypes.data, rows.size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from functools import cache
 
-from oracle.ggml import _library
+from oracle import ggml
 
 
 class _InitParams(ctypes.Structure):
@@ -14,7 +14,7 @@ class _InitParams(ctypes.Structure):
 
 @cache
 def _gguf() -> ctypes.CDLL:
-    library = _library()
+    library = ggml.library()
     library.gguf_init_from_buffer.argtypes = [ctypes.c_char_p, ctypes.c_size_t, _InitParams]
     for name in ("gguf_init_from_buffer", "gguf_init_empty"):
         getattr(library, name).restype = ctypes.c_void_p

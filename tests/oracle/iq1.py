@@ -176,7 +176,7 @@ def _stored(scale: F, inverse: F) -> int:
 
 def _encode_iq1_s(x: Block, importance: Block) -> bytes:
     fits = _fit_blocks(x, _weights(x, importance), 32, 1e-12, _splits_s)
-    largest = max(scale for scale, _, _ in fits)
+    largest = max(scale for scale, _, _ in fits) or F(0)  # a zero without a sign
     d = largest / F(15)
     qs, qh = b"", b""
     for scale, signs, points in fits:
@@ -191,7 +191,7 @@ def _encode_iq1_s(x: Block, importance: Block) -> bytes:
 def _encode_iq1_m(x: Block, importance: Block | None) -> bytes:
     w = _weights(x, importance)
     fits = _fit_blocks(x, w, 16, 1e-7, _splits_m)
-    largest = max(scale for scale, _, _ in fits)
+    largest = max(scale for scale, _, _ in fits) or F(0)  # a zero without a sign
     d = largest / F(15)
     inverse = F(1) / d
     numbers_h = [0] * 4

@@ -17,7 +17,7 @@ GROUP = 8
 
 @dataclass(frozen=True)
 class Search:
-    """The constants of a format's search."""
+    """The constants of a type's search."""
 
     name: str
     size: int

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from oracle.affine import Search, fit_sub_block
+from oracle.affine import fit_sub_block, weighted
 from oracle.packing import from_nibbles, nibbles
 from oracle.scalars import (
     GROUP_MAX_EPS,
@@ -139,17 +139,15 @@ def encode_row_q5_0(row: Block, importance: Block) -> bytes:
     return b"".join(half(d) + _five_bits(levels) for d, levels in fits)
 
 
-def _search(top: int) -> Search:
-    return Search(size=BLOCK, top=top, first=F(-0.9), last=36, step=F(0.05))
-
-
-def encode_row_q4_1(row: Block, importance: Block) -> bytes:
-    fits = [fit_sub_block(x, w, _search(15)) for x, w in _weighted_blocks(row, importance)]
+def encode_row_q4_1(row: Block, importance: Block, *, clamped_first: bool = False) -> bytes:
+    search = weighted(BLOCK, 15, clamped_first=clamped_first)
+    fits = [fit_sub_block(x, w, search) for x, w in _weighted_blocks(row, importance)]
     return b"".join(half(fit.scale) + half(-fit.minus_min) + nibbles(fit.levels) for fit in fits)
 
 
-def encode_row_q5_1(row: Block, importance: Block) -> bytes:
-    fits = [fit_sub_block(x, w, _search(31)) for x, w in _weighted_blocks(row, importance)]
+def encode_row_q5_1(row: Block, importance: Block, *, clamped_first: bool = False) -> bytes:
+    search = weighted(BLOCK, 31, clamped_first=clamped_first)
+    fits = [fit_sub_block(x, w, search) for x, w in _weighted_blocks(row, importance)]
     return b"".join(half(fit.scale) + half(-fit.minus_min) + _five_bits(fit.levels) for fit in fits)
 
 
