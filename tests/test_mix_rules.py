@@ -168,38 +168,46 @@ def _is_down(decision: Decision) -> bool:
 
 #: A rule's reason -> whether it is true of a tensor that the rule decides.
 CLAIMS: dict[str, Callable[[Decision], bool]] = {
-    "glm5-next: no fewer bits than Q8_0 here": lambda d: d.model["architecture"] == "glm5-next",
-    "attn_v is small beside 8 experts": lambda d: d.is_one_of(*VALUE) and d.model["experts"] == 8,
-    "attn_k is small beside 8 experts": lambda d: d.is_one_of("attn_k") and d.model["experts"] == 8,
-    "attn_output is small beside 8 experts": lambda d: d.is_one_of("attn_output") and d.model["experts"] == 8,
-    "attn_v is small beside 4 experts or more": lambda d: d.is_one_of(*VALUE) and d.model["experts"] >= 4,
-    "attn_v of a 70B model, shared by 8 heads": lambda d: d.is_one_of(*VALUE) and d.model["layers"] in {68, 80},
-    "attn_v shared by 4 heads or more": lambda d: d.is_one_of(*VALUE) and d.model["heads"] // d.model["kv_heads"] >= 4,
-    "attn_v of the first two layers": lambda d: d.is_one_of(*VALUE) and d.in_layers(lambda layer, _: layer < 2),
-    "attn_v of the first four layers": lambda d: d.is_one_of(*VALUE) and d.in_layers(lambda layer, _: layer < 4),
+    "glm5-next gets at least Q8_0 here": lambda d: d.model["architecture"] == "glm5-next",
+    "attn_v is small compared with 8 experts": lambda d: d.is_one_of(*VALUE) and d.model["experts"] == 8,
+    "attn_k is small compared with 8 experts": lambda d: d.is_one_of("attn_k") and d.model["experts"] == 8,
+    "attn_output is small compared with 8 experts": lambda d: d.is_one_of("attn_output") and d.model["experts"] == 8,
+    "attn_v is small compared with 4 experts or more": lambda d: d.is_one_of(*VALUE) and d.model["experts"] >= 4,
+    "attn_v of a 70B model gets more bits": lambda d: d.is_one_of(*VALUE) and d.model["layers"] in {68, 80},
+    "attn_v is shared by 4 heads or more": lambda d: (
+        d.is_one_of(*VALUE) and d.model["heads"] // d.model["kv_heads"] >= 4
+    ),
+    "attn_v gets more bits in the first two layers": lambda d: (
+        d.is_one_of(*VALUE) and d.in_layers(lambda layer, _: layer < 2)
+    ),
+    "attn_v gets more bits in the first four layers": lambda d: (
+        d.is_one_of(*VALUE) and d.in_layers(lambda layer, _: layer < 4)
+    ),
     "attn_v gets more bits": lambda d: d.is_one_of(*VALUE) and d.bits_beyond_default > 0,
-    "attn_v: the first and last 1/8 of the layers and every third between get more bits": lambda d: (
+    "attn_v gets more bits in the first and last 1/8 of the layers and in every third between": lambda d: (
         d.is_one_of(*VALUE) and d.in_layers(_more_bits) and d.bits_beyond_default > 0
     ),
     "attn_q and attn_k get fewer bits": lambda d: d.is_one_of("attn_q", "attn_k") and d.bits_beyond_default < 0,
     "attn_output gets more bits": lambda d: d.is_one_of("attn_output") and d.bits_beyond_default > 0,
     "ffn_down gets more bits": lambda d: _is_down(d) and d.bits_beyond_default > 0,
-    "ffn_down: the first and last 1/8 of the layers and every third between get more bits": lambda d: (
+    "ffn_down gets more bits in the first and last 1/8 of the layers and in every third between": lambda d: (
         _is_down(d) and d.in_layers(_more_bits) and d.bits_beyond_default > 0
     ),
-    "ffn_down of the first 1/8 of the layers": lambda d: (
+    "ffn_down gets more bits in the first 1/8 of the layers": lambda d: (
         _is_down(d) and d.in_layers(lambda layer, layers: layer < layers // 8)
     ),
-    "ffn_down of the first 1/16 of the layers": lambda d: (
+    "ffn_down gets more bits in the first 1/16 of the layers": lambda d: (
         _is_down(d) and d.in_layers(lambda layer, layers: layer < layers // 16)
     ),
-    "the first 1/8 of ffn_down": lambda d: _is_down(d) and d.in_layers(lambda layer, layers: layer < layers // 8),
-    "all but the first and last 1/8 of the layers get fewer bits": lambda d: (
+    "the first 1/8 of all ffn_down get more bits": lambda d: (
+        _is_down(d) and d.in_layers(lambda layer, layers: layer < layers // 8)
+    ),
+    "ffn_gate and ffn_up get fewer bits outside the first and last 1/8 of the layers": lambda d: (
         d.in_layers(lambda layer, layers: not _at_both_ends(layer, layers)) and d.bits_beyond_default < 0
     ),
     "the token embedding gets more bits": lambda d: "token_embd" in d.name and d.bits_beyond_default > 0,
-    "the experts": lambda d: len(candidates(d.record)[d.place].shape) == 3,
-    "MXFP4 is for experts alone": lambda d: d.bits_beyond_default > 0,
+    "experts get MXFP4": lambda d: len(candidates(d.record)[d.place].shape) == 3,
+    "only experts get MXFP4": lambda d: d.bits_beyond_default > 0,
 }
 
 
