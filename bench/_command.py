@@ -23,7 +23,7 @@ Program: TypeAlias = tuple[str | Path, ...]
 QUANTIZE: Program = (Path(sys.executable).with_name("quantize"),)
 TRANSPOSED_EXPERTS: Program = (sys.executable, Path(__file__).with_name("transposed_experts.py"))
 
-#: The generated checkpoints' tokenizer is no known one, so that a name must be given; it does not change the work.
+#: The pre-tokenizer of generated checkpoints, for versions that do not recognise it; it does not change the work.
 PRE_TOKENIZER = ("--pre-tokenizer", "gpt-2")
 
 

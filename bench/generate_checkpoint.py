@@ -2,7 +2,7 @@
 
     python bench/generate_checkpoint.py OUT --size 1b
 
-Its tokenizer is no known one: `quantize OUT --pre-tokenizer gpt-2 ...`. The same arguments give the same bytes, and
+Its tokenizer is generated too; `quantize` recognises it by its structure. The same arguments give the same bytes, and
 any size takes little memory. transposed_experts.py quantizes the sizes whose experts are transposed.
 """
 

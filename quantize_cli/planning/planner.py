@@ -93,7 +93,7 @@ def _plan(
         files=files,
         warnings=(
             *description.notes,
-            *(f"There is no layer {layer} to prune." for layer in kept.missing),
+            *(f"The model does not have layer {layer}, so it cannot be pruned." for layer in kept.missing),
             *_fallback_warnings(tensors, mix),
             *_importance_warnings(tensors, importance),
         ),

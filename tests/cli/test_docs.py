@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from command_line import invoke
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from quantize_cli.architectures.families.table import FAMILIES
 from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.cli.app import app
 from quantize_cli.mixes.catalogue import catalogue
@@ -64,6 +66,25 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     assert int(size) < (tmp_path / "shakespeare-llama-Q4_K_M.gguf").stat().st_size
 
 
+def test_the_commands_of_the_readme_work(tmp_path, monkeypatch):
+    """Those that name their model, in their order, as in a fresh clone."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "models").mkdir()
+    monkeypatch.chdir(tmp_path)
+    lines = re.findall(r"^    quantize (?!MODEL|model|formats|warm)(.*)$", README, re.MULTILINE)
+    commands = [line for line in lines if "|" not in line]  # a pipe needs a shell
+    assert len(commands) >= 4
+    for command in commands:
+        result = invoke(*command.split())
+        assert result.exit_code == 0, result.stderr
+    assert len([*tmp_path.glob("*.gguf")]) + len([*(tmp_path / "models").glob("*.gguf")]) == 7
+
+
+def test_readme_names_every_family():
+    table = README.split("## What it converts\n")[1].split("\n\n")[1]
+    assert set(re.findall(r"`(\w+)`", table)) - {"architectures"} == set(FAMILIES)
+
+
 def test_readme_names_every_block_type_as_compared():
     paragraph = README.split("* **Blocks**")[1].split("* **Whole")[0]
     assert set(BLOCK_TYPES) - {"F32"} <= set(re.findall(r"\b[A-Z]+[0-9A-Z_]+\b", paragraph))
@@ -77,6 +98,6 @@ def test_the_map_names_every_room():
 
 
 def test_links_in_the_documents_lead_somewhere():
-    for document in [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")]:
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), (document, target)

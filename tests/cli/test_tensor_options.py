@@ -116,7 +116,7 @@ def test_a_pruned_model_has_fewer_layers_and_numbers_them_anew(quantize, tmp_pat
     folder = make_checkpoint(tmp_path / "deep", num_hidden_layers=3)
     result = quantize(folder, "-f", "f16", *PRE, "--prune-layers", "1,7", "-o", "pruned.gguf")
     assert result.exit_code == 0
-    assert "There is no layer 7 to prune." in " ".join(result.stderr.split())
+    assert "The model does not have layer 7, so it cannot be pruned." in " ".join(result.stderr.split())
     assert quantize(folder, "-f", "f16", *PRE, "-o", "whole.gguf").exit_code == 0
     assert fields(work / "pruned.gguf")["llama.block_count"] == 2
     whole, pruned = (
