@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
 from quantize_cli.blocks.table import BLOCK_TYPES
@@ -14,10 +15,13 @@ from quantize_cli.mixes.tables import FORMATS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+GROUP = get_command(app)
+assert isinstance(GROUP, TyperGroup)
+COMMANDS = GROUP.commands
 
 
 def test_readme_shows_every_option_and_no_other():
-    options = {name for parameter in get_command(app).commands["model"].params for name in parameter.opts}
+    options = {name for parameter in COMMANDS["model"].params for name in parameter.opts}
     options.discard("model_")
     shown = set(re.findall(r"`(--?[a-z-]+)\b", README.split("| option | meaning |")[1].split("\n\n")[0]))
     assert shown == options | {"--help"}
@@ -25,7 +29,7 @@ def test_readme_shows_every_option_and_no_other():
 
 def test_readme_shows_every_command():
     usage = README.split("## The command\n")[1].strip().split("\n\n")[0]
-    assert {line.split()[1] for line in usage.splitlines()} == {"MODEL", *get_command(app).commands}
+    assert {line.split()[1] for line in usage.splitlines()} == {"MODEL", *COMMANDS}
 
 
 def test_readme_lists_every_format_as_the_command_does():
@@ -39,9 +43,10 @@ def test_readme_lists_every_format_as_the_command_does():
 
 
 def test_help_says_how_the_formats_are_listed():
-    option = next(p for p in get_command(app).commands["model"].params if p.name == "format_")
-    assert "`quantize formats`" in option.help
-    assert "formats" in get_command(app).commands
+    option = next(p for p in COMMANDS["model"].params if p.name == "format_")
+    assert isinstance(option, TyperOption)
+    assert "`quantize formats`" in (option.help or "")
+    assert "formats" in COMMANDS
 
 
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):

@@ -157,7 +157,7 @@ def test_fallbacks_can_be_refused(quantize, tmp_path, work):
     assert quantize(folder, *Q4, "--report", "report.md").exit_code == 0
     before = files(work)
     warning = " ".join((work / "report.md").read_text().split("**Warning:**")[1].split("\n")[0].split())
-    extra, share = re.search(r"([\d,]+) bytes \(([\d.]+%)\) bigger", warning).groups()
+    ((extra, share),) = re.findall(r"([\d,]+) bytes \(([\d.]+%)\) bigger", warning)
     result = quantize(folder, *Q4, "--no-fallback", "--force")
     assert result.exit_code == 2
     said = sentence(result.stderr)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gguf import GGUFValueType
-from gguf_factory import array, field, file, line, write_gguf
+from gguf_factory import Fields, array, field, file, line, write_gguf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +24,7 @@ F = np.float32
 #: Of two experts with three columns each; the second expert was never asked. Then an entry of one expert.
 SUMS = {"blk.0.ffn_up_exps.weight": ((0.1, 7.0, 1e-40), (5.0, 6.0, 7.0)), "blk.0.attn_q.weight": ((3.3, 0.0, 1e38),)}
 COUNTS = {"blk.0.ffn_up_exps.weight": (3.0, 0.0), "blk.0.attn_q.weight": (512.0,)}
-METADATA = {
+METADATA: Fields = {
     "general.type": ("imatrix", V.STRING),
     "imatrix.datasets": (("wiki.txt", "more.txt"), V.ARRAY, V.STRING),
     "imatrix.chunk_count": (7, V.UINT32),
@@ -163,8 +163,8 @@ def fields_of(matrix: ImportanceMatrix) -> list[tuple[str, object]]:
 
 def test_metadata():
     assert fields_of(MATRIX) == [("file", "i.gguf"), ("dataset", "wiki.txt"), ("entries_count", 3), ("chunks_count", 7)]
-    types = [held.type for held in MATRIX.metadata_fields()]
-    assert types == [V.STRING, V.STRING, V.UINT32, V.UINT32]
+    types = [held.type.name for held in MATRIX.metadata_fields()]
+    assert types == ["STRING", "STRING", "UINT32", "UINT32"]
 
 
 def test_metadata_counts_what_is_left_and_leaves_out_what_is_unknown():
@@ -197,15 +197,20 @@ def test_the_file_is_named_as_it_was_given(tmp_path, monkeypatch):
 def test_importance_for_a_tensor():
     rows = np.arange(6, dtype=F).reshape(1, 6)
     matrix = ImportanceMatrix({"a": rows, "b": rows.reshape(2, 3), "token_embd.weight": rows}, "i", (), 0)
-    assert matrix.for_tensor("missing", (4, 6)) is None
-    assert matrix.for_tensor("a", (4, 6)).tolist() == rows.tolist()
-    assert matrix.for_tensor("a", (6,)).tolist() == rows.tolist()
-    assert matrix.for_tensor("a", (2, 4, 3)).tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert matrix.for_tensor("b", (2, 4, 3)).tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert matrix.for_tensor("b", (9, 2, 4, 3)).tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert matrix.for_tensor("b", (4, 6)).tolist() == rows.tolist()
-    assert matrix.for_tensor("token_embd.weight", (4, 6)).tolist() == rows.tolist()
-    assert matrix.for_tensor("token_embd.weight", (4, 5)) is None
+
+    def importance(name, *shape):
+        found = matrix.for_tensor(name, shape)
+        return None if found is None else found.tolist()
+
+    assert importance("missing", 4, 6) is None
+    assert importance("a", 4, 6) == rows.tolist()
+    assert importance("a", 6) == rows.tolist()
+    assert importance("a", 2, 4, 3) == [[0, 1, 2], [3, 4, 5]]
+    assert importance("b", 2, 4, 3) == [[0, 1, 2], [3, 4, 5]]
+    assert importance("b", 9, 2, 4, 3) == [[0, 1, 2], [3, 4, 5]]
+    assert importance("b", 4, 6) == rows.tolist()
+    assert importance("token_embd.weight", 4, 6) == rows.tolist()
+    assert importance("token_embd.weight", 4, 5) is None
     with pytest.raises(CheckpointError, match="i holds 6 importances for 'a', which takes 12: it was computed for"):
         matrix.for_tensor("a", (2, 4, 6))
 
