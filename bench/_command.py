@@ -15,6 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
+
+#: A command and what comes before its own arguments.
+Program: TypeAlias = tuple[str | Path, ...]
+#: `quantize` as installed beside this Python, and the same with a family that is made up.
+QUANTIZE: Program = (Path(sys.executable).with_name("quantize"),)
+TRANSPOSED_EXPERTS: Program = (sys.executable, Path(__file__).with_name("transposed_experts.py"))
 
 #: The generated checkpoints' tokenizer is no known one, so that a name must be given; it does not change the work.
 PRE_TOKENIZER = ("--pre-tokenizer", "gpt-2")
@@ -48,11 +55,15 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = N
 
 
 def quantize(
-    model: Path, format_: str, output: Path, *options: str | Path, environment: Mapping[str, str] | None = None
+    model: Path,
+    format_: str,
+    output: Path,
+    *options: str | Path,
+    environment: Mapping[str, str] | None = None,
+    program: Program = QUANTIZE,
 ) -> Usage:
-    """Run `quantize MODEL --format FORMAT -o OUTPUT --force` with `options`, as installed beside this Python."""
-    script = Path(sys.executable).with_name("quantize")
-    return run([script, model, "--format", format_, "-o", output, "--force", *options], environment)
+    """Run `quantize MODEL --format FORMAT -o OUTPUT --force` with `options`."""
+    return run([*program, model, "--format", format_, "-o", output, "--force", *options], environment)
 
 
 def generate(folder: Path, size: str) -> Path:
@@ -63,7 +74,7 @@ def generate(folder: Path, size: str) -> Path:
 
 @contextmanager
 def work_folder(parent: Path | None, needed_bytes: int) -> Iterator[Path]:
-    """A temporary folder in `parent` (default: the system's), removed at the end; checks the room on the disk first."""
+    """Make a temporary folder in `parent` (default: the system's) after a check of the disk; remove it at the end."""
     with tempfile.TemporaryDirectory(prefix="quantize-bench-", dir=parent) as name:
         free = shutil.disk_usage(name).free
         if free < needed_bytes:

@@ -1,4 +1,4 @@
-"""All benchmarks in one table: kernels, the whole command, first runs, memory. Half an hour, 9 GB of disk.
+"""All benchmarks in one table: kernels, the whole command, first runs, memory. 45 minutes, 14 GB of disk.
 
 python bench/everything.py --reference-python OTHER/bin/python
 """

@@ -142,7 +142,7 @@ def test_among_experts_a_name_must_tell_the_layer(name):
 )
 def test_a_type_asked_for_by_role_must_fit(overrides, tensor):
     candidates = [Candidate(f"{name}.weight", (10, 160)) for name in ("output", "token_embd")]
-    with pytest.raises(UsageError, match=rf"^{tensor}\.weight has rows of 160 .*ask for another type"):
+    with pytest.raises(UsageError, match=rf"^{tensor}\.weight has rows of 160 .*choose another type"):
         choose_types(candidates, FORMATS["Q8_0"], LLAMA, overrides)
 
 
@@ -216,7 +216,7 @@ def test_a_file_of_entries_is_split_at_white_space(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"attn_v=q8_0 ffn_down", "ffn_down"), (b"a=q9", "a=q9"), (b"\xff\xfe=q8_0", "text"), (b"a" * 2**21, "bigger")],
+    [(b"attn_v=q8_0 ffn_down", "ffn_down"), (b"a=q9", "a=q9"), (b"\xff\xfe=q8_0", "text"), (b"a" * 2**21, "larger")],
 )
 def test_a_bad_file_is_told_by_its_path_and_entry(content, told, tmp_path):
     path = tmp_path / "types.txt"

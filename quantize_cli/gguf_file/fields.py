@@ -59,7 +59,7 @@ def field(key: str, type: ValueType, value: object) -> Field:
     """Make a field of one value.
 
     Raises:
-        ValueError: the value does not fit the type.
+        ValueError: The value does not fit the type.
     """
     return Field(key, type, _checked(key, type, value))
 
@@ -68,13 +68,13 @@ def array(key: str, item_type: ValueType, values: Iterable[object]) -> Field:
     """Make a field of several values of one type.
 
     Raises:
-        ValueError: a value does not fit the type.
+        ValueError: A value does not fit the type.
     """
     return Field(key, ValueType.ARRAY, tuple(_checked(key, item_type, value) for value in values), item_type)
 
 
 def with_fields(fields: Iterable[Field], added: Iterable[Field]) -> tuple[Field, ...]:
-    """Set fields one by one; a field whose key is there already moves to the end (llama-quantize's order)."""
+    """Set fields one by one; a field whose key exists moves to the end (llama-quantize's order)."""
     held = {field.key: field for field in fields}
     for new in added:
         held.pop(new.key, None)

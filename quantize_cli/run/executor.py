@@ -24,8 +24,9 @@ from quantize_cli.planning.model import Plan, PlannedTensor
 from quantize_cli.run.derive import Derive, Result
 from quantize_cli.run.slabs import SLAB_WEIGHTS, Slab, slabs_of
 
-#: Weights in flight, in all slabs together. They take about 14 bytes each: 224 MiB.
-WEIGHTS_IN_FLIGHT = 1 << 24
+#: Weights in flight, in all slabs together: two slabs for each of 64 threads. A weight takes at most 10 bytes while its
+#: slab is made, none before, and afterwards what is to be written of it.
+WEIGHTS_IN_FLIGHT = 1 << 25
 
 Sums = NDArray[np.float64]
 
@@ -38,7 +39,7 @@ class RunResult:
 
 
 def available_threads() -> int:
-    """Processors that this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -73,15 +74,16 @@ def run(
             for output, tensor, result in zip(outputs, slab.tensors, results, strict=True):
                 output.write(slab, tensor, result)
             observer.weights_done(slab.weights)
-    return [RunResult(np.stack(output.sums)) for output in outputs]
+    return [RunResult(np.concatenate(output.sums)) for output in outputs]
 
 
 class _Output:
-    """Writes the files of one plan, one after another, and merges the sums of its tensors."""
+    """Writes the files of one plan, one after another, and merges the sums of its tensors' rows."""
 
     def __init__(self, plan: Plan, sinks: Sequence[Sink]) -> None:
         self.sums: list[Sums] = []
-        self._row_sums: list[Sums] = []
+        self._row_sums: list[Sums] = []  # of the expert that is being written
+        self._expert_sums: list[Sums] = []  # of the tensor that is being written
         self._files = iter(zip(plan.files, sinks, strict=True))
         self._left = 0
         self._next_file()
@@ -93,9 +95,10 @@ class _Output:
         self._sink.write(result.packed.data.cast("B"))
         self._sink.write(bytes(slab.padding(tensor)))
         self._row_sums.append(result.sums)
+        if slab.last_of_expert:  # an expert at a time: a large stack has 100 MiB of sums
+            self._expert_sums.append(_merged(self._row_sums))
         if slab.last:
-            self.sums.append(merge(np.concatenate(self._row_sums)))
-            self._row_sums.clear()
+            self.sums.append(_merged(self._expert_sums))
             self._left -= 1
 
     def _next_file(self) -> None:
@@ -104,10 +107,17 @@ class _Output:
         self._left = len(file.tensors)
 
 
+def _merged(parts: list[Sums]) -> Sums:
+    """Merge the tables in `parts`, each float64[n, SUMS], into one, float64[1, SUMS], and empty the list."""
+    merged = merge(np.concatenate(parts))
+    parts.clear()
+    return merged.reshape(1, -1)
+
+
 def _in_order(
     pool: ThreadPoolExecutor, slabs: Iterator[Slab], derive: Derive, ahead: int
 ) -> Iterator[tuple[Slab, list[Result]]]:
-    """Finished slabs in the order of `slabs`; at most `ahead` are in flight, fewer where they are large."""
+    """Yield finished slabs in the order of `slabs`; at most `ahead` are in flight, or fewer if they are large."""
     in_flight = 0
     waiting: deque[tuple[Slab, Future[list[Result]]]] = deque()
     try:

@@ -41,6 +41,11 @@ class Slab:
         """Whether the tensor ends here."""
         return self.stop == self.tensor.rows
 
+    @property
+    def last_of_expert(self) -> bool:
+        """Whether a matrix of a stack, or the only one, ends here."""
+        return self.stop % self.tensor.rows_of_an_expert == 0
+
     def padding(self, tensor: PlannedTensor) -> int:
         """Return the bytes between the end of the tensor, as one plan has it, and the next one, if it ends here."""
         return padded(tensor.nbytes) - tensor.nbytes if self.last else 0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Iterator
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 
-from quantize_cli.architectures.maps import Add, NegExp, TiledColumns, Transpose
+from quantize_cli.architectures.maps import Add, Columns, NegExp, TiledColumns, Transpose, Window
 from quantize_cli.architectures.moves import Move, RotaryInterleave, Rows, Squeeze, Tiled, moved, row_count
 
 
@@ -84,6 +84,8 @@ def test_a_part_of_the_rows_is_a_part_of_the_whole(moves, source, expected):
         (Tiled(4, 3, 7), (96, 5)),
         (Transpose(5, 96), (96, 5)),
         (TiledColumns(2, 2, 2), (96, 5)),
+        (Columns(6, 0, 3), (96, 5)),
+        (Columns(5, 3, 3), (96, 5)),
     ],
 )
 def test_a_shape_that_does_not_suit_is_refused(move, shape):
@@ -91,23 +93,33 @@ def test_a_shape_that_does_not_suit_is_refused(move, shape):
         move.shape(shape)
 
 
-def test_transposed_matrices_of_a_stack_are_made_row_by_row():
-    stack = numbered(3, 4, 10)
-    transpose = Transpose(4, 10)
-    whole = stack.swapaxes(1, 2)
-    assert transpose.shape(stack.shape) == whole.shape
-    rows, source = whole.reshape(-1, 4), stack.reshape(-1, 10)
-    for start in range(len(rows)):
-        for stop in range(start + 1, len(rows) + 1):
-            first, last = transpose.span(start, stop)
-            assert (first, last) == (start // 10 * 4, -(-stop // 10) * 4)
-            assert np.array_equal(transpose.apply(source[first:last], start, stop), rows[start:stop])
+def windows(shape: tuple[int, ...]) -> Iterator[Window]:
+    """Every part of every matrix of a stack."""
+    stacked, rows, columns = shape
+    for matrix in range(0, stacked * rows, rows):
+        for start, stop in combinations(range(matrix, matrix + rows + 1), 2):
+            for left, right in combinations(range(columns + 1), 2):
+                yield Window(start, stop, left, right)
 
 
-def test_columns_are_tiled_as_rows_are():
-    weight = numbered(5, 24)
-    tiled = TiledColumns(4, 3, 2).apply(weight, 0, 5)
-    assert np.array_equal(tiled, reordered(weight.T, 4, 3, 2).T)
+@pytest.mark.parametrize(
+    ("change", "whole"),
+    [
+        (Transpose(4, 6), numbered(3, 4, 6).swapaxes(1, 2)),
+        (Columns(6, 1, 3), numbered(3, 4, 6)[..., 1:4]),
+        (TiledColumns(3, 2, 1), np.stack([reordered(matrix.T, 3, 2, 1).T for matrix in numbered(3, 4, 6)])),
+    ],
+    ids=["transpose", "columns", "tiled columns"],
+)
+def test_a_window_is_made_of_its_window_of_the_input(change, whole):
+    source = numbered(3, 4, 6)
+    assert change.shape(source.shape) == whole.shape
+    assert not change.computes
+    for window in windows(whole.shape):
+        needed = change.window(window)
+        values = source.reshape(-1, 6)[needed.start : needed.stop, needed.left : needed.right]
+        expected = whole.reshape(-1, whole.shape[2])[window.start : window.stop, window.left : window.right]
+        assert np.array_equal(change.apply(values, window), expected)
 
 
 COMPUTED: dict[str, tuple[Add | NegExp, Callable[[np.ndarray], np.ndarray]]] = {
@@ -120,8 +132,9 @@ COMPUTED: dict[str, tuple[Add | NegExp, Callable[[np.ndarray], np.ndarray]]] = {
 @pytest.mark.parametrize(("change", "twin"), COMPUTED.values(), ids=COMPUTED)
 def test_values_are_computed_in_their_own_dtype(change, twin, dtype):
     values = np.random.default_rng(1).uniform(-4, 4, (7, 9)).astype(dtype)
-    made = change.apply(values, 0, 7)
+    window = Window(0, 7, 0, 9)
+    made = change.apply(values, window)
     assert made.dtype == dtype
     assert np.array_equal(made, twin(values))
     assert change.computes
-    assert not Transpose(1, 1).computes
+    assert change.window(window) == window

@@ -7,11 +7,10 @@ import re
 import signal
 import subprocess
 import sys
-from typing import Any
 
 import numpy as np
 import pytest
-from command_line import USUAL, pipes, sentence, started
+from command_line import COMMAND, USUAL, sentence, started
 from safetensors.numpy import load_file, save_file
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX terminals and signals")
@@ -39,16 +38,15 @@ sys.exit(app.main())
 )
 def test_an_interrupted_run_leaves_the_folder_as_it_was(number, code, llama, work):
     (work / "model.gguf").write_text("of yesterday")
-    command = (sys.executable, "-c", STOPPING)
-    with started(llama, *USUAL, "-o", "model.gguf", "--force", command=command) as process:
-        told = b""
-        while b"blk.1\n" not in told:
-            line = pipes(process)[1].readline()
-            assert line, told
-            told += line
-        assert sorted(path.suffix for path in work.iterdir()) == [".gguf", ".tmp"]
-        process.send_signal(number)
-        told += process.communicate()[1]
+    process = started(llama, *USUAL, "-o", "model.gguf", "--force", command=(sys.executable, "-c", STOPPING))
+    told = b""
+    while b"blk.1\n" not in told:
+        line = process.stderr.readline()
+        assert line, told
+        told += line
+    assert sorted(path.suffix for path in work.iterdir()) == [".gguf", ".tmp"]
+    process.send_signal(number)
+    told += process.communicate()[1]
     assert process.returncode == code
     assert [path.read_text() for path in work.iterdir()] == ["of yesterday"]
     assert b"Traceback" not in told
@@ -72,13 +70,13 @@ HANG_UP = "__import__('os').kill(__import__('os').getpid(), signal.SIGHUP)"
 
 def test_ctrl_c_while_a_pipe_is_full(llama, work):
     """Nobody reads: the run stands in a write, where a signal must reach it too."""
-    with started(llama, *USUAL, "-o", "-") as process:
-        stdout, stderr = pipes(process)
-        stdout.read(4)
-        process.send_signal(signal.SIGINT)
-        stdout.close()
+    process = started(llama, *USUAL, "-o", "-")
+    process.stdout.read(4)
+    process.send_signal(signal.SIGINT)
+    process.stdout.close()
+    with process.stderr as stderr:
         assert "Interrupted" in sentence(stderr.read().decode())
-    assert process.returncode == 130
+    assert process.wait() == 130
 
 
 def on_terminal(arguments, stream):
@@ -86,8 +84,8 @@ def on_terminal(arguments, stream):
     ours, its = os.openpty()
     other = "stderr" if stream == "stdout" else "stdout"
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "30"}
-    streams: dict[str, Any] = {stream: its, other: subprocess.PIPE}
-    process = started(*arguments, env=environment, **streams)
+    streams = {stream: its, other: subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    process = subprocess.Popen([*COMMAND, *map(str, arguments)], env=environment, **streams)
     os.close(its)
     shown = b""
     try:

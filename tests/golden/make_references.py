@@ -1,6 +1,6 @@
 """Make the references of whole files: the converter of llama.cpp, then its quantizer; PROVENANCE.md says how.
 
-    PYTHONPATH=LLAMA_CPP/gguf-py:tests python tests/golden/make_references.py LLAMA_CPP SHARED WORK [CHECKPOINT ...]
+    PYTHONPATH=LLAMA_CPP/gguf-py python tests/golden/make_references.py LLAMA_CPP SHARED WORK [CHECKPOINT ...]
 
 Writes tests/golden/CHECKPOINT/FORMAT.json for each of the checkpoints named (all of them where none is).
 """
@@ -16,8 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import llama_cpp
-from golden.record import dumps, record
-from golden.small_checkpoints import EXAMPLE, FAMILIES, SMOLLM2, TOKENIZERS, SmallCheckpoint, build, build_smollm2
+from record import dumps, record  # type: ignore[import-not-found]
+from small_checkpoints import (  # type: ignore[import-not-found]
+    EXAMPLE,
+    FAMILIES,
+    SMOLLM2,
+    TOKENIZERS,
+    SmallCheckpoint,
+    build,
+    build_smollm2,
+)
 
 GOLDEN = Path(__file__).resolve().parent
 

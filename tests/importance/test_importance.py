@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gguf import GGUFValueType
-from gguf_factory import Fields, array, field, file, line, write_gguf
+from gguf_factory import array, field, file, line, write_gguf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +24,7 @@ F = np.float32
 #: Of two experts with three columns each; the second expert was never asked. Then an entry of one expert.
 SUMS = {"blk.0.ffn_up_exps.weight": ((0.1, 7.0, 1e-40), (5.0, 6.0, 7.0)), "blk.0.attn_q.weight": ((3.3, 0.0, 1e38),)}
 COUNTS = {"blk.0.ffn_up_exps.weight": (3.0, 0.0), "blk.0.attn_q.weight": (512.0,)}
-METADATA: Fields = {
+METADATA = {
     "general.type": ("imatrix", V.STRING),
     "imatrix.datasets": (("wiki.txt", "more.txt"), V.ARRAY, V.STRING),
     "imatrix.chunk_count": (7, V.UINT32),
@@ -163,8 +163,8 @@ def fields_of(matrix: ImportanceMatrix) -> list[tuple[str, object]]:
 
 def test_metadata():
     assert fields_of(MATRIX) == [("file", "i.gguf"), ("dataset", "wiki.txt"), ("entries_count", 3), ("chunks_count", 7)]
-    types = [held.type.name for held in MATRIX.metadata_fields()]
-    assert types == ["STRING", "STRING", "UINT32", "UINT32"]
+    types = [held.type for held in MATRIX.metadata_fields()]
+    assert types == [V.STRING, V.STRING, V.UINT32, V.UINT32]
 
 
 def test_metadata_counts_what_is_left_and_leaves_out_what_is_unknown():
@@ -197,21 +197,18 @@ def test_the_file_is_named_as_it_was_given(tmp_path, monkeypatch):
 def test_importance_for_a_tensor():
     rows = np.arange(6, dtype=F).reshape(1, 6)
     matrix = ImportanceMatrix({"a": rows, "b": rows.reshape(2, 3), "token_embd.weight": rows}, "i", (), 0)
-
-    def importance(name, *shape):
-        found = matrix.for_tensor(name, shape)
-        return None if found is None else found.tolist()
-
-    assert importance("missing", 4, 6) is None
-    assert importance("a", 4, 6) == rows.tolist()
-    assert importance("a", 6) == rows.tolist()
-    assert importance("a", 2, 4, 3) == [[0, 1, 2], [3, 4, 5]]
-    assert importance("b", 2, 4, 3) == [[0, 1, 2], [3, 4, 5]]
-    assert importance("b", 9, 2, 4, 3) == [[0, 1, 2], [3, 4, 5]]
-    assert importance("b", 4, 6) == rows.tolist()
-    assert importance("token_embd.weight", 4, 6) == rows.tolist()
-    assert importance("token_embd.weight", 4, 5) is None
-    with pytest.raises(CheckpointError, match="i holds 6 importances for 'a', which takes 12: it was computed for"):
+    assert matrix.for_tensor("missing", (4, 6)) is None
+    assert matrix.for_tensor("a", (4, 6)).tolist() == rows.tolist()
+    assert matrix.for_tensor("a", (6,)).tolist() == rows.tolist()
+    assert matrix.for_tensor("a", (2, 4, 3)).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert matrix.for_tensor("b", (2, 4, 3)).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert matrix.for_tensor("b", (9, 2, 4, 3)).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert matrix.for_tensor("b", (4, 6)).tolist() == rows.tolist()
+    assert matrix.for_tensor("token_embd.weight", (4, 6)).tolist() == rows.tolist()
+    assert matrix.for_tensor("token_embd.weight", (4, 5)) is None
+    with pytest.raises(
+        CheckpointError, match="i holds 6 importances for 'a', which needs 12; compute the importance matrix for this"
+    ):
         matrix.for_tensor("a", (2, 4, 6))
 
 
@@ -248,7 +245,7 @@ I32 = struct.Struct("<i").pack
         (legacy(("a", 1, (1.0,)), tail=I32(1) + I32(9)), "the data set's name takes 9 bytes, but 0 are left"),
         (legacy(("a", 1, (np.nan,))), "holds NaN or infinite importances for 'a'"),
         (legacy(("a", 1, (1.0,)), ("b", 1, (1.0, -np.inf))), "holds NaN or infinite importances for 'b'"),
-        (b"<!DOCTYPE html><html></html>", "is no importance matrix, or is damaged"),
+        (b"<!DOCTYPE html><html></html>", "is not an importance matrix, or is damaged"),
     ],
 )
 def test_broken_legacy_files(tmp_path, content, says):
@@ -265,12 +262,12 @@ KEYS = (array("imatrix.datasets", V.STRING, 0, b""), scalar("imatrix.chunk_count
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (file(KEYS[1:]), "lacks imatrix.datasets, so it is no importance matrix"),
+        (file(KEYS[1:]), "lacks imatrix.datasets, so it is not an importance matrix"),
         (file((KEYS[0], KEYS[2])), "lacks imatrix.chunk_count"),
         (file(KEYS[:2]), "lacks imatrix.chunk_size"),
         (file((KEYS[0], scalar("imatrix.chunk_count", V.INT32), KEYS[2])), "imatrix.chunk_count is INT32 instead of"),
-        (file(KEYS), "holds no importances"),
-        (file(KEYS, (line("a.weight", (1,)),), bytes(4)), "holds no importances"),
+        (file(KEYS), "does not hold any importances"),
+        (file(KEYS, (line("a.weight", (1,)),), bytes(4)), "does not hold any importances"),
         (file(KEYS, (line("a.in_sum2", (1,)),), bytes(4)), "'a.counts' is missing"),
         (file(KEYS, (line("a.counts", (1,)),), bytes(4)), "'a.in_sum2' is missing"),
         (
@@ -279,7 +276,7 @@ KEYS = (array("imatrix.datasets", V.STRING, 0, b""), scalar("imatrix.chunk_count
         ),
         (
             file(KEYS, (line("a.in_sum2", (3,)), line("a.counts", (2,), 0, 32)), bytes(40)),
-            "3 sums of 'a' do not divide among 2 counts",
+            "'a' has 3 sums, not a multiple of its 2 counts",
         ),
         (
             file(KEYS, (line("a.in_sum2", (1,)), line("a.counts", (1,), 0, 32)), bytes(32) + struct.pack("<f", np.nan)),
@@ -321,7 +318,7 @@ def test_more_chunks_than_the_reference_counts(tmp_path):
 
 def test_there_is_no_such_file(tmp_path):
     for path in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(CheckpointError, match="There is no such importance matrix as"):
+        with pytest.raises(CheckpointError, match=r"The importance matrix .* does not exist"):
             read_importance(path)
 
 
@@ -339,7 +336,7 @@ def test_beginnings_of_a_legacy_file(tmp_path):
     """It may end after its entries, and after the number of chunks: nothing tells that more was written."""
     whole = {len(BODY), len(BODY) + 4}
     for length in set(range(len(LEGACY))) - whole:
-        refused(tmp_path, LEGACY[:length], "is no importance matrix, or is damaged")
+        refused(tmp_path, LEGACY[:length], "is not an importance matrix, or is damaged")
     for length in whole:
         (tmp_path / "i").write_bytes(LEGACY[:length])
         assert sorted(read_importance(tmp_path / "i").entries) == ["a", "bc"]

@@ -90,7 +90,7 @@ _LATENT: dict[str, int | float] = {
     "leading_dense_block_count": 1, "expert_gating_func": 2,
 }  # fmt: skip
 _KDA = {**_LATENT, "ssm.conv_kernel": 4, "kda.head_dim": 64, "kda.gate_lower_bound": -5.0}
-EXTRA_KEYS: dict[str, dict[str, int | float]] = {
+EXTRA_KEYS: Mapping[str, Mapping[str, int | float]] = {
     "deepseek2": _LATENT,
     "bailingmoe3": _KDA,
     "glm5-next": {
