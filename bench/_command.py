@@ -23,7 +23,7 @@ Program: TypeAlias = tuple[str | Path, ...]
 QUANTIZE: Program = (Path(sys.executable).with_name("quantize"),)
 TRANSPOSED_EXPERTS: Program = (sys.executable, Path(__file__).with_name("transposed_experts.py"))
 
-#: The generated checkpoints' tokenizer is no known one, so that a name must be given; it does not change the work.
+#: The pre-tokenizer of generated checkpoints, for versions that do not recognise it; it does not change the work.
 PRE_TOKENIZER = ("--pre-tokenizer", "gpt-2")
 
 
@@ -74,7 +74,7 @@ def generate(folder: Path, size: str) -> Path:
 
 @contextmanager
 def work_folder(parent: Path | None, needed_bytes: int) -> Iterator[Path]:
-    """A temporary folder in `parent` (default: the system's), removed at the end; checks the room on the disk first."""
+    """Make a temporary folder in `parent` (default: the system's) after a check of the disk; remove it at the end."""
     with tempfile.TemporaryDirectory(prefix="quantize-bench-", dir=parent) as name:
         free = shutil.disk_usage(name).free
         if free < needed_bytes:

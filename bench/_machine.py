@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def head_line() -> str:
-    """Processor, cores, system, versions and date in one line."""
+    """Return processor, cores, system, versions and date in one line."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return (
         f"{_processor()}, {cores} cores, {platform.platform()}, Python {platform.python_version()}, "
@@ -28,5 +28,5 @@ def _processor() -> str:
 
 
 def _load() -> str:
-    """The load average of the last minute: other work on the machine spoils wall times."""
+    """Return the load average of the last minute, because other work on the machine spoils wall times."""
     return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"

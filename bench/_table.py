@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 
 def ratio(values: Iterable[float]) -> str:
-    """Median and range."""
+    """Format the median and the range."""
     ordered = sorted(values)
     middle = ordered[len(ordered) // 2] if len(ordered) % 2 else sum(ordered[len(ordered) // 2 - 1 :][:2]) / 2
     return f"{middle:.2f} ({ordered[0]:.2f}-{ordered[-1]:.2f})" if len(ordered) > 1 else f"{middle:.2f}"

@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def rows(formats: Sequence[str] = tuple(ASKED)) -> Iterator[Row]:
-    """A row for each format: the first run's cost over a later one."""
+    """Yield a row for each format: the first run's cost over a later one."""
     with tempfile.TemporaryDirectory(prefix="quantize-bench-") as name:
         folder = Path(name)
         model = generate(folder / "model", "tiny")

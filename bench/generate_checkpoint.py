@@ -2,7 +2,7 @@
 
     python bench/generate_checkpoint.py OUT --size 1b
 
-Its tokenizer is no known one: `quantize OUT --pre-tokenizer gpt-2 ...`. The same arguments give the same bytes, and
+Its tokenizer is generated too; `quantize` recognises it by its structure. The same arguments give the same bytes, and
 any size takes little memory. transposed_experts.py quantizes the sizes whose experts are transposed.
 """
 
@@ -111,7 +111,7 @@ def _config(size: Size) -> dict[str, object]:
 
 
 def _write_tokenizer(folder: Path, vocab: int) -> None:
-    """A byte-level BPE tokenizer of `vocab` tokens: all single bytes, then all pairs of bytes, then all triples."""
+    """Write a byte-level BPE tokenizer of `vocab` tokens: all single bytes, then all pairs, then all triples."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokens = list(alphabet)
     merges = []
@@ -151,7 +151,7 @@ def _write_weights(folder: Path, size: Size) -> tuple[int, int]:
 
 
 def _shards(size: Size) -> Iterator[dict[str, Tensor]]:
-    """Tensors by name, in as few shards as SHARD_BYTES allows without reordering; a larger tensor is alone."""
+    """Yield tensors by name, in as few shards as SHARD_BYTES allows without reordering; a larger tensor is alone."""
     shard: dict[str, Tensor] = {}
     room = SHARD_BYTES
     for (name, shape), dtype in zip(_shapes(size), cycle(size.dtypes), strict=False):
@@ -165,7 +165,7 @@ def _shards(size: Size) -> Iterator[dict[str, Tensor]]:
 
 
 def _shapes(size: Size) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Row-major shapes by name."""
+    """Return row-major shapes by name."""
     yield "model.embed_tokens.weight", (size.vocab, size.hidden)
     if not size.tied:
         yield "lm_head.weight", (size.vocab, size.hidden)

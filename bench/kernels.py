@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def rows(types: Sequence[str], path: Path | None = None) -> Iterator[Row]:
-    """A row for each type without importance, and one with it where it makes a difference."""
+    """Yield a row for each type without importance, and one with importance if it makes a difference."""
     path = path or _wheel()
     library = _load(path)
     rng = np.random.default_rng(0)
@@ -120,7 +120,7 @@ def _row(
 
 
 def _copy_speed(weights: NDArray[np.float32]) -> float:
-    """Million weights a second that a plain copy of float32 moves."""
+    """Measure a plain copy of float32, in million weights a second."""
     target = np.zeros_like(weights)
 
     def copy() -> None:
@@ -135,7 +135,7 @@ def _repeats(function: Callable[[], None]) -> int:
 
 
 def _seconds(function: Callable[[], None], repeats: int) -> float:
-    """CPU seconds of one call."""
+    """Measure one call in CPU seconds."""
     started = time.thread_time()
     for _ in range(repeats):
         function()
@@ -143,7 +143,7 @@ def _seconds(function: Callable[[], None], repeats: int) -> float:
 
 
 def _wheel() -> Path:
-    """The extension module of `xllamacpp`, which exports the reference's C functions."""
+    """Find the extension module of `xllamacpp`, which exports the reference's C functions."""
     spec = find_spec("xllamacpp")
     if spec is None or not spec.submodule_search_locations:
         sys.exit("The reference's kernels are missing: pip install xllamacpp==2026.10.11549")

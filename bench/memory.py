@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def rows(sizes: Sequence[str] = LARGE, work: Path | None = None) -> Iterator[Row]:
-    """A row for each size, format and number of threads."""
+    """Yield a row for each size, format and number of threads."""
     for size in sizes:
         with work_folder(work, MODELS[size].room) as folder:
             yield from _rows(size, folder)

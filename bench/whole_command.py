@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that `rows` looks at."""
+    """Add the arguments that `rows` uses."""
     parser.add_argument(
         "--reference-python", default=sys.executable, metavar="PYTHON", help="a Python that has llama-cpp-python"
     )
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def rows(arguments: argparse.Namespace) -> Iterator[Row]:
-    """Against the reference, on two threads, and a ladder."""
+    """Yield the rows: formats beside the reference, one thread beside two, and a ladder of formats."""
     reference = arguments.reference_python
     if subprocess.run([reference, "-c", "import llama_cpp"], check=False, stderr=subprocess.DEVNULL).returncode != 0:
         sys.exit(
@@ -117,7 +117,7 @@ def _compare(target: Target, checkpoint: Path, source: Path, reference: str) -> 
 
 
 def _scaling(name: str, checkpoint: Path, folder: Path) -> Row:
-    """One thread against two; the reference of this row is one thread."""
+    """Compare two threads with one; the reference of this row is one thread."""
     output = folder / "scaling.gguf"
     seconds: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(ROUNDS):
@@ -138,7 +138,7 @@ def _scaling(name: str, checkpoint: Path, folder: Path) -> Row:
 
 
 def _ladder(checkpoint: Path, folder: Path) -> Row:
-    """Several formats from one read; the reference of this row is a run of ours for each."""
+    """Measure several formats from one read; the reference of this row is a run of ours for each."""
     target = folder / "ladder"
     target.mkdir()
     options = ("--threads", str(THREADS), *PRE_TOKENIZER)
@@ -169,7 +169,7 @@ def _settle(output: Path) -> None:
 
 
 def _llama_quantize(reference: str, source: Path, output: Path, target: Target, imatrix: Path) -> float:
-    """Seconds of the reference's call."""
+    """Measure the reference's call in seconds."""
     script = Path(__file__).with_name("llama_quantize.py")
     importance = [imatrix] if target.importance else []
     done = subprocess.run(

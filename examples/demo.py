@@ -1,8 +1,9 @@
-"""Quantize the example model to five formats, show the reports, and let one of the files speak.
+"""Quantize the example model to five formats, show the reports, and generate text with one of the files.
 
     python examples/demo.py [OUT]
 
-The files go to OUT, `out` by default. Generation needs the wheel `xllamacpp` and is left out, visibly, without it.
+The files go to OUT, `out` by default. Generation needs the wheel `xllamacpp`; without it, the script tells how to get
+it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from pathlib import Path
 
 MODEL = Path(__file__).parent / "shakespeare-llama"
 FORMATS = ("q8_0", "q4_k_m", "iq4_xs", "q3_k_m", "q2_k")
-#: Its vocabulary is its own, so its pre-tokenizer cannot be recognised by the vocabulary.
-PRE_TOKENIZER = "gpt-2"
 PROMPT = "ROMEO:\n"
 
 GENERATE = """
@@ -37,8 +36,8 @@ def main() -> None:
     quantize = Path(sys.executable).with_name("quantize")
     for name in FORMATS:
         file = out / f"shakespeare-llama-{name}"
-        model = [str(MODEL), "--format", name, "--pre-tokenizer", PRE_TOKENIZER, "--force"]
-        command = ["quantize", *model, "--output", f"{file}.gguf", "--report", f"{file}.json"]
+        outputs = ["--output", f"{file}.gguf", "--report", f"{file}.json"]
+        command = ["quantize", str(MODEL), "--format", name, *outputs, "--force"]
         print(f"\n$ {' '.join(command)}", flush=True)
         subprocess.run(command, executable=quantize, check=True)
     speak(out / "shakespeare-llama-q4_k_m.gguf")
@@ -47,9 +46,9 @@ def main() -> None:
 def speak(model: Path) -> None:
     """Load `model` in llama.cpp and print what it writes."""
     if find_spec("xllamacpp") is None:
-        print(f"\nTo load {model} in llama.cpp here: pip install xllamacpp, and run this again.")
+        print(f"\nTo load {model} in llama.cpp, run `pip install xllamacpp`, and then this again.")
         return
-    print(f"\nllama.cpp, with {model}:\n")
+    print(f"\nllama.cpp writes with {model}:\n")
     answer = subprocess.run(
         [sys.executable, "-c", GENERATE, model, PROMPT], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )

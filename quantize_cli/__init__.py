@@ -37,7 +37,7 @@ __all__ = [
     "read_importance",
 ]
 
-#: Name -> the module that it is at home in.
+#: Name -> the module that defines it.
 _HOMES = {
     "FORMATS": "mixes.tables",
     "CheckpointError": "errors",

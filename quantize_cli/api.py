@@ -1,4 +1,4 @@
-"""The whole job in one call: a model in, GGUF files and a report for each format out."""
+"""The whole job in one call, which turns a model into GGUF files and reports."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from quantize_cli.run.targets import check_request, opened, shown, sizes, target
 #: A file, a folder or a stream; None is the current folder.
 Output: TypeAlias = str | Path | BinaryIO | None
 
-#: Names of formats; a text is one name.
+#: Names of several formats.
 Several: TypeAlias = list[str] | tuple[str, ...]
 
 
@@ -58,23 +58,23 @@ def quantize(
     observer: Observer | None = None,
     **options: Unpack[Keywords],
 ) -> Report | list[Report]:
-    """Quantize `model` into a GGUF file for each of `formats`, reading it once.
+    """Read `model` once and quantize it to a GGUF file for each of `formats`.
 
-    What can be refused before the weights of a model on the Hub are downloaded, is refused before.
+    Whatever can be refused without the weights is refused before they are downloaded from the Hub.
 
     Args:
         model: A folder, a `.safetensors` or `.gguf` file, or a Hub id.
         formats: A llama.cpp name, in any case: "q4_k_m"; or several of them.
         output: The file to write, a folder for it, or a binary stream; default: the current folder. In a folder a file
             is called `<model's name>-<FORMAT>.gguf`. Several formats need a folder.
-        observer: Is told how the run goes.
+        observer: Receives events while the run works.
         **options: See `quantize_cli.keywords.Keywords`.
 
     Returns:
-        A report; for several formats a list of them, in their order.
+        A report, or for several formats a list of reports in the order of the formats.
 
     Raises:
-        QuantizeError: See `quantize_cli.errors`; no unfinished file is left behind.
+        QuantizeError: See `quantize_cli.errors`. No unfinished file is left behind.
     """
     check_keywords("quantize", options, Keywords.__optional_keys__)
     mixes, meant, observer = _mixes(formats), plan_options(options), observer or Observer()
@@ -120,7 +120,7 @@ def plan(model: str | Path, formats: str, **options: Unpack[PlanKeywords]) -> Pl
 @overload
 def plan(model: str | Path, formats: Several, **options: Unpack[PlanKeywords]) -> list[Plan]: ...
 def plan(model: str | Path, formats: str | Several, **options: Unpack[PlanKeywords]) -> Plan | list[Plan]:
-    """Plan what `quantize` would write, from headers alone: no weight is read, or downloaded.
+    """Plan what `quantize` would write, from headers alone; no weight is read or downloaded.
 
     Args:
         model: As for `quantize`.
@@ -128,7 +128,7 @@ def plan(model: str | Path, formats: str | Several, **options: Unpack[PlanKeywor
         **options: See `quantize_cli.keywords.PlanKeywords`.
 
     Returns:
-        A plan; for several formats a list of them, in their order.
+        A plan, or for several formats a list of plans in the order of the formats.
 
     Raises:
         QuantizeError: See `quantize_cli.errors`.
@@ -143,9 +143,9 @@ def plan(model: str | Path, formats: str | Several, **options: Unpack[PlanKeywor
 def _mixes(formats: str | Several) -> list[Mix]:
     mixes = [find_format(name) for name in ([formats] if isinstance(formats, str) else formats)]
     if not mixes:
-        raise UsageError("No format is asked for; name at least one.")
+        raise UsageError("No format is given; name at least one.")
     if repeated := next((mix.name for mix in mixes if mixes.count(mix) > 1), None):
-        raise UsageError(f"{repeated} is asked for twice; name each format once.")
+        raise UsageError(f"The format {repeated} is given twice; name each format once.")
     return mixes
 
 
@@ -154,7 +154,7 @@ def _path(output: Output) -> Path | BinaryIO | None:
 
 
 def _check_report(report: Path, output: Path | BinaryIO | None, *, force: bool) -> None:
-    """Refuse a report that could not be written, or would take the model's place."""
+    """Refuse a report that could not be written, or that would overwrite the model."""
     if isinstance(output, Path) and os.path.realpath(output) == os.path.realpath(report):
         raise UsageError(f"{report} cannot hold both the model and its report; give --report another path.")
     check_report_path(report, force=force)
@@ -167,14 +167,14 @@ def _check_written(files: Mapping[Path, int], checkpoint: Checkpoint, options: K
     chosen = {**dict.fromkeys(files, "-o"), **({} if report is None else {Path(report): "--report"})}
     for path, option in chosen.items():
         if checkpoint.reads(path) or os.path.realpath(path) == read:
-            raise UsageError(f"{path} is one of the files to be read; choose another path with {option}.")
+            raise UsageError(f"{path} is one of the files that the run reads; choose another path with {option}.")
     for path in files:
         check_output(path, force=options.get("force", False))
     check_room({**files, **checkpoint.missing})
 
 
 def _return_free_memory() -> None:
-    """Give back what planning has freed: a tokenizer of 150,000 tokens leaves 140 MiB of free heap with glibc."""
+    """Return freed memory to the system; planning a tokenizer of 150,000 tokens leaves 140 MiB of it with glibc."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)

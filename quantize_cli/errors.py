@@ -1,6 +1,6 @@
-"""The errors this package raises on purpose: each is one sentence that says what is wrong, where, and what to do.
+"""The deliberate errors of this package. Each is one sentence that tells what is wrong, where, and what to do.
 
-Anything else that escapes the library is a bug. The library never prints and never exits; the command line maps
+Any other exception that leaves the library is a bug. The library never prints and never exits; the command line maps
 these classes to exit codes (`exit_code`).
 """
 
@@ -14,22 +14,22 @@ _repr.maxstring = 120
 _repr.maxother = 120
 _repr.maxlevel = 2
 
-#: `repr` for values out of untrusted files: control characters escaped, length bounded.
+#: `repr` for values from untrusted files; it escapes control characters and bounds the length.
 shown = _repr.repr
 
 
-#: As many names as a sentence can bear.
+#: The most names that a sentence lists.
 _NAMES = 5
 
 
 def listed(names: Sequence[str]) -> str:
-    """Join names for a sentence; of many, the first few and how many more there are."""
+    """Join names for a sentence; if there are many, list the first few and count the others."""
     more = len(names) - _NAMES
     return ", ".join(names[:_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 class QuantizeError(Exception):
-    """Base of every deliberate error; `str(error)` is the sentence a user reads."""
+    """Base of every deliberate error; `str(error)` is the sentence that a user reads."""
 
     exit_code = 1
 
@@ -39,7 +39,7 @@ class CheckpointError(QuantizeError):
 
 
 class UnsupportedError(QuantizeError):
-    """The input is well formed, but of a kind this version cannot convert."""
+    """The input is well formed, but of a kind that this version cannot convert."""
 
 
 class OutputError(QuantizeError):

@@ -1,4 +1,4 @@
-"""What may be asked for beside a model, formats and an output: keywords with plain values, and what they mean.
+"""The library's options: keywords with plain values, and their meaning.
 
 The command line's options have the same names and are passed on as these keywords.
 """
@@ -25,20 +25,20 @@ Value = TypeVar("Value")
 
 
 class PlanKeywords(TypedDict, total=False):
-    """What decides the bytes of the output; None is the same as leaving a keyword out."""
+    """Options that decide the bytes of the output; None means the same as leaving a keyword out."""
 
     revision: str | None  #: branch, tag or commit on the Hub
-    pre_tokenizer: str | None  #: llama.cpp's name of the pre-tokenizer, where it is not recognised
+    pre_tokenizer: str | None  #: llama.cpp's name of the pre-tokenizer; default: the recognised one
     imatrix: str | Path | ImportanceMatrix | None  #: importance matrix, or its file
-    include_weights: str | Iterable[str] | None  #: use it only for tensors whose names have one of these parts
-    exclude_weights: str | Iterable[str] | None  #: do not use it for tensors whose names have one of these parts
+    include_weights: str | Iterable[str] | None  #: use `imatrix` only for tensors whose names have one of these parts
+    exclude_weights: str | Iterable[str] | None  #: do not use `imatrix` for tensors whose names have one of these parts
     tensor_types: Mapping[str, str] | Iterable[tuple[str, str]] | None  #: regex -> type; the first match wins
     output_tensor_type: str | None  #: type of the output matrix
     token_embedding_type: str | None  #: type of the token embeddings
-    pure: bool  #: the format's main type for all tensors
+    pure: bool  #: use the format's main type for all tensors
     leave_output_tensor: bool  #: do not quantize the output matrix
-    allow_requantize: bool  #: quantize tensors that are quantized already, at a loss
-    no_fallback: bool  #: refuse tensors whose rows the format's blocks do not divide
+    allow_requantize: bool  #: quantize tensors that are already quantized, which loses quality
+    no_fallback: bool  #: refuse tensors whose rows are not whole blocks
     prune_layers: str | Iterable[int] | None  #: numbers of layers to leave out, or "3,7"
     override_kv: Mapping[str, bool | int | float | str] | Iterable[str] | None  #: key -> value, or KEY=TYPE:VALUE
     keep_split: bool  #: write as many files as the source has
@@ -46,10 +46,10 @@ class PlanKeywords(TypedDict, total=False):
 
 
 class Keywords(PlanKeywords, total=False):
-    """What may be asked of a run."""
+    """Options of a run."""
 
     report: str | Path | None  #: file for the report, .json or .md
-    threads: int | None  #: worker threads; default: every processor that the process may use
+    threads: int | None  #: number of threads; default: one for each processor that the process may use
     force: bool  #: overwrite an existing output or report
 
 
@@ -57,7 +57,7 @@ def check_keywords(function: str, said: Mapping[str, object], known: Collection[
     """Check that `known` has every keyword that was given to `function`.
 
     Raises:
-        TypeError: it has not, as Python raises it for any function.
+        TypeError: A keyword is unknown; the message is Python's own.
     """
     for name in said:
         if name not in known:
@@ -65,11 +65,11 @@ def check_keywords(function: str, said: Mapping[str, object], known: Collection[
 
 
 def plan_options(said: PlanKeywords) -> PlanOptions:
-    """Give the keywords their meaning; files that they name are read.
+    """Turn the keywords into the options of a plan, and read the files that they name.
 
     Raises:
-        UsageError: a value has none, or two keywords contradict each other.
-        CheckpointError: the importance matrix is missing or damaged.
+        UsageError: A value is wrong, or two keywords contradict each other.
+        CheckpointError: The importance matrix is missing or damaged.
     """
     if said.get("keep_split") and said.get("split_max_size") is not None:
         raise UsageError("--keep-split and --split-max-size cannot be combined; leave one of them out.")
@@ -93,18 +93,18 @@ def plan_options(said: PlanKeywords) -> PlanOptions:
 
 
 def _given(parse: Callable[[Said], Value], said: Said | None) -> Value | None:
-    """Parse a value that is not left out; an empty text, of an unset variable for example, is not left out."""
+    """Parse a value unless it is None; an empty text, for example of an unset variable, is a value."""
     return None if said is None else parse(said)
 
 
 def _importance(said: PlanKeywords) -> ImportanceMatrix | None:
-    """Read the importance matrix and select its entries; a matrix without entries is none, as for llama-quantize."""
+    """Read the importance matrix and select its entries; like llama-quantize, ignore a matrix without entries."""
     include, exclude = _texts(said.get("include_weights")), _texts(said.get("exclude_weights"))
     imatrix = said.get("imatrix")
     if imatrix is None:
         if include or exclude:
             raise UsageError(
-                "--include-weights and --exclude-weights choose from an importance matrix: give it by --imatrix."
+                "--include-weights and --exclude-weights select from an importance matrix; give it with --imatrix."
             )
         return None
     matrix = imatrix if isinstance(imatrix, ImportanceMatrix) else read_importance(imatrix)

@@ -1,4 +1,4 @@
-"""What the library tells while it works; the command line shows it, and the library itself never prints."""
+"""Events that the library reports while it works. The command line shows them; the library itself never prints."""
 
 from __future__ import annotations
 
@@ -10,35 +10,36 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """Receives events in the order below, always in the thread that called the library; this one ignores them all.
+    """A receiver of events that ignores them all; override the methods for events that you want.
 
-    Override what you want to know. An exception that a method raises ends the run and leaves no file behind. Names and
-    sentences may hold text from untrusted files: escape control characters before you show them.
+    The library calls the methods in the order below, always in the thread that called the library. An exception that a
+    method raises ends the run and leaves no file behind. Names and sentences may hold text from untrusted files: escape
+    control characters before you show them.
     """
 
     def noted(self, sentence: str) -> None:
-        """Receive what is worth knowing about the run that follows; it may come at any time."""
+        """Receive a sentence about what takes time; it may come at any time."""
 
     def warned(self, sentence: str) -> None:
         """Receive one of the plans' warnings, before the first weight is read."""
 
     def download_started(self, files: int, nbytes: int) -> None:
-        """Hear that `files` files of weights, of `nbytes` bytes together, are next to be downloaded."""
+        """Hear that the download of `files` files of weights begins, `nbytes` bytes together."""
 
     def downloaded(self, nbytes: int) -> None:
-        """Hear that `nbytes` more bytes are here; negative where some have to be downloaded again."""
+        """Hear that `nbytes` more bytes are here; the number is negative if some must be downloaded again."""
 
     def compiling(self) -> None:
-        """Hear that the run compiles its kernels first, which takes seconds; later runs find them in the cache."""
+        """Hear that the run must compile its kernels, which takes seconds; later runs take them from the cache."""
 
     def started(self, plan: Plan) -> None:
-        """Hear that the weights are next; of several formats, `plan` is that of the first."""
+        """Hear that the work on the weights begins; `plan` is that of the first format."""
 
     def tensor_started(self, tensor: PlannedTensor) -> None:
-        """Hear that the first bytes of `tensor` are next."""
+        """Hear that the work on `tensor` begins."""
 
     def weights_done(self, weights: int) -> None:
         """Hear that `weights` more weights have been written."""
 
     def finished(self, report: Report) -> None:
-        """Receive the report of one format, once the files of all formats have their names."""
+        """Receive the report of one format, after the files of all formats have got their names."""

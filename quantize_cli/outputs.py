@@ -1,4 +1,4 @@
-"""Where the bytes of the output go: a file that appears only when it is complete, or a stream."""
+"""Destinations of the output: files that appear only when all are complete, or a stream."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Protocol
 
 from quantize_cli.errors import OutputError
 
-#: What to do about an error of the system; about all others: write elsewhere.
+#: Advice on errors of the system; on all others it is to write elsewhere.
 _ADVICE = {
     errno.ENOSPC: "free some space",
     errno.EPIPE: "let its reader take all of it",
@@ -23,7 +23,7 @@ _ADVICE = {
 
 
 class Sink(Protocol):
-    """Takes the output's bytes in order."""
+    """A destination that takes the output's bytes in order."""
 
     def write(self, data: bytes | memoryview, /) -> object:
         """Append `data`."""
@@ -31,7 +31,7 @@ class Sink(Protocol):
 
 
 def check_output(path: Path, *, force: bool, option: str = "-o") -> None:
-    """Find out before the long run what would make it fail at its end; `option` is the one that chose `path`.
+    """Check, before a long run, that `path` can be written after it; `option` is the one that chose `path`.
 
     Raises:
         OutputError: `path` exists and `force` is not set, or is not a regular file; or its folder is missing or not
@@ -53,7 +53,7 @@ def check_room(sizes: Mapping[Path, int]) -> None:
     """Check that each disk has room for all the files that will be written to it; `sizes` are in bytes.
 
     Raises:
-        OutputError: one has not.
+        OutputError: A disk does not have enough room.
     """
     disks: dict[int, list[Path]] = defaultdict(list)
     for path in sizes:
@@ -72,11 +72,11 @@ def check_room(sizes: Mapping[Path, int]) -> None:
 
 @contextmanager
 def replacing(paths: Sequence[Path], *, force: bool, option: str = "-o") -> Iterator[list[Sink]]:
-    """Files that get their names once the block ends without an exception, all of them, and vanish otherwise.
+    """Open files that all get their names when the block ends without an exception, and that vanish otherwise.
 
     Raises:
-        OutputError: a file cannot be written, or has come to exist meanwhile and `force` is not set; what the message
-            advises is another value for `option`.
+        OutputError: A file cannot be written, or was created by something else meanwhile and `force` is not set. The
+            message advises another value for `option`.
     """
     written = [_Replacement(path, option) for path in paths]
     try:
@@ -95,7 +95,7 @@ def replacing(paths: Sequence[Path], *, force: bool, option: str = "-o") -> Iter
 
 
 class _Replacement:
-    """A file under a temporary name beside its target, until it takes the target's place."""
+    """A file with a temporary name beside its target, until it replaces the target."""
 
     def __init__(self, path: Path, option: str) -> None:
         self._path = path
@@ -107,7 +107,7 @@ class _Replacement:
     @contextmanager
     def opened(self) -> Iterator[Sink]:
         """Open it, and sync it at the end."""
-        # Buffered, because an unbuffered file may write less than it is given, and says so only in its result.
+        # Buffered, because an unbuffered file may write less than it is given, and tells so only in its result.
         with writing(self._path, self._option), self._file.open("xb") as file:
             yield file
             file.flush()
@@ -116,7 +116,7 @@ class _Replacement:
     def check(self, *, force: bool) -> None:
         """Check that the target is still free."""
         if self._target.exists() and not force:
-            raise OutputError(f"{self._path} has come to exist during the run; overwrite it with --force.")
+            raise OutputError(f"{self._path} was created by something else during the run; overwrite it with --force.")
 
     def take_place(self) -> None:
         """Give the file its name."""
@@ -124,7 +124,7 @@ class _Replacement:
             self._file = self._file.replace(self._target)
 
     def undo(self) -> None:
-        """Remove it, whatever its name is by now: a part of a model is worth nothing without the others."""
+        """Remove the file, under either name, because a part of a model is useless without the others."""
         with suppress(FileNotFoundError, NotADirectoryError):
             self._file.unlink()
 
@@ -140,12 +140,12 @@ def writing(output: Path | str, option: str = "-o") -> Iterator[None]:
 
 
 def _real(path: Path) -> Path:
-    """Return what symbolic links lead to: the file there is replaced, not the link."""
+    """Follow symbolic links, so that the file there is replaced and not the link."""
     return Path(os.path.realpath(path))
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the platform and the folder's permissions let it be opened."""
+    """Make the rename itself durable if the platform and the folder's permissions allow it."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

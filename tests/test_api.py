@@ -60,9 +60,7 @@ def test_the_plan_is_that_of_the_run(llama, tmp_path):
 
 
 @pytest.mark.parametrize("call", [quantize, plan])
-@pytest.mark.parametrize(
-    ("formats", "says"), [([], "name at least one"), (["q8_0", "Q8_0"], "Q8_0 is asked for twice")]
-)
+@pytest.mark.parametrize(("formats", "says"), [([], "name at least one"), (["q8_0", "Q8_0"], "Q8_0 is given twice")])
 def test_formats_that_are_none(call, formats, says, llama):
     with pytest.raises(UsageError, match=says):
         call(llama, formats, **PRE)
@@ -128,13 +126,13 @@ def test_an_importance_matrix_is_a_file_or_a_value(llama, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"prune_layers": [-1]}, "is no list of layers"),
-        ({"split_max_size": 0}, "is no size"),
-        ({"split_max_size": "4X"}, "is no size"),
+        ({"prune_layers": [-1]}, "is not a list of layers"),
+        ({"split_max_size": 0}, "is not a size"),
+        ({"split_max_size": "4X"}, "is not a size"),
         ({"override_kv": {"key": None}}, "not of the form"),
-        ({"override_kv": {"key": 1 << 32}}, "must fit 32 bits"),
+        ({"override_kv": {"key": 1 << 32}}, "is not an integer of at most 32 bits"),
         ({"tensor_types": {"(": "q8_0"}}, "not a regular expression"),
-        ({"include_weights": "x"}, "choose from an importance matrix"),
+        ({"include_weights": "x"}, "select from an importance matrix"),
         ({"pre_tokenizer": "gpt2"}, "did you mean gpt-2"),
         ({"keep_split": True, "split_max_size": "1G"}, "cannot be combined"),
     ],
@@ -157,16 +155,18 @@ def test_no_file_of_the_model_is_overwritten(name, how, own_llama, tmp_path):
     if how == "by a link":
         output = tmp_path / "link.gguf"
         output.symlink_to(victim)
-    with pytest.raises(UsageError, match=f"{output.name} is one of the files to be read; choose another path with -o"):
+    with pytest.raises(
+        UsageError, match=f"{output.name} is one of the files that the run reads; choose another path with -o"
+    ):
         quantize(own_llama, "q8_0", output, force=True, **PRE)
     assert victim.read_bytes() == before
 
 
 def test_neither_report_nor_importance_matrix_take_a_files_place(own_llama, tmp_path):
-    with pytest.raises(UsageError, match=r"config\.json is one of the files to be read.*--report"):
+    with pytest.raises(UsageError, match=r"config\.json is one of the files that the run reads.*--report"):
         quantize(own_llama, "q8_0", tmp_path / "x.gguf", report=own_llama / "config.json", force=True, **PRE)
     imatrix = write_imatrix(tmp_path / "imatrix.gguf", {"blk.0.ffn_up.weight": squares(256)})
-    with pytest.raises(UsageError, match=r"imatrix\.gguf is one of the files to be read"):
+    with pytest.raises(UsageError, match=r"imatrix\.gguf is one of the files that the run reads"):
         quantize(own_llama, "q8_0", imatrix, imatrix=imatrix, force=True, **PRE)
     with pytest.raises(UsageError, match="cannot hold both"):
         quantize(own_llama, "q8_0", tmp_path / "x.md", report=str(tmp_path / "x.md"), **PRE)
@@ -177,7 +177,7 @@ def test_another_file_beside_the_model_may_be_written(own_llama):
     quantize(own_llama, "q8_0", own_llama / "tiny.gguf", report=own_llama / "report.json", **PRE)
     assert json.loads((own_llama / "report.json").read_text())["output"] == str(own_llama / "tiny.gguf")
     before = {path: path.read_bytes() for path in own_llama.iterdir()}
-    with pytest.raises(UsageError, match="one of the files to be read"):
+    with pytest.raises(UsageError, match="one of the files that the run reads"):
         quantize(own_llama / "tiny.gguf", "q8_0", own_llama / "tiny.gguf", force=True)
     quantize(own_llama / "tiny.gguf", "q8_0", own_llama / "config.json", force=True, allow_requantize=True)
     assert (own_llama / "config.json").read_bytes() != before.pop(own_llama / "config.json")
@@ -249,5 +249,5 @@ def test_planning_needs_neither_a_compiler_nor_a_command_line(llama):
 def test_errors_have_one_base_and_a_missing_model_is_one_of_them():
     for name in ("CheckpointError", "OutputError", "UnsupportedError", "UsageError"):
         assert issubclass(getattr(quantize_cli, name), quantize_cli.QuantizeError)
-    with pytest.raises(CheckpointError, match="no such folder or file"):
+    with pytest.raises(CheckpointError, match="does not exist; check the path"):
         quantize("nowhere", "q8_0")

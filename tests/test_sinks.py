@@ -86,7 +86,7 @@ def test_a_file_that_appears_during_the_run_is_not_overwritten(target):
             sink.write(b"ours")
             target.write_bytes(b"theirs")
 
-    with pytest.raises(OutputError, match="has come to exist"):
+    with pytest.raises(OutputError, match="was created by something else"):
         run()
     assert target.read_bytes() == b"theirs"
     assert left_in(target) == ["model.gguf"]
@@ -116,7 +116,12 @@ def test_a_folder_that_vanishes_during_the_run_is_an_error(target):
 def test_the_file_and_then_its_folder_are_synced(target, monkeypatch):
     synced = []
     fsync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(stat.S_ISDIR(os.fstat(fd).st_mode)), fsync(fd)))
+
+    def recorded(descriptor):
+        synced.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recorded)
     write(target, b"data")
     assert synced == [False, True]
 
@@ -188,7 +193,7 @@ def test_a_failure_leaves_none_of_them(target, parts):
 
 @pytest.mark.parametrize("number", [0, 2])
 def test_one_that_appears_during_the_run_keeps_all_from_their_places(number, target, parts):
-    with pytest.raises(OutputError, match=r"has come to exist"):
+    with pytest.raises(OutputError, match=r"was created by something else"):
         write_all(parts, at_end=lambda: parts[number].write_text("theirs"))
     assert left_in(target) == [parts[number].name]
     assert parts[number].read_text() == "theirs"
@@ -390,7 +395,7 @@ def test_a_failed_forced_run_leaves_the_old_file(own_llama, target):
 def test_a_source_file_is_never_the_output(own_llama):
     source = own_llama / "model.safetensors"
     before = source.read_bytes()
-    with pytest.raises(UsageError, match="one of the files to be read"):
+    with pytest.raises(UsageError, match="one of the files that the run reads"):
         quantize(own_llama, "f16", source, force=True, **OPTIONS)
     assert source.read_bytes() == before
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -170,5 +171,5 @@ def test_the_weighted_error_of_a_type_is_that_of_its_tensors(weighted_run):
 
 def test_without_a_matrix_nothing_is_weighted(llama, tmp_path):
     report = quantize(llama, "q8_0", tmp_path / "x.gguf", pre_tokenizer=PRE_TOKENIZER, threads=1)
-    parts = [report.totals, *report.types, *report.tensors]
+    parts: list[Any] = [report.totals, *report.types, *report.tensors]
     assert {part.weighted_error for part in parts} == {None}

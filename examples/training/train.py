@@ -45,7 +45,7 @@ class Config:
 
 
 def rotary_table(config: Config) -> tuple[Tensor, Tensor]:
-    """Cosines and sines, each (positions, head_dim), in the two-halves convention of Hugging Face."""
+    """Compute cosines and sines, each (positions, head_dim), in the two-halves convention of Hugging Face."""
     exponents = torch.arange(0, config.head_dim, 2).float() / config.head_dim
     angles = torch.outer(torch.arange(config.max_position_embeddings).float(), config.rope_theta**-exponents)
     angles = torch.cat((angles, angles), dim=-1)
@@ -53,7 +53,7 @@ def rotary_table(config: Config) -> tuple[Tensor, Tensor]:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary embedding of (batch, heads, positions, head_dim)."""
+    """Apply the rotary embedding to (batch, heads, positions, head_dim)."""
     first, second = x.chunk(2, dim=-1)
     return x * cos + torch.cat((-second, first), dim=-1) * sin
 
@@ -70,7 +70,7 @@ class Attention(nn.Module):
         self.o_proj = nn.Linear(config.num_attention_heads * config.head_dim, config.hidden_size, bias=False)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """(batch, positions, hidden) to the same shape."""
+        """Map (batch, positions, hidden) to the same shape."""
         batch, positions, _ = x.shape
         q, k, v = (
             projection(x).view(batch, positions, -1, self.head_dim).transpose(1, 2)
@@ -93,7 +93,7 @@ class FeedForward(nn.Module):
         self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., hidden) to the same shape."""
+        """Map (..., hidden) to the same shape."""
         return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
@@ -109,7 +109,7 @@ class Layer(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """(batch, positions, hidden) to the same shape."""
+        """Map (batch, positions, hidden) to the same shape."""
         x = x + self.drop(self.self_attn(self.input_layernorm(x), cos, sin))
         return x + self.drop(self.mlp(self.post_attention_layernorm(x)))
 
@@ -130,7 +130,7 @@ class Llama(nn.Module):
                 nn.init.normal_(parameter, std=into_residual if is_last else 0.02)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Token ids (batch, positions) to logits (batch, positions, vocabulary)."""
+        """Map token ids (batch, positions) to logits (batch, positions, vocabulary)."""
         cos, sin = self.cos[: tokens.shape[1]], self.sin[: tokens.shape[1]]
         x = self.embed_tokens(tokens)
         for layer in self.layers:
@@ -139,7 +139,7 @@ class Llama(nn.Module):
 
 
 def train_tokenizer(text: str, vocab_size: int) -> Tokenizer:
-    """A byte-level BPE tokenizer with GPT-2's pre-tokenizer; every text begins with BOS."""
+    """Train a byte-level BPE tokenizer with GPT-2's pre-tokenizer; every text begins with BOS."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     tokenizer.decoder = decoders.ByteLevel()
@@ -156,13 +156,13 @@ def train_tokenizer(text: str, vocab_size: int) -> Tokenizer:
 
 
 def split_text(text: str, held_out: float) -> tuple[str, str]:
-    """Training part and held-out end (about the given fraction), cut between two speeches."""
+    """Split the text between two speeches into a training part and a held-out end of about the given fraction."""
     at = text.rindex("\n\n", 0, int(len(text) * (1 - held_out))) + 2
     return text[:at], text[at:]
 
 
 def unigram_loss(train: Tensor, held_out: Tensor, vocab_size: int) -> float:
-    """Nats per held-out token under the training part's token frequencies, with add-one smoothing."""
+    """Return nats per held-out token under the training part's token frequencies, with add-one smoothing."""
     counts = Counter(train.tolist())
     total = len(train) + vocab_size
     return -sum(math.log((counts[token] + 1) / total) for token in held_out.tolist()) / len(held_out)
@@ -170,7 +170,7 @@ def unigram_loss(train: Tensor, held_out: Tensor, vocab_size: int) -> float:
 
 @torch.no_grad()
 def held_out_loss(model: Llama, tokens: Tensor, bos: int, positions: int) -> float:
-    """Nats per token over consecutive windows; each predicts all its tokens from BOS and those before."""
+    """Return nats per token over consecutive windows; each predicts all its tokens from BOS and those before."""
     model.eval()
     total = 0.0
     for window in tokens.split(positions):
@@ -181,7 +181,7 @@ def held_out_loss(model: Llama, tokens: Tensor, bos: int, positions: int) -> flo
 
 
 def learning_rate(step: int, args: argparse.Namespace) -> float:
-    """Linear warm-up, then half a cosine down to a tenth."""
+    """Return the rate of a step: a linear warm-up, then half a cosine down to a tenth."""
     peak, warmup, steps = float(args.lr), int(args.warmup), int(args.steps)
     if step < warmup:
         return peak * (step + 1) / warmup
@@ -190,19 +190,19 @@ def learning_rate(step: int, args: argparse.Namespace) -> float:
 
 
 def rounded(model: Llama, config: Config) -> Llama:
-    """A copy whose weights are rounded to bf16: the model that the checkpoint holds."""
+    """Copy the model with weights rounded to bf16, as the checkpoint holds it."""
     copy = Llama(config)
     copy.load_state_dict({name: value.bfloat16().float() for name, value in model.state_dict().items()})
     return copy
 
 
 def save_json(path: Path, value: object) -> None:
-    """Indented JSON with a final newline."""
+    """Write indented JSON with a final newline."""
     path.write_text(json.dumps(value, indent=2) + "\n")
 
 
 def save_checkpoint(folder: Path, model: Llama, config: Config, tokenizer: Tokenizer) -> None:
-    """The folder that transformers' AutoModelForCausalLM and AutoTokenizer read."""
+    """Write the folder that transformers' AutoModelForCausalLM and AutoTokenizer read."""
     bos = tokenizer.token_to_id(BOS)
     weights = {f"model.{name}": value.bfloat16().contiguous() for name, value in model.state_dict().items()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
@@ -239,7 +239,7 @@ def save_checkpoint(folder: Path, model: Llama, config: Config, tokenizer: Token
 
 
 def arguments() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("text", type=Path, help="tinyshakespeare.txt")
     parser.add_argument("out", type=Path, help="folder of the checkpoint")

@@ -38,14 +38,14 @@ GATING: Mapping[str, int] = {"softmax": 1, "sigmoid": 2, "sqrtsoftplus": 4}
 
 
 def scaling(model: Model) -> str | None:
-    """Return what GGUF calls the scaling of rope, or None where no key tells of it."""
+    """Return GGUF's name for the scaling of rope, or None if no key tells of it."""
     rope = main_parameters(model.rope)
     name = SCALINGS.get(rope.text("rope_type") or "")
     return name if name == "longrope" or rope.get("factor") is not None else None
 
 
 def _scaled(name: str, *kinds: str) -> Source:
-    """Return a number of rope's parameters where its scaling is one of `kinds`."""
+    """Return a number of rope's parameters if its scaling is one of `kinds`."""
     return lambda model: main_parameters(model.rope).number(name) if scaling(model) in kinds else None
 
 
@@ -66,7 +66,8 @@ def _gating(model: Model) -> int | None:
         return None
     if function not in GATING:
         raise UnsupportedError(
-            f"{model.config.where} scores experts by {function!r:.60}, but GGUF knows only {', '.join(GATING)}."
+            f"{model.config.where} scores experts by {function!r:.60}, but GGUF has only {', '.join(GATING)}; take "
+            "another model."
         )
     return GATING[function]
 

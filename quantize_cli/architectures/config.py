@@ -1,4 +1,4 @@
-"""config.json, defaults filled in; everything here is untrusted, so the getters check what they return."""
+"""config.json with defaults filled in. Everything in it is untrusted, so the getters check what they return."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MAX_NUMBER = 3e38
 class Config:
     """Hyperparameters of a model, or a section of them.
 
-    Every getter takes the names that a value is known by: the first one that is present counts, as in the reference,
-    and None means absent or null. It raises CheckpointError where a value is of the wrong type or out of range.
+    Every getter takes the names of a value. The first name that is present counts, as in the reference; None means
+    absent or null. A getter raises CheckpointError if a value is of the wrong type or out of range.
     """
 
-    where: str  #: the file, for messages
+    where: str  #: the file's name in messages
     values: Mapping[str, Json]
 
     def get(self, *names: str) -> Json:
@@ -52,11 +52,11 @@ class Config:
         return float(value)
 
     def required(self, *names: str, maximum: int = MAX_INTEGER) -> int:
-        """Return an `integer` that must be there."""
+        """Return an `integer` that must be present."""
         value = self.integer(*names, maximum=maximum)
         if value is None:
             raise CheckpointError(
-                f"{self.where} lacks {' or '.join(names)}, without which the shapes are unknown: download it again."
+                f"{self.where} lacks {' or '.join(names)}, which the shapes depend on; download it again."
             )
         return value
 
@@ -91,13 +91,15 @@ class Config:
         return value
 
     def section(self, *names: str) -> Config:
-        """Return an object inside the config, which is empty where it is absent or null."""
+        """Return an object inside the config, which is empty if it is absent or null."""
         value = self.get(*names)
         if value is not None and not isinstance(value, dict):
             raise self.error(names, "an object")
         return Config(self.where, value or {})
 
     def error(self, names: tuple[str, ...], wanted: str) -> CheckpointError:
-        """Return the error to raise for a value that cannot be used."""
+        """Return the error to raise for a wrong value."""
         name = next(name for name in names if name in self.values)
-        return CheckpointError(f"{self.where} gives {name} as {shown(self.values[name])}, but it must be {wanted}.")
+        return CheckpointError(
+            f"{self.where} gives {name} as {shown(self.values[name])}, but it must be {wanted}; download it again."
+        )

@@ -1,4 +1,4 @@
-"""config.json as the converter sees it.
+"""config.json in the form that the converter gets.
 
 The converter does not read config.json itself: transformers does. The class of the model type renames keys and fills in
 what the file leaves out. The facts about the classes are a data file, and `config_classes` applies them.
@@ -48,9 +48,8 @@ TOP_LEVEL = ("architectures", "dtype", "id2label", "model_type", "num_labels", "
 def with_defaults(config: Mapping[str, Json]) -> dict[str, Json]:
     """Return the hyperparameters of the text model that `config`, the object in config.json, describes.
 
-    Keys are renamed and filled in as transformers does it for the model type. What the text model has of its own lies
-    over the top level. A config.json that transformers does not know or would refuse is left as it stands, apart from
-    that.
+    Keys are renamed and filled in as transformers does it for the model type. The text model's own values replace those
+    of the top level. Apart from that, a config.json that transformers does not know or would refuse is not changed.
 
     Raises:
         CheckpointError: A number is too large to be true, or the text model is not described by an object.
@@ -66,7 +65,7 @@ def with_defaults(config: Mapping[str, Json]) -> dict[str, Json]:
 def _object(value: Json, key: str) -> Mapping[str, Json]:
     if not isinstance(value, dict):
         raise CheckpointError(
-            f"config.json gives {key} as {shown(value)}, but it must be an object: download it again."
+            f"config.json gives {key} as {shown(value)}, but it must be an object; download it again."
         )
     return value
 
@@ -138,7 +137,8 @@ def _fill_labels(values: Values) -> None:
         raise ClassRefuses("the labels are not numbered")
     elif count > MAX_LABELS:
         raise CheckpointError(
-            f"config.json gives num_labels as {shown(count)}, but no model has more than {MAX_LABELS}."
+            f"config.json gives num_labels as {shown(count)}, but no model has more than {MAX_LABELS}; download it "
+            "again."
         )
     else:
         values["id2label"] = {number: f"LABEL_{number}" for number in range(count)}

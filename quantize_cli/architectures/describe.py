@@ -1,4 +1,4 @@
-"""A checkpoint -> the description of its GGUF file; no weight is read."""
+"""From a checkpoint to the description of its GGUF file; no weight is read."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from quantize_cli.tokenizers.vocabulary import read_vocabulary
 
 
 def describe(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> ModelDescription:
-    """Describe everything about the GGUF file to be made of `checkpoint` that does not depend on the target format.
+    """Describe everything about the GGUF file of `checkpoint` that does not depend on the target format.
 
     The metadata lacks general.quantization_version and general.file_type, which belong at its end.
 
     Args:
-        checkpoint: the model.
-        pre_tokenizer: llama.cpp's name of the pre-tokenizer, where it is not recognised.
+        checkpoint: The model.
+        pre_tokenizer: llama.cpp's name of the pre-tokenizer; None is the recognised one.
 
     Raises:
         CheckpointError: config.json is missing or damaged, or tensors are missing or contradict it.
-        UnsupportedError: this version cannot convert the architecture, a tensor or its dtype.
-        UsageError: the named pre-tokenizer is unknown, or the model does not have one to choose.
+        UnsupportedError: This version cannot convert the architecture, a tensor or its dtype.
+        UsageError: The named pre-tokenizer is unknown, or the model does not have one to choose.
     """
     if isinstance(checkpoint, GgufCheckpoint):
         if pre_tokenizer is not None:
@@ -66,7 +66,7 @@ def _read_config(checkpoint: Checkpoint) -> dict[str, Json]:
     """Read config.json as it stands."""
     if not checkpoint.sidecars.has("config.json"):
         raise CheckpointError(
-            f"{checkpoint.sidecars.where('config.json')} is missing: it says which model the tensors belong to, so "
+            f"{checkpoint.sidecars.where('config.json')} is missing, but the tensors cannot be understood without it; "
             "download it too."
         )
     return read_object(checkpoint.sidecars, "config.json")
@@ -79,14 +79,17 @@ def _model(checkpoint: Checkpoint, family: Family, values: dict[str, Json]) -> M
 
 
 def _family(values: dict[str, Json], where: str) -> Family:
-    """Find the family by the text part's class, or else by the whole model's."""
+    """Find the family by the class of the text part, or by that of the whole model if the text part has none."""
     text = values.get("text_config")
     classes = [_class(part) for part in (text if isinstance(text, dict) else {}, values)]
     name = next((name for name in classes if name is not None), None)
     if name is None:
-        raise CheckpointError(f"{where} lacks architectures, the list that names the model's family.")
+        raise CheckpointError(f"{where} lacks architectures, which names the model's family; download it again.")
     if name not in FAMILIES:
-        raise UnsupportedError(f"{where} names the architecture {name!r:.80}, but supported are {', '.join(FAMILIES)}.")
+        raise UnsupportedError(
+            f"{where} names the architecture {name!r:.80}, which is not supported; take a model of one of these: "
+            f"{', '.join(FAMILIES)}."
+        )
     return FAMILIES[name]
 
 

@@ -1,4 +1,4 @@
-"""What a model family tells the planner: metadata, and one recipe for every tensor of the GGUF file."""
+"""The description of a model for the planner: metadata, and a recipe for every tensor of the GGUF file."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from quantize_cli.gguf_file.fields import Field
 
 @dataclass(frozen=True, slots=True)
 class TensorRecipe:
-    """How one tensor of the GGUF file comes from the checkpoint: sources end to end, then moves, then maps."""
+    """The way from the checkpoint to one tensor of the GGUF file: sources end to end, then moves, then maps."""
 
     name: str  #: GGUF name, e.g. "blk.0.attn_q.weight"
     shape: tuple[int, ...]  #: row-major; GGUF writes the dimensions in reverse
-    sources: tuple[str, ...]  #: checkpoint tensor names; empty where `values` holds the tensor
+    sources: tuple[str, ...]  #: checkpoint tensor names; empty if `values` holds the tensor
     moves: tuple[Move, ...] = ()
     maps: tuple[Map, ...] = ()
     values: tuple[float, ...] | None = None  #: a small tensor that is computed from the config (rope factors)
-    stored_type: str | None = None  #: GGML type in a file that loses nothing; None: that of the model's matrices
+    stored_type: str | None = None  #: GGML type in a lossless file; None is that of the model's matrices
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,4 +28,4 @@ class ModelDescription:
 
     metadata: tuple[Field, ...]  #: in the reference converter's order, without general.file_type
     recipes: tuple[TensorRecipe, ...]  #: in the reference converter's order
-    notes: tuple[str, ...] = ()  #: sentences for the user: what was guessed, and why
+    notes: tuple[str, ...] = ()  #: sentences for the user about guesses and their reasons

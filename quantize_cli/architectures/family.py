@@ -1,4 +1,4 @@
-"""What distinguishes one model family from another, as data."""
+"""The data that distinguishes one model family from another."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from quantize_cli.tokenizers.vocabulary import Vocabulary
 #: Moves and maps that depend on the model's sizes and on the tensor's row-major shape.
 Moves: TypeAlias = Callable[[Sizes, tuple[int, ...]], tuple[Move, ...]]
 Maps: TypeAlias = Callable[[Sizes, tuple[int, ...]], tuple[Map, ...]]
-#: Which layers a statement is about.
+#: The layers that a statement is about.
 Layers: TypeAlias = Callable[[Model], Iterable[int]]
 
 
@@ -37,21 +37,21 @@ def no_maps(_sizes: Sizes, _shape: tuple[int, ...]) -> tuple[Map, ...]:
 class Output:
     """One tensor that a rule makes of a checkpoint tensor."""
 
-    name: str | None = None  #: what takes the place of the pattern in its name, a template as in re.sub; None: the same
+    name: str | None = None  #: replaces the pattern in the tensor's name, a template as in re.sub; None keeps the name
     moves: Moves = no_moves
     maps: Maps = no_maps
 
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """How checkpoint tensors whose name has `pattern` are called from here on; None leaves them out."""
+    """The new name of checkpoint tensors whose name has `pattern`; None leaves them out."""
 
     pattern: str  #: regular expression, searched anywhere in the name
     name: Callable[[re.Match[str], Model], str | None]
 
 
 def rename(pattern: str, template: str) -> Naming:
-    """Return a naming that replaces what matches by a template as in re.sub."""
+    """Return a naming that replaces the match by a template as in re.sub."""
     return Naming(pattern, lambda match, _model: re.sub(pattern, template, match.string))
 
 
@@ -68,7 +68,7 @@ leave_out_tied_head = Naming(
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What becomes of the tensors whose name has `pattern`; all rules that match apply, one after another."""
+    """A change of the tensors whose name has `pattern`; all rules that match apply, one after another."""
 
     pattern: str  #: regular expression, searched anywhere in the name
     outputs: tuple[Output, ...]
@@ -85,7 +85,7 @@ def change(pattern: str, *maps: Map) -> Rule:
 
 
 def all_layers(model: Model) -> Iterable[int]:
-    """Return the numbers of all layers but those that only predict further tokens."""
+    """Return the numbers of all layers except those that only predict further tokens."""
     return range(model.layers)
 
 
@@ -113,9 +113,9 @@ class Family:
     architecture: str  #: GGUF name, "llama"
     metadata: tuple[Row, ...]
     vocabulary: Vocabulary
-    parts: tuple[Part, ...]  #: what layers must have
-    optional: tuple[Part, ...] = ()  #: what they may have; llama.cpp does not load a file with other tensors
-    outside: tuple[str, ...] = ("token_embd.weight", "output_norm.weight")  #: GGUF names of what no layer has
+    parts: tuple[Part, ...]  #: tensors that layers must have
+    optional: tuple[Part, ...] = ()  #: tensors that layers may have; llama.cpp does not load a file with others
+    outside: tuple[str, ...] = ("token_embd.weight", "output_norm.weight")  #: GGUF names of tensors outside the layers
     optional_outside: tuple[str, ...] = ("output.weight",)
     namings: tuple[Naming, ...] = ()
     rules: tuple[Rule, ...] = ()

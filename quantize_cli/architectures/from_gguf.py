@@ -1,6 +1,6 @@
-"""Models that are GGUF files already: their metadata and tensors stay, whatever their architecture.
+"""Models that are already GGUF files; their metadata and tensors stay, for every architecture.
 
-The reference is what llama-quantize copies (src/llama-quant.cpp).
+The reference is llama-quantize, which copies them (src/llama-quant.cpp).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from quantize_cli.checkpoints.gguf import SPLIT_KEYS, GgufCheckpoint
 from quantize_cli.gguf_file.fields import Field, ValueType
 from quantize_cli.gguf_file.header import ALIGNMENT
 
-#: What the plan sets anew at the metadata's end, and what a file in one part has no use for.
+#: Keys that the plan sets again at the metadata's end, and keys that a file in one part does not need.
 _DROPPED = frozenset({"general.quantization_version", "general.file_type", *SPLIT_KEYS})
 
 
 def describe_gguf(checkpoint: GgufCheckpoint) -> ModelDescription:
-    """Describe a model that is a GGUF file already."""
+    """Describe a model that is already a GGUF file."""
     return ModelDescription(
         metadata=tuple(_copied(field) for field in checkpoint.metadata if _stays(field)),
         recipes=tuple(
@@ -29,13 +29,13 @@ def describe_gguf(checkpoint: GgufCheckpoint) -> ModelDescription:
 
 def _stays(field: Field) -> bool:
     if field.key == "general.alignment":
-        # llama-quantize copies any value, and lays the tensors out by its own: a file that nothing can load.
+        # llama-quantize copies any value, but lays the tensors out by its own; nothing can load such a file.
         return bool(field.value == ALIGNMENT)
     return field.key not in _DROPPED
 
 
 def _copied(field: Field) -> Field:
-    """llama-quantize copies text as C strings, which end at the first zero byte."""
+    """Copy a field as llama-quantize does, which copies text as C strings that end at the first zero byte."""
     if field.type is ValueType.STRING:
         return replace(field, value=_c_string(field.value))
     if field.item_type is ValueType.STRING:

@@ -1,4 +1,4 @@
-"""The general.* metadata: who made the model, what it is called, how large it is, how to sample from it.
+"""The general.* metadata: the model's author, name, size, and sampling parameters.
 
 It comes from the model card, generation_config.json, and the names of the model, as in `prepare_metadata` of the
 reference's converter and `Metadata` of its gguf-py.
@@ -19,7 +19,7 @@ from quantize_cli.gguf_file.fields import Field, ValueType, array, field
 
 _GENERATION_CONFIG = "generation_config.json"
 
-#: Key behind general.sampling. -> type, and names in generation_config.json; the first name that is there counts.
+#: Key after general.sampling. -> type, and names in generation_config.json; the first name that is present counts.
 _SAMPLING = {
     "sequence": (ValueType.STRING, ("sequence",)),
     "top_k": (ValueType.INT32, ("top_k",)),
@@ -35,7 +35,7 @@ _SAMPLING = {
     "mirostat_eta": (ValueType.FLOAT32, ("mirostat_eta",)),
 }
 
-#: Key behind general. of a text -> names in the model card; the first name that is there and not null counts.
+#: Key after general. of a text -> names in the model card; the first name that is present and not null counts.
 _TEXTS = {
     "name": ("name", "model_name"),
     "author": ("author", "model_author", "model_creator"),
@@ -54,13 +54,13 @@ _TEXTS = {
     "source.repo_url": ("repo_url", "model_repo_url"),
 }
 
-#: Key behind general. of what the model was made from -> names in the model card; the first name that is there counts.
+#: Key after general. of the model's sources -> names in the model card; the first name that is present counts.
 _SOURCES = {
     "base_model": ("base_model", "base_models", "base_model_sources"),
     "dataset": ("datasets", "dataset", "dataset_sources"),
 }
 
-#: Key behind general. of a list of texts -> names in the model card, whose items follow each other.
+#: Key after general. of a list of texts -> names in the model card, whose items follow each other.
 _LISTS = {"tags": ("tags", "pipeline_tag"), "languages": ("languages", "language")}
 
 #: More than this many weights -> factor and unit in which a size label counts.
@@ -69,12 +69,12 @@ _UNITS = ((1e12, 1e-12, "T"), (1e9, 1e-9, "B"), (1e6, 1e-6, "M"), (-1, 1e-3, "K"
 
 @dataclass(frozen=True, slots=True)
 class ParameterCounts:
-    """Numbers of weights, as `GGUFWriter.get_total_parameter_count` of the reference reckons them."""
+    """Numbers of weights, as `GGUFWriter.get_total_parameter_count` of the reference counts them."""
 
     total: int
     shared: int  #: outside the stacked tensors of experts
     expert: int  #: in one expert, all layers together
-    expert_count: int  #: mean over the stacked tensors, rounded down; 0 where there are none
+    expert_count: int  #: mean over the stacked tensors, rounded down; 0 if there are none
 
     @classmethod
     def of(cls, tensors: Iterable[tuple[str, tuple[int, ...]]]) -> ParameterCounts:
@@ -135,7 +135,7 @@ def general_fields(
 
 
 def _identities(sidecars: Sidecars, name: str, config: Mapping[str, Json]) -> Iterator[str]:
-    """Yield the names that say what the model card leaves out, the better one first."""
+    """Yield the names that supply what the model card leaves out, the better one first."""
     path = config.get("_name_or_path")
     if path is not None and not _is_text(path):
         raise CheckpointError(
@@ -175,7 +175,7 @@ def _authorship(facts: Mapping[str, Json], card: Mapping[str, Json], parameters:
 
 
 def _text(key: str, value: Json) -> Iterator[Field]:
-    """Yield a text, and nothing where the value is empty, 0 or false: the reference's writer leaves those out."""
+    """Yield a text, unless the value is empty, 0 or false, which the reference's writer leaves out."""
     if value:
         yield field(key, ValueType.STRING, value)
 
@@ -195,7 +195,7 @@ def _checked(fields: Iterator[Field], where: str) -> tuple[Field, ...]:
 
 
 def _read_generation_config(sidecars: Sidecars) -> Mapping[str, Json]:
-    """Read generation_config.json; it is empty where it is missing or, as for the reference, not JSON."""
+    """Read generation_config.json; the result is empty if it is missing or, as in the reference, not JSON."""
     if not sidecars.has(_GENERATION_CONFIG):
         return {}
     try:
@@ -206,12 +206,12 @@ def _read_generation_config(sidecars: Sidecars) -> Mapping[str, Json]:
 
 
 def _is_text(value: Json) -> bool:
-    """Tell whether a value is text that UTF-8 can hold: half a surrogate pair is not."""
+    """Tell whether a value is text that UTF-8 can hold; half of a surrogate pair is not."""
     return isinstance(value, str) and value == value.encode("utf-8", "ignore").decode("utf-8")
 
 
 def _rounded(count: int) -> str:
-    """Write a number of weights with its unit and, below 10 of the unit, with decimals: 494M, 1.5B, 0.00K."""
+    """Format a number of weights with its unit and, below 10 of the unit, with decimals: 494M, 1.5B, 0.00K."""
     factor, unit = next((factor, unit) for limit, factor, unit in _UNITS if count > limit)
     scaled = count * factor
     decimals = max(2 - len(str(round(scaled)).lstrip("0")), 0)

@@ -20,11 +20,11 @@ LATENT_ATTENTION = Part(
         "attn_output.weight",
     )
 )
-#: Queries come from a small vector of their own, or directly.
+#: Queries come from another small vector, or directly.
 LATENT_QUERIES = Part(("attn_q.weight", "attn_q_a.weight", "attn_q_a_norm.weight", "attn_q_b.weight"))
 
 LATENT_SIZES: Mapping[str, Size] = {
-    "nope": Named("qk_nope_head_dim"),  # of a head, what rope does not rotate
+    "nope": Named("qk_nope_head_dim"),  # the part of a head that rope does not rotate
     "rope": Named("qk_rope_head_dim"),
     "head": total("nope", "rope"),
     "value_head": Named("v_head_dim"),
@@ -64,7 +64,7 @@ def _transposed(sizes: Sizes, _shape: tuple[int, ...]) -> tuple[Map, ...]:
     return (Transpose(sizes.known("nope"), sizes.known("kv_lora")),)
 
 
-#: `kv_b_proj` holds the keys' rows and then the values' of each head; the keys' are transposed.
+#: `kv_b_proj` holds the keys' rows and then the values' rows of each head; the keys' matrices are transposed.
 SPLIT_KEYS_AND_VALUES = Rule(
     r"(?<=\.)kv_b_proj\.weight$",
     (Output("k_b_proj.weight", _keys, _transposed), Output("v_b_proj.weight", _values)),

@@ -1,4 +1,4 @@
-"""Gated linear attention with layers of full attention between (Qwen3-Next, Qwen 3.5)."""
+"""Gated linear attention, with layers of full attention between (Qwen3-Next, Qwen 3.5)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Maps: what changes values, or moves them within rows or between rows and columns.
+"""Maps, which change values, or move them within rows or between rows and columns.
 
-Maps come after the moves. Those that compute do so in the source's dtype, as the reference does: float16 for F16, and
-float32 for everything else.
+Maps come after the moves. A map that computes does so in the source's dtype, as the reference does: float16 for F16,
+and float32 for everything else.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Shape: TypeAlias = tuple[int, ...]
 #: Rows of any dtype, [n, columns].
 Values: TypeAlias = NDArray[Any]
 
-#: Rows of a matrix that are transposed at a time, so that what is read of them stays in a core's own cache.
+#: Number of rows of a matrix that are transposed at a time, so that they stay in a core's own cache.
 _ROWS_AT_A_TIME = 64
 
 
@@ -34,14 +34,14 @@ class Map(Protocol):
 
     @property
     def computes(self) -> bool:
-        """Whether values become other values; if not, the map works on stored values of any dtype."""
+        """Whether values become other values; if they do not, the map works on stored values of any dtype."""
         ...
 
     def shape(self, shape: Shape) -> Shape:
         """Return the row-major shape of the output, given the input's.
 
         Raises:
-            ValueError: the input's shape does not suit the map.
+            ValueError: The input's shape does not suit the map.
         """
         ...
 
@@ -50,12 +50,12 @@ class Map(Protocol):
         ...
 
     def apply(self, values: Values, window: Window) -> Values:
-        """Make this window of the output of what the input has in its window."""
+        """Make this window of the output from the input's window."""
         ...
 
 
 class _Elementwise:
-    """What maps have in common that compute each value from one value."""
+    """The common part of maps that compute each value from one value."""
 
     __slots__ = ()
 
@@ -75,7 +75,7 @@ class _Elementwise:
 
 @dataclass(frozen=True, slots=True)
 class Add(_Elementwise):
-    """Add a constant: Gemma and Qwen3-Next store their norms' weights less 1."""
+    """The addition of a constant, because Gemma and Qwen3-Next store their norms' weights less 1."""
 
     value: float
 
@@ -86,21 +86,21 @@ class Add(_Elementwise):
 
 @dataclass(frozen=True, slots=True)
 class NegExp(_Elementwise):
-    """-exp(x): the decay of linear attention, stored as its logarithm.
+    """-exp(x), the decay of linear attention, which is stored as its logarithm.
 
-    Rounded from float64, that is correctly; torch's float32 exp, the reference's, differs in the last place on some
-    values.
+    The result is rounded from float64, that is, correctly. The reference uses torch's float32 exp, which differs in the
+    last place for some values.
     """
 
     def apply(self, values: Values, window: Window) -> Values:  # noqa: ARG002
         """Return -exp(values), in the dtype of `values`."""
-        with np.errstate(over="ignore"):  # what overflows is refused by whoever reads it
+        with np.errstate(over="ignore"):  # the caller refuses values that overflow
             return np.asarray(-np.exp(values.astype(np.float64)).astype(values.dtype))
 
 
 @dataclass(frozen=True, slots=True)
 class Transpose:
-    """Transpose each matrix of a stack: `rows` rows of `columns` values become `columns` rows of `rows` values."""
+    """The transposition of each matrix of a stack, from `rows` rows of `columns` values to the reverse."""
 
     rows: int
     columns: int
@@ -133,7 +133,7 @@ class Transpose:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Keep `size` of `columns` columns, from `start` on: half of the experts that are stored transposed."""
+    """The choice of `size` of `columns` columns, from `start` on: half of each expert that is stored transposed."""
 
     columns: int
     start: int
@@ -151,17 +151,17 @@ class Columns:
         return (*shape[:-1], self.size)
 
     def window(self, window: Window) -> Window:
-        """Return the same rows, and the columns where the input has them."""
+        """Return the same rows, and the columns in the input's numbers."""
         return window._replace(left=self.start + window.left, right=self.start + window.right)
 
     def apply(self, values: Values, window: Window) -> Values:  # noqa: ARG002
-        """Return the same values: the window of the input has no others."""
+        """Return the same values, because the input's window has no others."""
         return values
 
 
 @dataclass(frozen=True, slots=True)
 class TiledColumns:
-    """As `moves.Tiled`, for columns."""
+    """The rearrangement of `moves.Tiled`, for columns."""
 
     groups: int
     heads: int  #: heads of a group

@@ -1,4 +1,4 @@
-"""A model as its family's data sees it: configuration, tensor headers and small files; no weight."""
+"""A model as its family's data gets it: configuration, tensor headers and small files, but no weight."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from quantize_cli.checkpoints.base import TensorInfo
 from quantize_cli.checkpoints.sidecars import Sidecars
 from quantize_cli.errors import CheckpointError
 
-#: The names that the number of layers goes by in config.json.
+#: Names of the number of layers in config.json.
 LAYERS = ("n_layers", "num_hidden_layers", "n_layer", "num_layers")
 
 #: No model in use comes near this many.
@@ -21,14 +21,14 @@ MAX_LAYERS = 1_000
 
 @dataclass(frozen=True)
 class Model:
-    """What metadata rows, sizes and tensor rules may ask."""
+    """Everything that metadata rows, sizes and tensor rules may use."""
 
     name: str  #: the checkpoint's name
     architecture: str  #: GGUF name, "llama"
     config: Config  #: text part merged, defaults filled in
     sidecars: Sidecars
     infos: Mapping[str, TensorInfo]  #: the checkpoint's tensors by name, in file order
-    extra_layers: int = 0  #: layers that only predict further tokens (MTP) and stand behind the others
+    extra_layers: int = 0  #: number of layers that only predict further tokens (MTP), which follow the others
 
     @cached_property
     def rope(self) -> Config:
@@ -46,15 +46,15 @@ class Model:
         return self.layers + self.extra_layers
 
     def layer_types(self) -> list[str] | None:
-        """Return the kind of each layer, or None where config.json does not tell kinds apart.
+        """Return the kind of each layer, or None if config.json does not tell kinds apart.
 
         Raises:
-            CheckpointError: there are more or fewer kinds than layers.
+            CheckpointError: There are more or fewer kinds than layers.
         """
         kinds = self.config.texts("layer_types")
         if kinds is not None and len(kinds) != self.layers:
             raise CheckpointError(
-                f"{self.config.where} gives layer_types for {len(kinds)} layers, but the model has {self.layers}: "
+                f"{self.config.where} gives layer_types for {len(kinds)} layers, but the model has {self.layers}; "
                 "download it again."
             )
         return kinds

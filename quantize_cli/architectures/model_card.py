@@ -1,4 +1,4 @@
-"""The front matter of README.md, the model card: who made the model, from what, under which license; all untrusted."""
+"""The front matter of README.md, the model card: the model's author, sources and license. All of it is untrusted."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _MAX_DIGITS = 4300
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _MERGE = "tag:yaml.org,2002:merge"
 
-#: What PyYAML's constructors raise for values that do not fit their tags, and for nesting without end.
+#: Exceptions of PyYAML's constructors for values that do not fit their tags, and for endless nesting.
 _DAMAGED = (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
 
 #: A model or data set on the Hub.
 _HUB_ADDRESS = re.compile(r"https?://huggingface\.co/([^/]+/[^/]+)")
 
-#: What a description of a base model or data set may hold, in GGUF's order.
+#: Keys of the description of a base model or data set, in GGUF's order.
 SOURCE_KEYS = ("name", "author", "version", "organization", "description", "url", "doi", "uuid", "repo_url")
 
 
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, whose work is bounded by the length of the text.
 
-    An alias is safe, since it only refers to an object. A merge key is not: it copies, so that a few lines of merges
-    of merges fill the memory.
+    An alias is safe, because it only refers to an object. A merge key is not safe, because it copies: a few lines of
+    merges of merges fill the memory.
     """
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
@@ -50,7 +50,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_model_card(sidecars: Sidecars) -> dict[str, Json]:
-    """Read the front matter of README.md; it is empty where there is no such file or no mapping in it.
+    """Read the front matter of README.md; it is empty if the file or a mapping in it is missing.
 
     Raises:
         CheckpointError: README.md cannot be read, or its front matter is not YAML.
@@ -70,24 +70,24 @@ def read_model_card(sidecars: Sidecars) -> dict[str, Json]:
 
 
 def first_present(card: Mapping[str, Json], names: tuple[str, ...]) -> Json:
-    """Return the value of the first name that is there and not null, else None."""
+    """Return the value of the first name that is present and not null, or None."""
     return next((card[name] for name in names if card.get(name) is not None), None)
 
 
 def gathered(card: Mapping[str, Json], names: tuple[str, ...]) -> list[Json]:
-    """Return the items of all these names, in their order; a text is one item, and what is not a list has none."""
+    """Return the items of all these names, in their order; a text is one item, and other values are ignored."""
     return [item for name in names for item in _items(card.get(name))]
 
 
 def sources(card: Mapping[str, Json], names: tuple[str, ...], parameters: int) -> list[Mapping[str, Json]] | None:
-    """Describe the base models, or data sets, that the first of these names lists; None where there is no such name.
+    """Describe the base models, or data sets, that the first of these names lists; return None without such a name.
 
-    A description has some of `SOURCE_KEYS`. It is the card's own, or is told from a Hub id or address; an entry of
-    another kind has an empty one, since GGUF counts it.
+    A description has some of `SOURCE_KEYS`. It is the card's own, or comes from a Hub id or address. An entry of
+    another kind gets an empty one, because GGUF counts it.
 
     Args:
         card: The front matter.
-        names: Names under which they may be listed.
+        names: Names of the list in the front matter.
         parameters: The model's number of weights, to tell sizes in names from context lengths.
     """
     name = next((name for name in names if name in card), None)
@@ -140,7 +140,7 @@ def _repaired(lines: Iterator[str]) -> Iterator[str]:
 
 
 def _reason(error: Exception) -> str:
-    """Say what PyYAML found and in which line of the file."""
+    """Describe PyYAML's finding and its line in the file."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         return f"line {error.problem_mark.line + 2}: {shown(error.problem)}"
     return shown(str(error))

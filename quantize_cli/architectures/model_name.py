@@ -1,4 +1,4 @@
-"""What a model's name says: Org/Llama-3.1-8B-Instruct-v2 has a basename, a size, a finetune and a version.
+"""The facts in a model's name: Org/Llama-3.1-8B-Instruct-v2 has a basename, a size, a finetune and a version.
 
 The patterns and their order are those of `Metadata.get_model_id_components` in the reference's gguf-py.
 """
@@ -11,14 +11,14 @@ from enum import Enum, auto
 
 
 class _Kind(Enum):
-    """What one part of a name is; parts are separated by "-"."""
+    """The kind of one part of a name; parts are separated by "-"."""
 
     VERSION = auto()
     FILE_TYPE = auto()  #: of a quantized file; ends the basename and is left out
     SIZE = auto()
     SIZE_WORD = auto()
     FINETUNE = auto()
-    PLAIN = auto()  #: of the basename where the name starts, else of the finetune
+    PLAIN = auto()  #: of the basename at the start of the name, of the finetune later
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class _Part:
     text: str
 
 
-#: Kind -> what all of a part must look like; the first match wins.
+#: Kind -> the pattern of a whole part; the first match wins.
 _PATTERNS = {
     _Kind.VERSION: re.compile(r"(?:v|iter)?\d+(?:\.\d+)*", re.IGNORECASE),
     _Kind.FILE_TYPE: re.compile(r"i?q\d(?:_\w)*|b?fp?(?:16|32)", re.IGNORECASE),
@@ -39,7 +39,7 @@ _PATTERNS = {
 #: Kinds of a name's first part; one that looks like another kind is plain.
 _FIRST = (_Kind.VERSION, _Kind.FILE_TYPE)
 
-#: A unit's place is its power of 1000.
+#: Units; the index of a unit is its power of 1000.
 _UNITS = " KMBT"
 
 #: A word in lower case that is not capitalized.
@@ -48,7 +48,7 @@ _VERSION_OR_NUMBER = re.compile(r"v\d+(?:\.\d+)*|\d.*")
 
 @dataclass(frozen=True, slots=True)
 class ModelName:
-    """The parts of a name, None where it lacks them."""
+    """The parts of a name; a missing part is None."""
 
     name: str  #: without the organization
     organization: str | None = None
@@ -59,12 +59,12 @@ class ModelName:
 
     @classmethod
     def parse(cls, identity: str, parameters: int) -> ModelName:
-        """Take a name apart.
+        """Split a name into its parts.
 
         Args:
             identity: A Hub id, "org/name", or a name alone.
             parameters: The model's number of weights. A size that is far from it is a context length, which belongs
-                to the finetune; 0 believes every size.
+                to the finetune. With 0, every size is accepted.
         """
         if " " in identity:  # written for people, so its words have no fixed meaning
             return cls(identity)
@@ -86,11 +86,11 @@ class ModelName:
             version="-".join(part.text for part in rest if part.kind is _Kind.VERSION) or None,
             size_label="-".join(sizes) or None,
         )
-        # A basename with nothing behind it is only the name once more.
+        # A basename without other parts only repeats the name.
         return found if found.finetune or found.version or found.size_label else cls(name, organization)
 
     def facts(self) -> dict[str, str | None]:
-        """Return what GGUF keeps of the name, by the last part of the key (`name` for general.name)."""
+        """Return the facts that GGUF keeps, by the last part of the key (`name` for general.name)."""
         return {
             "name": titled(self.name),
             "organization": None if self.organization is None else titled(self.organization),
@@ -135,14 +135,14 @@ def _is_far(number: str, unit: str, parameters: int) -> bool:
 
 
 def _without_redundant_words(parts: list[_Part]) -> list[_Part]:
-    """Make sizes of words where there is no size in numbers, and make them plain where there is one."""
+    """Turn words into sizes if there is no size in numbers, and into plain words if there is one."""
     sized = any(part.kind is _Kind.SIZE for part in parts)
     kind = _Kind.PLAIN if sized else _Kind.SIZE
     return [_Part(kind, part.text) if part.kind is _Kind.SIZE_WORD else part for part in parts]
 
 
 def _basename_length(parts: list[_Part]) -> int:
-    """Count the parts of the basename: words and versions from the start; versions that end the name are not of it."""
+    """Count the parts of the basename: words and versions from the start, but not versions that end the name."""
     length = 0
     while length < len(parts) and (
         parts[length].kind is _Kind.VERSION or (parts[length].kind is _Kind.PLAIN and parts[length].text[0].isalpha())

@@ -1,8 +1,9 @@
 """Moves: rearrangements of rows, as pure maps from output rows to source rows.
 
-Lay the rows of all sources of a tensor end to end; a move tells for each output row which of them it is. It never looks
-inside a row, so it serves rows of any dtype, and it gives the byte ranges that a slab needs before anything is read. To
-a move, a vector is a column: its elements are the rows. Stacking experts and joining tensors are the identity.
+Lay the rows of all sources of a tensor end to end. A move maps the number of each output row to the number of one of
+those rows. It never looks inside a row, so it serves rows of any dtype, and it gives the byte ranges that a slab needs
+before anything is read. A move treats a vector as a column, whose elements are the rows. Stacking experts and joining
+tensors are the identity.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Move(Protocol):
         """Return the row-major shape of the output, given the input's.
 
         Raises:
-            ValueError: the input's shape does not suit the move.
+            ValueError: The input's shape does not suit the move.
         """
         ...
 
@@ -38,7 +39,7 @@ class Move(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RotaryInterleave:
-    """From rotating halves (Hugging Face) to rotating neighbours (the original Llama, ggml's "norm" RoPE).
+    """The change from rotated halves (Hugging Face) to rotated neighbours (the original Llama, ggml's "norm" RoPE).
 
     A head's rows 0 .. d/2-1 pair with its rows d/2 .. d-1; after the move row 2i pairs with row 2i+1.
     """
@@ -59,10 +60,10 @@ class RotaryInterleave:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Keep `size` rows of every `every`, from `start` on: a split, a slice, an expert's half.
+    """The choice of `size` rows of every `every`, from `start` on: a split, a slice, an expert's half.
 
-    Where `every` is the whole length of the rows' dimension, that dimension becomes `size`; where it is a part of it,
-    the groups become a dimension of their own. A vector stays a vector.
+    If `every` is the whole length of the rows' dimension, that dimension becomes `size`. If it is a part of the length,
+    the groups become a new dimension. A vector stays a vector.
     """
 
     every: int
@@ -86,9 +87,9 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Tiled:
-    """From heads grouped by the key head they share to tiles of one head of each group; rows before `first` stay.
+    """The change from heads grouped by their key head to tiles of one head of each group; rows before `first` stay.
 
-    Rows (group, head of the group, row of the head) become (head of the group, group, row of the head): the order in
+    Rows (group, head of the group, row of the head) become (head of the group, group, row of the head), the order in
     which ggml repeats the key heads.
     """
 
@@ -112,7 +113,7 @@ class Tiled:
 
 @dataclass(frozen=True, slots=True)
 class Squeeze:
-    """Drop dimensions of 1, as torch.squeeze does; all rows stay where they are."""
+    """The removal of dimensions of 1, as in torch.squeeze; all rows stay in their places."""
 
     def shape(self, shape: Shape) -> Shape:
         """Return the row-major shape of the output, given the input's."""
@@ -124,12 +125,12 @@ class Squeeze:
 
 
 def moved(moves: Sequence[Move], rows: RowNumbers) -> RowNumbers:
-    """Return the row, among those of all sources end to end, of each of these rows behind all `moves`."""
+    """Return, for each of these rows after all `moves`, its row among those of all sources end to end."""
     for move in reversed(moves):
         rows = move.where(rows)
     return rows
 
 
 def row_count(shape: Shape) -> int:
-    """Return the number of rows that moves see: of a vector, its elements."""
+    """Return the number of rows as moves count them; those of a vector are its elements."""
     return math.prod(shape[:-1]) if len(shape) > 1 else shape[0]

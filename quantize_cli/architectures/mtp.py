@@ -1,4 +1,4 @@
-"""Layers that only predict further tokens (MTP), as Qwen stores them: beside the others, under `mtp.`."""
+"""Layers that only predict further tokens (MTP), which Qwen stores beside the others, under `mtp.`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def _of_text_layers(match: re.Match[str], model: Model) -> str | None:
     return match.string if int(match[1]) < model.layers else None
 
 
-#: For families whose MTP layers, which stand behind the others, llama.cpp cannot run.
+#: For families whose MTP layers follow the others and cannot run in llama.cpp.
 leave_out_mtp = Naming(r"^model\.layers\.(\d{1,9})\.", _of_text_layers)
 
-#: Tensors of the whole block -> what the name table calls them in its first layer.
+#: Tensors of the whole block -> their names in its first layer, for the name table.
 _BLOCK_NAMES = {
     "fc": "eh_proj",
     "pre_fc_norm_embedding": "enorm",
@@ -28,16 +28,19 @@ _BLOCK_NAMES = {
 
 
 def mtp_layers(model: Model) -> int:
-    """Return how many MTP layers there are: what config.json says, or else what the tensors' names tell.
+    """Return the number of MTP layers: that of config.json, or if it is missing, that of the tensors' names.
 
     Raises:
-        CheckpointError: there would be more of them than any model has.
+        CheckpointError: The number is larger than in any model.
     """
     told = model.config.natural("mtp_num_hidden_layers") or 0
     found = (int(match[1]) + 1 for name in model.infos if (match := _LAYER.match(name)))
     layers = told or max(found, default=0)
     if layers > MAX_LAYERS:
-        raise CheckpointError(f"{model.config.where} leads to {layers} MTP layers: download it again.")
+        raise CheckpointError(
+            f"{model.config.where} leads to {layers} MTP layers, but no model has more than {MAX_LAYERS} layers; "
+            "download it again."
+        )
     return layers
 
 
@@ -50,7 +53,7 @@ def _of_block(match: re.Match[str], model: Model) -> str:
     return match.string if name is None else f"model.layers.{model.layers}.{name}.{match[2]}"
 
 
-#: GGUF tensors of an MTP layer beside those of a layer of full attention.
+#: GGUF tensors of an MTP layer in addition to those of a layer of full attention.
 MTP = Part(
     (
         "nextn.eh_proj.weight",

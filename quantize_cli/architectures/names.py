@@ -1,4 +1,4 @@
-"""Checkpoint tensor names -> GGUF tensor names, as `gguf.TensorNameMap` of the reference maps them.
+"""From checkpoint tensor names to GGUF tensor names, as `gguf.TensorNameMap` of the reference maps them.
 
 A pattern holds at most one block number, written `{bid}`. To look a name up, each of its numbers is replaced by
 `{bid}`, one at a time. That takes as many look-ups as the name has numbers, while a map of all names would hold some
@@ -39,7 +39,7 @@ class TensorNames:
         """Prepare the names of `architecture`, which has `layers` blocks, MTP blocks included.
 
         Raises:
-            UnsupportedError: GGUF has no such architecture.
+            UnsupportedError: GGUF does not have the architecture.
         """
         table = _table(architecture)
         self.kinds = table.kinds
@@ -50,8 +50,8 @@ class TensorNames:
     def gguf_name(self, checkpoint_name: str) -> str | None:
         """Return the GGUF name of a checkpoint tensor, or None if the architecture does not know the name.
 
-        The whole name counts before the name without `.weight` and the name without `.bias`; the suffix is given back.
-        A GGUF name stands for itself. A name whose block number is `layers` or more is unknown.
+        The whole name is looked up first, then the name without `.weight` or `.bias`; the suffix is added again. A GGUF
+        name stands for itself. A name whose block number is `layers` or more is unknown.
         """
         if len(checkpoint_name) > MAX_NAME_LENGTH:
             return None
@@ -87,7 +87,7 @@ def _table(architecture: str) -> _Table:
     data = read_data("names.json")
     if architecture not in data["architectures"]:
         raise UnsupportedError(
-            f"GGUF has no architecture {shown(architecture)}: update this package or check the model."
+            f"GGUF does not have the architecture {shown(architecture)}; update this package, or check the model."
         )
     overrides = data["overrides"].get(architecture, {})
     winners = data["winners"]

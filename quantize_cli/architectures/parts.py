@@ -1,4 +1,4 @@
-"""The parts that layers are made of: the GGUF tensors that a checkpoint must have, shared by families."""
+"""The parts of layers that families share: the GGUF tensors that a checkpoint must have."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHARED_EXPERT_FFN = Part(("ffn_gate_shexp.weight", "ffn_up_shexp.weight", "ffn_d
 
 
 def dense_first(model: Model) -> range:
-    """Return the first layers, which do not have experts where later ones do; all layers of a model without experts."""
+    """Return the first layers, which do not have experts although later ones do; all layers if no layer has experts."""
     dense = model.config.natural("first_k_dense_replace")
     if dense is None:
         dense = model.layers if model.config.get("n_routed_experts") is None else 0
@@ -28,15 +28,15 @@ def dense_first(model: Model) -> range:
 
 
 def sparse_rest(model: Model) -> range:
-    """Return the layers behind those of `dense_first`."""
+    """Return the layers after those of `dense_first`."""
     return range(len(dense_first(model)), model.layers)
 
 
 def with_experts(model: Model) -> Iterable[int]:
-    """Return the layers of a model all of whose layers have experts, or none of a model without."""
+    """Return all layers of a model with experts, or none of a model without experts."""
     return range(model.layers) if model.config.get(*EXPERTS) is not None else ()
 
 
 def without_experts(model: Model) -> Iterable[int]:
-    """Return the layers of a model without experts, or none of a model with some."""
+    """Return all layers of a model without experts, or none of a model with experts."""
     return range(model.layers) if model.config.get(*EXPERTS) is None else ()

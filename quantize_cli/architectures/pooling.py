@@ -1,4 +1,4 @@
-"""Embedding models in the layout of sentence-transformers: how token vectors become one vector."""
+"""The pooling of embedding models in the layout of sentence-transformers, which turns token vectors into one."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _MODES = {"mean": _MEAN, "cls": _CLS, "lasttoken": _LAST}
 
 
 def pooling_type(sidecars: Sidecars) -> int | None:
-    """Return GGUF's number of the pooling where modules.json lists a pooling module, else None.
+    """Return GGUF's number of the pooling if modules.json lists a pooling module, or None.
 
     Raises:
         CheckpointError: modules.json or the module's config.json is not what sentence-transformers writes.
-        UnsupportedError: GGUF has no such pooling.
+        UnsupportedError: GGUF does not have this pooling.
     """
     if not sidecars.has("modules.json"):
         return None
@@ -41,7 +41,7 @@ def pooling_type(sidecars: Sidecars) -> int | None:
 
 
 def _config_name(sidecars: Sidecars) -> str | None:
-    """Name the config.json of the first pooling module; None where there is no such module."""
+    """Return the name of the first pooling module's config.json, or None if there is no such module."""
     where = sidecars.where("modules.json")
     try:
         path = next(

@@ -1,4 +1,4 @@
-"""Checkpoint tensors -> recipes of GGUF tensors: named, stacked, rearranged by the family's rules, and checked."""
+"""From checkpoint tensors to recipes of GGUF tensors, which are named, stacked, changed by rules, and checked."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from quantize_cli.errors import CheckpointError, UnsupportedError, listed, shown
 
 EMBEDDING, OUTPUT = "token_embd.weight", "output.weight"
 
-#: What the reference does to the names of every text model (conversion/base.py, `filter_tensors`): old buffers and all
-#: that is not text is left out.
+#: The reference's changes to the names of every text model (conversion/base.py, `filter_tensors`). They leave out old
+#: buffers and everything that is not text.
 COMMON_NAMINGS = (
     leave_out(r"\.attention\.(masked_bias|bias)$|\.rotary_emb\.inv_freq$"),
     leave_out(
@@ -43,7 +43,7 @@ _EXPERT = re.compile(r"^(.*\.experts)\.(\d+)\.(.+)$")
 class _Tensor:
     """A tensor on its way from the checkpoint to the GGUF file."""
 
-    name: str  #: as the checkpoint would call it
+    name: str  #: its name in the style of the checkpoint
     sources: tuple[TensorInfo, ...]
     shape: tuple[int, ...]
     moves: tuple[Move, ...] = ()
@@ -54,8 +54,8 @@ def tensor_recipes(family: Family, model: Model, sizes: Sizes) -> tuple[TensorRe
     """Return the recipes: computed tensors first, then the checkpoint's in file order.
 
     Raises:
-        UnsupportedError: the family does not know a tensor, or its dtype does not hold weights.
-        CheckpointError: a shape contradicts config.json, or a tensor is missing or there twice.
+        UnsupportedError: The family does not know a tensor, or its dtype does not hold weights.
+        CheckpointError: A shape contradicts config.json, or a tensor is missing or present twice.
     """
     named: dict[str, _Tensor] = {}
     unknown: list[_Tensor] = []
@@ -72,7 +72,7 @@ def tensor_recipes(family: Family, model: Model, sizes: Sizes) -> tuple[TensorRe
         elif name in named:
             raise CheckpointError(
                 f"{tensor.sources[0].file} holds {tensor.sources[0].name}, but {named[name].sources[0].name} of "
-                f"{named[name].sources[0].file} is the same tensor: remove one of them."
+                f"{named[name].sources[0].file} is the same tensor; remove one of them."
             )
         else:
             named[name] = tensor
@@ -99,7 +99,7 @@ def tensor_recipes(family: Family, model: Model, sizes: Sizes) -> tuple[TensorRe
 
 
 def _named(family: Family, model: Model) -> Iterator[_Tensor]:
-    """Yield the tensors that belong to the text model, under the names that the rules and the name table know."""
+    """Yield the tensors of the text model, under the names that the rules and the name table know."""
     namings = [(re.compile(naming.pattern), naming.name) for naming in (*COMMON_NAMINGS, *family.namings)]
     for info in model.infos.values():
         name: str | None = info.name
@@ -111,7 +111,7 @@ def _named(family: Family, model: Model) -> Iterator[_Tensor]:
 
 
 def _stacked(tensors: Iterable[_Tensor], model: Model) -> Iterator[_Tensor]:
-    """Put the tensors of single experts into one each, at the place of the first expert that comes."""
+    """Stack the tensors of single experts, each stack in the place of its first expert."""
     stacks: dict[str, dict[int, TensorInfo]] = {}
     singles: dict[str, _Tensor] = {}
     for tensor in tensors:
@@ -119,11 +119,11 @@ def _stacked(tensors: Iterable[_Tensor], model: Model) -> Iterator[_Tensor]:
             stack = stacks.setdefault(f"{match[1]}.{match[3]}", {})
             expert = int(match[2])
             if expert in stack:
-                raise CheckpointError(f"{tensor.sources[0].file} holds {shown(tensor.name)} twice: remove one of them.")
+                raise CheckpointError(f"{tensor.sources[0].file} holds {shown(tensor.name)} twice; remove one of them.")
             stack[expert] = tensor.sources[0]
             singles.setdefault(f"{match[1]}.{match[3]}", tensor)
         elif tensor.name in singles:
-            raise CheckpointError(f"{tensor.sources[0].file} holds {shown(tensor.name)} twice: remove one of them.")
+            raise CheckpointError(f"{tensor.sources[0].file} holds {shown(tensor.name)} twice; remove one of them.")
         else:
             singles[tensor.name] = tensor
     for name, tensor in singles.items():
@@ -134,8 +134,8 @@ def _stack(name: str, experts: Mapping[int, TensorInfo], model: Model) -> _Tenso
     missing = next((number for number in range(len(experts)) if number not in experts), None)
     if missing is not None:
         raise CheckpointError(
-            f"{model.name} lacks expert {missing} of {shown(name)}, though it has {len(experts)} others: the download "
-            "is incomplete."
+            f"{model.name} lacks expert {missing} of {shown(name)}, though it has {len(experts)} others; download it "
+            "again."
         )
     sources = tuple(experts[number] for number in range(len(experts)))
     first = sources[0]
@@ -143,7 +143,7 @@ def _stack(name: str, experts: Mapping[int, TensorInfo], model: Model) -> _Tenso
     if odd is not None:
         raise CheckpointError(
             f"{odd.file} holds {odd.name} as {odd.dtype} of shape {list(odd.shape)}, but {first.name} is {first.dtype} "
-            f"of shape {list(first.shape)}: the experts of a layer must be alike."
+            f"of shape {list(first.shape)}, and the experts of a layer must be alike; download the model again."
         )
     return _Tensor(name, sources, (len(sources), *first.shape))
 
@@ -175,8 +175,8 @@ def _applied(tensor: _Tensor, pattern: re.Pattern[str], output: Output, sizes: S
     except ValueError as error:
         info = tensor.sources[0]
         raise CheckpointError(
-            f"{info.file} holds {info.name} with shape {list(info.shape)}, which config.json contradicts ({error}): "
-            "they are not of the same model."
+            f"{info.file} holds {info.name} with shape {list(info.shape)}, which config.json contradicts ({error}); "
+            "they are not of the same model, so download it again."
         ) from error
     return replace(
         tensor,
@@ -188,7 +188,7 @@ def _applied(tensor: _Tensor, pattern: re.Pattern[str], output: Output, sizes: S
 
 
 def _check_shapes(named: Mapping[str, _Tensor], family: Family, sizes: Sizes) -> None:
-    """Hold every shape against config.json."""
+    """Compare every shape with config.json."""
     wrong = []
     for name, tensor in named.items():
         short = re.sub(r"^blk\.\d+\.", "", name)
@@ -197,8 +197,8 @@ def _check_shapes(named: Mapping[str, _Tensor], family: Family, sizes: Sizes) ->
             wrong.append(f"{info.name} of {info.file} has the shape {list(tensor.shape)} instead of {wanted}")
     if wrong:
         raise CheckpointError(
-            f"config.json of {sizes.model.name} contradicts the shapes of {len(wrong)} tensors: {listed(wrong)}; they "
-            "are not of the same model, so download it again."
+            f"config.json of {sizes.model.name} contradicts the shapes of tensors: {listed(wrong)}; they are not of "
+            "the same model, so download it again."
         )
 
 
@@ -207,9 +207,8 @@ def _check_dtypes(named: Mapping[str, _Tensor], model: Model) -> None:
     infos = [source for tensor in named.values() for source in tensor.sources if source.dtype not in FLOAT_DTYPES]
     if infos:
         raise UnsupportedError(
-            f"{model.name} holds {len(infos)} tensors in other types than {', '.join(FLOAT_DTYPES)}"
-            f"{_quantization(model)}: {listed([f'{info.name} as {info.dtype}' for info in infos])}; take the original "
-            "model."
+            f"{model.name} holds tensors in other types than {', '.join(FLOAT_DTYPES)}{_quantization(model)}: "
+            f"{listed([f'{info.name} as {info.dtype}' for info in infos])}; take the original model."
         )
 
 
@@ -232,21 +231,21 @@ def _of_parts(parts: Iterable[Part], model: Model) -> Iterator[str]:
 def _missing(names: Sequence[str], model: Model) -> str:
     if list(names) == [OUTPUT]:
         return (
-            f"{model.name} lacks lm_head.weight, while config.json does not tie it to the embedding: download the "
+            f"{model.name} lacks lm_head.weight, and config.json does not tie it to the embedding; download the "
             "missing file, or set tie_word_embeddings to true if it is the embedding."
         )
-    return f"{model.name} lacks the tensors that become {listed(names)}: the download is incomplete, so repeat it."
+    return f"{model.name} lacks the tensors that become {listed(names)}; the download is incomplete, so repeat it."
 
 
 def _unexpected(tensors: Sequence[_Tensor], model: Model) -> str:
     names = [f"{shown(tensor.sources[0].name)} in {tensor.sources[0].file}" for tensor in tensors]
     return (
-        f"{model.name} holds {len(tensors)} tensors that have no place in a GGUF file of the architecture "
+        f"{model.name} holds tensors that do not belong in a GGUF file of the architecture "
         f"{model.architecture}{_quantization(model)}: {listed(names)}; take another variant of the model, or report it."
     )
 
 
 def _quantization(model: Model) -> str:
-    """Return a hint at the likely reason why tensors are not what the family expects."""
+    """Return a hint at the likely reason of unexpected tensors."""
     method = model.config.section("quantization_config").get("quant_method")
-    return f" (config.json says the checkpoint is quantized already, by {method!r:.40})" if method else ""
+    return f" (config.json states that the checkpoint is quantized already, by {method!r:.40})" if method else ""

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-#: Whatever a JSON file may hold.
+#: Any value that a JSON file may hold.
 Json: TypeAlias = Any
 
 FOLDER = Path(__file__).with_name("data")

@@ -19,9 +19,9 @@ _KINDS = ("full_attention", "sliding_attention")
 
 
 def rope_parameters(config: Config) -> Config:
-    """Return `rope_parameters` (older files: `rope_scaling`) with what stands beside it filled in.
+    """Return `rope_parameters` (older files: `rope_scaling`), filled in with parameters from beside it.
 
-    Where layer kinds have parameters of their own, the section holds one object a kind; see `main_parameters`.
+    If layer kinds have their own parameters, the section holds an object for each kind; see `main_parameters`.
     """
     section = config.section("rope_parameters", "rope_scaling").values
     if any(kind in section for kind in _KINDS):
@@ -40,30 +40,33 @@ def rope_parameters(config: Config) -> Config:
 
 
 def main_parameters(rope: Config) -> Config:
-    """Return the parameters of the layers that attend to everything, which are those of all in most models."""
+    """Return the parameters of the layers that attend to everything; in most models, those are all layers."""
     return rope.section("full_attention") if "full_attention" in rope.values else rope
 
 
 def llama3_factors(rope: Config, head: int) -> tuple[float, ...]:
-    """Return the divisors of the rotation frequencies that Llama 3.1 scales its context with, float32 values.
+    """Return the divisors of the rotation frequencies by which Llama 3.1 extends its context, float32 values.
 
-    Long wavelengths are divided by `factor`, short ones are left alone, and between the two the divisor is
-    interpolated. Float32 throughout and in the reference's order of operations. The power alone is rounded from
-    float64, that is correctly, where the reference's is its CPU's vector library's, off by a unit in the last place
-    on 1 % of values; with heads of 64 and 128 and the usual bases (10,000 to 1,000,000) the results are identical.
+    Long wavelengths are divided by `factor`, short ones stay, and between the two the divisor is interpolated. All is
+    float32 and in the reference's order of operations, except that the power is rounded from float64, that is,
+    correctly. The reference takes the power from its CPU's vector library, which is off by a unit in the last place for
+    1 % of values; with heads of 64 and 128 and the usual bases (10,000 to 1,000,000) the results are identical.
 
     Args:
-        rope: the parameters.
-        head: rows of one attention head.
+        rope: The parameters.
+        head: Rows of one attention head.
 
     Raises:
-        CheckpointError: the parameters cannot scale any frequency.
+        CheckpointError: The parameters cannot scale any frequency.
     """
     base = _positive(rope, "rope_theta", 10000.0)
     low, high = _positive(rope, "low_freq_factor", 1.0), _positive(rope, "high_freq_factor", 4.0)
     context = _positive(rope, "original_max_position_embeddings", 8192.0)
     if low >= high:
-        raise CheckpointError(f"{rope.where} gives rope's low_freq_factor as {low}, not below high_freq_factor {high}.")
+        raise CheckpointError(
+            f"{rope.where} gives low_freq_factor as {low}, but it must be less than high_freq_factor, {high}; download "
+            "it again."
+        )
 
     one = np.float32(1)
     exponents = np.arange(0, head, 2, dtype=np.float32) / np.float32(head)
@@ -76,7 +79,9 @@ def llama3_factors(rope: Config, head: int) -> tuple[float, ...]:
         factors = np.where(wavelengths > np.float32(context / low), factor, between)
         factors = np.where(wavelengths < np.float32(context / high), one, factors)
     if not (np.isfinite(factors) & (factors > 0)).all():
-        raise CheckpointError(f"{rope.where} gives rope parameters of type llama3 that cannot scale any frequency.")
+        raise CheckpointError(
+            f"{rope.where} gives rope parameters of type llama3 that cannot scale any frequency; download it again."
+        )
     return tuple(float(value) for value in factors)
 
 
@@ -98,5 +103,5 @@ def _positive(rope: Config, name: str, default: float) -> float:
     return default if value is None else value
 
 
-#: `rope_type` -> what GGUF calls the scaling (constants.py, `RopeScalingType`); only with a factor but for the last.
+#: `rope_type` -> GGUF's name for the scaling (constants.py, `RopeScalingType`); all but the last need a factor.
 SCALINGS: Mapping[str, str] = {"linear": "linear", "yarn": "yarn", "su": "longrope", "longrope": "longrope"}

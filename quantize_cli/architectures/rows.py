@@ -1,7 +1,7 @@
-"""Metadata as rows of values: key, type, and where the value comes from.
+"""Metadata as rows of values: key, type, and source of the value.
 
 A family's metadata is a tuple of rows. A key that is written twice keeps its first place and its last value, so a
-family changes a common row by a row of its own after the common ones.
+family changes a common row by its own row after the common ones.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from quantize_cli.architectures.model import Model
 from quantize_cli.errors import CheckpointError, shown
 from quantize_cli.gguf_file.fields import Field, ValueType, array, field
 
-#: A value, a function of the model that gives one, or None where the key is not written.
+#: A value, or a function of the model that returns a value. A key whose value is None is not written.
 Source: TypeAlias = Callable[[Model], Any] | float | str | bool | None
 
 
@@ -26,14 +26,14 @@ class Row:
     key: str  #: {arch} stands for the architecture's GGUF name
     type: ValueType  #: of the value, or of each item
     names: tuple[str, ...]  #: names in config.json; the first that is present counts
-    value: Source = None  #: takes the place of config.json's value where there are no names; else the default
+    value: Source = None  #: the default; without `names`, the value
     is_array: bool = False
 
     def field(self, model: Model) -> Field | None:
-        """Return the field that the row makes of a model, or None where there is no value.
+        """Return the field that the row makes of a model, or None if there is no value.
 
         Raises:
-            CheckpointError: the value does not fit the type.
+            CheckpointError: The value does not fit the type.
         """
         value = model.config.get(*self.names)
         if value is None:
@@ -49,8 +49,10 @@ class Row:
             return array(key, self.type, value) if self.is_array else field(key, self.type, value)
         except ValueError as error:
             named = next((name for name in self.names if name in model.config.values), None)
-            what = f"{model.config.where} gives {named} as a value" if named else f"{model.config.where} leads to one"
-            raise CheckpointError(f"{what} that GGUF cannot hold: {error}.") from error
+            what = f"gives {named} as a value" if named else "leads to a value"
+            raise CheckpointError(
+                f"{model.config.where} {what} that GGUF cannot hold ({error}); download it again."
+            ) from error
 
 
 def U32(key: str, *names: str, value: Source = None) -> Row:  # noqa: N802
@@ -79,7 +81,7 @@ def ARRAY(item: ValueType, key: str, *names: str, value: Source = None) -> Row: 
 
 
 def unless_zero(*names: str) -> Source:
-    """Return a number of config.json, or nothing where it is 0."""
+    """Return a number of config.json, or None if it is 0."""
     return lambda model: model.config.number(*names) or None
 
 
@@ -87,6 +89,6 @@ def fields_of(rows: Iterable[Row], model: Model) -> Iterator[Field]:
     """Yield the fields that rows make of a model, in their order.
 
     Raises:
-        CheckpointError: a value does not fit its type.
+        CheckpointError: A value does not fit its type.
     """
     return (made for row in rows if (made := row.field(model)) is not None)

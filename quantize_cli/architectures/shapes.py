@@ -1,6 +1,6 @@
 """The shapes of GGUF tensors, row-major, in the symbols of sizes.py: one table for all families.
 
-A shape is checked where the model gives the symbol's size; a tensor without a row here is not checked.
+A shape is checked if the model gives the symbol's size. A tensor without a row here is not checked.
 """
 
 from __future__ import annotations
@@ -75,15 +75,15 @@ SHAPES: Mapping[str, Shape] = {
 
 
 def contradiction(name: str, shape: tuple[int, ...], sizes: Sizes, own: Mapping[str, Shape]) -> list[int] | None:
-    """Return the shape that config.json makes a tensor, or None where `shape` agrees with it.
+    """Return the shape that config.json gives a tensor, or None if `shape` agrees with it.
 
     Sizes that the model does not give agree with anything.
 
     Args:
         name: GGUF name, without "blk.N.".
-        shape: what the tensor has, row-major.
-        sizes: the model's.
-        own: the family's rows over the common ones.
+        shape: The tensor's row-major shape.
+        sizes: The model's sizes.
+        own: The family's rows, which override the common ones.
     """
     symbols = own.get(name) or SHAPES.get(name)
     if symbols is None:

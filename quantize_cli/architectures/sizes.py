@@ -1,4 +1,4 @@
-"""The sizes that tensor shapes are made of, as symbols: one table of what each is in config.json."""
+"""The sizes in tensor shapes, as symbols: one table that finds each in config.json."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from quantize_cli.architectures.common import EXPERTS, FFN, HEADS, HIDDEN, KV_HE
 from quantize_cli.architectures.model import Model
 from quantize_cli.errors import CheckpointError
 
-#: What a symbol is in a model; None where the model does not have it.
+#: A function that returns a symbol's size in a model, or None if the model does not have it.
 Size: TypeAlias = Callable[["Sizes"], int | None]
 
 
 class Sizes(Mapping[str, int | None]):
     """The symbols' values in one model: a table of functions, each of which may ask for other symbols.
 
-    Raises CheckpointError, on access, where config.json contradicts itself.
+    Raises CheckpointError, on access, if config.json contradicts itself.
     """
 
     def __init__(self, model: Model, own: Mapping[str, Size]) -> None:
-        """Take the common table with a family's `own` entries over it."""
+        """Merge a family's `own` entries over the common table."""
         self.model = model
         self._table = {**SIZES, **own}
         self._known: dict[str, int | None] = {}
 
     def __getitem__(self, symbol: str) -> int | None:
-        """Return a size, or None where the model does not have it."""
+        """Return a size, or None if the model does not have it."""
         if symbol not in self._known:
             self._known[symbol] = self._table[symbol](self)
         return self._known[symbol]
@@ -43,13 +43,13 @@ class Sizes(Mapping[str, int | None]):
         """Return a size that the model must have.
 
         Raises:
-            CheckpointError: config.json does not give it.
+            CheckpointError: The size is missing in config.json.
         """
         if (size := self[symbol]) is None:
             row = self._table[symbol]
-            names = " or ".join(row.names) if isinstance(row, Named) else f"what gives the size {symbol!r}"
+            names = " or ".join(row.names) if isinstance(row, Named) else f"the sizes that make {symbol!r}"
             raise CheckpointError(
-                f"{self.model.config.where} lacks {names}, without which the shapes are unknown: download it again."
+                f"{self.model.config.where} lacks {names}, which the shapes depend on; download it again."
             )
         return size
 
@@ -61,12 +61,12 @@ class Named:
         self.names = names
 
     def __call__(self, sizes: Sizes) -> int | None:
-        """Return the size, or None where config.json does not give it."""
+        """Return the size, or None if config.json does not give it."""
         return sizes.model.config.integer(*self.names)
 
 
 def product(*symbols: str) -> Size:
-    """Return the product of other sizes, or None where one is missing."""
+    """Return the product of other sizes, or None if one is missing."""
 
     def size(sizes: Sizes) -> int | None:
         result = 1
@@ -80,7 +80,7 @@ def product(*symbols: str) -> Size:
 
 
 def total(*symbols: str) -> Size:
-    """Return the sum of other sizes, or None where one is missing."""
+    """Return the sum of other sizes, or None if one is missing."""
 
     def size(sizes: Sizes) -> int | None:
         parts = [sizes[symbol] for symbol in symbols]
@@ -94,7 +94,8 @@ def _kv_heads(sizes: Sizes) -> int | None:
     kv_heads = config.integer(*KV_HEADS) or heads
     if heads is not None and kv_heads is not None and heads % kv_heads:
         raise CheckpointError(
-            f"{config.where} gives {heads} attention heads, which cannot share {kv_heads} key-value heads evenly."
+            f"{config.where} gives {heads} attention heads, which cannot share {kv_heads} key-value heads evenly; "
+            "download it again."
         )
     return kv_heads
 
@@ -103,14 +104,15 @@ def head_size(model: Model) -> int | None:
     """Return the rows of one attention head: `head_dim`, or an even share of the hidden size.
 
     Raises:
-        CheckpointError: the heads cannot share the hidden size evenly.
+        CheckpointError: The heads cannot share the hidden size evenly.
     """
     head, hidden, heads = model.config.integer("head_dim"), model.config.integer(*HIDDEN), model.config.integer(*HEADS)
     if head is not None or hidden is None or heads is None:
         return head
     if hidden % heads:
         raise CheckpointError(
-            f"{model.config.where} gives hidden_size {hidden}, which is not a multiple of its {heads} attention heads."
+            f"{model.config.where} gives hidden_size {hidden}, which is not a multiple of its {heads} attention heads; "
+            "download it again."
         )
     return hidden // heads
 
@@ -119,7 +121,8 @@ def _rotated_head(sizes: Sizes) -> int | None:
     head = head_size(sizes.model)
     if head is not None and head % 2:
         raise CheckpointError(
-            f"{sizes.model.config.where} makes an attention head {head} wide, but rotary embedding needs pairs."
+            f"{sizes.model.config.where} makes an attention head {head} wide, but rotary embedding needs an even "
+            "number; download it again."
         )
     return head
 

@@ -1,4 +1,4 @@
-"""The types that tensors have in the converter's own file, before anything is quantized."""
+"""The types of tensors in the converter's own file, before anything is quantized."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from quantize_cli.architectures.reference_data import read_data
 
 
 def stored_type(name: str, dimensions: int) -> str | None:
-    """Return "F32" where the reference keeps a tensor in float32 whatever the file's type is, otherwise None.
+    """Return "F32" if the reference keeps a tensor in float32 in files of every type, or None.
 
     Args:
         name: GGUF name.
-        dimensions: the number of its dimensions.
+        dimensions: The number of dimensions.
     """
     facts = read_data("stored_types.json")["always_f32"]
     kept = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from threading import Lock
 
 from quantize_cli.blocks.base import BlockType
 
@@ -41,10 +42,16 @@ _MODULES = {
 
 
 class _BlockTypes(Mapping[str, BlockType]):
-    """The table as a mapping that imports a type's kernels when the type is asked for: all of them take 0.1 s."""
+    """The table as a mapping that imports a type's kernels when the type is asked for."""
+
+    def __init__(self) -> None:
+        # Where threads import modules that share others, Python gives one of them a half-made module rather than wait.
+        self._lock = Lock()
 
     def __getitem__(self, name: str) -> BlockType:
-        block_type: BlockType = getattr(import_module(f"{__package__}.{_MODULES[name]}"), name)
+        module = _MODULES[name]
+        with self._lock:
+            block_type: BlockType = getattr(import_module(f"{__package__}.{module}"), name)
         return block_type
 
     def __contains__(self, name: object) -> bool:

@@ -1,4 +1,4 @@
-"""What a checkpoint looks like to the rest of the package, wherever its tensors come from."""
+"""The interface of a checkpoint to the rest of the package, wherever its tensors come from."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TensorInfo:
 
     @property
     def rows(self) -> int:
-        """Number of rows along the last axis, in all others together; a vector is one row."""
+        """Number of rows along the last axis, over all other axes; a vector is one row."""
         return math.prod(self.shape[:-1])
 
 
@@ -45,12 +45,12 @@ class Checkpoint(Protocol):
 
     @property
     def name(self) -> str:
-        """The model's name as a person would say it: the folder's or file's name, or the Hub id's last part."""
+        """The model's short name: the name of the folder or file, or the last part of the Hub id."""
         ...
 
     @property
     def location(self) -> str:
-        """What messages call the model: the path or the Hub id that was given."""
+        """The model's name in messages: the path or the Hub id that was given."""
         ...
 
     @property
@@ -60,27 +60,27 @@ class Checkpoint(Protocol):
 
     @property
     def infos(self) -> Mapping[str, TensorInfo]:
-        """Every tensor of every file, known from headers alone, in file order."""
+        """The tensors of all files by name, known from headers alone, in file order."""
         ...
 
     @property
     def missing(self) -> Mapping[Path, int]:
-        """The files that `fetch` will write, each with its size in bytes; empty where all files are here."""
+        """The files that `fetch` will write, each with its size in bytes; empty if all files are here."""
         ...
 
     def fetch(self, observer: Observer) -> None:
-        """Bring the missing files to where `read_bytes` reads them; does nothing where none is missing.
+        """Download the missing files, so that `read_bytes` can read them; do nothing if all files are here.
 
         Raises:
-            CheckpointError: A file cannot be had, or is not the one whose header has been read.
+            CheckpointError: A file cannot be downloaded, or is not the one whose header has been read.
         """
         ...
 
     def read_bytes(self, name: str, start: int, stop: int) -> NDArray[np.uint8]:
         """Read the rows `start:stop` of `infos[name].rows` as they are stored, uint8[stop - start, bytes of a row].
 
-        Returns a fresh C-contiguous array; `infos[name].dtype` says what its bytes mean. Safe to call from several
-        threads. Nothing may be missing.
+        Returns a fresh C-contiguous array; `infos[name].dtype` tells what its bytes mean. Safe to call from several
+        threads. No file may be missing.
 
         Raises:
             CheckpointError: The file cannot be read any more.

@@ -1,4 +1,4 @@
-"""Files of the Hub, downloaded into the cache of `huggingface_hub` by several threads, of which only one tells."""
+"""The download of files of the Hub into the cache of `huggingface_hub`, by several threads."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tqdm import tqdm
 from quantize_cli.checkpoints.hub_errors import asking
 from quantize_cli.observer import Observer
 
-#: Files at a time, as many as `huggingface_hub` itself takes.
+#: Number of files that are downloaded at a time, that of `huggingface_hub` itself.
 THREADS = 8
-#: Seconds between two looks at how far the downloads are.
+#: Seconds between two reports of progress.
 _INTERVAL = 0.1
 
 
@@ -29,18 +29,18 @@ class SilentBar(tqdm):  # type: ignore[misc]
 
 
 def download(model_id: str, commit: str, names: Iterable[str], observer: Observer) -> None:
-    """Download files of one commit, telling `observer` of every `downloaded` byte.
+    """Download files of one commit, and report the downloaded bytes to `observer` in the calling thread.
 
     A failure or interrupt stops all downloads at their next chunk.
 
     Raises:
-        CheckpointError: A file cannot be had.
+        CheckpointError: A file cannot be downloaded.
     """
     counts: SimpleQueue[int] = SimpleQueue()
     stopped = Event()
 
     class Counter(SilentBar):
-        """Counts what is written, and is where a download can be stopped."""
+        """A bar that counts the written bytes and can stop a download."""
 
         def update(self, n: float | None = 1) -> None:
             if stopped.is_set():
@@ -48,7 +48,7 @@ def download(model_id: str, commit: str, names: Iterable[str], observer: Observe
             counts.put(int(n or 0))
 
         def update_transfer(self, n: float | None = 1) -> None:
-            """Leave out what the network transfers: `update` counts the same bytes once they are written."""
+            """Ignore the bytes on the network, because `update` counts the same bytes when they are written."""
 
         def set_transfer_postfix_str(self, *args: object, **options: object) -> None:
             """Show nothing."""
@@ -75,7 +75,7 @@ def download(model_id: str, commit: str, names: Iterable[str], observer: Observe
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep `huggingface_hub`'s own handlers from logging to standard error: what matters, it raises."""
+    """Keep `huggingface_hub`'s own handlers from logging to standard error; it raises whatever matters."""
 
     def silence(_record: logging.LogRecord) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""Tensors at known places in files: what every checkpoint on a disk has in common."""
+"""Tensors at known places in files, the common part of every checkpoint on a disk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A tensor and where its bytes lie."""
+    """A tensor and the place of its bytes."""
 
     info: TensorInfo
     offset: int  #: in bytes from the start of the file
@@ -35,9 +35,9 @@ class TensorFiles:
     none open.
 
     Args:
-        folder: Where the files lie.
-        name: The model's name as a person would say it.
-        location: What messages call the model.
+        folder: The folder of the files.
+        name: The model's short name.
+        location: The model's name in messages.
         sidecars: The small files beside the weights.
     """
 
@@ -52,12 +52,12 @@ class TensorFiles:
 
     @property
     def infos(self) -> Mapping[str, TensorInfo]:
-        """Every tensor of every file, in file order."""
+        """The tensors of all files by name, in file order."""
         return self._infos
 
     @property
     def missing(self) -> Mapping[Path, int]:
-        """The files that `fetch` will write: none, because all are here."""
+        """The files that `fetch` will write; empty, because all are here."""
         return {}
 
     def fetch(self, observer: Observer) -> None:
@@ -111,5 +111,5 @@ class TensorFiles:
                 left = left[count:]
         if not unchanged:
             raise CheckpointError(
-                f"{path} has changed while tensor {shown(info.name)} was read; start again when it is complete."
+                f"{path} has changed while tensor {shown(info.name)} was read; run again when the file is complete."
             )

@@ -14,11 +14,11 @@ from quantize_cli.gguf_file.fields import Field, ValueType
 from quantize_cli.gguf_file.header import MAGIC
 from quantize_cli.gguf_file.reader import read_header
 
-#: Keys that only say which part of a model a file is.
+#: Keys that only tell which part of a model a file is.
 SPLIT_KEYS = SPLIT_NO, SPLIT_COUNT, SPLIT_TENSORS = "split.no", "split.count", "split.tensors.count"
 
 _PART = re.compile(r"(?P<model>.+)-\d{5}-of-\d{5}\.gguf")
-#: What people append to a model's name to tell its files apart.
+#: Suffixes that people append to a model's name to tell its files apart.
 _TYPE_SUFFIX = re.compile(r"(?<=.)[-._](B?F16|F32|(I|T)?Q\d(_[0-9A-Z]+)*|MXFP4(_MOE)?|NVFP4)$", re.IGNORECASE)
 
 _INTEGERS = frozenset(
@@ -36,10 +36,10 @@ _INTEGERS = frozenset(
 
 
 class GgufCheckpoint(TensorFiles):
-    """A GGUF file, or the first of the parts of one (`NAME-00001-of-0000N.gguf`), which brings the others.
+    """A GGUF file, or the first of its parts (`NAME-00001-of-0000N.gguf`), which leads to the others.
 
     `infos` is in the order of the parts and of the tensors' data in each; their dtypes are GGML's names. `metadata` is
-    that of the first part, and `sidecars` are whatever lies beside it: a GGUF file needs none.
+    that of the first part. `sidecars` are the files beside it, but a GGUF file does not need any.
 
     Raises:
         CheckpointError: A file is missing or damaged, or the parts do not belong together.
@@ -49,7 +49,7 @@ class GgufCheckpoint(TensorFiles):
     def __init__(self, path: Path) -> None:
         with reading(path):
             if not path.exists():
-                raise CheckpointError(f"There is no such folder or file as {path}; check the path.")
+                raise CheckpointError(f"{path} does not exist; check the path.")
         super().__init__(path.parent, _model_name(path.name), str(path), FolderSidecars(path.parent))
         self._path = path
         self._metadata = self._add_file(path)
@@ -57,7 +57,7 @@ class GgufCheckpoint(TensorFiles):
         if parts > 1:
             self._add_parts(path, parts)
         if not self._infos:
-            raise CheckpointError(f"{path} holds no tensors at all; give a model.")
+            raise CheckpointError(f"{path} does not hold any tensors; choose a model.")
 
     @property
     def path(self) -> Path:
@@ -87,8 +87,8 @@ class GgufCheckpoint(TensorFiles):
         names = _PART.fullmatch(first.name)
         if names is None:
             raise CheckpointError(
-                f"{first} is one of {count} parts, but it is not named like one, so that the others cannot be found; "
-                f"give the parts their names back (NAME-00001-of-{count:05}.gguf)."
+                f"{first} is one of {count} parts, but its name does not lead to the others; give the parts their "
+                f"names back (NAME-00001-of-{count:05}.gguf)."
             )
         parts = [first.with_name(f"{names['model']}-{number:05}-of-{count:05}.gguf") for number in range(1, count + 1)]
         if _number(self._metadata, SPLIT_NO, first) != 0 or first != parts[0]:
@@ -102,13 +102,13 @@ class GgufCheckpoint(TensorFiles):
         expected = _number(self._metadata, SPLIT_TENSORS, first)
         if expected != len(self._infos):
             raise CheckpointError(
-                f"{first} says that its {count} parts hold {expected} tensors, but they hold {len(self._infos)}; "
+                f"{first} states that its {count} parts hold {expected} tensors, but they hold {len(self._infos)}; "
                 "download them again."
             )
 
 
 def is_gguf(path: Path) -> bool:
-    """Tell by its name or its first bytes whether `path` is meant as a GGUF file; there may be no such file."""
+    """Tell by its name or its first bytes whether `path` is meant as a GGUF file, which may not exist."""
     if path.is_dir():
         return False
     if path.suffix == ".gguf":
@@ -129,6 +129,6 @@ def _number(metadata: tuple[Field, ...], key: str, path: Path) -> int | None:
 
 
 def _model_name(file_name: str) -> str:
-    """Take from the file's name what tells it apart from other files of the same model."""
+    """Remove from the file's name what tells it apart from other files of the same model."""
     part = _PART.fullmatch(file_name)
     return _TYPE_SUFFIX.sub("", part["model"] if part else file_name.removesuffix(".gguf"))

@@ -1,7 +1,7 @@
-"""Models of the Hugging Face Hub, kept in the cache of `huggingface_hub`: headers first, weights when asked for.
+"""Models of the Hugging Face Hub, in the cache of `huggingface_hub`: headers first, weights on request.
 
-HF_TOKEN, HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE mean what they mean to that library. The endpoint is trusted, what its
-users keep there is not.
+HF_TOKEN, HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE mean what they mean to that library. The endpoint is trusted; the
+files that its users keep there are not.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ class Snapshot:
 
     commit: str
     folder: Path  #: where the cache has the commit's files
-    names: tuple[str, ...]  #: of the files that the commit holds; offline, of those that are here
+    names: tuple[str, ...]  #: names of the files of the commit; offline, of those in the cache
 
 
 class HubCheckpoint(SafetensorsFiles):
-    """A model on the Hub: small files and headers are read at once, the weights are downloaded by `fetch`.
+    """A model on the Hub; small files and headers are read at once, and `fetch` downloads the weights.
 
     Args:
         model_id: The Hub id, ORG/NAME.
         revision: A branch, tag or commit; None is the main branch.
-        observer: Is told that headers are read from the Hub.
+        observer: Receives a sentence when headers are read from the Hub.
 
     Raises:
-        CheckpointError: The model cannot be had, is not a model, or its files are damaged.
-        UnsupportedError: It has no safetensors weights.
+        CheckpointError: The model cannot be downloaded, is not a model, or its files are damaged.
+        UnsupportedError: Its weights are not in safetensors files.
     """
 
     def __init__(self, model_id: str, revision: str | None, observer: Observer) -> None:
@@ -58,14 +58,15 @@ class HubCheckpoint(SafetensorsFiles):
         self._pending: dict[str, tuple[int, list[Located]]] = {}  # size and tensors of each file that is not here
         if not self.sidecars.has("config.json"):
             raise CheckpointError(
-                f"{model_id} has no config.json at {constants.ENDPOINT}; give a model in Hugging Face layout."
+                f"{model_id} does not have a config.json at {constants.ENDPOINT}; choose a model in Hugging Face "
+                "layout."
             )
         weight_map = read_index(self.sidecars)
         files = weight_files(snapshot.names, weight_map)
         if not files:
             raise UnsupportedError(
-                f"{model_id} has no model*.safetensors at {constants.ENDPOINT}; give a model that has its weights in "
-                "them, not in .bin, .pth or .gguf."
+                f"{model_id} does not have model*.safetensors at {constants.ENDPOINT}; choose a model whose weights "
+                "are in such files, not in .bin, .pth or .gguf."
             )
         self._add_all(files, observer)
         if weight_map is not None:
@@ -87,15 +88,15 @@ class HubCheckpoint(SafetensorsFiles):
             path = self.folder / file
             if self._read_header(path) != tensors:
                 raise CheckpointError(
-                    f"{path} is not the file whose header {constants.ENDPOINT} sent before; delete it and start again."
+                    f"{path} is not the file whose header {constants.ENDPOINT} sent before; delete it and run again."
                 )
         self._pending.clear()
 
     def _add_all(self, files: Sequence[str], observer: Observer) -> None:
-        """Add the tensors of all files in order, those of missing files by their headers on the Hub."""
+        """Add the tensors of all files in order; for missing files, read the headers on the Hub."""
         missing = [file for file in files if not (self.folder / file).exists()]
         if lost := next((file for file in missing if file not in self._snapshot.names), None):
-            raise CheckpointError(f"{self.location}/{lost} is missing; take a revision that is complete.")
+            raise CheckpointError(f"{self.location}/{lost} is missing; choose a revision that is complete.")
         if missing:
             observer.noted(f"Reading the headers of {len(missing)} files of {self.location}.")
             self._pending = self._headers(missing)
@@ -114,7 +115,7 @@ class HubCheckpoint(SafetensorsFiles):
 
 
 def _snapshot(model_id: str, revision: str | None) -> Snapshot:
-    """Look the model up on the Hub, or else, where that fails, in the cache alone."""
+    """Look the model up on the Hub, or, if that fails, in the cache alone."""
     try:
         return _looked_up(model_id, revision)
     except (QuantizeError, RevisionNotFoundError):
@@ -127,7 +128,7 @@ def _snapshot(model_id: str, revision: str | None) -> Snapshot:
 
 
 def _looked_up(model_id: str, revision: str | None) -> Snapshot:
-    """Bring the small files into the cache, as far as they are not there."""
+    """Download the small files that are not in the cache."""
     revision, timeout = revision or constants.DEFAULT_REVISION, constants.HF_HUB_ETAG_TIMEOUT
     info = HfApi().model_info(model_id, revision=revision, files_metadata=True, timeout=timeout)
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
@@ -138,12 +139,12 @@ def _looked_up(model_id: str, revision: str | None) -> Snapshot:
         snapshot_download(model_id, revision=revision, allow_patterns=list(SMALL_FILES), tqdm_class=SilentBar)
     )
     if folder.name != info.sha or not _COMMIT.fullmatch(folder.name):
-        raise CheckpointError(f"{model_id} has changed while it was looked up; start again.")
+        raise CheckpointError(f"{model_id} has changed while it was looked up; run again.")
     return Snapshot(folder.name, folder, tuple(sizes))
 
 
 def _cached(model_id: str, revision: str | None) -> Snapshot | None:
-    """Find the model in the cache, where all of it must be."""
+    """Find the model in the cache, or return None unless all of it is there."""
     try:
         folder = Path(
             snapshot_download(model_id, revision=revision, allow_patterns=list(SMALL_FILES), local_files_only=True)

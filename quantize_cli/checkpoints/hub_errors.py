@@ -1,4 +1,4 @@
-"""What can go wrong with a model on the Hub, in sentences."""
+"""The errors of the Hub's client, as sentences."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from huggingface_hub.errors import (
 
 from quantize_cli.errors import CheckpointError, QuantizeError
 
-#: What went wrong -> the sentence; the first match wins, so a class stands above its base.
+#: Class of the error -> the sentence; the first match wins, so a class comes before its base.
 _SENTENCES: tuple[tuple[type[Exception], str], ...] = (
     (HFValidationError, "{model} is neither a folder here nor a valid Hub id; check the path."),
     (
@@ -32,17 +32,17 @@ _SENTENCES: tuple[tuple[type[Exception], str], ...] = (
     ),
     (
         RevisionNotFoundError,
-        "{model} has no revision {revision} at {endpoint}; give one of its branches, tags or commits.",
+        "{model} does not have the revision {revision} at {endpoint}; give one of its branches, tags or commits.",
     ),
     (
         OfflineModeIsEnabled,
-        "{model} is not a folder here and not complete in the cache {cache}, and HF_HUB_OFFLINE forbids to download "
-        "it; unset that or check the path.",
+        "{model} is not a folder here and not complete in the cache {cache}, and HF_HUB_OFFLINE forbids a download; "
+        "unset that variable, or check the path.",
     ),
     (
         HfHubHTTPError,
         "{endpoint} refused {model} (HTTP {error.response.status_code}); "
-        "check HF_TOKEN and what it may read, or try again later.",
+        "check HF_TOKEN and its permissions, or try again later.",
     ),
     (
         Exception,
@@ -54,7 +54,7 @@ _SENTENCES: tuple[tuple[type[Exception], str], ...] = (
 
 @contextmanager
 def asking(model_id: str, revision: str | None) -> Iterator[None]:
-    """Turn whatever the client's layers raise (HTTP, TLS, xet, disk) into a sentence about the model."""
+    """Turn any exception of the client's layers (HTTP, TLS, xet, disk) into a sentence about the model."""
     try:
         yield
     except QuantizeError:
@@ -64,7 +64,7 @@ def asking(model_id: str, revision: str | None) -> Iterator[None]:
 
 
 def _sentence(error: Exception, model_id: str, revision: str | None) -> str:
-    """Return the sentence for the error's cause or itself: often the error is only that the cache did not help."""
+    """Return the sentence for the error or its cause, because often the error is only that the cache did not help."""
     chain = [link for link in (error.__cause__, error) if link is not None]
     template, first = next((text, link) for kind, text in _SENTENCES for link in chain if isinstance(link, kind))
     return template.format(

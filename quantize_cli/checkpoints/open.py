@@ -1,4 +1,4 @@
-"""Where tensors come from: `open_checkpoint` takes whatever a user calls a model."""
+"""`open_checkpoint`, which opens a model by its path or its Hub id."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(?<!\.safetensors)(?<!\.gguf)")
 
 
 def open_checkpoint(model: str | Path, revision: str | None = None, observer: Observer | None = None) -> Checkpoint:
-    """Open a model: a folder, a `.safetensors` or `.gguf` file, or, where no such path exists, a Hub id (`org/name`).
+    """Open a model: a folder, a `.safetensors` or `.gguf` file, or, if no such path exists, a Hub id (`org/name`).
 
-    No weight is read, or downloaded: that is what the checkpoint's `fetch` is for.
+    No weight is read or downloaded; the checkpoint's `fetch` downloads them.
 
     Args:
         model: The path or id; a path that exists is never looked up on the Hub.
         revision: A branch, tag or commit on the Hub.
-        observer: Is told what takes time.
+        observer: Receives sentences about what takes time.
 
     Raises:
-        CheckpointError: There is no such model, or its files are damaged.
+        CheckpointError: The model does not exist, or its files are damaged.
         UnsupportedError: The model's weights are neither safetensors nor GGUF of a known version.
         UsageError: A revision is given for a local path.
     """
@@ -39,5 +39,5 @@ def open_checkpoint(model: str | Path, revision: str | None = None, observer: Ob
 
         return HubCheckpoint(str(model), revision, observer or Observer())
     if revision is not None:
-        raise UsageError(f"{model} is a local path, which has no revision {revision}; leave --revision out.")
+        raise UsageError(f"{model} is a local path, which does not have revisions; leave --revision out.")
     return GgufCheckpoint(path) if gguf else SafetensorsCheckpoint(path)

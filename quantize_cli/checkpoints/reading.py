@@ -1,4 +1,4 @@
-"""What all readers of files on a disk have in common: sentences for refusals, and how a change is noticed."""
+"""Helpers of all readers of files on a disk: sentences for refusals, and stamps that reveal a change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from quantize_cli.errors import CheckpointError
 
-#: What changes when a file is written: its size in bytes, and the time of its last change in nanoseconds.
+#: A file's size in bytes and the time of its last change in nanoseconds; writing to the file changes them.
 Stamp: TypeAlias = tuple[int, int]
 
 

@@ -15,7 +15,7 @@ from quantize_cli.checkpoints.files import Located
 from quantize_cli.checkpoints.safetensors_header import read_tensors
 from quantize_cli.errors import CheckpointError
 
-#: Bytes that the first request asks for: the whole header of most files.
+#: Bytes of the first request, which hold the whole header of most files.
 FIRST_BYTES = 1 << 17
 
 _CHUNK_BYTES = 1 << 16
@@ -43,9 +43,9 @@ def read_remote_header(model_id: str, commit: str, name: str) -> tuple[int, list
 
 
 def _request(url: str, start: int, stop: int) -> tuple[int, bytes]:
-    """Return the size of a file and its bytes `start:stop`, fewer where it ends before.
+    """Return the size of a file and its bytes `start:stop`, or fewer if it ends before.
 
-    A server that ignores ranges sends the file from its beginning: reading stops at `stop` all the same.
+    A server that ignores ranges sends the file from its beginning; even then, reading stops at `stop`.
     """
     headers = {**build_hf_headers(), "Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
     with http_stream_backoff("GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT) as response:
@@ -54,7 +54,7 @@ def _request(url: str, start: int, stop: int) -> tuple[int, bytes]:
         name, pattern = ("Content-Range", _CONTENT_RANGE) if partial else ("Content-Length", _CONTENT_LENGTH)
         size = pattern.fullmatch(response.headers.get(name, ""))
         if size is None:
-            raise CheckpointError(f"The server of {url} does not tell how large the file is; try again later.")
+            raise CheckpointError(f"The server of {url} does not tell the size of the file; try again later.")
         skipped = 0 if partial else start
         wanted = skipped + stop - start
         body = bytearray()

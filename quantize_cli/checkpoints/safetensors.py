@@ -13,11 +13,11 @@ from quantize_cli.checkpoints.safetensors_header import read_header
 from quantize_cli.checkpoints.sidecars import INDEX_NAME, FolderSidecars, Sidecars, read_object
 from quantize_cli.errors import CheckpointError, UnsupportedError, shown
 
-#: A file name and nothing else: no separator, no drive, no control character. Symbolic links are fine, the Hugging Face
-#: cache is made of them.
+#: A file name and nothing else: no separator, no drive, no control character. Symbolic links are fine, because the
+#: Hugging Face cache consists of them.
 _SHARD_NAME = re.compile(r"[\w.][\w .+=@()-]*\.safetensors")
 
-#: What a folder without model*.safetensors may hold instead, and what to do then; the first match counts.
+#: Files that a folder without model*.safetensors may hold instead -> advice; the first match wins.
 _OTHER_WEIGHTS = {
     "adapter_model.safetensors": "merge this adapter into its base model first",
     "consolidated*.safetensors": "take the model's Hugging Face layout instead of Mistral's own",
@@ -30,7 +30,7 @@ _OTHER_WEIGHTS = {
 
 
 class SafetensorsFiles(TensorFiles):
-    """Files of one checkpoint in the Hugging Face layout, with what describes the model beside them."""
+    """Files of one checkpoint in the Hugging Face layout, with the small files that describe the model."""
 
     def reads(self, path: Path) -> bool:
         """Tell whether `path` leads to one of the files that hold the tensors, or of the small files beside them."""
@@ -84,7 +84,7 @@ class SafetensorsCheckpoint(SafetensorsFiles):
         if weight_map is not None:
             self._check_against(weight_map)
         if not self._infos:
-            raise CheckpointError(f"{path} holds no tensors at all; download the model again.")
+            raise CheckpointError(f"{path} does not hold any tensors; download the model again.")
 
 
 def _weights(path: Path, weight_map: Mapping[str, str] | None) -> list[Path]:
@@ -96,23 +96,23 @@ def _weights(path: Path, weight_map: Mapping[str, str] | None) -> list[Path]:
                 raise _no_safetensors(path)
             return [path / name for name in names]
         if not path.exists():
-            raise CheckpointError(f"There is no such folder or file as {path}; check the path.")
+            raise CheckpointError(f"{path} does not exist; check the path.")
     if path.suffix != ".safetensors":
         raise UnsupportedError(
-            f"{path} is not a safetensors file; give a model folder, a .safetensors or a .gguf file."
+            f"{path} is not a safetensors file; choose a model folder, a .safetensors or a .gguf file."
         )
     return [path]
 
 
 def weight_files(names: Iterable[str], weight_map: Mapping[str, str] | None) -> list[str]:
-    """List the files that hold the weights, sorted: those that the index names, or else model*.safetensors."""
+    """List the files that hold the weights, sorted: those of the index, or model*.safetensors without an index."""
     if weight_map is not None:
         return sorted(set(weight_map.values()))
     return sorted(name for name in names if fnmatchcase(name, "model*.safetensors") and "/" not in name)
 
 
 def read_index(sidecars: Sidecars) -> dict[str, str] | None:
-    """Read the `weight_map` of the index, tensor name -> name of a file beside it; None where there is no index.
+    """Read the `weight_map` of the index, tensor name -> name of a file beside it; return None without an index.
 
     Raises:
         CheckpointError: The index is damaged, or names files elsewhere.
@@ -122,7 +122,7 @@ def read_index(sidecars: Sidecars) -> dict[str, str] | None:
     where = sidecars.where(INDEX_NAME)
     weight_map = read_object(sidecars, INDEX_NAME).get("weight_map")
     if not isinstance(weight_map, dict):
-        raise CheckpointError(f"{where} has no weight_map; download it again.")
+        raise CheckpointError(f"{where} does not have a weight_map; download it again.")
     for name, shard in weight_map.items():
         if not isinstance(shard, str) or not _SHARD_NAME.fullmatch(shard):
             raise CheckpointError(
@@ -135,8 +135,8 @@ def read_index(sidecars: Sidecars) -> dict[str, str] | None:
 def _no_safetensors(folder: Path) -> CheckpointError | UnsupportedError:
     for pattern, advice in _OTHER_WEIGHTS.items():
         if other := min(folder.glob(pattern), default=None):
-            return UnsupportedError(f"{folder} holds no model*.safetensors, only {other.name}; {advice}.")
-    return CheckpointError(f"{folder} holds no model*.safetensors; give the folder of a downloaded model.")
+            return UnsupportedError(f"{folder} does not hold model*.safetensors, only {other.name}; {advice}.")
+    return CheckpointError(f"{folder} does not hold model*.safetensors; choose the folder of a downloaded model.")
 
 
 def _folder_name(folder: Path) -> str:

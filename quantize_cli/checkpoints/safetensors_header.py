@@ -1,8 +1,8 @@
-"""The header of a safetensors file, believed only where it agrees with itself and with the file's length.
+"""The header of a safetensors file, which is checked against itself and against the file's length.
 
 Layout: u64 little-endian N, then N bytes of JSON {name: {dtype, shape, data_offsets: [begin, end]}}, then the bytes of
-the tensors without gaps. The `safetensors` library is not used for it: it maps the file into memory, where every page
-that is read counts as resident, and it does not tell where in the file a tensor lies.
+the tensors without gaps. The `safetensors` library is not used, because it maps the file into memory, where every page
+that is read counts as resident, and because it does not tell a tensor's place in the file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from quantize_cli.checkpoints.files import Located
 from quantize_cli.checkpoints.sidecars import parse_object
 from quantize_cli.errors import CheckpointError, UnsupportedError, shown
 
-#: Bits per element of every dtype the format knows (safetensors 0.8, `enum Dtype`).
+#: Bits per element of every dtype that the format has (safetensors 0.8, `enum Dtype`).
 DTYPE_BITS = {
     "BOOL": 8,
     "F4": 4,
@@ -50,7 +50,7 @@ _MAX_TENSOR_BITS = 2**63 - 1
 _LFS_POINTER = b"version "  # "version https://git-lfs.github.com/spec/v1"
 
 
-#: Returns the bytes `start:stop` of a file, fewer where it ends before.
+#: A function that returns the bytes `start:stop` of a file, or fewer if it ends before.
 Read: TypeAlias = Callable[[int, int], bytes]
 
 
@@ -85,14 +85,14 @@ def read_tensors(read: Read, size: int, where: str) -> list[Located]:
         raise CheckpointError(f"{where} is a Git LFS pointer, not the weights; run `git lfs pull` in its folder.")
     length = int.from_bytes(prefix, "little")
     if length > size - 8:
-        raise _damaged(where, f"it says its header has {length} bytes, but only {size - 8} follow")
+        raise _damaged(where, f"it states that its header has {length} bytes, but only {size - 8} follow")
     if length > MAX_HEADER_BYTES:
         raise _damaged(where, f"its header of {length} bytes is over the format's limit of {MAX_HEADER_BYTES}")
     return parse_header(read(8, 8 + length), size - 8 - length, where)
 
 
 def parse_header(header: bytes, data_bytes: int, where: str) -> list[Located]:
-    """Return the tensors that `header` describes, sorted by name, where `data_bytes` follow it in the file.
+    """Return the tensors that `header` describes, sorted by name; `data_bytes` follow the header in the file.
 
     Raises:
         CheckpointError: The header is damaged, or its tensors do not fill the `data_bytes` exactly.

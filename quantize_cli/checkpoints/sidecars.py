@@ -12,13 +12,13 @@ from typing import Any, Protocol, TypeAlias
 from quantize_cli.checkpoints.reading import reading
 from quantize_cli.errors import CheckpointError, shown
 
-#: Whatever a JSON file may hold.
+#: Any value that a JSON file may hold.
 Json: TypeAlias = Any
 
-#: The index of a checkpoint in several files: which tensor is in which of them.
+#: The index of a checkpoint in several files, which tells the file of each tensor.
 INDEX_NAME = "model.safetensors.index.json"
 
-#: Every small file that is read beside the weights, as patterns: what is asked of the Hub, and never overwritten.
+#: Patterns of all small files that are read. They are downloaded from the Hub, and are never overwritten.
 SMALL_FILES = (
     "config.json",
     "generation_config.json",
@@ -39,11 +39,12 @@ SMALL_FILES = (
 )
 
 _MIB = 1 << 20
-#: Largest file that is read. In use: tokenizer.json 33 MiB, an index 15 MiB, tokenizer.model 5 MiB, all others 2 MiB.
+#: The largest file that is read. The largest in use: tokenizer.json 33 MiB, an index 15 MiB, tokenizer.model 5 MiB, all
+#: others 2 MiB.
 _MAX_BYTES = {"tokenizer.json": 256 * _MIB, "tokenizer.model": 64 * _MIB, INDEX_NAME: 128 * _MIB}
 _MAX_OTHER_BYTES = 16 * _MIB
 
-#: What JSON escapes half a character with, if it does not escape the other half beside it.
+#: The escape of one half of a surrogate pair in JSON, with or without the other half beside it.
 _ESCAPED_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -51,32 +52,32 @@ class Sidecars(Protocol):
     """Small files by name; a name may have folders, "1_Pooling/config.json", with "/" between them."""
 
     def has(self, name: str) -> bool:
-        """Tell whether there is such a file."""
+        """Tell whether the file exists."""
         ...
 
     def names(self, folder: str) -> tuple[str, ...]:
-        """List the files of a folder, "" for the top, sorted; empty where there is no such folder."""
+        """List the files of a folder, "" for the top, sorted; the list is empty if the folder does not exist."""
         ...
 
     def read(self, name: str) -> bytes:
         """Read a file.
 
         Raises:
-            CheckpointError: it is missing, cannot be read, or is larger than any file of its name.
+            CheckpointError: The file is missing, cannot be read, or is larger than any file of its name.
         """
         ...
 
     def where(self, name: str) -> str:
-        """Name the file as messages do: with its folder, or its repository."""
+        """Return the file's name in messages: with its folder, or its repository."""
         ...
 
 
 class FolderSidecars:
-    """The files of a folder on a disk, symbolic links included: the Hugging Face cache is made of them.
+    """The files of a folder on a disk, including symbolic links, of which the Hugging Face cache consists.
 
     Args:
-        folder: Where they lie.
-        location: What messages call that place; the folder's own path by default.
+        folder: The folder.
+        location: The folder's name in messages; the default is its path.
     """
 
     def __init__(self, folder: Path, location: str | None = None) -> None:
@@ -84,13 +85,13 @@ class FolderSidecars:
         self._location = str(folder) if location is None else location
 
     def has(self, name: str) -> bool:
-        """Tell whether there is such a file."""
+        """Tell whether the file exists."""
         path = self._folder / name
         with reading(path):
             return path.is_file()
 
     def names(self, folder: str) -> tuple[str, ...]:
-        """List the files of a folder, "" for the top, sorted; empty where there is no such folder."""
+        """List the files of a folder, "" for the top, sorted; the list is empty if the folder does not exist."""
         path = self._folder / folder
         with reading(path):
             if not path.is_dir():
@@ -106,7 +107,7 @@ class FolderSidecars:
         return content
 
     def where(self, name: str) -> str:
-        """Name the file as messages do."""
+        """Return the file's name in messages."""
         return str(Path(self._location) / name)
 
     def reads(self, path: Path) -> bool:
@@ -124,12 +125,12 @@ def check_size(size: int, name: str, where: str) -> None:
     """Check that the file at `where`, of `size` bytes, is not larger than any of its name.
 
     Raises:
-        CheckpointError: it is.
+        CheckpointError: The file is larger.
     """
     limit = max_bytes(name)
     if size > limit:
         raise CheckpointError(
-            f"{where} is larger than {limit // _MIB} MiB, so that it cannot be a {name}; "
+            f"{where} is larger than {limit // _MIB} MiB, so it cannot be a {name}; "
             "take the model from a source you trust."
         )
 
@@ -138,7 +139,7 @@ def read_text(sidecars: Sidecars, name: str) -> str:
     """Read a UTF-8 file.
 
     Raises:
-        CheckpointError: it is not UTF-8, or cannot be read.
+        CheckpointError: The file is not UTF-8, or cannot be read.
     """
     try:
         return sidecars.read(name).decode("utf-8")
@@ -150,7 +151,7 @@ def read_json(sidecars: Sidecars, name: str) -> Json:
     """Read a JSON file.
 
     Raises:
-        CheckpointError: it is not JSON, or cannot be read.
+        CheckpointError: The file is not JSON, or cannot be read.
     """
     try:
         return parse_json(sidecars.read(name))
@@ -159,10 +160,10 @@ def read_json(sidecars: Sidecars, name: str) -> Json:
 
 
 def read_object(sidecars: Sidecars, name: str) -> dict[str, Json]:
-    """Read a JSON object; it is empty where there is no such file.
+    """Read a JSON object, which is empty if the file does not exist.
 
     Raises:
-        CheckpointError: it is not a JSON object, or cannot be read.
+        CheckpointError: The file is not a JSON object, or cannot be read.
     """
     if not sidecars.has(name):
         return {}
@@ -176,7 +177,7 @@ def parse_json(content: bytes) -> Json:
     """Parse JSON from an untrusted file: UTF-8, every key of an object once, and text that can be encoded again.
 
     Raises:
-        ValueError: it is not that.
+        ValueError: The content is not that.
     """
     has_halves = _ESCAPED_HALF.search(content) is not None
     try:
@@ -194,7 +195,7 @@ def parse_object(content: bytes) -> dict[str, Json]:
     """Parse a JSON object from an untrusted file; see `parse_json`.
 
     Raises:
-        ValueError: it is not that.
+        ValueError: The content is not that.
     """
     parsed = parse_json(content)
     if not isinstance(parsed, dict):
@@ -215,12 +216,12 @@ def _refuse_halves(parsed: Json) -> None:
             try:
                 value.encode()
             except UnicodeEncodeError as error:
-                raise ValueError(f"{shown(value)} has half a character") from error
+                raise ValueError(f"{shown(value)} has half of a surrogate pair") from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     unique = dict(pairs)
     if len(unique) != len(pairs):
         name, count = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError(f"{shown(name)} stands in it {count} times")
+        raise ValueError(f"it has the key {shown(name)} {count} times")
     return unique

@@ -14,10 +14,10 @@ from quantize_cli.errors import QuantizeError
 
 
 class DefaultCommand(TyperGroup):
-    """A group whose command `model` need not be named: `quantize PATH` is `quantize model PATH`."""
+    """A group with a default command: `quantize PATH` means `quantize model PATH`."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Insert the default command where the first word is not a command."""
+        """Insert the default command if the first word is not a command."""
         if not args:
             args = ["--help"]
         if args[0] not in self.commands:
@@ -47,10 +47,10 @@ def model(
     _version: options.Version = False,
     **passed_on: Unpack[options.PassedOn],
 ) -> None:
-    """Turn a safetensors checkpoint or a GGUF file into quantized GGUF files, in one streamed step.
+    """Convert a safetensors checkpoint, or a GGUF file, to quantized GGUF files.
 
-    MODEL is a folder, a .safetensors or .gguf file, or a Hub id (org/name). Without it, the current folder is taken if
-    it is a checkpoint, else ./model.
+    MODEL is a folder, a .safetensors or .gguf file, or a Hub id (org/name). Without MODEL, the command takes the
+    current folder if it is a checkpoint, and ./model if it is not.
     """
     from quantize_cli.api import quantize
 
@@ -68,7 +68,7 @@ def model(
 
 @app.command("formats")
 def formats(json: options.AsJson = False) -> None:
-    """List the formats: their size, what they are made of, and what each is good for."""
+    """List the formats: how large each is, whether it needs an importance matrix, and what it is good for."""
     from quantize_cli.cli import listing
     from quantize_cli.mixes.catalogue import catalogue
 
@@ -77,9 +77,9 @@ def formats(json: options.AsJson = False) -> None:
 
 @app.command("warm")
 def warm(formats_: options.ToWarm = None, _debug: options.Debug = False) -> None:
-    """Compile what conversions to these formats need, so that no later run has to; default: all formats.
+    """Compile the kernels of these formats, or of all formats, so that no later run has to.
 
-    Do it in the build of a container's image, for example. The compiled code is kept in the user's cache folder, or in
+    Use it when you build a container image, for example. The compiled code is kept in your cache folder, or in
     NUMBA_CACHE_DIR.
     """
     from quantize_cli.mixes.tables import FORMATS
@@ -92,8 +92,8 @@ def warm(formats_: options.ToWarm = None, _debug: options.Debug = False) -> None
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the `quantize` command with `arguments`, by default those of the process, and return its exit code.
 
-    An error that the library raises on purpose, or an interrupt, is one sentence on standard error. With `--debug`
-    there is a traceback above it.
+    It shows a deliberate error of the library, or an interrupt, as one sentence on standard error. With `--debug` it
+    shows a traceback above the sentence.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     console.stop_on_signals()
@@ -104,6 +104,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except SystemExit as end:  # how Typer ends, with its own code for an interrupt
         if end.code == console.INTERRUPTED:
-            console.fail("Interrupted; no unfinished file was left.", end if "--debug" in arguments else None)
+            console.fail("Interrupted; no unfinished file is left behind.", end if "--debug" in arguments else None)
         return int(end.code or 0)
     return 0

@@ -1,4 +1,4 @@
-"""What a person at a terminal sees: progress, the report and errors, all on standard error."""
+"""The view of a person at a terminal: progress, the report and errors, all on standard error."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from quantize_cli.planning.model import Plan, PlannedTensor
     from quantize_cli.report.model import Report
 
-#: Exit codes beside those of the errors: the shell's conventions, 128 + the signal's number.
+#: Exit codes other than those of the errors. They follow the shell's convention, 128 + the signal's number.
 INTERRUPTED = 130
 SIGNALLED = 128
 
-#: What ends a process without unwinding its stack; SIGHUP means that its terminal was closed.
+#: Signals that end a process without unwinding its stack; SIGHUP means that its terminal was closed.
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
-#: Seconds before a bar is shown: short work needs none.
+#: Seconds before a bar is shown, because short work does not need one.
 DELAY = 0.1
 
 _LAYER = re.compile(r"blk\.\d+")
@@ -40,12 +40,12 @@ def stop_on_signals() -> None:
         raise SystemExit(SIGNALLED + number)
 
     for number in _ENDING:
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP, and means it
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP on purpose
             signal.signal(number, stop)
 
 
 def fail(sentence: str, cause: BaseException | None) -> None:
-    """Show what went wrong in one sentence, below the traceback of `cause` if it is given."""
+    """Show an error in one sentence, below the traceback of `cause` if it is given."""
     if cause is not None:
         import traceback
 
@@ -55,7 +55,7 @@ def fail(sentence: str, cause: BaseException | None) -> None:
 
 
 def _settle_standard_output() -> None:
-    """Give standard output somewhere to go where it is closed or full: Python flushes it once more at exit."""
+    """Redirect standard output to the null device if it is closed or full, because Python flushes it at exit."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -64,13 +64,13 @@ def _settle_standard_output() -> None:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Tell whether somebody looks at `sys.stdout` or `sys.stderr`, which are None where the shell closed them."""
+    """Tell whether `stream` is a terminal; `sys.stdout` and `sys.stderr` are None if the shell closed them."""
     return stream is not None and stream.isatty()
 
 
 @contextmanager
 def progress() -> Iterator[Observer]:
-    """Show a bar where standard error is a terminal, else a plain line now and then."""
+    """Show a bar if standard error is a terminal, and a plain line now and then if it is not."""
     shown = _Bars() if is_terminal(sys.stderr) else _Lines()
     try:
         yield shown
@@ -87,10 +87,10 @@ class _Sentences(Observer):
 
     def compiling(self) -> None:
         self.settle()
-        _say("Compiling kernels for this processor; later runs find them in the cache.")
+        _say("Compiling kernels for this processor takes some seconds; later runs take them from the cache.")
 
     def settle(self) -> None:
-        """Leave the cursor where a line begins."""
+        """Leave the cursor at the beginning of a line."""
 
 
 class _Bars(_Sentences):

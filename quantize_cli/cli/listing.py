@@ -1,4 +1,4 @@
-"""The list of formats, for people and as JSON: what was asked for, so on standard output."""
+"""The list of formats, for people and as JSON, on standard output."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from rich.table import Table
 from quantize_cli.mixes.catalogue import MODEL, FormatFacts
 
 _LEGEND = f"""
-bits     per weight of {MODEL}, scales and types that are mixed in included
-block    weights stored together; rows that it does not divide get another type
-imatrix  what an importance matrix (--imatrix) is for it"""
+bits        bits per weight of {MODEL}, including scales and tensors of other types
+block       weights in a block; a tensor whose rows are not whole blocks gets
+            another type
+imatrix     whether an importance matrix (--imatrix) is needed, helps, or is ignored
+perplexity  increase over F16 for {MODEL}, as llama-quantize states it"""
 
 
 def show(formats: Sequence[FormatFacts], *, as_json: bool) -> None:
-    """Print it."""
+    """Print the list."""
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(facts) for facts in formats], indent=2))
         return

@@ -1,4 +1,4 @@
-"""The options of `quantize MODEL`: one table of those that are passed on, and what the others mean."""
+"""The options of `quantize MODEL`: a table of those that are passed on, and the meaning of the others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ quantize model -f q8_0 -f q5_k_m -f q4_k_m -o models
 
 quantize model.gguf --format q8_0 -o - | gzip > model.gguf.gz
 
-The formats are listed by: quantize formats
+Other commands:
+
+quantize formats, which lists the formats
+
+quantize warm, which compiles kernels ahead of time
 """
 
 
@@ -52,8 +56,8 @@ Formats = Annotated[
         "--format",
         "-f",
         metavar="NAME",
-        help="Format of the output, for example q4_k_m; several give several files from one read. "
-        "`quantize formats` lists them.",
+        help="Format of the output, for example q4_k_m; `quantize formats` lists all. Give it several times to write "
+        "several files from one read.",
     ),
 ]
 Output = Annotated[
@@ -62,7 +66,7 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="PATH",
-        help="File or folder to write to, - for standard output. Default: NAME-FORMAT.gguf in the current folder.",
+        help="File or folder to write to, or - for standard output. Default: NAME-FORMAT.gguf in the current folder.",
     ),
 ]
 TensorType = Annotated[
@@ -70,21 +74,21 @@ TensorType = Annotated[
     _option(
         "--tensor-type",
         metavar="REGEX=TYPE",
-        help="Type of the tensors whose name has REGEX; the first match wins.",
+        help="Type of the tensors whose names match REGEX; the first match wins.",
     ),
 ]
 TensorTypeFile = Annotated[
     Path | None,
-    _option("--tensor-type-file", metavar="FILE", help="The same from a file, in its place on the line."),
+    _option("--tensor-type-file", metavar="FILE", help="Read entries of --tensor-type from a file."),
 ]
-Debug = Annotated[bool, _option("--debug", help="Show a traceback with an error.")]
+Debug = Annotated[bool, _option("--debug", help="Show a traceback above an error.")]
 Version = Annotated[
     bool, _option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
 ]
 ToWarm = Annotated[
     list[str] | None, typer.Argument(metavar="[FORMAT]...", help="Formats to compile for.", show_default=False)
 ]
-AsJson = Annotated[bool, _option("--json", help="As JSON.")]
+AsJson = Annotated[bool, _option("--json", help="Print JSON instead of a table.")]
 
 
 class PassedOn(TypedDict):
@@ -96,41 +100,52 @@ class PassedOn(TypedDict):
     leave_output_tensor: Annotated[bool, _option("--leave-output-tensor", help="Do not quantize the output matrix.")]
     imatrix: Annotated[  # a Path would lose a leading ./, and the metadata has the name as it was given
         str | None,
-        _option(metavar="FILE", help="Importance matrix made by llama-imatrix: what counts most is rounded least."),
+        _option(
+            metavar="FILE", help="Importance matrix from llama-imatrix, which protects the weights that matter most."
+        ),
     ]
     include_weights: Annotated[
-        list[str] | None, _option(metavar="PART", help="Use it only for tensors with PART in their name.")
+        list[str] | None,
+        _option(metavar="PART", help="Use the importance matrix only for tensors with PART in their names."),
     ]
     exclude_weights: Annotated[
-        list[str] | None, _option(metavar="PART", help="Do not use it for tensors with PART in their name.")
+        list[str] | None,
+        _option(metavar="PART", help="Do not use the importance matrix for tensors with PART in their names."),
     ]
     allow_requantize: Annotated[
-        bool, _option("--allow-requantize", help="Quantize tensors that are quantized already, at a loss.")
+        bool, _option("--allow-requantize", help="Quantize tensors that are already quantized, which loses quality.")
     ]
     no_fallback: Annotated[
-        bool, _option("--no-fallback", help="Refuse tensors whose rows the format's blocks do not divide.")
+        bool,
+        _option("--no-fallback", help="Refuse tensors whose rows are not whole blocks; do not give them another type."),
     ]
     prune_layers: Annotated[str | None, _option(metavar="N,N", help="Leave out these layers.")]
-    override_kv: Annotated[list[str] | None, _option(metavar="KEY=TYPE:VALUE", help="Set a field of the metadata.")]
+    override_kv: Annotated[
+        list[str] | None,
+        _option(metavar="KEY=TYPE:VALUE", help="Set a field of the metadata; TYPE is int, float, bool or str."),
+    ]
     keep_split: Annotated[bool, _option("--keep-split", help="Write as many files as the source has.")]
     split_max_size: Annotated[
         str | None,
-        _option(metavar="N(M|G)", help="Write several files with at most so many bytes of tensors in each."),
+        _option(metavar="N(M|G)", help="Write several files, each with at most this many bytes of tensors."),
     ]
-    report: Annotated[str | None, _option(metavar="FILE", help="Write the full report, as .json or .md.")]
-    revision: Annotated[str | None, _option(help="Branch, tag or commit on the Hub.")]
+    report: Annotated[str | None, _option(metavar="FILE", help="Write the full report to a .json or .md file.")]
+    revision: Annotated[str | None, _option(metavar="NAME", help="Branch, tag or commit on the Hub.")]
     pre_tokenizer: Annotated[
         str | None,
-        _option(metavar="NAME", help="llama.cpp's name of the pre-tokenizer, where it is not recognised."),
+        _option(metavar="NAME", help="llama.cpp's name of the pre-tokenizer. Default: the recognised one."),
     ]
     threads: Annotated[
-        int | None, _option("--threads", "-t", min=1, max=1024, help="Worker threads. Default: every processor.")
+        int | None,
+        _option(
+            "--threads", "-t", metavar="N", min=1, max=1024, help="Number of threads. Default: one for each processor."
+        ),
     ]
     force: Annotated[bool, _option("--force", help="Overwrite an existing output or report.")]
 
 
 def passing_on(command: Callable[..., None]) -> Callable[..., None]:
-    """Give Typer the options of the table as parameters of `command`, in place of its `**passed_on`."""
+    """Give Typer the options of the table as parameters of `command`, in place of `**passed_on`."""
     own = inspect.signature(command, eval_str=True).parameters.values()
     table = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_default(hint), annotation=hint)
@@ -145,15 +160,17 @@ def passing_on(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _default(hint: Any) -> bool | None:
-    """Return what an option that is left out stands for."""
+    """Return the value of an option that is left out."""
     return False if hint.__origin__ is bool else None
 
 
 def tensor_types(context: typer.Context, given: Sequence[str] | None, file: Path | None) -> list[tuple[str, str]]:
-    """Merge --tensor-type and --tensor-type-file, whose entries stand before or after all others, as on the line.
+    """Merge --tensor-type and --tensor-type-file.
+
+    The entries of the file come before all others if the file's option comes first on the command line, else after.
 
     Raises:
-        UsageError: an entry is wrong, or the file cannot be read.
+        UsageError: An entry is wrong, or the file cannot be read.
     """
     from quantize_cli.mixes.overrides import parse_tensor_type, read_tensor_type_file
 
@@ -176,7 +193,7 @@ def output_stream(output: Path | None) -> Path | BinaryIO | None:
     if output != Path("-"):
         return output
     if sys.stdout is None:
-        raise UsageError("Standard output is closed: redirect it, or name a file with -o.")
+        raise UsageError("Standard output is closed; redirect it, or name a file with -o.")
     if sys.stdout.isatty():
-        raise UsageError("A GGUF file is not for a terminal: redirect standard output, or name a file with -o.")
+        raise UsageError("A terminal cannot show a GGUF file; redirect standard output, or name a file with -o.")
     return sys.stdout.buffer

@@ -1,1 +1,1 @@
-"""The GGUF container, on the `gguf` package; no facts about models."""
+"""The GGUF container: fields, header, reader, and the facts of types; no facts of models."""

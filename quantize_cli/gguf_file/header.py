@@ -1,4 +1,4 @@
-"""Everything of a GGUF file that stands before its tensor data; reader.py is the reverse, and shows the layout."""
+"""The encoder of everything before a GGUF file's tensor data; reader.py is the reverse and shows the layout."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from quantize_cli.gguf_file.fields import Field
 from quantize_cli.gguf_file.values import encode_field, encode_text
 
-#: Where tensors begin: multiples of this many bytes.
+#: Tensors begin at multiples of this many bytes.
 ALIGNMENT = 32
 
 MAGIC = b"GGUF"
@@ -27,15 +27,15 @@ class TensorEntry:
 
 
 def padded(nbytes: int) -> int:
-    """`nbytes` rounded up to the alignment."""
+    """Round `nbytes` up to the alignment."""
     return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
 def encode_header(fields: Sequence[Field], tensors: Sequence[TensorEntry]) -> bytes:
-    """Magic, metadata and tensor table, padded to where the tensor data begins.
+    """Encode magic, metadata and tensor table, padded to the start of the tensor data.
 
     The tensors follow one another in the given order, each at the next multiple of the alignment. The `gguf` package's
-    writer is not used for it: it takes a second for a large vocabulary, and refuses empty arrays.
+    writer is not used, because it takes a second for a large vocabulary and refuses empty arrays.
     """
     parts = [struct.pack("<4sIQQ", MAGIC, VERSION, len(tensors), len(fields))]
     parts.extend(map(encode_field, fields))
@@ -50,7 +50,7 @@ def encode_header(fields: Sequence[Field], tensors: Sequence[TensorEntry]) -> by
 
 
 def _significant(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """GGML does not count leading dimensions of 1 (its trailing ones)."""
+    """Drop leading dimensions of 1, which GGML does not count (its trailing ones)."""
     while len(shape) > 1 and shape[0] == 1:
         shape = shape[1:]
     return shape

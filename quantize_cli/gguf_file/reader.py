@@ -1,9 +1,9 @@
-"""What stands in a GGUF file before its tensor data, believed only where it agrees with itself and the file's length.
+"""The reader of everything before a GGUF file's tensor data, which is checked against itself and the file's length.
 
 Layout, little-endian: "GGUF", u32 version, u64 tensors, u64 fields; the fields (key, u32 type, value; values.py is the
-reverse); of each tensor its name, u32 dimensions, u64 each of them, innermost first, u32 type, u64 offset; padding;
-the tensor data. The checks are those of ggml/src/gguf.cpp. The `gguf` package's reader is not used for it: it maps the
-file into memory, trusts every count, and makes an array of every token.
+reverse); for each tensor its name, u32 dimensions, u64 for each of them, innermost first, u32 type, u64 offset;
+padding; the tensor data. The checks are those of ggml/src/gguf.cpp. The `gguf` package's reader is not used, because it
+maps the file into memory, trusts every count, and makes an array of every token.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ class GgufHeader:
 
 
 def read_header(path: Path) -> GgufHeader:
-    """The header of one GGUF file; no tensor data is read.
+    """Read the header of one GGUF file, but no tensor data.
 
     Raises:
-        CheckpointError: The file is no GGUF file, is damaged, or is cut off.
+        CheckpointError: The file is not a GGUF file, is damaged, or is cut off.
         UnsupportedError: Its version or byte order is not one that llama.cpp reads.
         OSError: The file cannot be read.
     """
@@ -68,7 +68,7 @@ def read_header(path: Path) -> GgufHeader:
 
 
 def parse_header(file: BinaryIO, size: int, path: Path) -> GgufHeader:
-    """The header of an open file of `size` bytes, read from its start; raises what `read_header` raises."""
+    """Parse the header of an open file of `size` bytes from its start; raises what `read_header` raises."""
     source = _Source(file, size)
     try:
         _check_start(source, path)
@@ -78,7 +78,7 @@ def parse_header(file: BinaryIO, size: int, path: Path) -> GgufHeader:
 
 
 class _Source:
-    """The bytes of an untrusted file in order; whatever it has too few of is refused before it is allocated."""
+    """The bytes of an untrusted file in order; a length that is too large is refused before memory is allocated."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
@@ -87,7 +87,7 @@ class _Source:
         self._end = min(size, MAX_HEADER_BYTES)
 
     def take(self, count: int) -> bytes:
-        """The next `count` bytes; raises ValueError where there are fewer."""
+        """Read the next `count` bytes; raise ValueError if fewer are left."""
         self.expect(count, 1)
         self.position += count
         data = self._file.read(count)
@@ -96,7 +96,7 @@ class _Source:
         return data
 
     def expect(self, count: int, item_bytes: int) -> None:
-        """Raise ValueError where `count` items of at least `item_bytes` each cannot follow."""
+        """Raise ValueError if `count` items of at least `item_bytes` each cannot follow."""
         if count * item_bytes <= self._end - self.position:
             return
         if self._end < self.size:
@@ -107,30 +107,30 @@ class _Source:
         )
 
     def unpack(self, layout: str) -> tuple[Any, ...]:
-        """The next values, little-endian, by `struct`'s letters."""
+        """Read the next values, little-endian, by `struct`'s letters."""
         return struct.unpack(f"<{layout}", self.take(struct.calcsize(f"<{layout}")))
 
     def text(self) -> bytes:
-        """The next string."""
+        """Read the next string."""
         return self.take(int.from_bytes(self.take(8), "little"))
 
 
 def _check_start(source: _Source, path: Path) -> None:
-    """Magic and version."""
+    """Check magic and version."""
     if source.size < 4:
         raise ValueError(f"it is only {source.size} bytes long")
     magic = source.take(4)
     if magic == _LFS_POINTER:
         raise CheckpointError(f"{path} is a Git LFS pointer, not the weights; run `git lfs pull` in its folder.")
     if magic != MAGIC:
-        raise CheckpointError(f"{path} is no GGUF file, for it begins with {magic!r}; check the path.")
+        raise CheckpointError(f"{path} is not a GGUF file, because it begins with {magic!r}; check the path.")
     (version,) = source.unpack("I")
     if version & 0xFFFF == 0 and version:
         raise UnsupportedError(f"{path} is a big-endian GGUF file; take the little-endian one of the same model.")
     if version not in _VERSIONS:
         raise UnsupportedError(
-            f"{path} is GGUF of version {version}, but supported are {' and '.join(map(str, _VERSIONS))}; "
-            "convert the model anew."
+            f"{path} has GGUF version {version}, which is not supported; convert the model again to version "
+            f"{' or '.join(map(str, _VERSIONS))}."
         )
 
 
@@ -141,7 +141,7 @@ def _header(source: _Source) -> GgufHeader:
     for _ in range(field_count):
         field = _field(source)
         if field.key in fields:
-            raise ValueError(f"the key {shown(field.key)} stands in it twice")
+            raise ValueError(f"it has the key {shown(field.key)} twice")
         fields[field.key] = field
     alignment = _alignment(fields.get("general.alignment"))
     source.expect(tensor_count, _MIN_TENSOR_BYTES)
@@ -171,7 +171,7 @@ def _values(source: _Source, item_type: int, count: int) -> tuple[Any, ...]:
     if item_type == ValueType.STRING:
         source.expect(count, 8)
         return _texts(tuple(source.text() for _ in range(count)))
-    if item_type not in NUMBERS:  # an array in an array, too: GGML reads none
+    if item_type not in NUMBERS:  # also an array in an array, which GGML does not read
         raise ValueError(f"the type is {item_type}, which GGUF does not have there")
     letter = NUMBERS[ValueType(item_type)]
     source.expect(count, struct.calcsize(f"<{letter}"))
@@ -179,7 +179,7 @@ def _values(source: _Source, item_type: int, count: int) -> tuple[Any, ...]:
 
 
 def _texts(raw: tuple[bytes, ...]) -> tuple[str, ...] | tuple[bytes, ...]:
-    """Text, or bytes where one of them is not UTF-8: an array's items are of one type."""
+    """Decode strings, or leave all as bytes if one is not UTF-8, because an array's items have one type."""
     try:
         return tuple(item.decode() for item in raw)
     except UnicodeDecodeError:
@@ -189,7 +189,7 @@ def _texts(raw: tuple[bytes, ...]) -> tuple[str, ...] | tuple[bytes, ...]:
 def _name(raw: bytes, what: str) -> str:
     name = as_text(raw)
     if isinstance(name, bytes) or "\0" in name:
-        raise ValueError(f"one of its {what}s is {shown(raw)}, which is no text")
+        raise ValueError(f"one of its {what}s is {shown(raw)}, which is not text")
     return name
 
 
@@ -203,7 +203,7 @@ def _alignment(field: Field | None) -> int:
 
 
 def _tensor(source: _Source) -> GgufTensor:
-    """One line of the table, checked by itself; its offset still counts from the start of the data."""
+    """Read one line of the table and check it by itself; its offset still counts from the start of the data."""
     name = _name(source.text(), "tensor name")
     if len(name.encode()) > _MAX_NAME_BYTES:
         raise ValueError(f"the tensor name {shown(name)} is longer than {_MAX_NAME_BYTES} bytes")
@@ -219,19 +219,19 @@ def _tensor(source: _Source) -> GgufTensor:
     held = TYPES_BY_NUMBER[number]
     if shape[-1] % held.block_size:
         raise ValueError(
-            f"tensor {shown(name)} has rows of {shape[-1]} elements, which blocks of {held.block_size} ({held.name}) "
-            "do not divide"
+            f"tensor {shown(name)} has rows of {shape[-1]} elements, which is not a multiple of {held.block_size}, the "
+            f"block size of {held.name}"
         )
     return GgufTensor(name, shape, held, offset, math.prod(shape) // held.block_size * held.block_bytes)
 
 
 def _check_places(tensors: Iterable[GgufTensor], alignment: int, data_bytes: int) -> None:
-    """Tensors follow one another, each at the next multiple of the alignment, and end within the file."""
+    """Check that tensors follow one another, each at the next multiple of the alignment, and end within the file."""
     names: set[str] = set()
     begin = 0
     for tensor in tensors:
         if tensor.name in names:
-            raise ValueError(f"the tensor {shown(tensor.name)} stands in it twice")
+            raise ValueError(f"it has the tensor {shown(tensor.name)} twice")
         names.add(tensor.name)
         if tensor.offset != begin:
             raise ValueError(

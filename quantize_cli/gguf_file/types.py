@@ -1,4 +1,4 @@
-"""The tensor types of GGML as static facts: no kernel is needed to plan with them."""
+"""The tensor types of GGML as static facts, so that planning does not need a kernel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class UseOfImportance(Enum):
-    """What quantizing to a type makes of an importance matrix."""
+    """The way in which a type uses an importance matrix."""
 
     NONE = "none"  #: the bytes do not depend on it
     OPTIONAL = "optional"
@@ -36,7 +36,7 @@ class GgmlType:
         return self.block_size > 1
 
     def row_bytes(self, columns: int) -> int:
-        """Bytes of a row of `columns` elements, a multiple of the block size."""
+        """Return the bytes of a row of `columns` elements, a multiple of the block size."""
         return columns // self.block_size * self.block_bytes
 
 

@@ -1,4 +1,4 @@
-"""How GGUF packs metadata: numbers, text, and arrays of either."""
+"""The encoding of metadata in GGUF: numbers, text, and arrays of both."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from quantize_cli.gguf_file.fields import NUMBERS, Field, ValueType
 
 
 def as_text(raw: bytes) -> str | bytes:
-    """`raw` as text where it is UTF-8; other bytes stay what they are, so that they can be written again."""
+    """Decode `raw` if it is UTF-8; return other bytes unchanged, so that they can be written again."""
     try:
         return raw.decode()
     except UnicodeDecodeError:
@@ -17,13 +17,13 @@ def as_text(raw: bytes) -> str | bytes:
 
 
 def encode_text(text: str | bytes) -> bytes:
-    """A string as GGUF writes it: its length as u64, then its bytes."""
+    """Encode a string: its length as u64, then its bytes."""
     raw = text.encode() if isinstance(text, str) else text
     return len(raw).to_bytes(8, "little") + raw
 
 
 def encode_field(field: Field) -> bytes:
-    """Key, type and value of one field."""
+    """Encode key, type and value of one field."""
     head = encode_text(field.key) + struct.pack("<I", field.type)
     if field.item_type is None:
         return head + _items((field.value,), field.type)

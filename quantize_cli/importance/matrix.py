@@ -12,7 +12,7 @@ from quantize_cli.errors import CheckpointError, UsageError, shown
 from quantize_cli.gguf_file.fields import Field, ValueType
 from quantize_cli.gguf_file.values import as_text
 
-#: Tensors whose entry is left out where its size is another one: llama-imatrix counts rows of them, not columns.
+#: Tensors whose entry is ignored if its size differs, because llama-imatrix counts their rows, not their columns.
 _SIZE_MAY_DIFFER = frozenset({"token_embd.weight", "per_layer_token_embd.weight"})
 _MAX_TEXT_BYTES = 127  # llama_model_kv_override::val_str, less its final zero
 
@@ -21,18 +21,18 @@ _MAX_TEXT_BYTES = 127  # llama_model_kv_override::val_str, less its final zero
 class ImportanceMatrix:
     """The importance of each column of each tensor: the mean of its squared activations."""
 
-    #: Tensor name -> float32[experts, columns], all finite. The older file format does not tell experts apart: there,
-    #: everything is one row.
+    #: Tensor name -> float32[experts, columns], all finite. The older file format does not tell experts apart and holds
+    #: all values in one row.
     entries: Mapping[str, NDArray[np.float32]]
-    file: str  #: as the user gave it
-    datasets: tuple[str, ...]  #: files of text that it was computed on; bytes that are not UTF-8 are surrogates
-    chunks: int  #: pieces of text that it was computed on; 0 or less: not known
+    file: str  #: its path as the user gave it
+    datasets: tuple[str, ...]  #: names of the text files that it was computed on; bytes other than UTF-8 are surrogates
+    chunks: int  #: number of pieces of text that it was computed on; unknown if 0 or less
 
     def selected(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> ImportanceMatrix:
-        """The entries whose names contain one of `include`, or else none of `exclude`; all where both are empty.
+        """Select the entries whose names contain one of `include`, or do not contain any of `exclude`.
 
         Raises:
-            UsageError: both are given.
+            UsageError: Both are given.
         """
         if include and exclude:
             raise UsageError("--include-weights and --exclude-weights cannot be combined; leave one of them out.")
@@ -44,12 +44,12 @@ class ImportanceMatrix:
         return replace(self, entries={name: held for name, held in self.entries.items() if kept(name)})
 
     def for_tensor(self, name: str, shape: Sequence[int]) -> NDArray[np.float32] | None:
-        """float32[experts, columns] for a tensor of this row-major shape; None where there is no entry for it.
+        """Return the importance of a tensor of this row-major shape, float32[experts, columns], or None.
 
-        Experts are the third dimension from the end, 1 where there is none.
+        The third dimension from the end counts experts; a tensor without it has 1.
 
         Raises:
-            CheckpointError: the entry is of another size.
+            CheckpointError: The entry is of another size.
         """
         entry = self.entries.get(name)
         if entry is None:
@@ -60,12 +60,12 @@ class ImportanceMatrix:
         if name in _SIZE_MAY_DIFFER:
             return None
         raise CheckpointError(
-            f"{self.file} holds {entry.size} importances for {shown(name)}, which takes {columns * experts}: it was "
-            "computed for another model; compute it for this one."
+            f"{self.file} holds {entry.size} importances for {shown(name)}, which needs {columns * experts}; compute "
+            "the importance matrix for this model."
         )
 
     def metadata_fields(self) -> tuple[Field, ...]:
-        """What llama-quantize appends to the output's metadata: nothing where no entry is left."""
+        """Return the fields that llama-quantize appends to the output's metadata; none if there are no entries."""
         if not self.entries:
             return ()
         fields = [Field("quantize.imatrix.file", ValueType.STRING, _cut(self.file))]
@@ -78,6 +78,6 @@ class ImportanceMatrix:
 
 
 def _cut(text: str) -> str | bytes:
-    """`text` as far as it fits the reference's buffer, which may end within a character."""
+    """Cut `text` to the size of the reference's buffer, which may end within a character."""
     raw = text.encode("utf-8", "surrogateescape")[:_MAX_TEXT_BYTES]
     return as_text(raw.partition(b"\0")[0])

@@ -1,4 +1,4 @@
-"""How much each column of a tensor matters, as llama-imatrix measured it: the importance matrix and its formats."""
+"""The reader of importance matrices in both file formats of llama-imatrix."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from quantize_cli.importance.read_legacy import read_legacy
 def read_importance(file: str | Path) -> ImportanceMatrix:
     """Read an importance matrix as llama-imatrix writes it: a GGUF file, or the older binary format (`.dat`).
 
-    `file` ends in the output's metadata as it is given here.
+    The output's metadata will contain `file` as it is given here.
 
     Raises:
-        CheckpointError: There is no such file, it is damaged, or it holds values that are not finite.
+        CheckpointError: The file does not exist, is damaged, or holds values that are not finite.
     """
     path = Path(file)
     with reading(path):
         if not path.is_file():
-            raise CheckpointError(f"There is no such importance matrix as {path}; check the path.")
+            raise CheckpointError(f"The importance matrix {path} does not exist; check the path.")
         with path.open("rb") as opened:
             is_gguf = opened.read(len(MAGIC)) == MAGIC
         matrix = (read_gguf if is_gguf else read_legacy)(path, os.fspath(file))
     if not matrix.entries:
-        raise CheckpointError(f"{path} holds no importances; give a file that llama-imatrix has written.")
+        raise CheckpointError(f"{path} does not hold any importances; give a file that llama-imatrix has written.")
     for name, importance in matrix.entries.items():
         if not np.isfinite(importance).all():
             raise CheckpointError(
-                f"{path} holds NaN or infinite importances for {shown(name)}; compute the importance matrix anew."
+                f"{path} holds NaN or infinite importances for {shown(name)}; compute the importance matrix again."
             )
     return matrix

@@ -1,7 +1,7 @@
 """Importance matrices as GGUF files.
 
-Of each tensor NAME there are two, float32: NAME.in_sum2 [experts, columns], the sums of its squared inputs, and
-NAME.counts [experts, 1], how many were summed up. The reference is common/imatrix-loader.cpp, for the means
+Each tensor NAME has two tensors of float32: NAME.in_sum2 [experts, columns], the sums of its squared inputs, and
+NAME.counts [experts, 1], the numbers of summands. The reference is common/imatrix-loader.cpp, and for the means
 tools/quantize/quantize.cpp (`load_imatrix`).
 """
 
@@ -23,10 +23,10 @@ _SUMS, _COUNTS = ".in_sum2", ".counts"
 
 
 def read_gguf(path: Path, file: str) -> ImportanceMatrix:
-    """The importance matrix at `path`, which the user called `file`; its values are not checked.
+    """Read the importance matrix at `path`, which the user called `file`; its values are not checked.
 
     Raises:
-        CheckpointError: The file is damaged or no importance matrix.
+        CheckpointError: The file is damaged or is not an importance matrix.
         UnsupportedError: It is a GGUF file of a version or byte order that llama.cpp does not read.
         OSError: It cannot be read.
     """
@@ -39,7 +39,7 @@ def read_gguf(path: Path, file: str) -> ImportanceMatrix:
     for name in sorted(set(names)):
         sums, counts = _values(tensors, name + _SUMS, path), _values(tensors, name + _COUNTS, path)
         if sums.size % counts.size:
-            raise _damaged(path, f"{sums.size} sums of {shown(name)} do not divide among {counts.size} counts")
+            raise _damaged(path, f"{shown(name)} has {sums.size} sums, not a multiple of its {counts.size} counts")
         if not np.isfinite(counts).all():
             raise _damaged(path, f"a count of {shown(name)} is {counts[~np.isfinite(counts)][0]}")
         entries[name] = _means(sums.reshape(counts.size, -1), counts[:, np.newaxis])
@@ -47,16 +47,16 @@ def read_gguf(path: Path, file: str) -> ImportanceMatrix:
 
 
 def _means(sums: NDArray[np.float32], counts: NDArray[np.float32]) -> NDArray[np.float32]:
-    """float32[experts, columns] of sums of that shape and counts [experts, 1]; 1 where nothing was counted."""
+    """Divide sums [experts, columns] by counts [experts, 1]; the result is 1 where nothing was counted."""
     counts = np.floor(counts.astype(np.float64) + 0.5).astype(np.float32)  # lround, for those above 0
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused by whoever reads it
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses values that are not finite
         return np.divide(sums, counts, out=np.ones_like(sums), where=counts > 0)
 
 
 def _chunks(fields: Mapping[str, Field], path: Path) -> int:
     missing = [key for key in (DATASETS, CHUNK_COUNT, CHUNK_SIZE) if key not in fields]
     if missing:
-        raise CheckpointError(f"{path} lacks {missing[0]}, so it is no importance matrix; check the path.")
+        raise CheckpointError(f"{path} lacks {missing[0]}, so it is not an importance matrix; check the path.")
     count = fields[CHUNK_COUNT]
     if count.type is not ValueType.UINT32:
         raise _damaged(path, f"{CHUNK_COUNT} is {count.type.name} instead of UINT32")
@@ -70,7 +70,7 @@ def _datasets(field: Field) -> tuple[str, ...]:
 
 
 def _values(tensors: Mapping[str, GgufTensor], name: str, path: Path) -> NDArray[np.float32]:
-    """All values of one tensor, in one row."""
+    """Read all values of one tensor into one row."""
     tensor = tensors.get(name)
     if tensor is None:
         raise _damaged(path, f"{shown(name)} is missing")

@@ -1,8 +1,9 @@
 """Importance matrices in the format before GGUF, usually named imatrix.dat.
 
-Layout, little-endian, every number an i32: entries; of each entry the length of its name, the name, calls, values, and
-that many float32, which are means multiplied by the calls; then, optionally, chunks, the length of the data set's name,
-and that name. The reference is common/imatrix-loader.cpp.
+Layout, little-endian, all integers i32: the number of entries; for each entry the length of its name, the name, the
+number of calls, the number of values, and the values as float32, which are means multiplied by the calls; then,
+optionally, the number of chunks, the length of the data set's name, and that name. The reference is
+common/imatrix-loader.cpp.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ _MIN_ENTRY_BYTES = 4 + 4 + 4 + 4  # length of the name, calls, values, one value
 
 
 def read_legacy(path: Path, file: str) -> ImportanceMatrix:
-    """The importance matrix at `path`, which the user called `file`; its values are not checked.
+    """Read the importance matrix at `path`, which the user called `file`; its values are not checked.
 
     Raises:
-        CheckpointError: The file is damaged or no importance matrix.
+        CheckpointError: The file is damaged or is not an importance matrix.
         OSError: It cannot be read.
     """
     with path.open("rb") as opened:
@@ -32,19 +33,20 @@ def read_legacy(path: Path, file: str) -> ImportanceMatrix:
             return _matrix(source, file)
         except ValueError as error:
             raise CheckpointError(
-                f"{path} is no importance matrix, or is damaged: {error}; give a file that llama-imatrix has written."
+                f"{path} is not an importance matrix, or is damaged: {error}; give a file that llama-imatrix has "
+                "written."
             ) from error
 
 
 class _Source:
-    """The bytes of an untrusted file in order; whatever it has too few of is refused before it is allocated."""
+    """The bytes of an untrusted file in order; a length that is too large is refused before memory is allocated."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
         self.left = size
 
     def take(self, count: int, what: str) -> bytes:
-        """The next `count` bytes; raises ValueError where there are fewer."""
+        """Read the next `count` bytes; raise ValueError if fewer are left."""
         if not 0 <= count <= self.left:
             raise ValueError(f"{what} takes {count} bytes, but {self.left} are left")
         data = self._file.read(count)
@@ -54,11 +56,11 @@ class _Source:
         return data
 
     def number(self, what: str) -> int:
-        """The next number."""
+        """Read the next integer."""
         return int.from_bytes(self.take(4, what), "little", signed=True)
 
     def text(self, count: int, what: str) -> str:
-        """The next `count` bytes, up to the first that is 0; bytes that are not UTF-8 become surrogates."""
+        """Read the next `count` bytes as text, up to the first zero; bytes that are not UTF-8 become surrogates."""
         raw = self.take(count, what)
         return raw.partition(b"\0")[0].decode("utf-8", "surrogateescape")
 
@@ -75,7 +77,7 @@ def _matrix(source: _Source, file: str) -> ImportanceMatrix:
             raise ValueError(f"the entry {shown(name)} has {values} values")
         means = np.frombuffer(source.take(4 * values, f"the entry {shown(name)}"), "<f4").astype(np.float32)
         if calls > 0:
-            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused by whoever reads it
+            with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses values that are not finite
                 means /= np.float32(calls)
         entries[name] = means[np.newaxis]
     chunks = source.number("the number of chunks") if source.left else 0

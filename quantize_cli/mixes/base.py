@@ -1,4 +1,4 @@
-"""What a mix is: a default type and an ordered table of exceptions; and what the exceptions look at."""
+"""What a mix is: a default type and an ordered table of exceptions; and what the exceptions depend on."""
 
 from __future__ import annotations
 
@@ -30,43 +30,43 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a tensor stands among those of its role, and in which model: all that a rule may ask."""
+    """A tensor's place among those of its role, and its model: all that a rule may ask."""
 
     name: str
     shape: tuple[int, ...]
     role: Role
     ordinal: int  #: number in file order among the tensors of its kind that the rules decide; attn_v, attn_qkv and
     #: attn_kv_b are one kind
-    layer: int  #: the same, but for ffn_* in a model with experts: the layer that the name tells
-    count: int  #: how many the reference reckons with: all layers for ffn_*, all of the kind for attn_v
+    layer: int  #: `ordinal`; for ffn_* in a model with experts, the number of the layer in the name
+    count: int  #: the total that the reference compares `layer` with: all layers for ffn_*, all of the kind for attn_v
     model: ModelTraits
-    has_importance: bool  #: an importance matrix is given, whether it knows this tensor or not
+    has_importance: bool  #: whether an importance matrix is given, even one that does not have this tensor
 
     @property
     def grouped(self) -> bool:
-        """At least 4 heads share a key-value head."""
+        """Whether at least 4 heads share a key-value head."""
         return self.model.query_groups >= 4
 
     @property
     def eight_experts(self) -> bool:
-        """As in Mixtral, whose attention is small beside its experts."""
+        """Whether the model has 8 experts, as Mixtral has; its attention is small compared with them."""
         return self.model.experts == 8
 
     @property
     def falcon(self) -> bool:
-        """Falcon's ffn_down and attn_output get fewer bits."""
+        """Whether the model is a Falcon, whose ffn_down and attn_output get fewer bits."""
         return self.model.architecture == "falcon"
 
     @property
     def more_bits(self) -> bool:
-        """In the first or last eighth of the layers, or every third between them."""
+        """Whether the layer is in the first or last eighth, or is one of every three between them."""
         eighth = self.count // 8
         return self.layer < eighth or self.layer >= 7 * self.count // 8 or (self.layer - eighth) % 3 == 2
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """An exception to a mix's default type: the first rule that fits a tensor decides."""
+    """An exception to a mix's default type; the first rule that matches a tensor wins."""
 
     roles: frozenset[Role]
     type: str
@@ -76,15 +76,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """A named way of giving every tensor of a model its type.
+    """A named way to give every tensor of a model its type.
 
-    Rules are for mixes whose default is a quantized type; `output` is for the output matrix, or the token embedding
-    that serves as one.
+    Only mixes whose default is a quantized type have rules. `output` is the type of the output matrix, or of the token
+    embedding that serves as one.
     """
 
     name: str
     file_type: int  #: general.file_type: llama.cpp's llama_ftype
     default: str
-    good_for: str  #: one sentence for who has to choose
+    good_for: str  #: advice for those who choose a format
     rules: tuple[Rule, ...] = ()
     output: str = "Q6_K"

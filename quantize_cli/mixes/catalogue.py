@@ -1,4 +1,4 @@
-"""The formats as one has to choose between them."""
+"""The facts by which users choose between formats."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from quantize_cli.mixes.rules import choose_types
 from quantize_cli.mixes.tables import ALIASES, FORMATS
 from quantize_cli.mixes.traits import ModelTraits
 
-#: Llama 3 8B, by which formats are compared: its layers, and the row-major shapes of a layer's matrices.
+#: The model by which formats are compared: its layers, and the row-major shapes of a layer's matrices.
 MODEL = "Llama 3 8B"
 _LAYERS = 32
 _TRAITS = ModelTraits.of("llama", _LAYERS, 32, 8)
@@ -35,14 +35,14 @@ class FormatFacts:
     type: str  #: GGML name of its main type
     block: int  #: weights in a block of that type
     bits_per_weight: float  #: of that type, scales included
-    model_bits_per_weight: float  #: of MODEL's matrices, other types that are mixed in included; without an importance
-    #: matrix, which changes a few of them in some formats, unless it is needed
-    importance: str  #: what an importance matrix is for it: "needed", "helps" or "ignored"
+    model_bits_per_weight: float  #: of MODEL's matrices, other types that are mixed in included. It is computed without
+    #: an importance matrix, which changes a few types in some formats, unless the format needs one
+    importance: str  #: whether an importance matrix is "needed", "helps" or is "ignored"
     good_for: str
 
 
 def catalogue() -> list[FormatFacts]:
-    """Every format, from the most bits per weight of MODEL to the fewest."""
+    """List every format, from the most bits per weight of MODEL to the fewest."""
     return sorted(map(_facts, FORMATS.values()), key=lambda facts: -facts.model_bits_per_weight)
 
 

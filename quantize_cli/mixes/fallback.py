@@ -1,4 +1,4 @@
-"""What a tensor gets whose rows its type's blocks do not divide (src/llama-quant.cpp, `tensor_type_fallback`)."""
+"""What a tensor gets whose rows are not whole blocks of its type (src/llama-quant.cpp, `tensor_type_fallback`)."""
 
 from __future__ import annotations
 
@@ -25,31 +25,32 @@ FALLBACKS = {
     "Q5_K": "Q5_1",
     "Q6_K": "Q8_0",
 }
-#: Where not even blocks of 32 fit.
+#: The type for rows whose length is not a multiple of 32.
 LAST_RESORT = "F16"
 
 
 def fits(type_name: str, columns: int) -> bool:
-    """Whether rows of `columns` weights are whole blocks."""
+    """Tell whether rows of `columns` weights are whole blocks."""
     return columns % GGML_TYPES[type_name].block_size == 0
 
 
 def fitted(wanted: Choice, name: str, columns: int) -> Choice:
-    """`wanted`, or what stands in for it in tensor `name` with rows of `columns` weights.
+    """Return `wanted`, or what replaces it in tensor `name` with rows of `columns` weights.
 
     Raises:
-        UsageError: the type's blocks are larger than 32, and nothing stands in for it.
+        UsageError: The type's blocks are larger than 32, and no type replaces it.
     """
     if fits(wanted.type, columns):
         return wanted
     block = GGML_TYPES[wanted.type].block_size
     if wanted.type not in FALLBACKS and block > 32:
         raise UsageError(
-            f"{name} has rows of {columns} weights, which {wanted.type}'s blocks of {block} do not divide, and no type "
-            f"stands in for {wanted.type}: choose another format, or another type for this tensor."
+            f"{name} has rows of {columns} weights, which is not a multiple of {block}, the block size of "
+            f"{wanted.type}, and no other type replaces {wanted.type}; choose another format, or another type for this "
+            "tensor."
         )
     substitute = FALLBACKS.get(wanted.type, wanted.type)
     fitting = substitute if fits(substitute, columns) else LAST_RESORT
     ruled_out = wanted.instead_of or wanted.type
-    reason = f"{columns} columns do not divide by {block}: {fitting} instead of {ruled_out}"
+    reason = f"{columns} columns are not a multiple of {block}: {fitting} instead of {ruled_out}"
     return Choice(fitting, reason, instead_of=ruled_out)

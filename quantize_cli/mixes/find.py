@@ -8,12 +8,12 @@ from quantize_cli.mixes.tables import ALIASES, FORMATS
 
 
 def find_format(name: str) -> Mix:
-    """Return the format of that name or alias, in any case.
+    """Return the format of that name or alias, in upper or lower case.
 
     Raises:
-        UsageError: there is none.
+        UsageError: There is no such format.
     """
     canonical = ALIASES.get(name.upper(), name.upper())
     if canonical not in FORMATS:
-        raise UsageError(f"Unknown format {name!r}: choose one of {', '.join(FORMATS).lower()}.")
+        raise UsageError(f"Unknown format {name!r}; choose one of {', '.join(FORMATS).lower()}.")
     return FORMATS[canonical]

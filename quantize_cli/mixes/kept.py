@@ -1,4 +1,4 @@
-"""Which tensors no mix and no option may touch (src/llama-quant.cpp, `tensor_allows_quantization`)."""
+"""Tensors that no mix and no option may change (src/llama-quant.cpp, `tensor_allows_quantization`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMES = {
 #: Searched anywhere in the name.
 _PARTS = {
     "_norm.weight": "norms stay as they are",
-    "ffn_gate_inp.weight": "the router to the experts stays as it is",
+    "ffn_gate_inp.weight": "the router of the experts stays as it is",
     "ffn_gate_tid2eid.weight": "the table from tokens to experts stays as it is",
     "altup": _SMALL,
     "laurel": _SMALL,
@@ -63,7 +63,7 @@ _PARTS_OF_ARCHITECTURES = {
 
 
 def why_kept(name: str, shape: tuple[int, ...], architecture: str, *, leave_output: bool = False) -> str | None:
-    """Why a tensor keeps the type it is stored in, or None where a type may be chosen for it.
+    """Tell why a tensor keeps the type that it is stored in, or return None if a type may be chosen for it.
 
     `shape` is row-major; as in GGML, leading dimensions of 1 do not count. `leave_output` is the user's wish to keep
     the output matrix.
@@ -73,7 +73,7 @@ def why_kept(name: str, shape: tuple[int, ...], architecture: str, *, leave_outp
     if not _ends_with_weight(name):
         return "only weights are quantized"
     if leave_output and name == "output.weight":
-        return "the output matrix is left as it is, as asked"
+        return "asked for: the output matrix stays as it is"
     if name in _NAMES:
         return _NAMES[name]
     for part in _PARTS_OF_ARCHITECTURES.get(architecture, ()):

@@ -1,4 +1,4 @@
-"""Types that the user asks for, whatever the mix says."""
+"""Types that the user asks for; they override the mix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from quantize_cli.mixes.tensor_types import find_type
 #: A pattern, searched anywhere in a tensor's name, and the GGML name of the type for those that have it.
 TypePattern = tuple[re.Pattern[str], str]
 
-#: Classes that stand within brackets, as in [[:digit:]]: the reference's expressions know them, Python's do not.
+#: Character classes such as [[:digit:]]. The reference's expressions have them, Python's do not.
 _POSIX_CLASSES = {
     "alnum": "0-9a-z",
     "alpha": "a-z",
@@ -32,12 +32,12 @@ class TypeOverrides:
 
     output_tensor_type: str | None = None  #: for output.weight, and a token embedding that serves as one
     token_embedding_type: str | None = None
-    tensor_types: tuple[TypePattern, ...] = ()  #: the first that fits a tensor decides
-    pure: bool = False  #: the mix's default for all tensors, no exceptions
+    tensor_types: tuple[TypePattern, ...] = ()  #: the first match wins
+    pure: bool = False  #: all tensors get the mix's default type
     leave_output_tensor: bool = False  #: output.weight keeps the type it is stored in
 
     def matching(self, name: str) -> TypePattern | None:
-        """The first of `tensor_types` that fits tensor `name`."""
+        """Return the first of `tensor_types` that matches tensor `name`, or None."""
         return next((entry for entry in self.tensor_types if entry[0].search(name)), None)
 
 
@@ -45,23 +45,23 @@ def parse_tensor_type(text: str) -> TypePattern:
     """Parse REGEX=TYPE.
 
     Raises:
-        UsageError: a part is missing, or see `type_pattern`.
+        UsageError: A part is missing, or see `type_pattern`.
     """
     pattern, equals, type_name = text.partition("=")
     if not (pattern and equals and type_name):
-        raise UsageError(f"{text!r} is not of the form REGEX=TYPE: write it as in attn_v=q8_0.")
+        raise UsageError(f"{text!r} is not of the form REGEX=TYPE; write it as in attn_v=q8_0.")
     return type_pattern(pattern, type_name)
 
 
 def type_pattern(pattern: str, type_name: str) -> TypePattern:
-    """Compile the regular expression, in small letters whatever the user wrote, as in llama-quantize.
+    """Compile the regular expression, after changing it to lower case as llama-quantize does.
 
     Raises:
-        UsageError: the expression is not one, or the type is unknown.
+        UsageError: The text is not a regular expression, or the type is unknown.
     """
     for name, members in _POSIX_CLASSES.items():
         pattern = pattern.replace(f"[:{name}:]", members)
-    # ASCII alone, for letters and for classes such as \d: the reference's expressions know nothing else.
+    # Letters and classes such as \d are ASCII only, as in the reference's expressions.
     lower = pattern.encode("utf-8", "surrogateescape").lower().decode("utf-8", "surrogateescape")
     try:
         compiled = re.compile(lower, re.ASCII)
@@ -71,22 +71,22 @@ def type_pattern(pattern: str, type_name: str) -> TypePattern:
 
 
 def read_tensor_type_file(path: Path) -> tuple[TypePattern, ...]:
-    """Entries of the form REGEX=TYPE, separated by white space.
+    """Read entries of the form REGEX=TYPE, separated by white space.
 
     Raises:
-        UsageError: the file cannot be read, or an entry is wrong.
+        UsageError: The file cannot be read, or an entry is wrong.
     """
     try:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"Cannot read the list of types {path}: {error.strerror}; name another file.") from None
+        raise UsageError(f"{path} cannot be read ({error.strerror}); choose another file of types.") from None
     if len(content) > MAX_FILE_BYTES:
-        raise UsageError(f"{path} is bigger than {MAX_FILE_BYTES:,} bytes: name a list of REGEX=TYPE entries.")
+        raise UsageError(f"{path} is larger than {MAX_FILE_BYTES:,} bytes; choose a list of REGEX=TYPE entries.")
     try:
         entries = content.decode().split()
     except UnicodeDecodeError:
-        raise UsageError(f"{path} is not a text file: name a list of REGEX=TYPE entries.") from None
+        raise UsageError(f"{path} is not a text file; choose a list of REGEX=TYPE entries.") from None
     return tuple(_entry_of(path, entry) for entry in entries)
 
 

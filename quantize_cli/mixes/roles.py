@@ -1,4 +1,4 @@
-"""What a tensor is for, read off its GGUF name (src/llama-quant.cpp, `tensor_get_category`)."""
+"""The role of a tensor, read from its GGUF name (src/llama-quant.cpp, `tensor_get_category`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """The categories that the mixes tell apart."""
+    """A category of tensors that mixes tell apart."""
 
     OUTPUT = "output"
     TOKEN_EMBD = "token_embd"
@@ -24,7 +24,7 @@ class Role(StrEnum):
 
 #: The projections that llama.cpp counts as "attention v", the most sensitive ones: one count for all three.
 VALUE_ROLES = frozenset({Role.ATTN_V, Role.ATTN_QKV, Role.ATTN_KV_B})
-#: Those whose layer the rules ask for.
+#: Roles whose layer the rules ask for.
 FFN_ROLES = frozenset({Role.FFN_UP, Role.FFN_GATE, Role.FFN_DOWN})
 
 _WHOLE_NAMES = {
@@ -47,7 +47,7 @@ _PARTS = {
 
 
 def role_of(name: str) -> Role:
-    """The role of the tensor with this GGUF name."""
+    """Return the role of the tensor with this GGUF name."""
     if name in _WHOLE_NAMES:
         return _WHOLE_NAMES[name]
     return next((role for part, role in _PARTS.items() if part in name), Role.OTHER)

@@ -34,19 +34,27 @@ def choose_types(
     *,
     has_importance: bool = False,
 ) -> list[Choice]:
-    """The type of every tensor; `tensors` are all of the model's in file order, as some rules count them.
+    """Choose the type of every tensor.
 
-    `has_importance`: an importance matrix is given, which some rules ask for. The choices say where one is needed.
+    Args:
+        tensors: All tensors of the model in file order, because some rules count them.
+        mix: What decides where the user does not.
+        model: Facts of the model that rules ask for.
+        overrides: What the user asks for.
+        has_importance: Whether an importance matrix is given, which some rules ask for.
+
+    Returns:
+        A choice for each tensor, which also tells whether it needs an importance matrix.
 
     Raises:
-        UsageError: a type that is asked for does not fit a tensor, or nothing stands in for one that does not fit.
-        CheckpointError: the model has experts, and a tensor's name does not tell its layer.
+        UsageError: A type does not fit a tensor's rows, and cannot be replaced.
+        CheckpointError: The model has experts, and a tensor's name does not tell its layer.
     """
     return list(_choices(tensors, mix, model, overrides, has_importance))
 
 
 def types_of(mix: Mix) -> set[str]:
-    """Every type that the mix can give a tensor on its own, fallbacks included; F32 is where no type is chosen."""
+    """Return every type that the mix can give a tensor, fallbacks included, but without those of kept tensors."""
     if not GGML_TYPES[mix.default].quantized:
         return {mix.default}
     wanted = {mix.default, mix.output, "Q8_0", *(rule.type for rule in mix.rules)}
@@ -54,9 +62,9 @@ def types_of(mix: Mix) -> set[str]:
 
 
 def requires_importance(name: str, type_name: str, mix: Mix) -> bool:
-    """Whether the reference refuses to give tensor `name` this type without an importance matrix.
+    """Tell whether the reference refuses to give tensor `name` this type without an importance matrix.
 
-    It does so for Q2_K in the mix Q2_K_S alone (src/llama-quant.cpp, `tensor_requires_imatrix`).
+    For Q2_K it does so only in the mix Q2_K_S (src/llama-quant.cpp, `tensor_requires_imatrix`).
     """
     if role_of(name) in {Role.OUTPUT, Role.TOKEN_EMBD}:
         return False
@@ -98,7 +106,7 @@ def _choices(
 
 
 def _without_rules(tensor: Candidate, role: Role, mix: Mix, overrides: TypeOverrides) -> Choice | None:
-    """What is decided without the mix's rules, or None where they decide."""
+    """Return what is decided without the mix's rules, or None where they decide."""
     matching = overrides.matching(tensor.name)
     # This table is so large that naming it goes before naming all token embeddings.
     named = matching is not None and tensor.name == "per_layer_token_embd.weight"
@@ -111,7 +119,7 @@ def _without_rules(tensor: Candidate, role: Role, mix: Mix, overrides: TypeOverr
         return default
     if matching is not None:
         pattern, type_name = matching
-        asked = Choice(type_name, f"asked for: {type_name} where the name has {pattern.pattern}")
+        asked = Choice(type_name, f"asked for: {type_name} where the name matches {pattern.pattern}")
         return fitted(asked, tensor.name, tensor.shape[-1])
     if overrides.pure:
         return fitted(default, tensor.name, tensor.shape[-1])
@@ -119,23 +127,23 @@ def _without_rules(tensor: Candidate, role: Role, mix: Mix, overrides: TypeOverr
 
 
 def _asked_for(type_name: str, tensor: Candidate, what: str) -> Choice:
-    """Here the reference does not look whether the type fits."""
+    """Return a type that the user asks for by the tensor's role; the reference does not check whether it fits."""
     columns, block = tensor.shape[-1], GGML_TYPES[type_name].block_size
     if not fits(type_name, columns):
         raise UsageError(
             f"{tensor.name} has rows of {columns} weights, which is not a multiple of {block}, the block size of "
-            f"{type_name}: ask for another type for {what}."
+            f"{type_name}; choose another type for {what}."
         )
     return Choice(type_name, f"asked for: {type_name} for {what}")
 
 
 def _layer(name: str, model: ModelTraits) -> int:
-    """Experts of one layer may be many tensors: the layer comes from the name."""
+    """Read the layer's number from the name, because experts of one layer may be many tensors."""
     found = _LAYER.match(name)
     if found is None or int(found[1]) >= model.layers:
         raise CheckpointError(
-            f"The name of tensor {name} does not tell which of the model's {model.layers} layers it belongs to: "
-            "the checkpoint contradicts itself; get it anew."
+            f"The name of tensor {name} does not tell which of the model's {model.layers} layers it belongs to, so the "
+            "checkpoint contradicts itself; download it again."
         )
     return int(found[1])
 
@@ -148,16 +156,16 @@ def _by_rules(mix: Mix, place: Place) -> Choice:
 
 
 def _as_output(mix: Mix, place: Place, asked: str | None) -> Choice:
-    """The output matrix is the most sensitive of all."""
+    """Choose the type of the output matrix, the most sensitive of all."""
     if asked is not None:
-        return Choice(asked, f"asked for: {asked} for the output matrix, which is the token embedding too")
+        return Choice(asked, f"asked for: {asked} for the output matrix, which is also the token embedding")
     block, columns = GGML_TYPES[mix.default].block_size, place.shape[-1]
-    what = "token_embd is the output matrix too" if place.role is Role.TOKEN_EMBD else "the output matrix"
+    what = "token_embd is also the output matrix, which" if place.role is Role.TOKEN_EMBD else "the output matrix"
     if place.falcon:
-        return Choice("Q8_0", f"{what}: Q8_0 in a Falcon")
+        return Choice("Q8_0", f"{what} gets Q8_0 in Falcon models")
     if columns % block and mix.output != "Q8_0":
-        reason = f"{columns} columns do not divide by {block}: Q8_0 instead of {mix.output}"
+        reason = f"{columns} columns are not a multiple of {block}: Q8_0 instead of {mix.output}"
         return Choice("Q8_0", reason, instead_of=mix.output)
     if mix.output == mix.default:
         return Choice(mix.output, f"{mix.name}'s default")
-    return Choice(mix.output, f"{what}: more bits")
+    return Choice(mix.output, f"{what} gets more bits")

@@ -31,15 +31,21 @@ _GATE_UP = FFN_ROLES - DOWN
 _KEY_QUERY = KEY | {Role.ATTN_Q}
 _FEWER = "attn_q and attn_k get fewer bits"
 
+_LEGACY = "Legacy; for rows whose length is not a multiple of 256"
+_TERNARY = "Only for models that were trained with ternary weights, such as BitNet"
+
 
 def _is_expert(place: Place) -> bool:
-    """Three-dimensional. So are some matrices of latent attention, which the reference tells apart in one family."""
+    """Tell whether the tensor is a stack: three-dimensional.
+
+    Some matrices of latent attention are too; the reference tells them apart in one family.
+    """
     stacked = len(place.shape) > 2 and place.shape[-3] > 1
     return stacked and (place.model.architecture != "bailingmoe3" or place.role in FFN_ROLES)
 
 
 def _between(place: Place) -> bool:
-    """Neither in the first nor in the last eighth of the layers."""
+    """Tell whether the tensor is neither in the first nor in the last eighth of the layers."""
     return place.count // 8 <= place.layer < 7 * place.count // 8
 
 
@@ -59,36 +65,34 @@ def _no_falcon(place: Place) -> bool:
 ALIASES = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
 
 _MIXES = (
-    Mix("F32", 0, "F32", "Exact, and twice the size of a 16-bit model: a source for other formats."),
-    Mix("BF16", 32, "BF16", "Exact for checkpoints in BF16: a source for other formats."),
-    Mix("F16", 1, "F16", "For programs and devices without BF16: more digits, but no values beyond 65504."),
-    mixed(
-        "Q8_0", 7, "Q8_0", "Hardly to be told from 16 bits, at about half the size (perplexity +0.0026).", output="Q8_0"
-    ),
+    Mix("F32", 0, "F32", "Exact, at twice the size of 16 bits; a source for other formats."),
+    Mix("BF16", 32, "BF16", "Exact for checkpoints in BF16; a source for other formats."),
+    Mix("F16", 1, "F16", "For programs and devices without BF16; more precise, but its largest value is 65504."),
+    mixed("Q8_0", 7, "Q8_0", "Nearly as good as 16 bits, at about half the size (perplexity +0.0026).", output="Q8_0"),
     mixed("Q6_K", 18, "Q6_K", "Close to Q8_0, and nearly a quarter smaller (perplexity +0.0217)."),
-    mixed("Q5_1", 9, "Q5_1", "An older format for rows that 256 does not divide; Q5_K_M is smaller and better."),
+    mixed("Q5_1", 9, "Q5_1", f"{_LEGACY}. Q5_K_M is smaller and better."),
     mixed(
         "Q5_K_M",
         17,
         "Q5_K",
-        "Where Q4_K_M loses too much (perplexity +0.0569).",
+        "Use it if Q4_K_M loses too much (perplexity +0.0569).",
         more_bits(VALUE, "Q6_K"),
         more_bits(DOWN, "Q6_K"),
     ),
-    mixed("Q5_K_S", 16, "Q5_K", "A little smaller than Q5_K_M (perplexity +0.1049)."),
+    mixed("Q5_K_S", 16, "Q5_K", "Slightly smaller than Q5_K_M (perplexity +0.1049)."),
     mixed(
         "Q5_0",
         8,
         "Q5_0",
-        "An older format for rows that 256 does not divide; Q5_K_S is as big, and better.",
+        f"{_LEGACY}. Q5_K_S is as big, and better.",
         first_layers(8, "Q5_1", _with_matrix),
     ),
-    mixed("Q4_1", 3, "Q4_1", "An older format for rows that 256 does not divide; Q4_K_M is smaller and better."),
+    mixed("Q4_1", 3, "Q4_1", f"{_LEGACY}. Q4_K_M is smaller and better."),
     mixed(
         "Q4_K_M",
         15,
         "Q4_K",
-        "The usual choice: less than a third of 16 bits, and close to it (perplexity +0.1754).",
+        "The usual choice; close to 16 bits, at less than a third of the size (perplexity +0.1754).",
         more_bits(VALUE, "Q6_K"),
         LARGE,
         first_layers(16, "Q6_K", lambda place: place.falcon),
@@ -100,7 +104,7 @@ _MIXES = (
         "IQ4_NL",
         25,
         "IQ4_NL",
-        "Values on an uneven grid in blocks of 32: for rows that 256 does not divide.",
+        "Unevenly spaced levels; for rows whose length is not a multiple of 256.",
         grouped_value("Q5_K"),
         first_layers(8, "Q5_K", _without_matrix),
         EIGHT_EXPERTS_OUTPUT,
@@ -109,8 +113,8 @@ _MIXES = (
         "Q4_K_S",
         14,
         "Q4_K",
-        "A little smaller than Q4_K_M (perplexity +0.2689).",
-        Rule(VALUE, "Q5_K", "attn_v of the first four layers", lambda place: place.ordinal < 4),
+        "Slightly smaller than Q4_K_M (perplexity +0.2689).",
+        Rule(VALUE, "Q5_K", "attn_v gets more bits in the first four layers", lambda place: place.ordinal < 4),
         LARGE,
         first_layers(8, "Q5_K", _no_falcon),
         EIGHT_EXPERTS_OUTPUT,
@@ -119,14 +123,14 @@ _MIXES = (
         "Q4_0",
         2,
         "Q4_0",
-        "An older format for rows that 256 does not divide; Q4_K_S is hardly bigger, and better.",
+        f"{_LEGACY}. Q4_K_S is slightly larger, and better.",
         first_layers(8, "Q4_1", _with_matrix),
     ),
     mixed(
         "IQ4_XS",
         30,
         "IQ4_XS",
-        "The smallest format of 4 bits; better with an importance matrix, fine without.",
+        "The smallest 4-bit format; better with an importance matrix, but good without.",
         grouped_value("Q5_K"),
         first_layers(8, "Q5_K", _without_matrix),
         EIGHT_EXPERTS_OUTPUT,
@@ -135,11 +139,11 @@ _MIXES = (
         "MXFP4_MOE",
         38,
         "MXFP4",
-        "For models whose experts were trained in MXFP4, such as gpt-oss: all else gets Q8_0.",
+        "Only for models whose experts were trained in MXFP4, such as gpt-oss; other tensors get Q8_0.",
         (
             GLM5_NEXT,
-            Rule(_ALL, "MXFP4", "the experts", _is_expert),
-            Rule(_ALL, "Q8_0", "MXFP4 is for experts alone"),
+            Rule(_ALL, "MXFP4", "experts get MXFP4", _is_expert),
+            Rule(_ALL, "Q8_0", "only experts get MXFP4"),
         ),
         output="Q8_0",
     ),
@@ -158,8 +162,8 @@ _MIXES = (
         "Q3_K_M",
         12,
         "Q3_K",
-        "Where Q4_K_S does not fit into memory (perplexity +0.6569).",
-        Rule(VALUE, "Q5_K", "attn_v of the first two layers", lambda place: place.ordinal < 2),
+        "Use it if Q4_K_S does not fit into memory (perplexity +0.6569).",
+        Rule(VALUE, "Q5_K", "attn_v gets more bits in the first two layers", lambda place: place.ordinal < 2),
         LARGE,
         Rule(VALUE, "Q4_K", "attn_v gets more bits"),
         first_layers(16, "Q5_K"),
@@ -171,7 +175,7 @@ _MIXES = (
         "IQ3_M",
         27,
         "IQ3_S",
-        "The biggest of the IQ3 family; better with an importance matrix.",
+        "The largest IQ3 format; better with an importance matrix.",
         LARGE,
         Rule(VALUE, "Q4_K", "attn_v gets more bits"),
         first_layers(8, "Q4_K"),
@@ -183,7 +187,7 @@ _MIXES = (
         "IQ3_S",
         26,
         "IQ3_S",
-        "As big as Q3_K_S; better with an importance matrix.",
+        "The size of Q3_K_S; better with an importance matrix.",
         LARGE_GROUPED,
         grouped_value("Q4_K"),
         EIGHT_EXPERTS_OUTPUT,
@@ -192,7 +196,7 @@ _MIXES = (
         "Q3_K_S",
         11,
         "Q3_K",
-        "Where Q3_K_M does not fit into memory (perplexity +1.6321).",
+        "Use it if Q3_K_M does not fit into memory (perplexity +1.6321).",
         LARGE,
         EIGHT_EXPERTS_OUTPUT,
     ),
@@ -204,14 +208,19 @@ _MIXES = (
         LARGE_GROUPED,
         grouped_value("Q4_K"),
         Rule(_KEY_QUERY, "IQ3_XXS", _FEWER),
-        Rule(_GATE_UP, "IQ3_XXS", "all but the first and last 1/8 of the layers get fewer bits", _between),
+        Rule(
+            _GATE_UP,
+            "IQ3_XXS",
+            "ffn_gate and ffn_up get fewer bits outside the first and last 1/8 of the layers",
+            _between,
+        ),
         EIGHT_EXPERTS_OUTPUT,
     ),
     mixed(
         "IQ3_XXS",
         23,
         "IQ3_XXS",
-        "The smallest format of 3 bits; needs an importance matrix.",
+        "The smallest 3-bit format; needs an importance matrix.",
         Rule(EMBEDDING, "IQ3_S", "the token embedding gets more bits"),
         LARGE_GROUPED,
         grouped_value("Q4_K"),
@@ -227,7 +236,7 @@ _MIXES = (
         "Q2_K",
         10,
         "Q2_K",
-        "The smallest for any model that needs no importance matrix, at a price (perplexity +3.5199).",
+        "The smallest for any model without an importance matrix; loses a lot (perplexity +3.5199).",
         LARGE,
         grouped_value("Q4_K"),
         Rule(VALUE, "Q3_K", "attn_v gets more bits"),
@@ -239,18 +248,18 @@ _MIXES = (
         "Q2_K_S",
         21,
         "Q2_K",
-        "Q2_K with fewer exceptions; needs an importance matrix (perplexity +3.1836).",
+        "Slightly smaller than Q2_K; needs an importance matrix (perplexity +3.1836).",
         LARGE_GROUPED,
         grouped_value("Q4_K"),
         first_layers(8, "Q4_K"),
     ),
-    fewest_bits("IQ2_M", 29, "IQ2_S", "The biggest of the IQ2 family; needs an importance matrix.", "IQ3_S", "IQ3_S"),
+    fewest_bits("IQ2_M", 29, "IQ2_S", "The largest IQ2 format; needs an importance matrix.", "IQ3_S", "IQ3_S"),
     fewest_bits("IQ2_S", 28, "IQ2_XS", "Between IQ2_M and IQ2_XS; needs an importance matrix.", "IQ3_S", "IQ3_S"),
     mixed(
         "Q2_0",
         41,
         "Q2_0",
-        "For models that were trained with weights of four values, not for others.",
+        "Only for models that were trained with weights of four values.",
         Rule(EMBEDDING, "Q4_K", "the token embedding gets more bits"),
     ),
     fewest_bits("IQ2_XS", 20, "IQ2_XS", "For large models in little memory; needs an importance matrix.", "Q2_K", None),
@@ -258,22 +267,22 @@ _MIXES = (
         "TQ2_0",
         37,
         "TQ2_0",
-        "For models that were trained with ternary weights, such as BitNet: 2 bits each.",
+        f"{_TERNARY}; 2 bits each.",
         Rule(EMBEDDING, "Q4_K", "the token embedding gets more bits"),
     ),
-    fewest_bits("IQ2_XXS", 19, "IQ2_XXS", "The smallest format of 2 bits; needs an importance matrix.", "Q2_K", None),
+    fewest_bits("IQ2_XXS", 19, "IQ2_XXS", "The smallest 2-bit format; needs an importance matrix.", "Q2_K", None),
     mixed(
         "TQ1_0",
         36,
         "TQ1_0",
-        "For models that were trained with ternary weights, such as BitNet: packed closest.",
+        f"{_TERNARY}; packed most tightly.",
         Rule(EMBEDDING, "Q4_K", "the token embedding gets more bits"),
     ),
-    fewest_bits("IQ1_M", 31, "IQ1_M", "For the largest models alone; needs an importance matrix.", "Q2_K", "IQ2_XXS"),
+    fewest_bits("IQ1_M", 31, "IQ1_M", "Only for the largest models; needs an importance matrix.", "Q2_K", "IQ2_XXS"),
     fewest_bits("IQ1_S", 24, "IQ1_S", "The last resort; needs an importance matrix.", "Q2_K", "IQ2_XXS"),
-    mixed("Q1_0", 40, "Q1_0", "For models that were trained with weights of two values, not for others."),
+    mixed("Q1_0", 40, "Q1_0", "Only for models that were trained with weights of two values."),
 )
 
-#: Name -> mix, from the most bits a weight to the fewest in Llama-3-8B without an importance matrix. MXFP4_MOE, which
-#: is not for dense models, stands where its experts belong.
+#: Name -> mix, from the most bits a weight to the fewest in Llama-3-8B without an importance matrix. MXFP4_MOE is not
+#: for dense models; it stands where its experts belong.
 FORMATS: dict[str, Mix] = {mix.name: mix for mix in _MIXES}

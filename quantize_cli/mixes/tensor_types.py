@@ -7,11 +7,11 @@ from quantize_cli.gguf_file.types import WRITABLE_TYPES
 
 
 def find_type(name: str) -> str:
-    """Return the GGML name that `name` is, in any case.
+    """Return the GGML name of the type `name`, which may be in upper or lower case.
 
     Raises:
-        UsageError: there is no such type.
+        UsageError: There is no such type.
     """
     if name.upper() not in WRITABLE_TYPES:
-        raise UsageError(f"Unknown type {name!r}: choose one of {', '.join(WRITABLE_TYPES).lower()}.")
+        raise UsageError(f"Unknown type {name!r}; choose one of {', '.join(WRITABLE_TYPES).lower()}.")
     return name.upper()

@@ -1,4 +1,4 @@
-"""The metadata that a plan sets beside the description's, in llama-quantize's order (src/llama-quant.cpp)."""
+"""The metadata that a plan adds to the description's, in llama-quantize's order (src/llama-quant.cpp)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _MAX_TEXT_BYTES = 127
 
 
 def uint32(key: str, value: int) -> Field:
-    """A field of that type."""
+    """Make a field of that type."""
     return Field(key, ValueType.UINT32, value)
 
 
 def final_metadata(description: ModelDescription, mix: Mix, options: PlanOptions, layers: int) -> tuple[Field, ...]:
-    """Everything but what tells the parts of a split file apart; `layers` are left after pruning."""
+    """Return all fields but those that tell the parts of a split file apart; `layers` are left after pruning."""
     added = [uint32("general.quantization_version", _QUANTIZATION_VERSION), uint32("general.file_type", mix.file_type)]
     added += options.metadata
     if options.importance is not None:
@@ -36,30 +36,30 @@ def final_metadata(description: ModelDescription, mix: Mix, options: PlanOptions
 
 
 def parse_override(text: str) -> Field:
-    """KEY=TYPE:VALUE, TYPE one of int, float, bool and str (common/common.cpp, `string_parse_kv_override`).
+    """Parse KEY=TYPE:VALUE; TYPE is int, float, bool or str (common/common.cpp, `string_parse_kv_override`).
 
     Raises:
-        UsageError: it is of another form, or the value is none of its type.
+        UsageError: The text is of another form, or its value is not of its type.
     """
     key, _, typed = text.partition("=")
     type_name, colon, value = typed.partition(":")
     if not key or not colon or type_name not in _OVERRIDES:
         raise UsageError(
-            f"{text!r} is not of the form KEY=TYPE:VALUE with TYPE one of {', '.join(_OVERRIDES)}: write it as in "
+            f"{text!r} is not of the form KEY=TYPE:VALUE with TYPE one of {', '.join(_OVERRIDES)}; write it as in "
             "tokenizer.ggml.bos_token_id=int:1."
         )
-    field_type, convert = _OVERRIDES[type_name]
+    field_type, convert, expected = _OVERRIDES[type_name]
     try:
         return Field(key, field_type, convert(value))
-    except ValueError as error:
-        raise UsageError(f"{text!r} cannot be set: {value!r} is no {type_name} ({error}).") from None
+    except ValueError:
+        raise UsageError(f"{text!r} cannot be set, because {value!r} is not {expected}; correct it.") from None
 
 
 def _unsigned(text: str) -> int:
-    """As the reference writes every integer: its magnitude in 32 bits."""
+    """Parse an integer as the reference does, which keeps the magnitude in 32 bits."""
     number = abs(int(text))
     if number >= 1 << 32:
-        raise ValueError("it must fit 32 bits")
+        raise ValueError
     return number
 
 
@@ -68,26 +68,26 @@ def _float32(text: str) -> float:
     try:
         struct.pack("<f", number)
     except OverflowError:
-        raise ValueError("it must fit 32 bits") from None
+        raise ValueError from None
     return number
 
 
 def _boolean(text: str) -> bool:
     if text not in ("true", "false"):
-        raise ValueError("it must be true or false")
+        raise ValueError
     return text == "true"
 
 
 def _text(text: str) -> str:
     if len(text.encode()) > _MAX_TEXT_BYTES:
-        raise ValueError(f"it must have at most {_MAX_TEXT_BYTES} bytes")
+        raise ValueError
     return text
 
 
-#: TYPE -> the field's type, and what makes its value of the text.
-_OVERRIDES: dict[str, tuple[ValueType, Callable[[str], object]]] = {
-    "int": (ValueType.UINT32, _unsigned),
-    "float": (ValueType.FLOAT32, _float32),
-    "bool": (ValueType.BOOL, _boolean),
-    "str": (ValueType.STRING, _text),
+#: TYPE -> the field's type, what makes its value of the text, and which texts it takes.
+_OVERRIDES: dict[str, tuple[ValueType, Callable[[str], object], str]] = {
+    "int": (ValueType.UINT32, _unsigned, "an integer of at most 32 bits"),
+    "float": (ValueType.FLOAT32, _float32, "a number that 32 bits can hold"),
+    "bool": (ValueType.BOOL, _boolean, "true or false"),
+    "str": (ValueType.STRING, _text, f"text of at most {_MAX_TEXT_BYTES} bytes"),
 }

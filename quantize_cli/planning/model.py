@@ -1,4 +1,4 @@
-"""What a plan is: frozen values that say everything about the output before any weight is read."""
+"""Plans: frozen values that hold everything about the output before any weight is read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from quantize_cli.gguf_file.types import GGML_TYPES
 
 @dataclass(frozen=True, slots=True)
 class PlannedTensor:
-    """One tensor of the output: where its bytes come from, what becomes of them, and where they go."""
+    """One tensor of the output: its sources, what is done to them, its type, and its place in the file."""
 
     name: str
     shape: tuple[int, ...]  #: row-major
@@ -28,10 +28,10 @@ class PlannedTensor:
     source_bytes: int
     moves: tuple[Move, ...]
     maps: tuple[Map, ...]
-    rounded_to: str | None  #: type of the converter's file, to which computed weights are rounded first; None: F32
-    values: tuple[float, ...] | None  #: the tensor itself where it is computed from the configuration
+    rounded_to: str | None  #: type of the converter's file, to which computed weights are rounded first; None is F32
+    values: tuple[float, ...] | None  #: the tensor itself if it is computed from the configuration
     instead_of: str | None  #: the type that the tensor's shape ruled out
-    importance: str | None  #: name of its entry in the importance matrix; None: there is none, or no need of it
+    importance: str | None  #: name of its entry in the importance matrix; None if it is missing or not needed
 
     @property
     def weights(self) -> int:
@@ -45,24 +45,24 @@ class PlannedTensor:
 
     @property
     def columns(self) -> int:
-        """Weights in a row."""
+        """Number of weights in a row."""
         return self.shape[-1]
 
     @property
     def rows_of_an_expert(self) -> int:
-        """Rows that share an importance: of one matrix of a stack, or all."""
+        """Number of rows that share an importance: those of one matrix of a stack, or all."""
         return self.shape[-2] if len(self.shape) > 2 else self.rows
 
     @property
     def copied(self) -> bool:
-        """Whether the source's bytes are taken as they are: blocks of the wanted type, or no numbers to quantize."""
+        """Whether the source's bytes are copied: blocks of the wanted type, or values that are not weights."""
         return self.source_dtype == self.type and (
             GGML_TYPES[self.type].quantized or not GGML_TYPES[self.type].writable
         )
 
     @property
     def extra_bytes(self) -> int:
-        """Bytes more than the type that the shape ruled out would have taken."""
+        """Number of bytes beyond those of the type that the shape ruled out."""
         if self.instead_of is None:
             return 0
         wanted = GGML_TYPES[self.instead_of]
@@ -73,7 +73,7 @@ class PlannedTensor:
 class PlannedFile:
     """One file of the output."""
 
-    suffix: str  #: what its name has behind the output's stem: "" or "-00001-of-00003"
+    suffix: str  #: the part of its name after the output's stem: "" or "-00001-of-00003"
     metadata: tuple[Field, ...]
     tensors: tuple[PlannedTensor, ...]  #: in file order
 

@@ -1,4 +1,4 @@
-"""What may be asked of a plan beside a model and a format."""
+"""The options of a plan."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class PlanOptions:
 
     overrides: TypeOverrides = field(default_factory=TypeOverrides)
     importance: ImportanceMatrix | None = field(default=None, compare=False)
-    metadata: tuple[Field, ...] = ()  #: fields to set, whatever the source says
+    metadata: tuple[Field, ...] = ()  #: fields to set, which replace those of the source
     prune_layers: frozenset[int] = frozenset()  #: layers to leave out
     allow_requantize: bool = False  #: quantize what is quantized already
-    no_fallback: bool = False  #: refuse a shape that its type's blocks do not divide
+    no_fallback: bool = False  #: refuse a tensor whose rows are not whole blocks of its type
     keep_split: bool = False  #: as many files as the source has, each with the same tensors
-    split_max_size: int | None = None  #: bytes of tensors in a file, at most; a tensor that has more is alone
+    split_max_size: int | None = None  #: most bytes of tensors in a file; a larger tensor is alone in its file

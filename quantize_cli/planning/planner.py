@@ -23,7 +23,7 @@ from quantize_cli.planning.traits import traits_of
 
 _DEFAULTS = PlanOptions()
 
-#: What llama-imatrix does not measure, unless it is told to.
+#: Tensors that llama-imatrix does not measure, unless it is told to.
 _VOCABULARY = frozenset({"token_embd.weight", "output.weight"})
 
 
@@ -33,7 +33,7 @@ def make_plan(
     """Decide every byte's place from headers alone.
 
     Raises:
-        CheckpointError, UnsupportedError, UsageError: see `make_plans`.
+        CheckpointError, UnsupportedError, UsageError: See `make_plans`.
     """
     return make_plans(checkpoint, [mix], pre_tokenizer, options)[0]
 
@@ -41,12 +41,12 @@ def make_plan(
 def make_plans(
     checkpoint: Checkpoint, mixes: Sequence[Mix], pre_tokenizer: str | None = None, options: PlanOptions = _DEFAULTS
 ) -> list[Plan]:
-    """A plan for each mix, from one look at the checkpoint; all have the same tensors in the same order.
+    """Make a plan for each mix; all plans have the same tensors in the same order.
 
     Raises:
-        CheckpointError: the checkpoint's files are missing, damaged or contradict each other.
-        UnsupportedError: it is of a kind that cannot be converted, or is quantized and must not be again.
-        UsageError: what is asked for does not fit the model: an importance matrix is missing, say.
+        CheckpointError: The checkpoint's files are missing, damaged or contradict each other.
+        UnsupportedError: The model is of a kind that cannot be converted, or it is quantized already.
+        UsageError: The options do not fit the model; for example, an importance matrix is missing.
     """
     description = describe(checkpoint, pre_tokenizer)
     kept = pruned(_in_file_order(description.recipes), options.prune_layers)
@@ -68,7 +68,7 @@ def _plan(
     ]
     importance = options.importance
     metadata = final_metadata(description, mix, options, kept.layers)
-    # llama-quantize believes the fields that are set more than the model, and counts the layers before pruning.
+    # Like llama-quantize, prefer the fields that are set to those of the model, and count layers before pruning.
     model = traits_of(with_fields(description.metadata, options.metadata), checkpoint.location)
     choices = choose_types(candidates, mix, model, options.overrides, has_importance=importance is not None)
     known = {old_name for recipe, old_name in kept.recipes if _is_known(importance, old_name, recipe)}
@@ -93,7 +93,7 @@ def _plan(
         files=files,
         warnings=(
             *description.notes,
-            *(f"There is no layer {layer} to prune." for layer in kept.missing),
+            *(f"The model does not have layer {layer}, so it cannot be pruned." for layer in kept.missing),
             *_fallback_warnings(tensors, mix),
             *_importance_warnings(tensors, importance),
         ),
@@ -101,7 +101,7 @@ def _plan(
 
 
 def _in_file_order(recipes: Iterable[TensorRecipe]) -> list[TensorRecipe]:
-    """llama-quantize's order: tensors of no layer first, then layer by layer, by name within."""
+    """Sort as llama-quantize does: tensors outside the layers first, then layer by layer, and by name in a layer."""
 
     def key(recipe: TensorRecipe) -> tuple[int, bytes]:
         layer = LAYER.match(recipe.name)
@@ -111,9 +111,9 @@ def _in_file_order(recipes: Iterable[TensorRecipe]) -> list[TensorRecipe]:
 
 
 def _stored_types(recipes: Sequence[TensorRecipe], infos: Mapping[str, TensorInfo]) -> Iterator[str]:
-    """Yield what each tensor would be in a file that loses nothing: what a tensor keeps for which no type is chosen.
+    """Yield each tensor's type in a lossless file, which it keeps if no type is chosen for it.
 
-    The reference's converter writes all matrices in one type, but for some that are F32 in every file.
+    The reference's converter writes all matrices in one type, except some that are F32 in every file.
     """
     dtypes = {infos[name].dtype for recipe in recipes if recipe.stored_type is None for name in recipe.sources}
     matrices = dtypes.pop() if len(dtypes) == 1 else "F32"
@@ -151,7 +151,7 @@ def _is_known(matrix: ImportanceMatrix | None, name: str, recipe: TensorRecipe) 
 def _check_importance(
     tensors: Sequence[PlannedTensor], choices: Sequence[Choice], mix: Mix, matrix: ImportanceMatrix | None
 ) -> None:
-    """Refuse types that are too coarse to do without importances."""
+    """Refuse types that are too coarse without importances."""
     lacking = [
         tensor
         for tensor, choice in zip(tensors, choices, strict=True)
@@ -162,7 +162,7 @@ def _check_importance(
         found = "" if matrix is None else f", and {matrix.file} does not give them"
         raise UsageError(
             f"{mix.name} needs importances for {len(lacking)} of {len(tensors)} tensors "
-            f"({listed([f'{tensor.name} as {tensor.type}' for tensor in lacking])}){found}: give an importance matrix "
+            f"({listed([f'{tensor.name} as {tensor.type}' for tensor in lacking])}){found}; give an importance matrix "
             "that has them with --imatrix, or choose another format."
         )
 
@@ -176,7 +176,7 @@ def _check_requantizing(tensors: Sequence[PlannedTensor], options: PlanOptions) 
     if quantized and not options.allow_requantize:
         raise UnsupportedError(
             f"{len(quantized)} of {len(tensors)} tensors are quantized already "
-            f"({listed([f'{tensor.name} as {tensor.source_dtype}' for tensor in quantized])}), and would lose more: "
+            f"({listed([f'{tensor.name} as {tensor.source_dtype}' for tensor in quantized])}), and would lose more; "
             "take the original model, or override with --allow-requantize."
         )
 
@@ -187,8 +187,8 @@ def _check_fallbacks(tensors: Sequence[PlannedTensor], mix: Mix) -> None:
         extra, share = _cost(tensors)
         raise UsageError(
             f"{mix.name} does not fit {len(fallen)} of {len(tensors)} tensors ({listed([t.name for t in fallen])}), "
-            f"because their rows are not whole blocks; with other types for them the file would be {extra:,} bytes "
-            f"({share:.1%}) bigger: leave out --no-fallback, or choose a format with blocks of 32."
+            f"because their rows are not whole blocks, and other types for them would make the file {extra:,} bytes "
+            f"({share:.1%}) larger; leave out --no-fallback, or choose a format with blocks of 32."
         )
 
 
@@ -197,13 +197,13 @@ def _fallback_warnings(tensors: Sequence[PlannedTensor], mix: Mix) -> Iterator[s
     if fallen:
         extra, share = _cost(tensors)
         yield (
-            f"{fallen} of {len(tensors)} tensors have rows that are not whole blocks of their type, and fell back to "
-            f"other types: the file is {extra:,} bytes ({share:.1%}) bigger than {mix.name} suggests."
+            f"{fallen} of {len(tensors)} tensors fell back to other types, because their rows are not whole blocks of "
+            f"the types that {mix.name} gives them; this makes the file {extra:,} bytes ({share:.1%}) larger."
         )
 
 
 def _cost(tensors: Sequence[PlannedTensor]) -> tuple[int, float]:
-    """What the fallbacks add: bytes, and their share of what the file would take without them."""
+    """Return the bytes that the fallbacks add, and their share of the tensors' size without fallbacks."""
     extra = sum(tensor.extra_bytes for tensor in tensors)
     return extra, extra / (sum(tensor.nbytes for tensor in tensors) - extra)
 
@@ -215,7 +215,7 @@ def _importance_warnings(tensors: Sequence[PlannedTensor], matrix: ImportanceMat
     missing = [tensor.name for tensor in using if tensor.importance is None]
     if missing:
         yield (
-            f"{matrix.file} lacks importances for {len(missing)} of {len(using)} tensors whose types use them: "
+            f"{matrix.file} lacks importances for {len(missing)} of the {len(using)} tensors whose types use them: "
             f"{listed(missing)}."
         )
 
@@ -227,5 +227,5 @@ def _uses_importance(tensor: PlannedTensor) -> bool:
 
 
 def _use_of_importance(type_name: str) -> UseOfImportance:
-    """A tensor that is copied may be of a type that is none of weights."""
+    """Return what the type makes of importance, also for types of copied tensors that are not weights."""
     return GGML_TYPES[type_name].importance

@@ -1,4 +1,4 @@
-"""Leaving out layers: those that stay are numbered anew (src/llama-quant.cpp, `remap_layer`)."""
+"""Pruning of layers: the others get new numbers (src/llama-quant.cpp, `remap_layer`)."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ LAYER = re.compile(r"blk\.(\d+)\.")
 
 
 def parse_layers(text: str) -> frozenset[int]:
-    """Numbers of layers, separated by commas.
+    """Parse numbers of layers, separated by commas.
 
     Raises:
-        UsageError: it is of another form.
+        UsageError: The text is of another form.
     """
     try:
         layers = frozenset(int(part) for part in text.split(","))
     except ValueError:
         layers = frozenset({-1})
     if min(layers) < 0:
-        raise UsageError(f"{text!r} is no list of layers: write it as in 3,7,8.")
+        raise UsageError(f"{text!r} is not a list of layers; write it as in 3,7,8.")
     return layers
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is left of a model."""
+    """The rest of a pruned model."""
 
     recipes: tuple[tuple[TensorRecipe, str], ...]  #: under their new names, each with its old one
     layers: int
-    missing: tuple[int, ...]  #: layers that were to be left out and are not there
+    missing: tuple[int, ...]  #: layers to leave out that the model does not have
 
 
 def pruned(recipes: Sequence[TensorRecipe], layers: Collection[int]) -> Kept:
     """Leave out `layers`.
 
     Raises:
-        UsageError: none is left.
+        UsageError: No layer is left.
     """
     found = [LAYER.search(recipe.name) for recipe in recipes]
     present = sorted({int(match[1]) for match in found if match})
@@ -51,7 +51,7 @@ def pruned(recipes: Sequence[TensorRecipe], layers: Collection[int]) -> Kept:
             number[layer] = layer if not layers or layer < min(layers) else count
             count = number[layer] + 1
     if present and not number:
-        raise UsageError("All layers are to be pruned: leave at least one.")
+        raise UsageError("All layers would be pruned; leave at least one.")
     kept = [
         (recipe if match is None else _renamed(recipe, match, number), recipe.name)
         for recipe, match in zip(recipes, found, strict=True)

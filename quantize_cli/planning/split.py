@@ -1,4 +1,4 @@
-"""A model in several files: which tensors go where, and what each file's metadata says of it."""
+"""A model in several files: the tensors and the metadata of each."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ Parts = list[list[PlannedTensor]]
 
 
 def parse_size(text: str) -> int:
-    """A size with its unit, 500M or 4G: powers of 1000 bytes, as llama-gguf-split counts.
+    """Parse a size with its unit, 500M or 4G, in powers of 1000 bytes as llama-gguf-split does.
 
     Raises:
-        UsageError: it is of another form.
+        UsageError: The text is of another form.
     """
     found = _SIZE.fullmatch(text)
     if found is None:
-        raise UsageError(f"{text!r} is no size: write it as in 500M or 4G.")
+        raise UsageError(f"{text!r} is not a size; write it as in 500M or 4G.")
     return int(found[1]) * _UNITS[found[2].upper()]
 
 
 def whole(tensors: Sequence[PlannedTensor], metadata: tuple[Field, ...]) -> tuple[PlannedFile, ...]:
-    """One file."""
+    """Put all tensors into one file."""
     return (PlannedFile("", metadata, tuple(_placed(tensors))),)
 
 
 def as_in_source(
     tensors: Sequence[PlannedTensor], metadata: tuple[Field, ...], infos: Mapping[str, TensorInfo]
 ) -> tuple[PlannedFile, ...]:
-    """The source's files and, in each, its order (llama-quantize --keep-split)."""
+    """Make the source's files and keep the order in each (llama-quantize --keep-split)."""
     files = list(dict.fromkeys(info.file for info in infos.values()))
     places = {name: place for place, name in enumerate(infos)}
     parts: Parts = [[] for _ in files]
-    # What is computed, not read, has no file: it comes first of all.
+    # A tensor that is computed, not read, has no file; it comes first.
     for tensor in sorted(tensors, key=lambda tensor: min((places[name] for name in tensor.sources), default=-1)):
         part = files.index(infos[tensor.sources[0]].file) if tensor.sources else 0
         parts[part].append(tensor)
@@ -57,7 +57,7 @@ def as_in_source(
 
 
 def by_size(tensors: Sequence[PlannedTensor], metadata: tuple[Field, ...], size: int) -> tuple[PlannedFile, ...]:
-    """Files of at most `size` bytes of tensors each (llama-gguf-split --split-max-size)."""
+    """Make files of at most `size` bytes of tensors each (llama-gguf-split --split-max-size)."""
     parts: Parts = [[]]
     filled = 0
     for tensor in tensors:
@@ -73,11 +73,13 @@ def by_size(tensors: Sequence[PlannedTensor], metadata: tuple[Field, ...], size:
 def _files(
     parts: Parts, metadata: tuple[Field, ...], fields: Callable[[int, int], list[Field]]
 ) -> tuple[PlannedFile, ...]:
-    """The first file has the model's metadata, all have `fields(number, count)`, which tell them apart."""
+    """Make the files: the first has the model's metadata, and each has `fields(number, count)`."""
     parts = [part for part in parts if part]
     count = len(parts)
     if count > MAX_PARTS:
-        raise UsageError(f"The model would fall into {count:,} files, but {MAX_PARTS:,} can be numbered: allow more.")
+        raise UsageError(
+            f"The model would take {count:,} files, but at most {MAX_PARTS:,} can be numbered; allow more bytes each."
+        )
     return tuple(
         PlannedFile(
             suffix=f"-{number + 1:05}-of-{count:05}",

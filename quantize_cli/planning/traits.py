@@ -1,4 +1,4 @@
-"""The model's traits that the mixes' rules ask for, read from its metadata, whatever the source is.
+"""The model's traits that the mixes' rules ask for, read from its metadata, for every kind of source.
 
 The reference is what llama-quantize reads of the hyperparameters (src/llama-model.cpp, `load_hparams`).
 """
@@ -17,16 +17,16 @@ def traits_of(metadata: Iterable[Field], where: str) -> ModelTraits:
     """Return the traits; heads are the first layer's, and layers include those that only predict further tokens.
 
     Args:
-        metadata: the model's fields.
-        where: the model, for messages.
+        metadata: The model's fields.
+        where: The model's name in messages.
 
     Raises:
-        CheckpointError: a hyperparameter that decides about types is missing or impossible.
+        CheckpointError: A hyperparameter that decides about types is missing or impossible.
     """
     fields = {field.key: field for field in metadata}
     architecture = fields.get("general.architecture")
     if architecture is None or not isinstance(architecture.value, str):
-        raise CheckpointError(f"{where} does not name its architecture, so it is not a model; give a language model.")
+        raise CheckpointError(f"{where} does not name its architecture, so it is not a model; choose a language model.")
     return _Hyperparameters(fields, architecture.value, where).traits()
 
 
@@ -42,7 +42,7 @@ class _Hyperparameters:
         layers = self._number("block_count")
         if not layers:
             raise CheckpointError(
-                f"{self.where} lacks {self.architecture}.block_count, the number of layers; give a language model."
+                f"{self.where} lacks {self.architecture}.block_count, the number of layers; choose a language model."
             )
         heads = self._of_first_layer("attention.head_count", layers) or 0
         kv_heads = self._of_first_layer("attention.head_count_kv", layers)
@@ -71,5 +71,7 @@ class _Hyperparameters:
 
     def _natural(self, field: Field, value: object) -> int:
         if type(value) is not int or value < 0:
-            raise CheckpointError(f"{self.where} gives {field.key} as {shown(value)} instead of a number.")
+            raise CheckpointError(
+                f"{self.where} gives {field.key} as {shown(value)} instead of a number; download it again."
+            )
         return value

@@ -1,4 +1,4 @@
-"""A finished run -> its report."""
+"""From a finished run to its report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from quantize_cli.version import GENERATOR
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What neither the plan nor the result knows."""
+    """Facts of a run that neither the plan nor the result has."""
 
     output: str
     file_bytes: int
@@ -28,7 +28,7 @@ class RunFacts:
 
 
 def build_report(plan: Plan, sums: Sums, facts: RunFacts) -> Report:
-    """Report a run of `plan`; `sums` are those of each of its tensors, f64[tensors, SUMS]."""
+    """Report a run of `plan`; `sums` are the error sums of its tensors, float64[tensors, SUMS]."""
     by_type: dict[str, list[int]] = defaultdict(list)
     for index, tensor in enumerate(plan.tensors):
         by_type[tensor.type].append(index)
@@ -98,6 +98,6 @@ def _totals(plan: Plan, sums: NDArray[np.float64], facts: RunFacts) -> Totals:
 
 
 def _peak_memory() -> int:
-    """Peak resident set of this process; Linux counts in KiB, macOS in bytes."""
+    """Read the peak resident set of this process in bytes; Linux counts in KiB, macOS in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -1,4 +1,4 @@
-"""The report as strict JSON: the dataclass field by field, in its order; several stand in a list (docs/report.md)."""
+"""The report as strict JSON: the dataclass field by field, in its order; several are in a list (docs/report.md)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from quantize_cli.report.model import SCHEMA_VERSION, Report
 
 
 def render(reports: Sequence[Report]) -> str:
-    """The JSON text, ASCII, with a final newline; infinities and NaN, which JSON does not have, become null."""
+    """Render ASCII JSON with a final newline; infinities and NaN, which JSON does not have, become null."""
     each = [dataclasses.asdict(report) for report in reports]
     value = each[0] if len(each) == 1 else {"schema_version": SCHEMA_VERSION, "reports": each}
     return json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from quantize_cli.report import figures
 from quantize_cli.report.model import Report, TensorReport, TypeReport
 
-#: What Markdown would read as markup; an underscore inside a word is none.
+#: Characters that Markdown would read as markup; an underscore inside a word is not markup.
 _MARKUP = re.compile(r"[\\`*\[\]<>|&~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 _WEIGHTED = "Weighted relative RMSE"
@@ -35,7 +35,7 @@ _TENSOR_HEADER = (
 
 
 def render(reports: Sequence[Report]) -> str:
-    """The Markdown text, with a final newline: a comparison where there are several reports, then each of them."""
+    """Render Markdown with a final newline: a comparison if there are several reports, then each report."""
     sections = [] if len(reports) == 1 else _comparison(reports)
     for report in reports:
         sections += _one(report)
@@ -140,13 +140,13 @@ def _tensor_row(row: TensorReport) -> Sequence[str]:
 def _errors_table(
     header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int, reports: Sequence[Report]
 ) -> str:
-    """A table whose last column, the weighted error, is left out where nothing was weighted."""
+    """Render a table, without its last column, the weighted error, if nothing was weighted."""
     columns = len(header) if figures.has_weighted(reports) else len(header) - 1
     return _table(header[:columns], (row[:columns] for row in rows), text_columns)
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int) -> str:
-    """A table whose first `text_columns` columns are text, aligned left; the others are numbers, aligned right."""
+    """Render a table whose first `text_columns` columns are text, aligned left, and the others numbers."""
     rule = ["---"] * text_columns + ["---:"] * (len(header) - text_columns)
     cells = [header, rule, *([_escaped(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)

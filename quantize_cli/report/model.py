@@ -22,7 +22,7 @@ class TensorReport:
     shape: tuple[int, ...]  #: row-major, as in the checkpoint
     source_dtype: str
     type: str  #: GGML name of the target type
-    reason: str  #: why it got that type
+    reason: str  #: the reason for its type
     source_bytes: int
     bytes: int
     bits_per_weight: float

@@ -22,12 +22,12 @@ _NAME_WIDTH = 40
 
 
 def render(reports: Sequence[Report]) -> RenderableType:
-    """One report, or several side by side; good from 80 columns on."""
+    """Render one report, or several side by side, for at least 80 columns."""
     return _one(reports[0]) if len(reports) == 1 else _several(reports)
 
 
 def _one(report: Report) -> RenderableType:
-    """Totals, a row per target type, the tensors with the largest error, and the warnings."""
+    """Render totals, a row for each target type, the tensors with the largest errors, and the warnings."""
     parts = [_title(report, f"as {report.format}"), _sizes(report), _run(report), _types(report)]
     if figures.largest_errors(report):
         parts.append(_largest_errors(report))
@@ -37,7 +37,7 @@ def _one(report: Report) -> RenderableType:
 
 
 def _several(reports: Sequence[Report]) -> RenderableType:
-    """A row per format, where the files are, and the warnings of each."""
+    """Render a row for each format, the paths of the files, and the warnings."""
     parts = [_title(reports[0], f"in {len(reports)} formats"), _comparison(reports), _run_of_all(reports)]
     if any(report.warnings for report in reports):
         parts.append(_warnings(_of_all(reports)))
@@ -45,7 +45,7 @@ def _several(reports: Sequence[Report]) -> RenderableType:
 
 
 def _of_all(reports: Sequence[Report]) -> list[str]:
-    """The warnings of all, each once, behind the formats that it is of."""
+    """List each warning once, after the names of its formats."""
     formats: dict[str, list[str]] = {}
     for report in reports:
         for warning in report.warnings:
@@ -115,7 +115,7 @@ def _run(report: Report) -> RenderableType:
     table.add_row("weights", f"{totals.weights:,} in {totals.tensors:,} tensors")
     table.add_row("error", _error(totals.error))
     if totals.weighted_error is not None:
-        table.add_row("weighted", f"{figures.weighted(totals.weighted_error)} relative RMSE by importance")
+        table.add_row("weighted", f"{figures.weighted(totals.weighted_error)} relative RMSE, weighted by importance")
     table.add_row(
         "time", f"{totals.seconds:.2f} s, {figures.rate(totals.weights_per_second)}, {_threads(totals.threads)}"
     )
@@ -130,12 +130,12 @@ def _output(report: Report) -> Text:
 
 def _error(error: TensorError) -> str:
     if error.rmse == 0:
-        return "none, every weight is exact"
+        return "0, every weight is exact"
     return f"{figures.percent(error.relative_rmse)} relative RMSE, SQNR {figures.sqnr(error)} dB"
 
 
 def _types(report: Report) -> RenderableType:
-    """A row per target type; 80 columns have no room for both the number of weights and the weighted error."""
+    """Render a row for each target type; 80 columns hold the number of weights or the weighted error, not both."""
     table = _table()
     table.add_column("type", style="cyan", no_wrap=True)
     weighted = figures.has_weighted([report])
@@ -166,7 +166,7 @@ def _largest_errors(report: Report) -> RenderableType:
     table = _table()
     table.add_column("largest errors", no_wrap=True, max_width=_NAME_WIDTH)
     table.add_column("type", style="cyan", no_wrap=True)
-    table.add_column("reason", style="dim")  # Rich narrows only columns that may wrap: what is long is cut here
+    table.add_column("reason", style="dim")  # Rich narrows only columns that may wrap, so a long reason is cut here
     for header in _ERROR_HEADERS:
         table.add_column(header, justify="right", no_wrap=True)
     for row in figures.largest_errors(report):
@@ -190,7 +190,7 @@ def _warnings(warnings: Sequence[str]) -> RenderableType:
 
 
 def _grid() -> Table:
-    """A table without lines whose first column holds labels, of one width so that grids line up."""
+    """Make a table without lines; its first column holds labels and has one width, so that grids line up."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", width=len("quantized"))
     return table

@@ -1,4 +1,4 @@
-"""The file that holds the reports of a run; its suffix names the renderer."""
+"""The file that holds the reports of a run; its suffix selects the renderer."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from quantize_cli.outputs import check_output, replacing
 from quantize_cli.report import json_report, markdown
 from quantize_cli.report.model import Report
 
-#: Suffix of a report file -> what writes it.
+#: Suffix of a report file -> its renderer.
 RENDERERS: dict[str, Callable[[Sequence[Report]], str]] = {
     ".json": json_report.render,
     ".md": markdown.render,
 }
 
 
-#: What chooses the path.
+#: The option that chooses the path.
 _OPTION = "--report"
 
 
@@ -25,19 +25,19 @@ def check_report_path(path: Path, *, force: bool) -> None:
     """Refuse, before a long run, a report that could not be written after it.
 
     Raises:
-        UsageError: the suffix does not name a renderer.
-        OutputError: see `check_output`.
+        UsageError: The suffix does not select a renderer.
+        OutputError: See `check_output`.
     """
     _renderer(path)
     check_output(path, force=force, option=_OPTION)
 
 
 def write_report(reports: Sequence[Report], path: Path, *, force: bool) -> None:
-    """Write the reports of a run in the form that the suffix of `path` names; a reader sees all of it or nothing.
+    """Write the reports of a run in the form that the suffix of `path` selects; a reader sees all of it or nothing.
 
     Raises:
-        UsageError: the suffix does not name a renderer.
-        OutputError: the file cannot be written, or exists and `force` is not set; nothing is left behind.
+        UsageError: The suffix does not select a renderer.
+        OutputError: The file cannot be written, or exists and `force` is not set. Nothing is left behind.
     """
     # A path may hold bytes that are not UTF-8 (lone surrogates in Python).
     text = _renderer(path)(reports).encode("utf-8", "backslashreplace")
@@ -49,4 +49,4 @@ def _renderer(path: Path) -> Callable[[Sequence[Report]], str]:
     try:
         return RENDERERS[path.suffix.lower()]
     except KeyError:
-        raise UsageError(f"The report {path} must end in {' or '.join(RENDERERS)}.") from None
+        raise UsageError(f"The name of the report {path} must end in {' or '.join(RENDERERS)}.") from None

@@ -39,7 +39,7 @@ class RunResult:
 
 
 def available_threads() -> int:
-    """Processors that this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -117,7 +117,7 @@ def _merged(parts: list[Sums]) -> Sums:
 def _in_order(
     pool: ThreadPoolExecutor, slabs: Iterator[Slab], derive: Derive, ahead: int
 ) -> Iterator[tuple[Slab, list[Result]]]:
-    """Finished slabs in the order of `slabs`; at most `ahead` are in flight, fewer where they are large."""
+    """Yield finished slabs in the order of `slabs`; at most `ahead` are in flight, or fewer if they are large."""
     in_flight = 0
     waiting: deque[tuple[Slab, Future[list[Result]]]] = deque()
     try:

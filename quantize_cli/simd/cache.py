@@ -67,7 +67,7 @@ def _is_safe(folder: Path) -> bool:
     )
     if not safe:
         warnings.warn(
-            f"Kernels are compiled anew, because other users can write to their cache {folder}; make it and the "
+            f"Kernels are compiled again, because other users can write to their cache {folder}; make it and the "
             "folder above it your own, and run `chmod go-w` on both.",
             RuntimeWarning,
             stacklevel=2,

@@ -1,4 +1,4 @@
-"""The `tokenizer.*` keys: the one place that names them."""
+"""The `tokenizer.*` keys; no other module names them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Which tokenizer class `transformers` takes for a checkpoint, and the special tokens that the class has of its own.
+"""The tokenizer class that `transformers` takes for a checkpoint, and the class's own special tokens.
 
-Facts of transformers 5.23, `models/auto/tokenization_auto.py` and the classes themselves. Only what reaches a GGUF file
-is here: a class's own special tokens are in its vocabulary even if tokenizer_config.json does not name them.
+The facts are those of transformers 5.23, `models/auto/tokenization_auto.py` and the classes themselves. Only facts that
+reach a GGUF file are here: a class's own special tokens are in its vocabulary even if tokenizer_config.json does not
+name them.
 """
 
 from __future__ import annotations
@@ -48,6 +49,6 @@ OWN_TOKENS: dict[str, dict[str, str]] = {
 
 
 def class_of(model_type: object, declared: object) -> str:
-    """Name the class for config.json's `model_type` and the class that the files declare, if they do."""
+    """Return the class for config.json's `model_type` and for the class that the files declare, if they do."""
     name = _FORCED.get(str(model_type)) or declared or _USUAL.get(str(model_type), PLAIN)
     return str(name).removesuffix("Fast")

@@ -1,9 +1,9 @@
 """tokenizer.json as the `transformers` library sets it up, without that library.
 
-tokenizer.json is nearly all of it. `transformers` (5.23, the reference converter's) also adds tokens that only
-tokenizer_config.json and its older companions name, and its classes name special tokens of their own. Some of its
-classes then rebuild the normalizer and pre-tokenizer from scratch; here the file's own are kept, which give the same
-wherever the reference converter knows the result.
+Nearly everything is in tokenizer.json. `transformers` (5.23, the reference converter's) also adds tokens that only
+tokenizer_config.json and its older companions name, and its classes add their own special tokens. Some of its classes
+then rebuild the normalizer and pre-tokenizer from scratch. This module keeps those of the file, which give the same
+result wherever the reference converter knows it.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _is_byte_level(source: Source) -> bool:
 
 
 def _declared_tokens(config: Mapping[str, Any], source: Source) -> dict[int, AddedToken]:
-    """Return added tokens by id, as tokenizer_config.json has them, or else the files that came before it."""
+    """Return added tokens by id, from tokenizer_config.json or, in older checkpoints, from the files before it."""
     if "added_tokens_decoder" in config:
         entries = mapping(config["added_tokens_decoder"]).items()
         return {int(i): _added_token(entry) for i, entry in entries if _is_id(i) and isinstance(entry, dict)}
@@ -112,8 +112,8 @@ def _declared_tokens(config: Mapping[str, Any], source: Source) -> dict[int, Add
 def _undeclared(source: Source, declared: Mapping[int, AddedToken]) -> frozenset[str]:
     """Return the texts of added tokens that only tokenizer.json has.
 
-    All classes but the plain one build the tokenizer anew and take added tokens from tokenizer_config.json, if that has
-    a list of them.
+    All classes except the plain one rebuild the tokenizer and take added tokens from tokenizer_config.json, if it has a
+    list of them.
     """
     known = {token.content for token in declared.values()}
     added = (entry.get("content") for entry in map(mapping, sequence(source.tokenizer.get("added_tokens"))))
@@ -132,7 +132,7 @@ def _is_id(text: str) -> bool:
 
 
 def _named_tokens(config: Mapping[str, Any]) -> Iterator[tuple[str, AddedToken]]:
-    """Yield the tokens with a role: the usual ones first, then the model's own."""
+    """Yield the tokens with a role, first the usual ones, then those of the model."""
     own = [key for key in config if key.endswith("_token") and key not in NAMED]
     extra = mapping(config.get("extra_special_tokens"))
     for key, value in [*((key, config.get(key)) for key in (*NAMED, *own)), *extra.items()]:

@@ -1,7 +1,7 @@
-"""Which special tokens encoding a text adds, as tokenizer.json's post-processor has it.
+"""The special tokens that encoding a text adds, according to tokenizer.json's post-processor.
 
-The reference converter's reading, followed to the letter: it looks at the ends of simple templates only, trusts the
-post-processor above tokenizer_config.json, and lets it fill the roles that tokenizer_config.json leaves open.
+This follows the reference converter to the letter. It looks only at the ends of simple templates, prefers the
+post-processor to tokenizer_config.json, and lets it fill the roles that tokenizer_config.json leaves open.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from quantize_cli.tokenizers.source import mapping, sequence
 
 
 class Roles:
-    """The tokens' roles in tokenizer_config.json, and what a post-processor makes of them.
+    """The tokens' roles in tokenizer_config.json, which a post-processor changes.
 
-    `config` has the entries `bos_token` and so on; `types` the roles that matter; `added` tells for a role whether
-    encoding a text adds its token.
+    `config` has the entries `bos_token` and so on, `types` has the roles that matter, and `added` tells for a role
+    whether encoding a text adds its token.
     """
 
     def __init__(self, config: Mapping[str, Any], types: tuple[str, ...]) -> None:
         self.config = dict(config)
         self.types = types
         self.added: dict[str, bool] = {}
-        self._named = bool(config)  # without a tokenizer_config.json a role's token is whatever stands in its place
+        self._named = bool(config)  # without a tokenizer_config.json, a role's token is the one in its place
 
     def read(self, post_processor: dict[str, Any]) -> None:
-        """Take in a post-processor of tokenizer.json."""
+        """Apply a post-processor of tokenizer.json."""
         self._fill("bos", self.config.get("cls_token"))
         self._fill("eos", self.config.get("sep_token"))
         for processor in map(mapping, sequence(post_processor.get("processors", [post_processor]))):
@@ -42,7 +42,7 @@ class Roles:
                     self._read_template(sequence(processor.get("single")), sequence(processor.get("pair")))
 
     def _fill(self, role: str, token: object) -> None:
-        """Give the role to `token` where tokenizer_config.json leaves it open."""
+        """Give the role to `token` if tokenizer_config.json leaves it open."""
         if self._named and not self.config.get(f"{role}_token"):
             self.config[f"{role}_token"] = token
 
@@ -70,7 +70,7 @@ class Roles:
     def _read_last(self, last: str) -> None:
         eos = self.config.get("eos_token")
         if self._named and last != eos:
-            # what tokenizer_config.json calls EOS ends a turn, or else a message
+            # the EOS of tokenizer_config.json becomes the end of a turn, or, if that is taken, of a message
             displaced = next((role for role in ("eot", "eom") if role not in self.types), None)
             if displaced:
                 self.types = (*self.types, displaced)
@@ -92,11 +92,11 @@ class Roles:
 
 
 def _token(part: object) -> str | None:
-    """The special token that a part of a template stands for."""
+    """Return the special token in a part of a template."""
     token = mapping(mapping(part).get("SpecialToken")).get("id")
     return token if isinstance(token, str) else None
 
 
 def _text(part: object) -> object:
-    """The text that a part of a template stands for, "A" or "B"."""
+    """Return the text in a part of a template, "A" or "B"."""
     return mapping(mapping(part).get("Sequence")).get("id")

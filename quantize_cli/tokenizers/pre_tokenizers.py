@@ -1,7 +1,7 @@
-"""The pre-tokenizers that llama.cpp has, by name: what `tokenizer.ggml.pre` may be.
+"""The pre-tokenizers of llama.cpp by name, the possible values of `tokenizer.ggml.pre`.
 
-The facts are in data/pre_tokenizers.json: `hashes` has the names by the hash of a probe text's token ids, `names` tells
-what llama.cpp does for each.
+The facts are in data/pre_tokenizers.json: `hashes` maps the hash of a probe text's token ids to a name, and `names`
+describes what llama.cpp does for each name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from quantize_cli.errors import UsageError, shown
 
-#: The reference converter's text, which most pre-tokenizers split differently; one character changed gives other
+#: The reference converter's text, which most pre-tokenizers split differently. Changing one character would change all
 #: hashes.
 PROBE = (
     "\n \n\n \n\n\n \t \t\t \t\n  \n   \n    \n     \n"
@@ -45,19 +45,19 @@ def hash_of(ids: Sequence[int]) -> str:
 def behave_alike(one: str, other: str) -> bool:
     """Tell whether llama.cpp makes the same tokens of every text under both names.
 
-    Whether it drops spaces when it puts text together again (`clean_spaces`) is left out of this.
+    The comparison ignores whether llama.cpp drops spaces when it joins tokens to text (`clean_spaces`).
     """
     return _behaviour(one) == _behaviour(other)
 
 
 def structures() -> Sequence[Mapping[str, Any]]:
-    """Return the known structures of tokenizer.json: see data/README.md."""
+    """Return the known structures of tokenizer.json; see data/README.md."""
     rows: Sequence[Mapping[str, Any]] = _table("structures.json")["structures"]
     return rows
 
 
 def known_names() -> tuple[str, ...]:
-    """Return every name that can be chosen by hand."""
+    """Return every name that the user can choose."""
     return tuple(name for name, facts in _table("pre_tokenizers.json")["names"].items() if facts["type"])
 
 
@@ -66,8 +66,8 @@ def check_name(name: str) -> None:
     names = known_names()
     if name not in names:
         close = get_close_matches(name, names, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names)}."
-        raise UsageError(f"{shown(name)} is not the name of a pre-tokenizer: {hint}")
+        hint = f"did you mean {' or '.join(close)}?" if close else f"choose one of {', '.join(names)}."
+        raise UsageError(f"{shown(name)} is not the name of a pre-tokenizer; {hint}")
 
 
 def _behaviour(name: str) -> dict[str, Any]:

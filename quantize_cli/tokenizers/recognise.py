@@ -1,8 +1,8 @@
-"""Which pre-tokenizer a byte-level BPE tokenizer has, told by what it does and by how it is built.
+"""Recognition of the pre-tokenizer of a byte-level BPE tokenizer, by its behaviour and by its structure.
 
 The reference converter encodes one fixed text and looks up the hash of the token ids. That fails for a fine-tune whose
-added tokens occur in the text, and for every vocabulary of one's own. So, if the hash is unknown, the hash without the
-added tokens counts, then the structure of tokenizer.json, which has to equal a known one.
+added tokens occur in the text, and for every new vocabulary. So, if the hash is unknown, the hash without the added
+tokens counts, and then the structure of tokenizer.json, which must equal a known one.
 """
 
 from __future__ import annotations
@@ -18,42 +18,42 @@ from quantize_cli.tokenizers.pre_tokenizers import PROBE, behave_alike, hash_of,
 from quantize_cli.tokenizers.source import TOKENIZER_JSON, Source, mapping
 from quantize_cli.tokenizers.structure import decoder_of, steps_of
 
-#: The probe has a few words; a tokenizer that takes more rounds to strip than this is a made-up one.
+#: The probe has few words, so a real tokenizer does not need more rounds than this to remove added tokens.
 _MAX_ROUNDS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """The name of a pre-tokenizer, and sentences for the user if it was told by anything but its own hash."""
+    """The name of a pre-tokenizer, and sentences for the user if it was not recognised by its hash alone."""
 
     name: str
     notes: tuple[str, ...] = ()
 
 
 def recognise(tokenizer: HubTokenizer, source: Source) -> Recognised:
-    """Name the tokenizer's pre-tokenizer.
+    """Recognise the tokenizer's pre-tokenizer.
 
     Raises:
-        UnsupportedError: It is not one that llama.cpp has, or may be any of several that differ.
+        UnsupportedError: llama.cpp does not have it, or it may be one of several that differ.
     """
     ids = tokenizer.backend.encode(PROBE).ids
     bos = tokenizer.backend.token_to_id(tokenizer.bos) if tokenizer.bos else None
-    # the reference's older hashes were taken when `transformers` put add_bos_token above the post-processor
+    # the reference's older hashes are from the time when `transformers` preferred add_bos_token to the post-processor
     before = bos if source.tokenizer_config.get("add_bos_token") else None
     if name := _first_name(ids, before):
         return Recognised(name)
     for fewer in _without_additions(tokenizer.backend):
         if name := _first_name(fewer, bos):
-            return _guessed(name, "apart from added tokens the vocabulary is a known one")
+            return _guessed(name, "the vocabulary is a known one, apart from added tokens")
     names = _by_structure(tokenizer.backend, source)
     if not names:
         raise UnsupportedError(
-            f"{source.where(TOKENIZER_JSON)} has a pre-tokenizer that is not known (hash {hash_of(ids)}); "
-            "choose by --pre-tokenizer NAME the one that the model was trained with."
+            f"{source.where(TOKENIZER_JSON)} has an unknown pre-tokenizer (hash {hash_of(ids)}); choose the one that "
+            "the model was trained with by --pre-tokenizer NAME."
         )
     if not all(behave_alike(names[0], name) for name in names):
         raise UnsupportedError(
-            f"{source.where(TOKENIZER_JSON)} splits text as several pre-tokenizers do that differ otherwise: "
+            f"{source.where(TOKENIZER_JSON)} may have one of several pre-tokenizers, which differ in other respects: "
             f"{', '.join(names)}; choose one by --pre-tokenizer NAME."
         )
     return _guessed(names[0], "tokenizer.json splits text in the same way")
@@ -68,9 +68,9 @@ def _first_name(ids: Sequence[int], bos: int | None) -> str | None:
 
 
 def _without_additions(backend: Tokenizer) -> Iterator[Sequence[int]]:
-    """Yield the probe's ids with ever fewer added tokens, first with what the post-processor adds, then without.
+    """Yield the probe's ids with fewer and fewer added tokens, first with the post-processor's tokens, then without.
 
-    The added token with the highest id among those in the probe goes first: fine-tunes add theirs at the end.
+    The added token with the highest id in the probe is removed first, because fine-tunes add theirs at the end.
     """
     for special in (True, False):
         added = backend.get_added_tokens_decoder()

@@ -1,4 +1,4 @@
-"""What a vocabulary is read from: the small files of a checkpoint, and what the caller wants of them."""
+"""The source of a vocabulary: the small files of a checkpoint, and the caller's choices."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SPACE = "Ġ"
 
 @dataclass(frozen=True)
 class Source:
-    """Reads a checkpoint's tokenizer files, each at most once; a missing file is an empty object.
+    """A reader of a checkpoint's tokenizer files, each at most once; a missing file is an empty object.
 
-    Everything here is untrusted. Every reader raises CheckpointError for a file that cannot be read, is too large or
-    is not what its name says.
+    Everything here is untrusted. Every method raises CheckpointError for a file that cannot be read, is too large, or
+    does not hold what its name promises.
     """
 
     sidecars: Sidecars
@@ -29,19 +29,19 @@ class Source:
     hf_class: str | None = None  #: the tokenizer class of transformers that the family fixes
 
     def has(self, name: str) -> bool:
-        """Tell whether the file is there."""
+        """Tell whether the file exists."""
         return self.sidecars.has(name)
 
     def where(self, name: str) -> str:
-        """Name the file for a message."""
+        """Return the file's name in messages."""
         return self.sidecars.where(name)
 
     def read(self, name: str) -> bytes:
-        """Read a file that is there."""
+        """Read a file, which must exist."""
         return self.sidecars.read(name)
 
     def text(self, name: str) -> str:
-        """Read a UTF-8 file that is there."""
+        """Read a UTF-8 file, which must exist."""
         return read_text(self.sidecars, name)
 
     def json(self, name: str) -> dict[str, Json]:
@@ -50,22 +50,22 @@ class Source:
 
     @cached_property
     def config(self) -> Mapping[str, Json]:
-        """config.json as it stands."""
+        """The content of config.json."""
         return self.json("config.json")
 
     @cached_property
     def tokenizer_config(self) -> Mapping[str, Json]:
-        """tokenizer_config.json."""
+        """The content of tokenizer_config.json."""
         return self.json("tokenizer_config.json")
 
     @property
     def tokenizer(self) -> Mapping[str, Json]:
-        """tokenizer.json without its vocabulary and its merges."""
+        """The content of tokenizer.json without its vocabulary and its merges."""
         return self._tokenizer_json[0]
 
     @property
     def merges(self) -> tuple[str, ...]:
-        """The merges of tokenizer.json: each with a space between its two parts."""
+        """The merges of tokenizer.json, each with a space between its two parts."""
         return self._tokenizer_json[1]
 
     @cached_property
@@ -77,12 +77,12 @@ class Source:
 
 
 def mapping(value: object) -> dict[str, Any]:
-    """Return `value` if it is a JSON object, else an empty one."""
+    """Return `value` if it is a JSON object, or an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def sequence(value: object) -> list[Any]:
-    """Return `value` if it is a JSON array, else an empty one."""
+    """Return `value` if it is a JSON array, or an empty one."""
     return value if isinstance(value, list) else []
 
 

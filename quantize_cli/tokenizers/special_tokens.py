@@ -20,7 +20,7 @@ _ID_LIMIT = 1 << 32  #: token ids are stored as uint32
 
 @dataclass(frozen=True)
 class SpecialTokens:
-    """What the files tell of special tokens; the order of the entries is the order of the keys."""
+    """The facts of special tokens in the files; the order of the entries is the order of the keys."""
 
     ids: Mapping[str, int]  #: role -> token id
     added: Mapping[str, bool]  #: role -> whether encoding a text adds the token
@@ -31,7 +31,7 @@ class SpecialTokens:
 def read_special_tokens(
     source: Source, *, roles: tuple[str, ...] = _ROLES, id_limit: int | None = None
 ) -> SpecialTokens:
-    """Read all the files; ids from `id_limit` on are left out, as are negative ones, which mean "none"."""
+    """Read all the files; leave out ids from `id_limit` on, and negative ids, which mean that a token is missing."""
     found = Roles(source.tokenizer_config, roles)
     if source.tokenizer:
         found.read(mapping(source.tokenizer.get("post_processor")))

@@ -1,8 +1,9 @@
-"""The structure of a tokenizer.json: how it splits text, in one spelling for all the ways to write it.
+"""The structure of a tokenizer.json, that is, its way to split text, in one spelling for all the ways to write it.
 
-A structure is the list of its steps. A step that puts every match of a pattern apart is the pattern alone, whether the
-file spells it as `Split`, as `Digits` or within `ByteLevel`; any other step is its JSON object without what does not
-change tokens. Unicode's composed form (NFC) is left out: llama.cpp does not normalize text for any pre-tokenizer.
+A structure is the list of its steps. A step that separates every match of a pattern is the pattern alone, whether the
+file spells it as `Split`, as `Digits` or within `ByteLevel`. Any other step is its JSON object without the entries that
+do not change tokens. Unicode's composed form (NFC) is left out, because llama.cpp does not normalize text for any
+pre-tokenizer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The types of tokens in a GGUF file, and what several kinds of vocabulary share in telling them."""
+"""The types of tokens in a GGUF file, and helpers that tell them for several kinds of vocabulary."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BOUNDARY = "▁"
 
 
 def looks_like_control(token: str) -> bool:
-    """Tell whether an added token that is not marked special is a control token nevertheless."""
+    """Tell whether an added token is a control token although it is not marked special."""
     return token in _CONTROL or any(
         token.startswith(left) and token.endswith(right) for left, right in _CONTROL_BRACKETS
     )

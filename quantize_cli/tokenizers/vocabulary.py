@@ -1,7 +1,7 @@
-"""Tokenizer files of a checkpoint -> GGUF tokenizer metadata, as the reference converter writes it.
+"""From tokenizer files of a checkpoint to GGUF tokenizer metadata, as the reference converter writes it.
 
-A family's vocabulary is a value: which kinds to try, and what to add to what the files tell. `vocabularies.py` has the
-ready ones. A new family is a value, a new kind one file in `kinds/`.
+A family's vocabulary is a value: the kinds to try, and the keys to add. `vocabularies.py` has the ready ones. A new
+family is a value, and a new kind is one file in `kinds/`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MAX_VOCAB_SIZE = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """A key that a family has beside those of every vocabulary; its value is the first that there is.
+    """A key that a family adds to those of every vocabulary; its value is the first that is present.
 
     `setting` names a boolean of tokenizer_config.json, `role` a special token whose id is the value, and `default`
     is the value otherwise. The key is left out if there is no value, or if a condition does not hold.
@@ -35,23 +35,23 @@ class Extra:
     setting: str | None = None
     role: str | None = None
     default: Json = None
-    first: bool = False  #: before the vocabulary; the others come after it
+    first: bool = False  #: whether the key comes before the vocabulary, or after it
     kind: Kind | None = None  #: condition: the vocabulary is stored in this way
     vocab_size: int | None = None  #: condition: config.json gives this vocab_size
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """What a family's vocabulary may be."""
+    """The vocabularies that a family may have."""
 
     kinds: tuple[Kind, ...]  #: the first match wins
     fields: tuple[Extra, ...] = ()
-    hf_class: str | None = None  #: the tokenizer class that transformers takes, whatever the files declare
+    hf_class: str | None = None  #: the tokenizer class that transformers takes, which overrides that of the files
 
 
 @dataclass(frozen=True, slots=True)
 class VocabularyFields:
-    """The metadata of a vocabulary, and what the user should know of it."""
+    """The metadata of a vocabulary, and notes about it for the user."""
 
     fields: tuple[Field, ...]  #: `tokenizer.*`, in the reference converter's order
     notes: tuple[str, ...]  #: sentences
@@ -63,15 +63,15 @@ def read_vocabulary(
     """Read the vocabulary of a checkpoint.
 
     Args:
-        vocabulary: What the family's may be.
+        vocabulary: The vocabularies that the family may have.
         sidecars: The checkpoint's small files.
-        config: The values of config.json, those of its `text_config` merged in. The vocabulary is padded to its
+        config: The values of config.json, with those of its `text_config`. The vocabulary is padded to its
             `vocab_size` if it has one.
         pre_tokenizer: The `tokenizer.ggml.pre` name that the user chose; without one it is recognised.
 
     Raises:
         CheckpointError: A tokenizer file is missing, damaged, or contradicts config.json.
-        UnsupportedError: The tokenizer is of a kind, or has a pre-tokenizer, that is not known.
+        UnsupportedError: The kind of tokenizer, or its pre-tokenizer, is not known.
         UsageError: `pre_tokenizer` is not a known name, or the vocabulary does not have a pre-tokenizer to choose.
     """
     if pre_tokenizer is not None:

@@ -225,7 +225,7 @@ def test_biases_and_norms_of_a_qwen_must_be_there(make_checkpoint, stem):
 )
 def test_a_tensor_that_has_no_place(make_checkpoint, record, tensor):
     record["tensors"][tensor] = ["BF16", [256], "model.safetensors"]
-    refuse(make_checkpoint(**record), UnsupportedError, "model.safetensors", repr(tensor), "no place")
+    refuse(make_checkpoint(**record), UnsupportedError, "model.safetensors", repr(tensor), "do not belong")
 
 
 def test_a_quantized_checkpoint_is_named_as_the_reason(make_checkpoint, record, config_json):

@@ -127,7 +127,7 @@ def test_keys_are_of_the_architecture(tmp_path):
         ((LAYERS,), "does not name its architecture, so it is not a model"),
         ((number("general.architecture", 1), LAYERS), "does not name its architecture"),
         ((field("general.architecture", V.STRING, text(b"\xff")), LAYERS), "does not name its architecture"),
-        ((ARCHITECTURE,), "lacks llama.block_count, the number of layers; give a language model"),
+        ((ARCHITECTURE,), "lacks llama.block_count, the number of layers; choose a language model"),
         ((ARCHITECTURE, number("llama.block_count", 0)), "lacks llama.block_count"),
         ((ARCHITECTURE, number("llama.block_count", -1, V.INT32)), "gives llama.block_count as -1 instead of a number"),
         ((ARCHITECTURE, number("llama.block_count", 3, V.FLOAT32)), "gives llama.block_count as 3.0 instead"),

@@ -120,7 +120,7 @@ def test_kinds_without_a_checkpoint_name_stand_for_themselves() -> None:
 
 
 def test_unknown_architecture() -> None:
-    with pytest.raises(UnsupportedError, match="GGUF has no architecture 'llama9'"):
+    with pytest.raises(UnsupportedError, match="GGUF does not have the architecture 'llama9'"):
         TensorNames("llama9", 2)
 
 

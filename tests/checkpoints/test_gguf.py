@@ -7,6 +7,7 @@ import re
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from quantize_cli.errors import CheckpointError, UsageError
 
 V = GGUFValueType
 ROWS = np.arange(3 * 5 * 34, dtype=np.uint8).reshape(3, 5, 34)
-TENSORS = {
+TENSORS: dict[str, Any] = {
     "z.weight": (ROWS, GGMLQuantizationType.Q8_0),
     "a.weight": np.arange(12, dtype=np.float32).reshape(3, 4),
     "a.bias": np.arange(7, dtype=np.float16),
@@ -124,6 +125,7 @@ def test_the_first_part_brings_the_others(tmp_path):
         "tiny-Q8_0-00002",
         "tiny-Q8_0-00003",
     ]
+    assert isinstance(checkpoint, GgufCheckpoint)
     assert (checkpoint.name, checkpoint.path) == ("tiny", first)
     assert next(held.value for held in checkpoint.metadata if held.key == "part") == 0
 
@@ -173,7 +175,7 @@ def test_parts_in_a_wrong_order(tmp_path):
 
 
 def test_parts_that_lack_a_tensor(tmp_path):
-    with pytest.raises(CheckpointError, match="says that its 2 parts hold 3 tensors, but they hold 2"):
+    with pytest.raises(CheckpointError, match="states that its 2 parts hold 3 tensors, but they hold 2"):
         open_checkpoint(parts(tmp_path, ["z.weight"], ["ids"], tensors=3))
 
 
@@ -199,7 +201,7 @@ def test_split_keys_of_other_types(tmp_path):
 
 def test_a_file_without_tensors(tmp_path):
     (tmp_path / "vocabulary.gguf").write_bytes(file())
-    with pytest.raises(CheckpointError, match=r"vocabulary.gguf holds no tensors at all"):
+    with pytest.raises(CheckpointError, match=r"vocabulary.gguf does not hold any tensors"):
         open_checkpoint(tmp_path / "vocabulary.gguf")
 
 
@@ -210,12 +212,12 @@ def test_the_magic_tells_a_file_without_the_suffix(one):
 
 def test_the_suffix_tells_a_file_without_the_magic(tmp_path):
     (tmp_path / "model.gguf").write_bytes(b"<!DOCTYPE html>")
-    with pytest.raises(CheckpointError, match=r"model.gguf is no GGUF file, for it begins with b'<!DO'"):
+    with pytest.raises(CheckpointError, match=r"model.gguf is not a GGUF file, because it begins with b'<!DO'"):
         open_checkpoint(tmp_path / "model.gguf")
 
 
 def test_no_such_file(tmp_path):
-    with pytest.raises(CheckpointError, match="There is no such folder or file"):
+    with pytest.raises(CheckpointError, match="does not exist; check the path"):
         open_checkpoint(tmp_path / "model.gguf")
 
 
@@ -226,7 +228,7 @@ def test_a_pipe_is_refused(tmp_path):
 
 
 def test_a_file_has_no_revision(one):
-    with pytest.raises(UsageError, match="is a local path, which has no revision main"):
+    with pytest.raises(UsageError, match="is a local path, which does not have revisions"):
         open_checkpoint(one, "main")
 
 

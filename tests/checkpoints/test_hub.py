@@ -210,16 +210,14 @@ def test_a_file_that_is_not_the_one_whose_header_was_sent_is_refused(hub, client
     (result,), _ = client("org/two-faced")
     assert result["error"] == "CheckpointError"
     assert "model.safetensors is not the file whose header" in result["says"]
-    assert "delete it and start again" in result["says"]
+    assert "delete it and run again" in result["says"]
 
 
 def test_a_small_file_that_is_not_small_is_not_downloaded(hub, client):
     hub.repos["org/bloated"] = Repo({"config.json": bytes((16 << 20) + 1), "model.safetensors": WANTED[SHARDS[0]]})
     (result,), _ = client("org/bloated")
     assert result["error"] == "CheckpointError"
-    assert result["says"].startswith(
-        "org/bloated/config.json is larger than 16 MiB, so that it cannot be a config.json"
-    )
+    assert result["says"].startswith("org/bloated/config.json is larger than 16 MiB, so it cannot be a config.json")
     assert hub.downloads() == []
 
 
@@ -291,14 +289,17 @@ def test_refusals_are_one_sentence_each(hub, client, server):
         "org/hidden": ("CheckpointError", "refused org/hidden (HTTP 401); check HF_TOKEN"),
         "org/forbidden": ("CheckpointError", "refused org/forbidden (HTTP 403); check HF_TOKEN"),
         "org/broken": ("CheckpointError", "refused org/broken (HTTP 500)"),
-        "org/no-config": ("CheckpointError", "org/no-config has no config.json at"),
-        "org/only-bin": ("UnsupportedError", "org/only-bin has no model*.safetensors at"),
+        "org/no-config": ("CheckpointError", "org/no-config does not have a config.json at"),
+        "org/only-bin": ("UnsupportedError", "org/only-bin does not have model*.safetensors at"),
         "org/escaping": ("CheckpointError", "'../x.safetensors', which is not the name"),
         "org/lacking": ("CheckpointError", f"{SHARDS[1]} is missing"),
         "org/..": ("CheckpointError", "org/.. is neither a folder here nor a valid Hub id"),
     }
     results, _ = client(*expected, ("org/some-model", "v9"))
-    expected["org/some-model"] = ("CheckpointError", f"org/some-model has no revision v9 at {server.endpoint}")
+    expected["org/some-model"] = (
+        "CheckpointError",
+        f"org/some-model does not have the revision v9 at {server.endpoint}",
+    )
     for (kind, says), result in zip(expected.values(), results, strict=True):
         assert result["error"] == kind
         assert says in result["says"]
@@ -313,7 +314,7 @@ def test_a_folder_that_exists_is_never_looked_up(tmp_path, monkeypatch):
     (folder / "model.safetensors").write_bytes(WANTED[SHARDS[0]])
     monkeypatch.chdir(tmp_path)
     assert list(open_checkpoint("org/some-model").infos) == ["a"]
-    with pytest.raises(UsageError, match="org/some-model is a local path, which has no revision main"):
+    with pytest.raises(UsageError, match="org/some-model is a local path, which does not have revisions"):
         open_checkpoint("org/some-model", "main")
 
 
@@ -321,5 +322,5 @@ def test_a_folder_that_exists_is_never_looked_up(tmp_path, monkeypatch):
     "model", ["missing", "./org/name", "/org/name", "~/name", "a/b/c", "org/x.safetensors", "org/x.gguf"]
 )
 def test_what_is_no_id_is_a_path(model):
-    with pytest.raises(CheckpointError, match="There is no such folder or file"):
+    with pytest.raises(CheckpointError, match="does not exist; check the path"):
         open_checkpoint(model)

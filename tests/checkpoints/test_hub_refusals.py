@@ -43,9 +43,11 @@ CASES = {
     "mistyped-pre-tokenizer": Case(("-f", "q8_0", "--pre-tokenizer", "gpt2"), 2, "did you mean gpt-2", "nothing"),
     "mistyped-format": Case(("-f", "q9_0"), 2, "Unknown format 'q9_0'", "nothing"),
     "mistyped-type": Case((*USUAL, "--tensor-type", "attn=q9"), 2, "Unknown type 'q9'", "nothing"),
-    "format-twice": Case((*USUAL, "-f", "Q8_0"), 2, "Q8_0 is asked for twice", "nothing"),
+    "format-twice": Case((*USUAL, "-f", "Q8_0"), 2, "Q8_0 is given twice", "nothing"),
     "two-ways-to-split": Case((*USUAL, "--keep-split", "--split-max-size", "1G"), 2, "cannot be combined", "nothing"),
-    "no-such-matrix": Case((*USUAL, "--imatrix", "nowhere.gguf"), 1, "no such importance matrix", "nothing"),
+    "no-such-matrix": Case(
+        (*USUAL, "--imatrix", "nowhere.gguf"), 1, "importance matrix nowhere.gguf does not exist", "nothing"
+    ),
     "named-output-exists": Case((*USUAL, "-o", "there.gguf"), 1, "there.gguf exists", "nothing"),
     "no-folder-for-the-output": Case((*USUAL, "-o", "missing/x.gguf"), 1, "missing does not exist", "nothing"),
     "no-folder-for-the-report": Case((*USUAL, "--report", "missing/x.md"), 1, "missing does not exist", "nothing"),

@@ -212,7 +212,7 @@ def refused(path: Path, says: str, kind: type[Exception] = CheckpointError) -> N
 
 @pytest.mark.parametrize("path", ["missing", "missing/deeper/still", "missing.safetensors", "nul\0byte"])
 def test_no_such_path(tmp_path, path):
-    refused(tmp_path / path, "There is no such folder or file")
+    refused(tmp_path / path, "does not exist; check the path")
 
 
 def test_a_file_of_another_kind(tmp_path):
@@ -221,7 +221,7 @@ def test_a_file_of_another_kind(tmp_path):
 
 
 def test_an_empty_folder(tmp_path):
-    refused(tmp_path, "holds no model*.safetensors; give the folder")
+    refused(tmp_path, "does not hold model*.safetensors; choose the folder")
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_a_folder_with_other_weights(tmp_path, file, says):
 
 def test_a_model_without_tensors(tmp_path):
     save_file({}, tmp_path / "model.safetensors")
-    refused(tmp_path, "holds no tensors at all")
+    refused(tmp_path, "does not hold any tensors")
 
 
 def test_a_damaged_file_in_a_folder(one):
@@ -258,11 +258,11 @@ def test_a_damaged_file_in_a_folder(one):
         (b"{", "is not a JSON object"),
         (b"\xff", "is not a JSON object"),
         (b"[]", "is not a JSON object (it is [])"),
-        (b"{}", "has no weight_map"),
-        (b'{"weight_map": ["a"]}', "has no weight_map"),
-        (b'{"weight_map": {"a": "x.safetensors", "a": "y.safetensors"}}', "'a' stands in it 2 times"),
-        (b'{"weight_map": {}}', "holds no tensors at all"),
-        (b'{"weight_map": {"a": "\\ud800.safetensors"}}', "has half a character"),
+        (b"{}", "does not have a weight_map"),
+        (b'{"weight_map": ["a"]}', "does not have a weight_map"),
+        (b'{"weight_map": {"a": "x.safetensors", "a": "y.safetensors"}}', "it has the key 'a' 2 times"),
+        (b'{"weight_map": {}}', "does not hold any tensors"),
+        (b'{"weight_map": {"a": "\\ud800.safetensors"}}', "has half of a surrogate pair"),
         (b'{"weight_map": ' + b"[" * 200_000, "nested too deeply"),
     ],
 )

@@ -77,8 +77,8 @@ Q = "model.layers.0.self_attn.q_proj.weight"
 
 #: How to break a checkpoint -> what the sentence must say.
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no folder": (shutil.rmtree, "no such folder.*tiny"),
-    "no safetensors": (lambda f: (f / "model.safetensors").unlink(), "tiny holds no model.*safetensors"),
+    "no folder": (shutil.rmtree, "tiny does not exist"),
+    "no safetensors": (lambda f: (f / "model.safetensors").unlink(), "tiny does not hold model.*safetensors"),
     "other weights": (
         lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"),
         "pytorch_model.bin.*safetensors",
@@ -241,7 +241,7 @@ def test_the_sentence_stands_below_the_traceback_with_debug(quantize, work):
     assert result.exit_code == 1
     assert result.stderr.startswith("Traceback (most recent call last):")
     assert "CheckpointError" in result.stderr
-    assert result.stderr.splitlines()[-1].startswith("quantize: There is no such folder")
+    assert result.stderr.splitlines()[-1].startswith("quantize: nowhere does not exist")
 
 
 # The command line is at fault: exit code 2.
@@ -259,7 +259,7 @@ def test_the_sentence_stands_below_the_traceback_with_debug(quantize, work):
         ((*FORMAT, "--threads", "many"), "--threads"),
         ((*FORMAT, "another"), "unexpected extra argument"),
         ((*FORMAT, "--pre-tokenizer", "gpt2"), "'gpt2'.*did you mean gpt-2"),
-        ((*FORMAT, "--revision", "main"), "no revision main.*--revision"),
+        ((*FORMAT, "--revision", "main"), "does not have revisions.*--revision"),
         ((*FORMAT, "--report", "report.txt"), "must end in .json or .md"),
         ((*FORMAT, "--report", "-"), "must end in .json or .md"),
         ((*FORMAT, "--report", "same.json", "-o", "./same.json"), "cannot hold both"),

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from command_line import invoke
+from typer.core import TyperGroup
 from typer.main import get_command
 
+from quantize_cli.architectures.families.table import FAMILIES
 from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.cli.app import app
 from quantize_cli.mixes.catalogue import catalogue
@@ -15,9 +18,13 @@ from quantize_cli.mixes.tables import FORMATS
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
+GROUP = get_command(app)
+assert isinstance(GROUP, TyperGroup)
+COMMANDS = GROUP.commands
+
 
 def test_readme_shows_every_option_and_no_other():
-    options = {name for parameter in get_command(app).commands["model"].params for name in parameter.opts}
+    options = {name for parameter in COMMANDS["model"].params for name in parameter.opts}
     options.discard("model_")
     shown = set(re.findall(r"`(--?[a-z-]+)\b", README.split("| option | meaning |")[1].split("\n\n")[0]))
     assert shown == options | {"--help"}
@@ -25,7 +32,7 @@ def test_readme_shows_every_option_and_no_other():
 
 def test_readme_shows_every_command():
     usage = README.split("## The command\n")[1].strip().split("\n\n")[0]
-    assert {line.split()[1] for line in usage.splitlines()} == {"MODEL", *get_command(app).commands}
+    assert {line.split()[1] for line in usage.splitlines()} == {"MODEL", *COMMANDS}
 
 
 def test_readme_lists_every_format_as_the_command_does():
@@ -39,9 +46,9 @@ def test_readme_lists_every_format_as_the_command_does():
 
 
 def test_help_says_how_the_formats_are_listed():
-    option = next(p for p in get_command(app).commands["model"].params if p.name == "format_")
-    assert "`quantize formats`" in option.help
-    assert "formats" in get_command(app).commands
+    option = next(p for p in COMMANDS["model"].params if p.name == "format_")
+    assert "`quantize formats`" in getattr(option, "help", "")
+    assert "formats" in COMMANDS
 
 
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
@@ -59,6 +66,25 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     assert int(size) < (tmp_path / "shakespeare-llama-Q4_K_M.gguf").stat().st_size
 
 
+def test_the_commands_of_the_readme_work(tmp_path, monkeypatch):
+    """Those that name their model, in their order, as in a fresh clone."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "models").mkdir()
+    monkeypatch.chdir(tmp_path)
+    lines = re.findall(r"^    quantize (?!MODEL|model|formats|warm)(.*)$", README, re.MULTILINE)
+    commands = [line for line in lines if "|" not in line]  # a pipe needs a shell
+    assert len(commands) >= 4
+    for command in commands:
+        result = invoke(*command.split())
+        assert result.exit_code == 0, result.stderr
+    assert len([*tmp_path.glob("*.gguf")]) + len([*(tmp_path / "models").glob("*.gguf")]) == 7
+
+
+def test_readme_names_every_family():
+    table = README.split("## What it converts\n")[1].split("\n\n")[1]
+    assert set(re.findall(r"`(\w+)`", table)) - {"architectures"} == set(FAMILIES)
+
+
 def test_readme_names_every_block_type_as_compared():
     paragraph = README.split("* **Blocks**")[1].split("* **Whole")[0]
     assert set(BLOCK_TYPES) - {"F32"} <= set(re.findall(r"\b[A-Z]+[0-9A-Z_]+\b", paragraph))
@@ -72,6 +98,6 @@ def test_the_map_names_every_room():
 
 
 def test_links_in_the_documents_lead_somewhere():
-    for document in [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")]:
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), (document, target)

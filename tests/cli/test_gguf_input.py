@@ -67,7 +67,7 @@ def test_the_source_is_never_overwritten(output, quantize, models, work):
     (work / "link.gguf").symlink_to(source)
     result = quantize(source.name, *Q8, "-o", output, "--force")
     assert result.exit_code == 2
-    assert "one of the files to be read; choose another path with -o" in sentence(result.stderr)
+    assert "one of the files that the run reads; choose another path with -o" in sentence(result.stderr)
     assert source.read_bytes() == data
     assert files(work) == ["link.gguf", source.name]
 
@@ -79,7 +79,7 @@ def test_a_part_of_the_source_is_never_overwritten(quantize, models, work):
     for arguments in (("-o", parts[2].name), ("--keep-split", "-o", "parts-BF16.gguf")):
         result = quantize(parts[0].name, "-f", "f16", *arguments, "--force")
         assert result.exit_code == 2
-        assert "one of the files to be read" in sentence(result.stderr)
+        assert "one of the files that the run reads" in sentence(result.stderr)
     assert {path.name: path.read_bytes() for path in work.iterdir()} == {p.name: p.read_bytes() for p in parts}
 
 

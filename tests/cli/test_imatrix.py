@@ -63,7 +63,7 @@ def test_the_weighted_error_is_shown_with_a_matrix_and_not_without(quantize, lla
     for options, shown in ((("--imatrix", imatrix), True), ((), False)):
         result = quantize(llama, *Q4, *options, "--report", "report.md", "--force")
         assert result.exit_code == 0
-        assert ("relative RMSE by importance" in result.stderr) == shown
+        assert ("relative RMSE, weighted by importance" in result.stderr) == shown
         assert ("Weighted relative RMSE" in (work / "report.md").read_text()) == shown
 
 
@@ -73,7 +73,7 @@ def test_a_tensor_without_an_entry_is_named(quantize, llama, work):
     result = quantize(llama, *Q4, "--imatrix", imatrix, "--report", "report.json")
     assert result.exit_code == 0
     (warning,) = report_of(work)["warnings"]
-    assert warning == f"{imatrix} lacks importances for 1 of 14 tensors whose types use them: {missing}."
+    assert warning == f"{imatrix} lacks importances for 1 of the 14 tensors whose types use them: {missing}."
     assert "warning: " in result.stderr
 
 
@@ -81,7 +81,7 @@ def test_of_many_tensors_without_an_entry_a_few_are_named(quantize, llama, work)
     imatrix = write_imatrix(work / "imatrix.gguf", entries(without=[*MATRICES][1:]))
     assert quantize(llama, *Q4, "--imatrix", imatrix, "--report", "report.json").exit_code == 0
     (warning,) = report_of(work)["warnings"]
-    assert "for 13 of 14 tensors" in warning
+    assert "for 13 of the 14 tensors" in warning
     assert warning.endswith("and 8 more.")
 
 
@@ -99,7 +99,7 @@ def test_a_format_that_needs_an_entry_is_refused_before_the_run(options, quantiz
     said = sentence(result.stderr)
     lacking = 2 if options else 14
     assert f"Q2_K_S needs importances for {lacking} of 21 tensors (blk.0.attn_k.weight as Q2_K, " in said
-    assert f"){', and imatrix.gguf does not give them' if options else ''}: give an importance matrix" in said
+    assert f"){', and imatrix.gguf does not give them' if options else ''}; give an importance matrix" in said
     assert "--imatrix, or choose another format" in said
     assert "%" not in result.stderr
     assert files(work) == ["imatrix.gguf"]
@@ -115,7 +115,7 @@ def test_entries_of_another_size_are_of_another_model(quantize, llama, work):
     imatrix = write_imatrix(work / "imatrix.gguf", {**entries(), name: np.ones(500)})
     result = quantize(llama, *Q4, "--imatrix", imatrix)
     assert result.exit_code == 1
-    assert f"{imatrix} holds 500 importances for '{name}', which takes 512" in sentence(result.stderr)
+    assert f"{imatrix} holds 500 importances for '{name}', which needs 512" in sentence(result.stderr)
     assert files(work) == ["imatrix.gguf"]
 
 
@@ -142,8 +142,8 @@ def test_if_no_entry_is_left_it_is_as_without(quantize, llama, imatrix, work):
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (("--imatrix", "nowhere.gguf"), 1, "no such importance matrix as nowhere.gguf"),
-        (("--include-weights", "attn"), 2, "choose from an importance matrix: give it by --imatrix"),
+        (("--imatrix", "nowhere.gguf"), 1, "importance matrix nowhere.gguf does not exist"),
+        (("--include-weights", "attn"), 2, "select from an importance matrix; give it with --imatrix"),
         (("--imatrix", "imatrix.gguf", "--include-weights", "a", "--exclude-weights", "b"), 2, "cannot be combined"),
     ],
 )
@@ -158,4 +158,4 @@ def test_a_model_is_no_importance_matrix(quantize, llama, work):
     assert quantize(llama, "--format", "f16", *Q4[2:]).exit_code == 0
     result = quantize(llama, *Q4, "--imatrix", "tiny-llama-F16.gguf")
     assert result.exit_code == 1
-    assert "tiny-llama-F16.gguf lacks imatrix.datasets, so it is no importance matrix" in sentence(result.stderr)
+    assert "tiny-llama-F16.gguf lacks imatrix.datasets, so it is not an importance matrix" in sentence(result.stderr)

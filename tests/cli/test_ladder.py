@@ -53,8 +53,8 @@ def test_the_reports_stand_side_by_side_in_the_order_that_was_asked_for(quantize
     [
         (("-o", "model.gguf"), "model.gguf is not a folder, and the run writes 3 files"),
         (("-o", "-"), "One stream cannot hold several files: name a folder"),
-        (("-f", "Q8_0"), "Q8_0 is asked for twice"),
-        (("-f", "q4_k"), "Q4_K_M is asked for twice"),
+        (("-f", "Q8_0"), "Q8_0 is given twice"),
+        (("-f", "q4_k"), "Q4_K_M is given twice"),
     ],
 )
 def test_what_cannot_be_is_a_sentence(arguments, said, quantize, llama, work):

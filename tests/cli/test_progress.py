@@ -54,7 +54,7 @@ def test_bars_follow_each_other_and_leave_the_sentences(monkeypatch):
     assert "\x1b" not in shown
     assert [line for line in shown.replace("\r", "\n").split("\n") if line.endswith(".")] == [
         "Reading the headers of 2 files of org/?[31mname.",
-        "Compiling kernels for this processor; later runs find them in the cache.",
+        "Compiling kernels for this processor takes some seconds; later runs take them from the cache.",
     ]
     assert shown.endswith("\r"), "the last bar is gone"
 

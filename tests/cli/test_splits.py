@@ -125,7 +125,7 @@ def test_a_failure_in_the_last_part_leaves_none(quantize, small, tmp_path, work)
         (("--keep-split", "-o", "-"), "One stream cannot hold several files"),
         (("--keep-split", "--split-max-size", "1M"), "--keep-split and --split-max-size cannot be combined"),
         *[
-            (("--split-max-size", size), f"'{size}' is no size: write it as in 500M or 4G")
+            (("--split-max-size", size), f"'{size}' is not a size; write it as in 500M or 4G")
             for size in ("0", "0M", "1", "1K", "1.5G", "-1G", "M", "99999999999M", "1M\u0660")
         ],
     ],

@@ -60,26 +60,32 @@ def test_tensors_get_the_types_that_are_asked_for(options, changed, quantize, ll
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--tensor-type", "attn_v"), "'attn_v' is not of the form REGEX=TYPE: write it as in attn_v=q8_0"),
+        (("--tensor-type", "attn_v"), "'attn_v' is not of the form REGEX=TYPE; write it as in attn_v=q8_0"),
         (("--tensor-type", "=q8_0"), "not of the form REGEX=TYPE"),
         (("--tensor-type", "attn_(v=q8_0"), "is not a regular expression"),
-        (("--tensor-type", "attn_v=q9"), "Unknown type 'q9': choose one of f32, .*q4_k"),
-        (("--tensor-type-file", "nowhere.txt"), "Cannot read the list of types nowhere.txt: No such file"),
+        (("--tensor-type", "attn_v=q9"), "Unknown type 'q9'; choose one of f32, .*q4_k"),
+        (
+            ("--tensor-type-file", "nowhere.txt"),
+            r"nowhere.txt cannot be read \(No such file.*choose another file of types",
+        ),
         (("--tensor-type-file", "bad.txt"), "In bad.txt, entry 'attn_v=': .*form REGEX=TYPE"),
         (("--output-tensor-type", "q4_k_m"), "Unknown type 'q4_k_m'"),
         (("--token-embedding-type", ""), "Unknown type ''"),
-        (("--prune-layers", "0,1"), "All layers are to be pruned: leave at least one"),
-        (("--prune-layers", "one"), "'one' is no list of layers: write it as in 3,7,8"),
-        (("--prune-layers", "-1"), "'-1' is no list of layers"),
-        (("--prune-layers", ""), "'' is no list of layers"),
+        (("--prune-layers", "0,1"), "All layers would be pruned; leave at least one"),
+        (("--prune-layers", "one"), "'one' is not a list of layers; write it as in 3,7,8"),
+        (("--prune-layers", "-1"), "'-1' is not a list of layers"),
+        (("--prune-layers", ""), "'' is not a list of layers"),
         (("--override-kv", "key"), "'key' is not of the form KEY=TYPE:VALUE with TYPE one of int, float, bool, str"),
         (("--override-kv", "=int:1"), "not of the form"),
         (("--override-kv", "key=long:1"), "not of the form"),
-        (("--override-kv", "key=int:one"), "'one' is no int"),
-        (("--override-kv", "key=int:4294967296"), "is no int .it must fit 32 bits"),
-        (("--override-kv", "key=float:1e39"), "is no float .it must fit 32 bits"),
-        (("--override-kv", "key=bool:yes"), "is no bool .it must be true or false"),
-        (("--override-kv", f"key=str:{'x' * 128}"), "is no str .it must have at most 127 bytes"),
+        (
+            ("--override-kv", "key=int:one"),
+            "'key=int:one' cannot be set, because 'one' is not an integer of at most 32 bits",
+        ),
+        (("--override-kv", "key=int:4294967296"), "is not an integer of at most 32 bits"),
+        (("--override-kv", "key=float:1e39"), "is not a number that 32 bits can hold"),
+        (("--override-kv", "key=bool:yes"), "'yes' is not true or false; correct it"),
+        (("--override-kv", f"key=str:{'x' * 128}"), "is not text of at most 127 bytes"),
     ],
 )
 def test_what_cannot_be_is_a_sentence(options, said, quantize, llama, work):
@@ -110,7 +116,7 @@ def test_a_pruned_model_has_fewer_layers_and_numbers_them_anew(quantize, tmp_pat
     folder = make_checkpoint(tmp_path / "deep", num_hidden_layers=3)
     result = quantize(folder, "-f", "f16", *PRE, "--prune-layers", "1,7", "-o", "pruned.gguf")
     assert result.exit_code == 0
-    assert "There is no layer 7 to prune." in " ".join(result.stderr.split())
+    assert "The model does not have layer 7, so it cannot be pruned." in " ".join(result.stderr.split())
     assert quantize(folder, "-f", "f16", *PRE, "-o", "whole.gguf").exit_code == 0
     assert fields(work / "pruned.gguf")["llama.block_count"] == 2
     whole, pruned = (
@@ -157,12 +163,12 @@ def test_fallbacks_can_be_refused(quantize, tmp_path, work):
     assert quantize(folder, *Q4, "--report", "report.md").exit_code == 0
     before = files(work)
     warning = " ".join((work / "report.md").read_text().split("**Warning:**")[1].split("\n")[0].split())
-    extra, share = re.search(r"([\d,]+) bytes \(([\d.]+%)\) bigger", warning).groups()
+    extra, share = re.search(r"([\d,]+) bytes \(([\d.]+%)\) larger", warning).groups()
     result = quantize(folder, *Q4, "--no-fallback", "--force")
     assert result.exit_code == 2
     said = sentence(result.stderr)
     assert "Q4_K_M does not fit 1 of 12 tensors (blk.0.ffn_down.weight)" in said
-    assert f"{extra} bytes ({share}) bigger" in said
+    assert f"{extra} bytes ({share}) larger" in said
     assert "leave out --no-fallback, or choose a format with blocks of 32" in said
     assert files(work) == before
 

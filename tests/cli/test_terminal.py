@@ -73,9 +73,9 @@ def test_ctrl_c_while_a_pipe_is_full(llama, work):
     process = started(llama, *USUAL, "-o", "-")
     process.stdout.read(4)
     process.send_signal(signal.SIGINT)
-    stderr = process.stderr
     process.stdout.close()
-    assert "Interrupted" in sentence(stderr.read().decode())
+    with process.stderr as stderr:
+        assert "Interrupted" in sentence(stderr.read().decode())
     assert process.wait() == 130
 
 

@@ -174,7 +174,7 @@ BROKEN = [
     ("more tensors than fit", file(counts=(2**62, 0)), "it says that 4611686018427387904 items of 24 bytes"),
     ("key cut off", file((struct.pack("<Q", 2**60),), counts=(0, 1)) + bytes(9), "says that 1152921504606846976 items"),
     ("empty key", file((field("", V.UINT32, ONE),)), "one of its keys is empty"),
-    ("key twice", file((FIELD, FIELD)), "the key 'general.architecture' stands in it twice"),
+    ("key twice", file((FIELD, FIELD)), "it has the key 'general.architecture' twice"),
     ("unknown value type", file((field("a", 13, ONE),)), "in the value of 'a', the type is 13"),
     ("array of arrays", file((array("a", V.ARRAY, 1, bytes(12)),)), "in the value of 'a', the type is 9"),
     ("array of nothing known", file((array("a", 99, 0, b""),)), "in the value of 'a', the type is 99"),
@@ -188,7 +188,7 @@ BROKEN = [
     (
         "tensor twice",
         file((), (line("a", (8,)), line("a", (8,), 0, 32)), bytes(64)),
-        "the tensor 'a' stands in it twice",
+        "it has the tensor 'a' twice",
     ),
     ("long name", file((), (line("a" * 64, (1,)),), bytes(4)), "is longer than 63 bytes"),
     ("5 dimensions", file((), (line("a", (1,) * 5),), bytes(4)), "has 5 dimensions, but 4 is the limit"),
@@ -197,7 +197,7 @@ BROKEN = [
     ("overflowing product", file((), (line("a", (2**32, 2**32, 4)),), bytes(4)), "but the file is cut off at 4"),
     ("removed type", file((), (line("a", (32,), 4),), bytes(99)), "'a' is of type 4, which GGML does not have"),
     ("type of the future", file((), (line("a", (32,), 43),), bytes(99)), "'a' is of type 43, which GGML does not have"),
-    ("half a block", file((), (line("a", (48,), 2),), bytes(99)), "rows of 48 elements, which blocks of 32 (Q4_0)"),
+    ("half a block", file((), (line("a", (48,), 2),), bytes(99)), "not a multiple of 32, the block size of Q4_0"),
     ("not at the start", file((), (line("a", (1,), 0, 32),), bytes(64)), "begins at byte 32 of the data instead of 0"),
     (
         "overlap",
@@ -222,9 +222,9 @@ BROKEN = [
     ),
     ("no padding", file((), (line("a", (2,)),))[:-1], "but the file is cut off at 0"),
     ("no elements", file((), (line("a", (4, 0)),)), "'a' of shape [0, 4] has no elements"),
-    ("key of a zero byte", file((field("a\0", V.UINT32, ONE),)), "one of its keys is b'a\\x00', which is no text"),
-    ("key not UTF-8", file((field(b"\xff", V.UINT32, ONE),)), "one of its keys is b'\\xff', which is no text"),
-    ("name not UTF-8", file((), (line(b"\xff", (1,)),), bytes(4)), "tensor names is b'\\xff', which is no text"),
+    ("key of a zero byte", file((field("a\0", V.UINT32, ONE),)), "one of its keys is b'a\\x00', which is not text"),
+    ("key not UTF-8", file((field(b"\xff", V.UINT32, ONE),)), "one of its keys is b'\\xff', which is not text"),
+    ("name not UTF-8", file((), (line(b"\xff", (1,)),), bytes(4)), "tensor names is b'\\xff', which is not text"),
 ]
 #: What the reference's reader lets pass: it looks for the data later, or never at the text, and divides by no elements.
 STRICTER = {"no elements", "data cut off", "key of a zero byte", "key not UTF-8", "name not UTF-8"}
@@ -255,12 +255,12 @@ def test_the_reference_agrees(name, content):
 
 # (what it is, its first bytes, what the sentence must say)
 OTHERS = [
-    ("version 0", b"GGUF\0\0\0\0", UnsupportedError, "is GGUF of version 0, but supported are 2 and 3"),
-    ("version 1", b"GGUF\1\0\0\0", UnsupportedError, "is GGUF of version 1, but supported are 2 and 3"),
-    ("version 4", b"GGUF\4\0\0\0", UnsupportedError, "is GGUF of version 4, but supported are 2 and 3"),
+    ("version 0", b"GGUF\0\0\0\0", UnsupportedError, "has GGUF version 0, which is not supported"),
+    ("version 1", b"GGUF\1\0\0\0", UnsupportedError, "has GGUF version 1, which is not supported"),
+    ("version 4", b"GGUF\4\0\0\0", UnsupportedError, "has GGUF version 4, which is not supported"),
     ("big-endian", b"GGUF\0\0\0\3", UnsupportedError, "is a big-endian GGUF file; take the little-endian one"),
     ("Git LFS pointer", b"version https://git-lfs", CheckpointError, "is a Git LFS pointer"),
-    ("GGJT", b"tjgg\3\0\0\0", CheckpointError, "is no GGUF file, for it begins with b'tjgg'"),
+    ("GGJT", b"tjgg\3\0\0\0", CheckpointError, "is not a GGUF file, because it begins with b'tjgg'"),
 ]
 
 

@@ -16,8 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import llama_cpp
-from record import dumps, record
-from small_checkpoints import EXAMPLE, FAMILIES, SMOLLM2, TOKENIZERS, SmallCheckpoint, build, build_smollm2
+from record import dumps, record  # type: ignore[import-not-found]
+from small_checkpoints import (  # type: ignore[import-not-found]
+    EXAMPLE,
+    FAMILIES,
+    SMOLLM2,
+    TOKENIZERS,
+    SmallCheckpoint,
+    build,
+    build_smollm2,
+)
 
 GOLDEN = Path(__file__).resolve().parent
 

@@ -206,7 +206,9 @@ def test_importance_for_a_tensor():
     assert matrix.for_tensor("b", (4, 6)).tolist() == rows.tolist()
     assert matrix.for_tensor("token_embd.weight", (4, 6)).tolist() == rows.tolist()
     assert matrix.for_tensor("token_embd.weight", (4, 5)) is None
-    with pytest.raises(CheckpointError, match="i holds 6 importances for 'a', which takes 12: it was computed for"):
+    with pytest.raises(
+        CheckpointError, match="i holds 6 importances for 'a', which needs 12; compute the importance matrix for this"
+    ):
         matrix.for_tensor("a", (2, 4, 6))
 
 
@@ -243,7 +245,7 @@ I32 = struct.Struct("<i").pack
         (legacy(("a", 1, (1.0,)), tail=I32(1) + I32(9)), "the data set's name takes 9 bytes, but 0 are left"),
         (legacy(("a", 1, (np.nan,))), "holds NaN or infinite importances for 'a'"),
         (legacy(("a", 1, (1.0,)), ("b", 1, (1.0, -np.inf))), "holds NaN or infinite importances for 'b'"),
-        (b"<!DOCTYPE html><html></html>", "is no importance matrix, or is damaged"),
+        (b"<!DOCTYPE html><html></html>", "is not an importance matrix, or is damaged"),
     ],
 )
 def test_broken_legacy_files(tmp_path, content, says):
@@ -260,12 +262,12 @@ KEYS = (array("imatrix.datasets", V.STRING, 0, b""), scalar("imatrix.chunk_count
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (file(KEYS[1:]), "lacks imatrix.datasets, so it is no importance matrix"),
+        (file(KEYS[1:]), "lacks imatrix.datasets, so it is not an importance matrix"),
         (file((KEYS[0], KEYS[2])), "lacks imatrix.chunk_count"),
         (file(KEYS[:2]), "lacks imatrix.chunk_size"),
         (file((KEYS[0], scalar("imatrix.chunk_count", V.INT32), KEYS[2])), "imatrix.chunk_count is INT32 instead of"),
-        (file(KEYS), "holds no importances"),
-        (file(KEYS, (line("a.weight", (1,)),), bytes(4)), "holds no importances"),
+        (file(KEYS), "does not hold any importances"),
+        (file(KEYS, (line("a.weight", (1,)),), bytes(4)), "does not hold any importances"),
         (file(KEYS, (line("a.in_sum2", (1,)),), bytes(4)), "'a.counts' is missing"),
         (file(KEYS, (line("a.counts", (1,)),), bytes(4)), "'a.in_sum2' is missing"),
         (
@@ -274,7 +276,7 @@ KEYS = (array("imatrix.datasets", V.STRING, 0, b""), scalar("imatrix.chunk_count
         ),
         (
             file(KEYS, (line("a.in_sum2", (3,)), line("a.counts", (2,), 0, 32)), bytes(40)),
-            "3 sums of 'a' do not divide among 2 counts",
+            "'a' has 3 sums, not a multiple of its 2 counts",
         ),
         (
             file(KEYS, (line("a.in_sum2", (1,)), line("a.counts", (1,), 0, 32)), bytes(32) + struct.pack("<f", np.nan)),
@@ -316,7 +318,7 @@ def test_more_chunks_than_the_reference_counts(tmp_path):
 
 def test_there_is_no_such_file(tmp_path):
     for path in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(CheckpointError, match="There is no such importance matrix as"):
+        with pytest.raises(CheckpointError, match=r"The importance matrix .* does not exist"):
             read_importance(path)
 
 
@@ -334,7 +336,7 @@ def test_beginnings_of_a_legacy_file(tmp_path):
     """It may end after its entries, and after the number of chunks: nothing tells that more was written."""
     whole = {len(BODY), len(BODY) + 4}
     for length in set(range(len(LEGACY))) - whole:
-        refused(tmp_path, LEGACY[:length], "is no importance matrix, or is damaged")
+        refused(tmp_path, LEGACY[:length], "is not an importance matrix, or is damaged")
     for length in whole:
         (tmp_path / "i").write_bytes(LEGACY[:length])
         assert sorted(read_importance(tmp_path / "i").entries) == ["a", "bc"]

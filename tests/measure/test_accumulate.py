@@ -87,7 +87,7 @@ def test_slabs_do_not_change_a_digit(rows, columns, slab, seed):
 def test_compiled_equals_plain_python():
     x, y = pair(3, 2 * LANES + 5, seed=2)
     sums = np.empty((3, SUMS))
-    accumulate.py_func(x, y, None, sums)
+    accumulate.py_func(x, y, None, sums)  # type: ignore[attr-defined]
     assert sums.tobytes() == sums_of(x, y).tobytes()
 
 

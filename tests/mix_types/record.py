@@ -90,7 +90,7 @@ _LATENT = {
     "leading_dense_block_count": 1, "expert_gating_func": 2,
 }  # fmt: skip
 _KDA = {**_LATENT, "ssm.conv_kernel": 4, "kda.head_dim": 64, "kda.gate_lower_bound": -5.0}
-EXTRA_KEYS: dict[str, dict[str, int | float]] = {
+EXTRA_KEYS: Mapping[str, Mapping[str, int | float]] = {
     "deepseek2": _LATENT,
     "bailingmoe3": _KDA,
     "glm5-next": {
@@ -201,6 +201,11 @@ def tensor_shapes(model: Model) -> dict[str, Shape]:
     return {name: shapes[name] for name in sorted(shapes, key=place)}
 
 
+def kind_of(name: str) -> str:
+    """A tensor's name without the layer it is of."""
+    return re.sub(r"^blk\.\d+\.|\.weight$", "", name)
+
+
 def compact(types: Mapping[str, str]) -> str:
     """Types by tensor name -> one line: the commonest, then what differs, kind by kind and layer after layer.
 
@@ -209,7 +214,7 @@ def compact(types: Mapping[str, str]) -> str:
     """
     kinds: dict[str, list[str]] = {}
     for name, type_name in types.items():
-        kinds.setdefault(re.sub(r"^blk\.\d+\.|\.weight$", "", name), []).append(type_name)
+        kinds.setdefault(kind_of(name), []).append(type_name)
     ((common, _),) = Counter(types.values()).most_common(1)
     words = [common]
     for kind, found in kinds.items():

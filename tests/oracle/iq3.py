@@ -128,7 +128,8 @@ def fit_sub_block(x: Block, w: Block, kind: Kind) -> Fit:
 
     groups = [slice(start, start + 4) for start in range(0, 32, 4)]
     best, scale = F(0), largest / F(15)
-    points, on_grid = [(1, 1, 1, 1)] * 8, [not kind.whole] * 8
+    points: list[Point] = [(1, 1, 1, 1)] * 8
+    on_grid = [not kind.whole] * 8
     for step in range(-kind.reach, kind.reach + 1):
         inverse = (F(15) + F(step) * F(0.2)) / largest
         patterns = [_pattern(values[group], inverse) for group in groups]

@@ -76,8 +76,8 @@ def report() -> Report:
         ),
         tensors=tensors,
         warnings=(
-            "180 of 272 tensors have rows that are no multiple of 256 and got a larger type instead: "
-            "the file is 23.4 MiB (31 %) larger than Q4_K_M suggests.",
+            "180 of 272 tensors fell back to other types, because their rows are not whole blocks: "
+            "this makes the file 23.4 MiB (31 %) larger.",
         ),
     )
 

@@ -201,7 +201,9 @@ class TestTerminal:
             ["1.230", "%"],
             ["exact", "-"],
         ]
-        assert any(line.startswith("weighted") and "3.140 % relative RMSE by importance" in line for line in lines)
+        assert any(
+            line.startswith("weighted") and "3.140 % relative RMSE, weighted by importance" in line for line in lines
+        )
 
     @pytest.mark.parametrize("width", [80, 120])
     def test_a_ladder_is_a_table_with_a_line_for_each_format(self, ladder, width):

@@ -180,4 +180,5 @@ def test_a_module_s_name_counts_too(tmp_path):
 
 
 def test_a_kernel_has_the_whole_module_s_name():
-    assert nearest_int._cache._impl.filename_base.startswith("quantize_cli.simd.rounding.nearest_int-")
+    cache = nearest_int._cache  # type: ignore[attr-defined]
+    assert cache._impl.filename_base.startswith("quantize_cli.simd.rounding.nearest_int-")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from oracle.ggml import library
+from oracle import ggml
 
 from quantize_cli.gguf_file.fields import Field, ValueType, field
 from quantize_cli.gguf_file.header import encode_header
@@ -31,7 +31,7 @@ class _ModelParams(ctypes.Structure):
 
 @cache
 def _llama() -> ctypes.CDLL:
-    library = library()
+    library = ggml.library()
     library.llama_log_set.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
     library.llama_model_default_params.restype = _ModelParams
     library.llama_model_load_from_file.argtypes = [ctypes.c_char_p, _ModelParams]

@@ -99,7 +99,7 @@ def test_a_pre_tokenizer_that_does_not_exist(tmp_path: Path):
     make_bpe(tmp_path)
     with pytest.raises(UsageError, match=r"'lama-bpe' is not the name of a pre-tokenizer.*llama-bpe"):
         keys(tmp_path, pre_tokenizer="lama-bpe")
-    with pytest.raises(UsageError, match=r"known are .*qwen2"):
+    with pytest.raises(UsageError, match=r"choose one of .*qwen2"):
         keys(tmp_path, pre_tokenizer="@@@")
 
 

@@ -84,7 +84,7 @@ def test_a_fine_tune_that_added_tokens_has_the_name_of_its_base(
     known({hash_of(hashes[0]): "chatglm-bpe"})
     found = read(tuned)
     assert "chatglm-bpe" in [field.value for field in found.fields]
-    reason = "The pre-tokenizer is chatglm-bpe, because apart from added tokens the vocabulary is a known one"
+    reason = "The pre-tokenizer is chatglm-bpe, because the vocabulary is a known one, apart from added tokens"
     assert found.notes == ((f"{reason}; override with --pre-tokenizer.",) if added != ["<turn>"] else ())
 
 
@@ -136,9 +136,9 @@ def test_the_example_needs_no_option():
 
 def test_a_name_that_does_not_exist(tmp_path: Path):
     make_bpe(tmp_path)
-    with pytest.raises(UsageError, match=r"'lama-bpe' is not the name of a pre-tokenizer: did you mean .*llama-bpe"):
+    with pytest.raises(UsageError, match=r"'lama-bpe' is not the name of a pre-tokenizer; did you mean .*llama-bpe"):
         keys(tmp_path, pre_tokenizer="lama-bpe")
-    with pytest.raises(UsageError, match=r"known are .*qwen2"):
+    with pytest.raises(UsageError, match=r"choose one of .*qwen2"):
         keys(tmp_path, pre_tokenizer="@@@")
 
 

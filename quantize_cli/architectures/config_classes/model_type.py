@@ -115,7 +115,7 @@ class Filling:
         layers = self.whole(key)
         if layers > MAX_LAYERS:
             raise CheckpointError(
-                f"config.json gives {key} as {shown(layers)}, but no model has more than {MAX_LAYERS} layers: "
+                f"config.json gives {key} as {shown(layers)}, but no model has more than {MAX_LAYERS} layers; "
                 "download it again."
             )
         return layers

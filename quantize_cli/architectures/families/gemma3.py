@@ -21,7 +21,7 @@ def _window(model: Model) -> int | None:
 
 
 def _of_vocabulary(sizes: Sizes, shape: tuple[int, ...]) -> tuple[Move, ...]:
-    """Cut the embedding's rows that no token has."""
+    """Cut the embedding's rows that do not belong to a token."""
     tokens = _token_count(sizes.model)
     return () if tokens >= shape[0] else (Rows(shape[0], 0, tokens),)
 

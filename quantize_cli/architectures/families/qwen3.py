@@ -17,13 +17,13 @@ from quantize_cli.tokenizers.vocabularies import BPE
 
 
 def _refuse_rerankers(model: Model) -> None:
-    """Rerankers share their architecture with the chat models; the reference goes by name and model card too."""
+    """Refuse rerankers, which share the chat models' architecture; the reference also tells them by name and card."""
     card = read_text(model.sidecars, "README.md").lower() if model.sidecars.has("README.md") else ""
     names = f"{model.name} {model.config.text('_name_or_path') or ''}".lower()
     if "qwen3-reranker" in names or "# qwen3-reranker" in card:
         raise UnsupportedError(
-            f"{model.name} is a Qwen3 reranker, whose output layer is cut down to two tokens, which this version "
-            "cannot do yet."
+            f"{model.name} is a Qwen3 reranker, whose output layer must be cut to two tokens, which this version "
+            "cannot do; take a model that is not a reranker."
         )
 
 
@@ -35,7 +35,7 @@ QWEN3 = replace(
     check=_refuse_rerankers,
 )
 
-#: What Qwen writes about experts after the common rows.
+#: Rows about experts, which Qwen's families have after the common rows.
 EXPERT_ROWS = (
     U32("{arch}.expert_feed_forward_length", "moe_intermediate_size"),
     U32("{arch}.expert_shared_feed_forward_length", "shared_expert_intermediate_size"),

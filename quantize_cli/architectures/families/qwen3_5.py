@@ -26,7 +26,7 @@ from quantize_cli.tokenizers.vocabularies import BPE
 
 
 def _sections(model: Model) -> list[int] | None:
-    """llama.cpp needs the sections of rope even where config.json leaves them out."""
+    """Return the sections of rope that llama.cpp needs if config.json leaves them out."""
     return None if "mrope_section" in model.rope.values else [11, 11, 10, 0]
 
 

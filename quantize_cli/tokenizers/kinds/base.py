@@ -1,4 +1,4 @@
-"""What every kind of vocabulary is: when it applies, and how it is read."""
+"""The interface of a kind of vocabulary: whether it applies, and how it is read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Tokens:
     scores: Sequence[float] | None = None
     merges: Sequence[str] = ()
     id_limit: int | None = None  #: ids of special tokens from here on are left out
-    notes: tuple[str, ...] = ()  #: what the user should know
+    notes: tuple[str, ...] = ()  #: sentences for the user
 
 
 @dataclass(frozen=True, slots=True)

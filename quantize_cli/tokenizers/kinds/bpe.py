@@ -23,7 +23,8 @@ def _read(source: Source) -> Tokens:
     model = mapping(source.tokenizer.get("model")).get("type")
     if model != "BPE":
         raise UnsupportedError(
-            f"{source.where(TOKENIZER_JSON)} holds a tokenizer of the type {shown(model)}, but this family needs BPE."
+            f"{source.where(TOKENIZER_JSON)} holds a tokenizer of the type {shown(model)}, but this family needs BPE; "
+            "take another model."
         )
     tokenizer = hf_json.load(source)
     pre = Recognised(source.pre_tokenizer) if source.pre_tokenizer else recognise(tokenizer, source)
@@ -41,7 +42,10 @@ def _read(source: Source) -> Tokens:
 
 
 def _left_out(cut: list[str], size: int) -> Iterator[str]:
-    """Tell of added tokens without a row in the model, as the image token of Gemma 3 1B; the reference refuses them."""
+    """Report added tokens without a row in the model, such as the image token of Gemma 3 1B.
+
+    The reference refuses them.
+    """
     if cut:
         yield (
             f"tokenizer.json has added tokens beyond vocab_size ({size}), which are left out because the model does "
@@ -58,7 +62,8 @@ def _tokens(backend: Tokenizer, source: Source) -> tuple[list[str], list[TokenTy
     if beyond is not None:
         raise CheckpointError(
             f"{source.where(TOKENIZER_JSON)} has the token {shown(beyond)} with the id {vocabulary[beyond]}, "
-            f"but the vocabulary has only {size} tokens; the tokenizer files and config.json are of different models."
+            f"but the vocabulary has only {size} tokens; the tokenizer files and config.json are of different models, "
+            "so download them again."
         )
     tokens = [f"[PAD{i}]" for i in range(size)]
     types = [TokenType.UNUSED] * size

@@ -1,4 +1,4 @@
-"""BPE vocabularies with byte tokens (LLaMA 2, Mistral) from tokenizer.json, where there is no tokenizer.model."""
+"""BPE vocabularies with byte tokens (LLaMA 2, Mistral) from tokenizer.json, for models without a tokenizer.model."""
 
 from __future__ import annotations
 

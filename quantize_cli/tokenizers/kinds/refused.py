@@ -1,4 +1,4 @@
-"""Vocabularies that the reference stores in a way of their own, and this version does not."""
+"""Vocabularies that the reference stores in special ways, and that this version refuses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def _is_hybrid_dna(source: Source) -> bool:
 
 
 def _refuse_hybrid_dna(source: Source) -> NoReturn:
-    raise UnsupportedError(f"{source.where(_CONFIG)} names HybridDNATokenizer, which is not supported.")
+    raise UnsupportedError(
+        f"{source.where(_CONFIG)} names HybridDNATokenizer, which is not supported; take another model."
+    )
 
 
 TEKKEN = Kind(TOKENIZER_JSON, _is_tekken, _refuse_tekken, has_pre_tokenizer=True)

@@ -19,7 +19,7 @@ from typing import Any
 import gguf
 import numpy as np
 import yaml
-from cases import CARDS, EXPERTS, GENERATION, IDENTITIES, NAMES, POOLING
+from cases import CARDS, EXPERTS, GENERATION, IDENTITIES, NAMES, POOLING  # type: ignore[import-not-found]
 from conversion.base import ModelBase, TextModel
 
 Case = dict[str, Any]
@@ -63,7 +63,7 @@ def reference(folder: Path, tensors: list[Any]) -> list[Any]:
         hparams={},
         _prec_a4={},
         set_gguf_parameters=lambda: None,
-        set_type=lambda: ModelBase.set_type(model),
+        set_type=lambda: ModelBase.set_type(model),  # type: ignore[has-type]
     )
     ModelBase.prepare_metadata(model, vocab_only=False)
     TextModel._try_set_pooling_type(model)
