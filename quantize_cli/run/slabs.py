@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from quantize_cli.gguf_file.header import padded
 from quantize_cli.planning.model import Plan, PlannedTensor
 
-#: Weights in a slab: 1 MiB as float32. Larger slabs are not faster, and let fewer threads work at a time within the
-#: room for weights in flight.
-SLAB_WEIGHTS = 1 << 18
+#: Weights in a slab: 2 MiB as float32. Half of it took 4 % longer for q4_k_m.
+SLAB_WEIGHTS = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)

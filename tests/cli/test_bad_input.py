@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
 from command_line import USUAL, sentence
+from huggingface_hub import constants
 from safetensors.numpy import load_file, save_file
 
 FORMAT = ("--format", "q8_0")
@@ -222,7 +223,6 @@ def test_places_where_the_report_cannot_go(quantize, llama, work):
 
 
 def test_a_model_from_the_hub_that_cannot_be_had(quantize, monkeypatch, tmp_path):
-    constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     result = quantize("nobody/nothing", *FORMAT)
