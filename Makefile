@@ -13,7 +13,7 @@ demo: .venv/installed ## Quantize the example model to five formats, show the re
 	$(BIN)/python examples/demo.py
 
 test: .venv/tested ## The tests (a few minutes at most)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal
 
 test-slow: .venv/tested-slow ## The tests that take longer: whole real models
 	$(BIN)/python -m pytest -m slow

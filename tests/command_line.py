@@ -9,6 +9,7 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 from unittest.mock import patch
 
 from checkpoint_factory import PRE_TOKENIZER
@@ -42,11 +43,19 @@ def invoke(*arguments: str | Path) -> Result:
     return Result(code, out.buffer.getvalue(), err.buffer.getvalue().decode())
 
 
-def started(*arguments: str | Path, command: tuple[str, ...] = COMMAND, **options: object) -> subprocess.Popen[bytes]:
+def started(*arguments: str | Path, command: tuple[str, ...] = COMMAND, **options: Any) -> subprocess.Popen[bytes]:
     """The command in a process of its own, its streams in pipes."""
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
-    usual = {**streams, "preexec_fn": _hear_signals}
-    return subprocess.Popen([*command, *map(str, arguments)], **{**usual, **options})
+    usual: dict[str, Any] = {**streams, "preexec_fn": _hear_signals}
+    process: subprocess.Popen[bytes] = subprocess.Popen([*command, *map(str, arguments)], **{**usual, **options})
+    return process
+
+
+def pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    """Its standard output and its standard error."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    return process.stdout, process.stderr
 
 
 def _hear_signals() -> None:

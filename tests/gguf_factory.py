@@ -12,6 +12,11 @@ from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter
 
 V = GGUFValueType
 
+#: Key -> value, its type, and that of an array's items.
+Fields = Mapping[str, tuple[Any, GGUFValueType] | tuple[Any, GGUFValueType, GGUFValueType]]
+#: Name -> values, or the packed rows of a block type and that type.
+Tensors = Mapping[str, np.ndarray | tuple[np.ndarray, GGMLQuantizationType]]
+
 
 def text(value: str | bytes) -> bytes:
     raw = value.encode() if isinstance(value, str) else value
@@ -50,8 +55,8 @@ def file(
 
 def write_gguf(
     path: Path,
-    tensors: Mapping[str, np.ndarray | tuple[np.ndarray, GGMLQuantizationType]],
-    fields: Mapping[str, tuple[Any, GGUFValueType] | tuple[Any, GGUFValueType, GGUFValueType]],
+    tensors: Tensors,
+    fields: Fields,
     architecture: str = "llama",
 ) -> None:
     """A GGUF file by the `gguf` package; a tensor of a block type is given as its packed rows and that type."""

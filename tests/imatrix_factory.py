@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from gguf import GGUFValueType
-from gguf_factory import write_gguf
+from gguf_factory import Fields, write_gguf
 
 CHUNKS = 7
 DATASET = "wiki.txt"
@@ -20,7 +20,7 @@ def write_imatrix(path: Path, entries: Mapping[str, np.ndarray]) -> Path:
         rows = np.atleast_2d(importance).astype(np.float32)
         tensors[f"{name}.in_sum2"] = rows
         tensors[f"{name}.counts"] = np.ones((len(rows), 1), np.float32)
-    fields = {
+    fields: Fields = {
         "imatrix.datasets": ((DATASET,), GGUFValueType.ARRAY, GGUFValueType.STRING),
         "imatrix.chunk_count": (CHUNKS, GGUFValueType.UINT32),
         "imatrix.chunk_size": (512, GGUFValueType.UINT32),

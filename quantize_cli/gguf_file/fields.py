@@ -70,7 +70,10 @@ def array(key: str, item_type: ValueType, values: Iterable[object]) -> Field:
     Raises:
         ValueError: A value does not fit the type.
     """
-    return Field(key, ValueType.ARRAY, tuple(_checked(key, item_type, value) for value in values), item_type)
+    items = tuple(values)
+    if not _fit(item_type, items):  # a vocabulary has a million items: only then is each looked at
+        items = tuple(_checked(key, item_type, value) for value in items)
+    return Field(key, ValueType.ARRAY, items, item_type)
 
 
 def with_fields(fields: Iterable[Field], added: Iterable[Field]) -> tuple[Field, ...]:
@@ -85,6 +88,21 @@ def with_fields(fields: Iterable[Field], added: Iterable[Field]) -> tuple[Field,
 def merged(fields: Iterable[Field]) -> tuple[Field, ...]:
     """Keep the first place and the last value of every key (the converter's order)."""
     return tuple({field.key: field for field in fields}.values())
+
+
+def _fit(wanted: ValueType, items: tuple[Any, ...]) -> bool:
+    """Tell whether all items have plain types, and fit; where the answer is no, some may fit all the same."""
+    kinds = {str} if wanted is ValueType.STRING else {bool} if wanted is ValueType.BOOL else {int, float}
+    if not set(map(type, items)) <= kinds:
+        return False
+    try:
+        if wanted is ValueType.STRING:
+            "".join(items).encode()
+        elif wanted is not ValueType.BOOL:
+            struct.pack(f"<{len(items)}{NUMBERS[wanted]}", *items)
+    except (UnicodeEncodeError, struct.error, OverflowError):
+        return False
+    return True
 
 
 def _checked(key: str, type: ValueType, value: object) -> object:

@@ -23,7 +23,7 @@ def _zero_blocks(rng: np.random.Generator, columns: int) -> ArrayLike:
 
 
 def _one_column(rng: np.random.Generator, columns: int) -> ArrayLike:
-    return np.arange(columns) % 32 == rng.integers(32)
+    return np.asarray(np.arange(columns) % 32 == rng.integers(32))
 
 
 def _huge_range(rng: np.random.Generator, columns: int) -> ArrayLike:

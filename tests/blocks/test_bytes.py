@@ -24,8 +24,9 @@ from blocks import importances
 from blocks.checks import assert_reference_s_blocks, assert_same_blocks, dequantized, quantized
 from blocks.hard_rows import RECIPES, Rows, finite, hard_rows, mixed_blocks
 from blocks.importances import importance
-from quantize_cli.blocks.base import BlockType, UseOfImportance
+from quantize_cli.blocks.base import BlockType
 from quantize_cli.blocks.table import BLOCK_TYPES
+from quantize_cli.gguf_file.types import UseOfImportance
 
 
 def parametrized(block_types: Iterable[BlockType]) -> pytest.MarkDecorator:

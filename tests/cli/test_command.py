@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
-from command_line import COMMAND, USUAL, sentence, started
+from command_line import COMMAND, USUAL, pipes, sentence, started
 from gguf import GGUFReader
 
 from quantize_cli.version import GENERATOR
@@ -180,12 +180,12 @@ def test_standard_output_holds_the_file_and_nothing_else(llama, quantize, work):
 
 
 def test_a_reader_that_goes_away_is_one_sentence(llama, work):
-    process = started(llama, *USUAL, "-o", "-")
-    assert process.stdout.read(100)[:4] == b"GGUF"
-    process.stdout.close()
-    with process.stderr as stderr:
+    with started(llama, *USUAL, "-o", "-") as process:
+        stdout, stderr = pipes(process)
+        assert stdout.read(100)[:4] == b"GGUF"
+        stdout.close()
         assert "Broken pipe" in sentence(stderr.read().decode())
-    assert process.wait() == 1
+    assert process.returncode == 1
     assert files(work) == []
 
 

@@ -6,11 +6,13 @@ import io
 import sys
 from functools import partialmethod
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from tqdm import tqdm
 
 from quantize_cli.cli import console
+from quantize_cli.planning.model import Plan, PlannedTensor
 
 
 class Terminal(io.StringIO):
@@ -28,9 +30,9 @@ def told(stream, monkeypatch):
         for _ in range(50):
             observer.downloaded(100_000)
         observer.compiling()
-        observer.started(SimpleNamespace(weights=300))
+        observer.started(cast("Plan", SimpleNamespace(weights=300)))
         for name in ("output.weight", "blk.0.x\x1b[2J", "blk.0.y", "blk.1.\nx"):
-            observer.tensor_started(SimpleNamespace(name=name, type="Q8_0"))
+            observer.tensor_started(cast("PlannedTensor", SimpleNamespace(name=name, type="Q8_0")))
             observer.weights_done(75)
         observer.warned("never mind: the report says it")
     return stream.getvalue()

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFReader, GGUFValueType
-from gguf_factory import array, field, file, line, text, write_gguf
+from gguf_factory import Tensors, array, field, file, line, text, write_gguf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import gguf as reference
 from oracle.ggml import needs_ggml
 
 from quantize_cli.errors import CheckpointError, QuantizeError, UnsupportedError
-from quantize_cli.gguf_file.fields import Field
+from quantize_cli.gguf_file.fields import Field, ValueType
 from quantize_cli.gguf_file.header import TensorEntry, encode_header
 from quantize_cli.gguf_file.reader import MAX_HEADER_BYTES, GgufHeader, parse_header, read_header
 from quantize_cli.gguf_file.types import TYPES_BY_NUMBER
@@ -96,8 +96,8 @@ def test_every_kind_of_field_and_the_table():
         "none": (),
         "no texts": (),
     }
-    assert header.fields[15] == Field("numbers", V.ARRAY, (1, 2), V.INT16)
-    assert header.fields[1] == Field("u8", V.UINT8, 255)
+    assert header.fields[15] == Field("numbers", ValueType.ARRAY, (1, 2), ValueType.INT16)
+    assert header.fields[1] == Field("u8", ValueType.UINT8, 255)
     found = [(t.name, t.shape, t.type.name, t.offset - header.data_start, t.nbytes) for t in header.tensors]
     assert found == [
         ("a.weight", (3, 32), "Q8_0", 0, 102),
@@ -139,7 +139,7 @@ def test_files_of_the_gguf_package(tmp_path, name):
     held = GGMLQuantizationType[name]
     block, nbytes = GGML_QUANT_SIZES[held]
     rows = np.arange(2 * nbytes, dtype=np.uint8).reshape(1, 2, nbytes)
-    tensors = {"a": (rows, held), "b": np.ones((2, 3), np.float32)}
+    tensors: Tensors = {"a": (rows, held), "b": np.ones((2, 3), np.float32)}
     write_gguf(tmp_path / "model.gguf", tensors, {"list": ((1.5, 2.5), V.ARRAY, V.FLOAT32)})
     header = read_header(tmp_path / "model.gguf")
     theirs = GGUFReader(tmp_path / "model.gguf")

@@ -406,7 +406,7 @@ def quantize(tools: Path, work: Path, wanted: Case, output: Path) -> str | None:
     limit = options.pop(split + 1) if split is not None else None
     if split is not None:
         options.pop(split)
-    command = [tools / "llama-quantize", *options, wanted.source, output, wanted.format, "2"]
+    command: list[str | Path] = [tools / "llama-quantize", *options, wanted.source, output, wanted.format, "2"]
     said = subprocess.run(command, cwd=work, capture_output=True, check=False)
     if said.returncode != 0:
         return reason(said.stderr.decode(errors="replace") + said.stdout.decode(errors="replace"), said.returncode)

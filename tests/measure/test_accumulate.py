@@ -102,6 +102,7 @@ def test_the_weighted_error_is_its_formula_and_changes_no_other_figure(columns):
     sums = np.full((5, SUMS), np.nan)
     accumulate(x, y, w, sums)
     found = weighted_error(sums)
+    assert found is not None
     weights, source, decoded = w.astype(np.float64), x.astype(np.float64), y.astype(np.float64)
     ratio = np.sum(weights * (source - decoded) ** 2) / np.sum(weights * source**2)
     assert found.relative_rmse == pytest.approx(math.sqrt(ratio), rel=1e-12)

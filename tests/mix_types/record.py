@@ -84,7 +84,7 @@ CURIOSITIES = (
 )  # fmt: skip
 
 #: Architecture -> keys that its hyperparameters need beside those of every model; their values decide no type.
-_LATENT = {
+_LATENT: dict[str, int | float] = {
     "attention.q_lora_rank": 64, "attention.kv_lora_rank": 64, "attention.key_length_mla": 64,
     "attention.value_length_mla": 64, "expert_feed_forward_length": 64, "expert_shared_count": 1,
     "leading_dense_block_count": 1, "expert_gating_func": 2,

@@ -68,7 +68,7 @@ class AbortedError(Exception):
 
 
 #: Types that share another type's table.
-_TABLES = {GGMLQuantizationType.IQ1_M: GGMLQuantizationType.IQ1_S}
+_TABLES: dict[int, int] = {GGMLQuantizationType.IQ1_M: GGMLQuantizationType.IQ1_S}
 #: Types whose tables take up to a quarter of a minute to make.
 _WITH_TABLES = frozenset(
     getattr(GGMLQuantizationType, name) for name in ("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S")

@@ -26,7 +26,8 @@ LARGEST = F(np.finfo(np.float32).max)
 
 @cache
 def grid() -> list[Pattern]:
-    IQ1_S.init_grid()
+    IQ1_S.init_grid()  # type: ignore[no-untyped-call, unused-ignore]
+    assert IQ1_S.grid is not None
     return [tuple(int(value) + 1 for value in point) for point in IQ1_S.grid.reshape(-1, 8)]
 
 

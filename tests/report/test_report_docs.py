@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from quantize_cli.measure import errors
 from quantize_cli.report import model
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
@@ -14,8 +15,8 @@ SECTIONS = {
     "Totals": model.Totals,
     "Types": model.TypeReport,
     "Tensors": model.TensorReport,
-    "Errors": model.TensorError,
-    "Weighted errors": model.WeightedError,
+    "Errors": errors.TensorError,
+    "Weighted errors": errors.WeightedError,
 }
 
 
@@ -33,4 +34,4 @@ def test_every_dataclass_has_a_section():
 
 
 def test_the_schema_version_is_the_current_one():
-    assert re.search(r"`schema_version` \|.*: (\d+) \|", PAGE)[1] == str(model.SCHEMA_VERSION)
+    assert re.findall(r"`schema_version` \|.*: (\d+) \|", PAGE) == [str(model.SCHEMA_VERSION)]

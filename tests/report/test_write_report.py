@@ -38,7 +38,7 @@ def test_the_file_has_the_usual_permissions(report, tmp_path):
 
 @pytest.mark.parametrize("name", ["report", "report.txt", "report.json.gz", ".json"])
 @pytest.mark.parametrize(
-    "call", [partial(check_report_path, force=True), lambda path: write_report(None, path, force=True)]
+    "call", [partial(check_report_path, force=True), lambda path: write_report([], path, force=True)]
 )
 def test_an_unknown_suffix_is_a_usage_error(tmp_path, name, call):
     with pytest.raises(UsageError, match=r"must end in \.json or \.md\.$"):

@@ -12,7 +12,7 @@ import pytest
 
 from quantize_cli.checkpoints.base import TensorInfo
 from quantize_cli.gguf_file.types import GGML_TYPES
-from quantize_cli.planning.model import PlannedTensor
+from quantize_cli.planning.model import Plan, PlannedFile, PlannedTensor
 
 #: Bits of 16-bit values stand for themselves: as BF16, all of these numbers are different and finite.
 DTYPES = {"uint16": "BF16", "float16": "F16", "float32": "F32"}
@@ -63,6 +63,12 @@ def planned_tensor(checkpoint: Arrays, shape: tuple[int, ...], **given: Any) -> 
     }
     nbytes = math.prod(shape[:-1]) * GGML_TYPES[values["type"]].row_bytes(shape[-1])
     return PlannedTensor(shape=shape, nbytes=nbytes, **values)
+
+
+@pytest.fixture
+def plan_of() -> Callable[..., Plan]:
+    """(tensor, ...) -> a plan of one file of them."""
+    return lambda *tensors: Plan("model", "architecture", "F32", (PlannedFile("", (), tensors),), ())
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,15 +12,21 @@ from quantize_cli.run.slabs import SLAB_WEIGHTS, slabs_of
 SHAPES = [(5,), (7, 3), (1, 9), (3, 4, 5), (2, 3, 4, 5), (2, 1, 3), (3, 1)]
 
 
-def slabs(planned, arrays, *shapes, weights=SLAB_WEIGHTS):
-    tensors = tuple(planned(arrays(source=np.zeros(1, np.float32)), shape) for shape in shapes)
-    return list(slabs_of([SimpleNamespace(tensors=tensors)], weights))
+@pytest.fixture
+def slabs(planned, arrays, plan_of):
+    """(shape, ..., weights) -> the slabs of tensors of these shapes."""
+
+    def make(*shapes, weights=SLAB_WEIGHTS):
+        source = arrays(source=np.zeros(1, np.float32))
+        return list(slabs_of([plan_of(*(planned(source, shape) for shape in shapes))], weights))
+
+    return make
 
 
 @pytest.mark.parametrize("weights", [1, 4, 10, 1000])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_each_row_is_in_one_slab_of_one_expert(shape, weights, planned, arrays):
-    found = slabs(planned, arrays, shape, weights=weights)
+def test_each_row_is_in_one_slab_of_one_expert(shape, weights, slabs):
+    found = slabs(shape, weights=weights)
     tensor = found[0].tensor
     assert [row for slab in found for row in range(slab.start, slab.stop)] == list(range(tensor.rows))
     assert [slab.first for slab in found] == [True] + [False] * (len(found) - 1)
@@ -34,13 +39,13 @@ def test_each_row_is_in_one_slab_of_one_expert(shape, weights, planned, arrays):
         assert slab.weights <= weights or slab.stop == slab.start + 1
 
 
-def test_a_row_wider_than_a_slab_is_a_slab(planned, arrays):
-    found = slabs(planned, arrays, (2, SLAB_WEIGHTS + 1), (3 * SLAB_WEIGHTS,))
+def test_a_row_wider_than_a_slab_is_a_slab(slabs):
+    found = slabs((2, SLAB_WEIGHTS + 1), (3 * SLAB_WEIGHTS,))
     assert [(slab.start, slab.stop) for slab in found] == [(0, 1), (1, 2), (0, 1)]
 
 
-def test_padding_follows_the_last_slab_alone(planned, arrays):
+def test_padding_follows_the_last_slab_alone(planned, arrays, plan_of):
     tensor = planned(arrays(source=np.zeros(1, np.float32)), (3, 5))
     longer = replace(tensor, type="F16", nbytes=30)
-    found = list(slabs_of([SimpleNamespace(tensors=(tensor,)), SimpleNamespace(tensors=(longer,))], 5))
+    found = list(slabs_of([plan_of(tensor), plan_of(longer)], 5))
     assert [[slab.padding(made) for made in slab.tensors] for slab in found] == [[0, 0], [0, 0], [4, 2]]

@@ -44,7 +44,7 @@ def converted(model, format_name, **options):
 
 
 def test_every_expert_is_transposed(model, tmp_path):
-    held = {}
+    held: dict[str, np.ndarray] = {}
     for shard in model.glob("*.safetensors"):
         held |= load_file(shard)
     both = held["model.layers.0.mlp.experts.gate_up_proj"]
