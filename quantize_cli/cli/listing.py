@@ -14,10 +14,10 @@ from rich.table import Table
 from quantize_cli.mixes.catalogue import MODEL, FormatFacts
 
 _LEGEND = f"""
-bits        bits per weight of {MODEL}, including scales and tensors of other types
+bits        bits per weight of {MODEL}, including scales and other types
 block       weights in a block; a tensor whose rows are not whole blocks gets
             another type
-imatrix     whether an importance matrix (--imatrix) is needed, helps, or is ignored
+imatrix     whether an importance matrix is needed, helps, or is ignored
 perplexity  increase over F16 for {MODEL}, as llama-quantize states it"""
 
 

@@ -28,9 +28,9 @@ quantize model.gguf --format q8_0 -o - | gzip > model.gguf.gz
 
 Other commands:
 
-quantize formats, which lists the formats
+quantize formats: list the formats
 
-quantize warm, which compiles kernels ahead of time
+quantize warm: compile kernels ahead of time
 """
 
 

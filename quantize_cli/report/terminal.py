@@ -45,12 +45,15 @@ def _several(reports: Sequence[Report]) -> RenderableType:
 
 
 def _of_all(reports: Sequence[Report]) -> list[str]:
-    """List each warning once, after the names of its formats."""
+    """List each warning once, after the names of its formats unless it is of all formats."""
     formats: dict[str, list[str]] = {}
     for report in reports:
         for warning in report.warnings:
             formats.setdefault(warning, []).append(report.format)
-    return [f"{', '.join(names)}: {warning}" for warning, names in formats.items()]
+    return [
+        warning if len(names) == len(reports) else f"{', '.join(names)}: {warning}"
+        for warning, names in formats.items()
+    ]
 
 
 def _comparison(reports: Sequence[Report]) -> RenderableType:

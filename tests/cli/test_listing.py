@@ -84,5 +84,6 @@ def test_people_get_a_table_that_fits_80_columns(listed, quantize, monkeypatch):
     assert result.exit_code == 0
     lines = [line.rstrip() for line in result.stdout.splitlines()]
     assert all(len(line) <= 80 for line in lines)
-    lines = lines[: lines.index("")]
+    lines, legend = lines[: lines.index("")], lines[lines.index("") + 1 :]
+    assert [line.split()[0] for line in legend if line[:1].strip()] == ["bits", "block", "imatrix", "perplexity"]
     assert [line.split()[0].upper() for line in lines[2:] if line[:1].strip()] == [*listed]

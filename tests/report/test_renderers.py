@@ -220,7 +220,7 @@ class TestTerminal:
         same = [dataclasses.replace(one, warnings=("It is odd.", f"{one.format} is.")) for one in ladder[:2]]
         lines = [line.rstrip() for line in printed(same, 80).splitlines() if line.startswith("warning")]
         assert lines == [
-            "warning: Q4_K_M, IQ3_XXS: It is odd.",
+            "warning: It is odd.",
             "warning: Q4_K_M: Q4_K_M is.",
             "warning: IQ3_XXS: IQ3_XXS is.",
         ]
