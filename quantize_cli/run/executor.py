@@ -24,7 +24,7 @@ from quantize_cli.planning.model import Plan, PlannedTensor
 from quantize_cli.run.derive import Derive, Result
 from quantize_cli.run.slabs import SLAB_WEIGHTS, Slab, slabs_of
 
-#: Weights in flight, in all slabs together: a slab for each of 64 threads. A weight takes at most 10 bytes while its
+#: Weights in flight, in all slabs together: two slabs for each of 64 threads. A weight takes at most 10 bytes while its
 #: slab is made, none before, and afterwards what is to be written of it.
 WEIGHTS_IN_FLIGHT = 1 << 25
 
