@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from quantize_cli.gguf_file.header import padded
 from quantize_cli.planning.model import Plan, PlannedTensor
 
-#: Weights in a slab: 1 MiB as float32. Slabs of twice the size are hardly faster, and leave some of many threads without
-#: work, because only half as many fit the room for weights in flight.
+#: Weights in a slab: 1 MiB as float32. Slabs of twice the size are hardly faster. Only half as many of them fit the
+#: room for weights in flight, which leaves some of many threads without work.
 SLAB_WEIGHTS = 1 << 18
 
 
