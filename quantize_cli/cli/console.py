@@ -125,6 +125,8 @@ class _Bars(_Sentences):
 
         self.settle()
         look = {"unit": unit, "unit_scale": True, "leave": False, "dynamic_ncols": True, "delay": DELAY}
+        # Without the time left: while the first kernels compile, it would be a guess by hours.
+        look["bar_format"] = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}]"
         self._bar = tqdm(desc=of, total=total, **look)
 
     def _advance(self, count: int) -> None:
