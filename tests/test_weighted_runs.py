@@ -10,7 +10,7 @@ import pytest
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
 from gguf import GGUFReader, GGUFValueType
 from gguf.quants import dequantize
-from gguf_factory import write_gguf
+from gguf_factory import hyperparameters, write_gguf
 from imatrix_factory import squares
 from safetensors.numpy import load_file
 
@@ -36,7 +36,7 @@ def stack(tmp_path_factory):
     """A GGUF model with one stack of three experts, and its weights."""
     path = tmp_path_factory.mktemp("experts") / "experts-F32.gguf"
     weights = np.random.default_rng(0).normal(0, 0.02, (3, ROWS, 256)).astype(np.float32)
-    fields = {"llama.block_count": (1, GGUFValueType.UINT32), "llama.expert_count": (3, GGUFValueType.UINT32)}
+    fields = hyperparameters(expert_count=3, expert_used_count=2)
     write_gguf(path, {EXPERTS: weights, "output_norm.weight": np.ones(256, np.float32)}, fields)
     return path, weights
 
@@ -77,7 +77,7 @@ def test_an_entry_that_does_not_tell_experts_apart_has_their_values_in_a_row(sta
 
 def test_in_four_dimensions_the_third_is_that_of_the_experts(tmp_path):
     weights = np.random.default_rng(0).normal(0, 0.02, (2, 3, 4, 256)).astype(np.float32)
-    fields = {"llama.block_count": (1, GGUFValueType.UINT32)}
+    fields = hyperparameters()
     write_gguf(tmp_path / "four-F32.gguf", {EXPERTS: weights}, fields)
     each = np.stack([squares(256, seed) for seed in range(3)])
     expected = [alone(weights[i, j], each[j]) for i in range(2) for j in range(3)]

@@ -11,9 +11,10 @@ from quantize_cli.architectures.families.table import FAMILIES
 from quantize_cli.architectures.family import Family
 from quantize_cli.architectures.from_gguf import describe_gguf
 from quantize_cli.architectures.general import ParameterCounts, general_fields
+from quantize_cli.architectures.loading import Origin
 from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.recipes import tensor_recipes
-from quantize_cli.architectures.rows import fields_of
+from quantize_cli.architectures.rows import fields_of, names_of
 from quantize_cli.architectures.sizes import Sizes
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.gguf import GgufCheckpoint
@@ -59,7 +60,8 @@ def describe(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> ModelD
         *fields_of(family.metadata, model),
         *vocabulary.fields,
     )
-    return ModelDescription(merged(fields), recipes, vocabulary.notes)
+    origin = Origin(model.config.where, names_of(family.metadata, family.architecture))
+    return ModelDescription(merged(fields), recipes, origin, vocabulary.notes)
 
 
 def _read_config(checkpoint: Checkpoint) -> dict[str, Json]:

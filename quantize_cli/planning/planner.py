@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from quantize_cli.architectures.describe import describe
 from quantize_cli.architectures.description import ModelDescription, TensorRecipe
+from quantize_cli.architectures.loading import check_loads
 from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
 from quantize_cli.errors import UnsupportedError, UsageError, listed
 from quantize_cli.gguf_file.fields import with_fields
@@ -49,6 +50,8 @@ def make_plans(
         UsageError: The options do not fit the model; for example, an importance matrix is missing.
     """
     description = describe(checkpoint, pre_tokenizer)
+    # Like llama-quantize, prefer the fields that are set to those of the model.
+    check_loads(with_fields(description.metadata, options.metadata), description.origin)
     kept = pruned(_in_file_order(description.recipes), options.prune_layers)
     return [_plan(checkpoint, description, kept, mix, options) for mix in mixes]
 
@@ -69,7 +72,7 @@ def _plan(
     importance = options.importance
     metadata = final_metadata(description, mix, options, kept.layers)
     # Like llama-quantize, prefer the fields that are set to those of the model, and count layers before pruning.
-    model = traits_of(with_fields(description.metadata, options.metadata), checkpoint.location)
+    model = traits_of(with_fields(description.metadata, options.metadata))
     choices = choose_types(candidates, mix, model, options.overrides, has_importance=importance is not None)
     known = {old_name for recipe, old_name in kept.recipes if _is_known(importance, old_name, recipe)}
     tensors = [
