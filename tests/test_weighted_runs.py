@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
-from gguf import GGUFReader, GGUFValueType
+from gguf import GGUFReader
 from gguf.quants import dequantize
 from gguf_factory import hyperparameters, write_gguf
 from imatrix_factory import squares

@@ -1,7 +1,7 @@
 """What llama.cpp demands of a model's metadata; a file that does not meet it never loads.
 
-The reference reads hyperparameters in `load_hparams` of src/llama-model.cpp, and `load_arch_hparams` of src/models/*.cpp
-for each architecture. llama-quantize runs the same code before it writes a file.
+The reference reads hyperparameters in `load_hparams` (src/llama-model.cpp) and, for each architecture, in
+`load_arch_hparams` (src/models/*.cpp). llama-quantize runs the same code before it writes a file.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ def _experts(model: _Loader) -> _Findings:
     if groups > 1 and not 0 < used_groups < groups:
         yield (
             "expert_group_used_count",
-            f"{used_groups}, but llama.cpp wants some, and fewer than {groups}, of the groups",
+            f"{used_groups}, but llama.cpp wants 1 to {groups - 1} of {groups} groups",
         )
 
 

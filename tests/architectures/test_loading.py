@@ -173,5 +173,5 @@ def test_others_are_held_to_what_all_have_in_common():
     values = {key.replace("llama", "bert"): value for key, value in LLAMA.items()}
     values |= {"general.architecture": "bert", "bert.attention.layer_norm_rms_epsilon": None}
     check_loads(fields_of(values), FILE)
-    with pytest.raises(CheckpointError, match="without bert.context_length"):
+    with pytest.raises(CheckpointError, match=r"without bert\.context_length"):
         check_loads(fields_of(values | {"bert.context_length": None}), FILE)
