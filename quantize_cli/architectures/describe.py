@@ -53,15 +53,16 @@ def describe(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> ModelD
         sizes.known(symbol)
     recipes = tensor_recipes(family, model, sizes)
     counts = ParameterCounts.of((recipe.name, recipe.shape) for recipe in recipes)
+    general = general_fields(model.sidecars, model.name, values, counts)
     vocabulary = read_vocabulary(family.vocabulary, model.sidecars, model.config.values, pre_tokenizer)
     fields = (
         field("general.architecture", ValueType.STRING, family.architecture),
-        *general_fields(model.sidecars, model.name, values, counts),
+        *general.fields,
         *fields_of(family.metadata, model),
         *vocabulary.fields,
     )
     origin = Origin(model.config.where, names_of(family.metadata, family.architecture))
-    return ModelDescription(merged(fields), recipes, origin, vocabulary.notes)
+    return ModelDescription(merged(fields), recipes, origin, (*general.notes, *vocabulary.notes))
 
 
 def _read_config(checkpoint: Checkpoint) -> dict[str, Json]:

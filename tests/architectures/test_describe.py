@@ -131,7 +131,6 @@ VALUES = {
     "an infinite number": ({"rope_theta": float("inf")}, "rope_theta"),
     "a number beyond float64": ({"rope_theta": 10**400}, "rope_theta"),
     "a list for an object": ({"rope_scaling": [1]}, "rope_scaling"),
-    "a number for text": ({"_name_or_path": 7}, "_name_or_path"),
     "a rope type of no kind": ({"rope_scaling": {"rope_type": 3}}, "rope_type"),
     "a rope factor of no kind": ({"rope_scaling": {"rope_type": "linear", "factor": "2"}}, "factor"),
     "a context of no kind": (
@@ -264,8 +263,10 @@ CARDS = {
 
 @pytest.mark.parametrize("files", CARDS.values(), ids=CARDS)
 def test_a_card_that_cannot_be_written(make_checkpoint, record, files):
+    """The model is not refused for it."""
     record["files"].update(files)
-    refuse(make_checkpoint(**record), CheckpointError, *files)
+    (note,) = describe(make_checkpoint(**record)).notes
+    assert all(file in note for file in files)
 
 
 @pytest.mark.parametrize(
