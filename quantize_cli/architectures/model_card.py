@@ -16,8 +16,8 @@ from quantize_cli.errors import CheckpointError, shown
 
 CARD = "README.md"
 
-#: Room for the results of some 6,000 benchmarks; the largest cards in use have 700,000 characters.
-MAX_CHARACTERS = 2 << 20
+#: Room for the results of about 3,000 benchmarks. The slowest text of this length takes 5 seconds.
+MAX_CHARACTERS = 1 << 20
 
 #: The deepest nesting; benchmarks nest 8 deep. LibYAML's parser would overflow the stack.
 MAX_DEPTH = 100

@@ -66,7 +66,7 @@ UNUSABLE = {
     "a control character": ("name: \x01\n", "not allowed"),
     "a list as a key": ("[a]: b\n", "(line 2: "),
     "two documents": ("a: b\n--- \nc: d\n", "another document"),
-    "too long": ("license: " + "x" * model_card.MAX_CHARACTERS + "\n", "more than 2,097,152 characters"),
+    "too long": ("license: " + "x" * model_card.MAX_CHARACTERS + "\n", "more than 1,048,576 characters"),
 }
 
 
