@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from quantize_cli.architectures.config import Config
-from quantize_cli.architectures.defaults import with_defaults
+from quantize_cli.architectures.defaults import why_as_it_stands, with_defaults
 from quantize_cli.architectures.description import ModelDescription
 from quantize_cli.architectures.families.table import FAMILIES
 from quantize_cli.architectures.family import Family
@@ -22,6 +22,9 @@ from quantize_cli.checkpoints.sidecars import Json, read_object
 from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError
 from quantize_cli.gguf_file.fields import ValueType, field, merged
 from quantize_cli.tokenizers.vocabulary import read_vocabulary
+
+#: What a user has to know of a config.json that transformers would not load.
+_AS_IT_STANDS = "is read without the defaults of its model type, because {reason}"
 
 
 def describe(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> ModelDescription:
@@ -45,6 +48,16 @@ def describe(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> ModelD
             )
         return describe_gguf(checkpoint)
     values = _read_config(checkpoint)
+    try:
+        return _described(checkpoint, values, pre_tokenizer)
+    except (CheckpointError, UnsupportedError) as error:
+        reason = why_as_it_stands(values)
+        if reason is None:
+            raise
+        raise type(error)(f"{str(error)[:-1]} (config.json {_AS_IT_STANDS.format(reason=reason)}).") from error
+
+
+def _described(checkpoint: Checkpoint, values: dict[str, Json], pre_tokenizer: str | None) -> ModelDescription:
     family = _family(values, checkpoint.sidecars.where("config.json"))
     model = _model(checkpoint, family, values)
     family.check(model)
@@ -62,7 +75,9 @@ def describe(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> ModelD
         *vocabulary.fields,
     )
     origin = Origin(model.config.where, names_of(family.metadata, family.architecture))
-    return ModelDescription(merged(fields), recipes, origin, (*general.notes, *vocabulary.notes))
+    reason = why_as_it_stands(values)
+    notes = [] if reason is None else [f"{origin.where} {_AS_IT_STANDS.format(reason=reason)}."]
+    return ModelDescription(merged(fields), recipes, origin, (*notes, *general.notes, *vocabulary.notes))
 
 
 def _read_config(checkpoint: Checkpoint) -> dict[str, Json]:

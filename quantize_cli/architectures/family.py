@@ -89,11 +89,6 @@ def all_layers(model: Model) -> Iterable[int]:
     return range(model.layers)
 
 
-def extra_layers(model: Model) -> Iterable[int]:
-    """Return the numbers of the layers that only predict further tokens."""
-    return range(model.layers, model.blocks)
-
-
 @dataclass(frozen=True, slots=True)
 class Part:
     """GGUF tensors that some layers must have; names are without "blk.N."."""

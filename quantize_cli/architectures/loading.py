@@ -32,6 +32,9 @@ _ITEMS = frozenset({ValueType.UINT32, ValueType.INT32, ValueType.BOOL})
 #: Architectures for which one expert or none means none.
 _ONE_EXPERT_IS_NONE = frozenset({"hunyuan-vl", "hunyuan-dense"})
 
+#: Architectures whose rotation has sections: time, height, width.
+_IN_SECTIONS = frozenset({"qwen35", "qwen35moe"})
+
 #: Architectures whose rotation takes the whole head.
 _WHOLE_HEAD_ROTATES = frozenset({"llama", "deci", "falcon", "llama-embed"})
 
@@ -159,7 +162,7 @@ class _Loader:
         demands = {demand.key: demand for demand in (*_COMMON, *_OWN.get(self.architecture, ()))}
         for demand in demands.values():
             self._check(demand)
-        for relation in (_experts, _prediction, _rotation, _scaling, _latent_queries):
+        for relation in (_experts, _prediction, _rotation, _sections, _scaling, _latent_queries):
             for key, finding in relation(self):
                 raise self._error(key, finding)
 
@@ -176,6 +179,11 @@ class _Loader:
         if held is None:
             return None
         return int(held.value[0] if held.type is ValueType.ARRAY else held.value)
+
+    def items(self, key: str) -> tuple[int, ...]:
+        """Return the items of an array; none if the key is missing or not an array."""
+        held = self._field(key)
+        return held.value if held is not None and held.type is ValueType.ARRAY else ()
 
     def text(self, key: str) -> str | None:
         """Return a text; None if the key is missing."""
@@ -272,10 +280,17 @@ def _rotation(model: _Loader) -> _Findings:
     rotated = head if rotated is None else rotated
     if model.architecture in _WHOLE_HEAD_ROTATES and rotated != head:
         yield "rope.dimension_count", f"{rotated}, but an attention head is {head} wide, and all of it rotates"
-    if rotated % 2:
-        yield "rope.dimension_count", f"{rotated}, but llama.cpp rotates pairs, so it wants an even number"
+    if rotated % 2 or not rotated:
+        yield "rope.dimension_count", f"{rotated}, but llama.cpp rotates pairs, so it wants an even number over 0"
     if rotated > head:
         yield "rope.dimension_count", f"{rotated}, but an attention head is {head} wide"
+
+
+def _sections(model: _Loader) -> _Findings:
+    key = "rope.dimension_sections"
+    sections = model.items(key)
+    if model.architecture in _IN_SECTIONS and not any(size > 0 for size in sections[:3]):
+        yield key, f"{shown(sections)}, but llama.cpp wants one of the first three to be more than 0"
 
 
 def _scaling(model: _Loader) -> _Findings:

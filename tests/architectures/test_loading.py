@@ -154,6 +154,20 @@ def test_deepseek_needs_a_rank_of_queries_unless_it_is_light(light):
     check_loads(fields_of(values | {"deepseek2.block_count": 12, "deepseek2.attention.q_lora_rank": 8}), FILE)
 
 
+def test_the_sections_of_rope_are_not_all_empty():
+    values = {key.replace("llama", "qwen35"): value for key, value in LLAMA.items()}
+    values |= {f"qwen35.ssm.{name}": 4 for name in ("conv_kernel", "inner_size", "state_size", "time_step_rank")}
+    values |= {"general.architecture": "qwen35", "qwen35.ssm.group_count": 4}
+    key = "qwen35.rope.dimension_sections"
+    check_loads(fields_of(values | {key: each(key, 0, 1, 0, 0)}), FILE)
+    with pytest.raises(
+        CheckpointError, match=r"sections is \(0, 0, 0, 4\), but llama.cpp wants one of the first three"
+    ):
+        check_loads(fields_of(values | {key: each(key, 0, 0, 0, 4)}), FILE)
+    with pytest.raises(CheckpointError, match=r"sections is a list of 3, but llama\.cpp wants 4"):
+        check_loads(fields_of(values | {key: each(key, 1, 2, 3)}), FILE)
+
+
 def test_an_architecture_that_llama_cpp_does_not_know():
     with pytest.raises(UnsupportedError, match=r"^tiny.gguf is of the architecture 'lama', which llama.cpp does not"):
         check_loads(fields_of(LLAMA | {"general.architecture": "lama"}), FILE)
