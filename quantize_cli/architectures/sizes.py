@@ -16,28 +16,31 @@ Size: TypeAlias = Callable[["Sizes"], int | None]
 class Sizes(Mapping[str, int | None]):
     """The symbols' values in one model: a table of functions, each of which may ask for other symbols.
 
+    Attributes:
+        table: The functions by symbol.
+
     Raises CheckpointError, on access, if config.json contradicts itself.
     """
 
     def __init__(self, model: Model, own: Mapping[str, Size]) -> None:
         """Merge a family's `own` entries over the common table."""
         self.model = model
-        self._table = {**SIZES, **own}
+        self.table = {**SIZES, **own}
         self._known: dict[str, int | None] = {}
 
     def __getitem__(self, symbol: str) -> int | None:
         """Return a size, or None if the model does not have it."""
         if symbol not in self._known:
-            self._known[symbol] = self._table[symbol](self)
+            self._known[symbol] = self.table[symbol](self)
         return self._known[symbol]
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the symbols."""
-        return iter(self._table)
+        return iter(self.table)
 
     def __len__(self) -> int:
         """Return the number of symbols."""
-        return len(self._table)
+        return len(self.table)
 
     def known(self, symbol: str) -> int:
         """Return a size that the model must have.
@@ -46,7 +49,7 @@ class Sizes(Mapping[str, int | None]):
             CheckpointError: The size is missing in config.json.
         """
         if (size := self[symbol]) is None:
-            row = self._table[symbol]
+            row = self.table[symbol]
             names = " or ".join(row.names) if isinstance(row, Named) else f"the sizes that make {symbol!r}"
             raise CheckpointError(
                 f"{self.model.config.where} lacks {names}, which the shapes depend on; download it again."

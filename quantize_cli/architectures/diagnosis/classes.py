@@ -1,0 +1,114 @@
+"""Models that are not of a supported class: what they are, which classes are near, and the way that is left."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from quantize_cli.architectures.families.table import FAMILIES
+from quantize_cli.checkpoints.sidecars import Json, Sidecars
+from quantize_cli.errors import CheckpointError, QuantizeError, UnsupportedError, shown
+
+#: The way that is open to every language model that llama.cpp knows.
+GGUF_WAY = (
+    "if llama.cpp's converter knows the model (convert_hf_to_gguf.py MODEL --outtype bf16), quantize takes the GGUF "
+    "file that it writes"
+)
+
+#: How near a class's name must be, as a ratio of difflib.
+_NEAR = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Classes that are not language models, by their names."""
+
+    names: str  #: regular expression that the class's name must have
+    what: str
+
+
+#: The first row that matches counts.
+KINDS = (
+    Kind(r"^Peft|Lora|Adapter", "an adapter; merge it into its base model first"),
+    Kind(
+        r"SequenceClassification|TokenClassification|QuestionAnswering|MultipleChoice|Reward|ValueHead|Reranker",
+        f"a classifier or reward model, whose head this version cannot convert; {GGUF_WAY}",
+    ),
+    Kind(
+        r"Pipeline$|UNet|Transformer2DModel|Transformer3DModel|AutoencoderKL|DiT|ControlNet|Diffusion",
+        "a part of a diffusion model, not a language model; take a language model",
+    ),
+    Kind(
+        r"Whisper|Wav2Vec|Hubert|SpeechSeq2Seq|SpeechEncoder|ForCTC|ForAudio|XVector|SpeechT5|Vits|Encodec|Bark|Parakeet",
+        "a speech or audio model, not a language model; take a language model",
+    ),
+    Kind(
+        r"CLIP|[Ss]ig[Ll]ip|ViT|[Dd]ino[Vv]|Swin|ResNet|ConvNext|BeitFor|Detr|Segformer|^Sam|DepthAnything|"
+        r"VisionModel|ForImageClassification|ForObjectDetection|ForSemanticSegmentation|ImageEncoder",
+        "an image model, not a language model; take a language model",
+    ),
+    Kind(
+        r"Eagle|EAGLE|Medusa|DraftModel|Speculator",
+        "a draft model, which only works beside its base model; take the base model",
+    ),
+)
+
+
+def unsupported_class(name: str, where: str) -> UnsupportedError:
+    """Return the error of a class that is not in the table: what it is, or near classes and a way out."""
+    what = next((kind.what for kind in KINDS if re.search(kind.names, name)), None)
+    if what is not None:
+        return UnsupportedError(f"{where} names the architecture {shown(name)}, which is {what}.")
+    near = get_close_matches(name[:200], FAMILIES, n=3, cutoff=_NEAR)
+    nearest = f" (near names are {', '.join(near)})" if near else ""
+    return UnsupportedError(
+        f"{where} names the architecture {shown(name)}, which this version cannot convert{nearest}; {GGUF_WAY}."
+    )
+
+
+def unnamed_class(values: Mapping[str, Json], where: str) -> QuantizeError:
+    """Return the error of a config.json that does not name a class that it can be taken for."""
+    if isinstance(part := values.get("_class_name"), str):
+        return unsupported_class(part, where) if _is_kind(part) else _diffusers(part, where)
+    if "peft_type" in values:
+        return UnsupportedError(f"{where} describes an adapter of peft; merge it into its base model first.")
+    known = "" if (kind := values.get("model_type")) is None else f" (its model_type is {shown(kind)})"
+    return CheckpointError(
+        f'{where} lacks architectures, which names the model\'s class{known}; add it, as "architectures": '
+        f'["{next(iter(FAMILIES))}"], if the class is known, or take the whole config.json of the model.'
+    )
+
+
+def _is_kind(name: str) -> bool:
+    return any(re.search(kind.names, name) for kind in KINDS)
+
+
+def _diffusers(name: str, where: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"{where} is of {shown(name)} in diffusers, not of a language model; take a language model."
+    )
+
+
+#: File that a folder without config.json may hold instead -> what it tells, and advice; the first that is there counts.
+_INSTEAD = {
+    "adapter_config.json": "is an adapter of peft, not a model; merge it into its base model (merge_and_unload() of "
+    "peft), and save that",
+    "model_index.json": "is a diffusion pipeline, not a language model; take a language model",
+    "params.json": "is in the layout of Meta or Mistral, without config.json; take the model's Hugging Face layout",
+    "mergekit_config.yml": "lacks config.json, but mergekit writes one; copy it from the merge's output or base model",
+    "modules.json": "lacks config.json, though modules.json names the parts of a model; take the part that is the "
+    "transformer",
+}
+
+
+def no_config(sidecars: Sidecars) -> QuantizeError:
+    """Return the error of a model without config.json."""
+    where = sidecars.where("config.json")
+    for file, what in _INSTEAD.items():
+        if sidecars.has(file):
+            return UnsupportedError(f"{where} is missing, and beside it is {file}: the model {what}.")
+    return CheckpointError(
+        f"{where} is missing, but the tensors cannot be understood without it; take it from the model's repository."
+    )

@@ -1,0 +1,98 @@
+"""Changes of config.json that would make tensors fit: which number, or which class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from quantize_cli.architectures.common import KV_HEADS
+from quantize_cli.architectures.defaults import TEXT_CONFIGS
+from quantize_cli.architectures.examine import Findings, Source, Wrong, examine
+from quantize_cli.architectures.sizes import Named, Sizes
+from quantize_cli.checkpoints.sidecars import Json
+from quantize_cli.errors import QuantizeError
+
+#: Changes that make all of these wrong tensors fit are then tried on the whole model.
+MAX_TRIED_ON_ALL = 3
+#: So many wrong tensors give numbers to try.
+_MODELS_OF_NUMBERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A number in config.json, and the one that would fit."""
+
+    key: str  #: with the section: "text_config.vocab_size"
+    now: int
+    fits: int
+
+
+def with_value(values: Mapping[str, Json], key: str, value: Json) -> tuple[str, dict[str, Json]]:
+    """Change a value of config.json where the text model has it; return its key with its section, and the result."""
+    sections = [name for name in ("text_config", *TEXT_CONFIGS) if isinstance(values.get(name), dict)]
+    section = next((name for name in sections if key in values[name]), None)
+    if section is None and key not in values and sections:
+        section = sections[0]
+    if section is None:
+        return key, {**values, key: value}
+    return f"{section}.{key}", {**values, section: {**values[section], key: value}}
+
+
+def examined(source: Source) -> Findings | None:
+    """Examine a changed model; return None if config.json contradicts itself then."""
+    try:
+        return examine(source)
+    except QuantizeError:
+        return None
+
+
+def fits(source: Source) -> bool:
+    """Tell whether a changed model is without faults."""
+    found = examined(source)
+    return found is not None and not found.faulty
+
+
+def fitting_changes(found: Findings) -> list[Change]:
+    """Return the numbers of config.json, each of which would by itself make all of a model's tensors fit."""
+    some = _representatives(found.wrong)
+    infos = {info.name: info for wrong in some for info in wrong.tensor.sources}
+    few = replace(found.source, infos=infos)
+    fitting: list[tuple[Change, Source]] = []
+    for key, now in _numbers(found.sizes):
+        for value in sorted(_candidates(now, some)):
+            label, values = with_value(found.source.values, key, value)
+            again = examined(replace(few, values=values))
+            if again is not None and not again.wrong and not again.unknown:
+                fitting.append((Change(label, now, value), replace(found.source, values=values)))
+    return [change for change, source in fitting[:MAX_TRIED_ON_ALL] if fits(source)]
+
+
+def _representatives(wrong: Iterable[Wrong]) -> list[Wrong]:
+    """Return one wrong tensor for each pair of shapes."""
+    return list({(one.wanted, one.tensor.shape): one for one in wrong}.values())
+
+
+def _numbers(sizes: Sizes) -> Iterator[tuple[str, int]]:
+    """Yield the sizes in config.json with their values; those that follow from others too."""
+    config = sizes.model.config
+    rows = [row.names for row in sizes.table.values() if isinstance(row, Named)]
+    keys = (next((name for name in names if config.values.get(name) is not None), None) for names in rows)
+    for key in dict.fromkeys(keys):
+        if key is not None and (now := config.integer(key)) is not None:
+            yield key, now
+    for names, symbol in ((KV_HEADS, "kv_heads"), (("head_dim",), "head")):
+        key = next((name for name in names if config.values.get(name) is not None), names[0])
+        if symbol in sizes and (value := sizes[symbol]) is not None:
+            yield key, value
+
+
+def _candidates(now: int, wrong: Iterable[Wrong]) -> set[int]:
+    """Return numbers to try in place of `now`: the tensors' sizes, and what follows where they are products or sums."""
+    found = set()
+    for one in list(wrong)[:_MODELS_OF_NUMBERS]:
+        if one.wanted is not None and len(one.wanted) == len(one.tensor.shape):
+            for has, wanted in zip(one.tensor.shape, one.wanted, strict=True):
+                if wanted not in (None, 0, has):
+                    found |= {has, now + has - wanted}
+                    found |= {now * a // b for a, b in ((has, wanted), (wanted, has)) if now * a % b == 0}
+    return {value for value in found if value > 0 and value != now}
