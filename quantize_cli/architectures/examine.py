@@ -62,7 +62,7 @@ class Findings:
     doubled: tuple[tuple[TensorInfo, TensorInfo], ...]  #: with the place of another one
     missing: tuple[str, ...]  #: GGUF names
     wrong: tuple[Wrong, ...]  #: with a shape that config.json contradicts
-    coded: tuple[TensorInfo, ...]  #: whose dtype does not hold weights as plain numbers
+    coded: tuple[TensorInfo, ...]  #: whose dtype does not hold weights as plain numbers; the first of a stack
 
     @property
     def faulty(self) -> bool:
@@ -112,7 +112,7 @@ def examine(source: Source) -> Findings:
         tuple(doubled),
         missing=tuple(name for name in _required(source, model, named) if name not in named),
         wrong=tuple(_wrong(named, family, sizes)),
-        coded=tuple(info for tensor in named.values() for info in tensor.sources if info.dtype not in FLOAT_DTYPES),
+        coded=tuple(info for tensor in named.values() if (info := tensor.sources[0]).dtype not in FLOAT_DTYPES),
     )
 
 

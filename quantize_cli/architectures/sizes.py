@@ -51,9 +51,7 @@ class Sizes(Mapping[str, int | None]):
         if (size := self[symbol]) is None:
             row = self.table[symbol]
             names = " or ".join(row.names) if isinstance(row, Named) else f"the sizes that make {symbol!r}"
-            raise CheckpointError(
-                f"{self.model.config.where} lacks {names}, which the shapes depend on; download it again."
-            )
+            raise CheckpointError(f"{self.model.config.where} lacks {names}, which the shapes depend on; add it.")
         return size
 
 
@@ -98,7 +96,7 @@ def _kv_heads(sizes: Sizes) -> int | None:
     if heads is not None and kv_heads is not None and heads % kv_heads:
         raise CheckpointError(
             f"{config.where} gives {heads} attention heads, which cannot share {kv_heads} key-value heads evenly; "
-            "download it again."
+            "correct num_attention_heads or num_key_value_heads."
         )
     return kv_heads
 
@@ -115,7 +113,7 @@ def head_size(model: Model) -> int | None:
     if hidden % heads:
         raise CheckpointError(
             f"{model.config.where} gives hidden_size {hidden}, which is not a multiple of its {heads} attention heads; "
-            "download it again."
+            "correct one of them, or set head_dim."
         )
     return hidden // heads
 
@@ -125,7 +123,7 @@ def _rotated_head(sizes: Sizes) -> int | None:
     if head is not None and head % 2:
         raise CheckpointError(
             f"{sizes.model.config.where} makes an attention head {head} wide, but rotary embedding needs an even "
-            "number; download it again."
+            "number; correct head_dim, or the sizes that it follows from."
         )
     return head
 

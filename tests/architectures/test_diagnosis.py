@@ -178,6 +178,18 @@ TENSORS = {
         "'LlamaForCausalLM', which does not have",
         "fit Qwen3ForCausalLM",
     ),
+    "a prefix": (
+        [rename("^", "thinker.")],
+        UnsupportedError,
+        "'thinker.lm_head.weight' of model.safetensors",
+        "'LlamaForCausalLM' has without 'thinker.'",
+    ),
+    "a prefix of a part": (
+        [rename(r"^model\.(?=layers\.1)", "model.decoder.")],
+        UnsupportedError,
+        "has without 'model.decoder.'",
+        "remove this prefix",
+    ),
     "no place": (
         [add("model.layers.0.self_attn.something.weight")],
         UnsupportedError,

@@ -18,6 +18,7 @@ CAUSES: tuple[Callable[[Findings], QuantizeError | None], ...] = (
     tensors.doubled,
     layers.missing_files,
     layers.more_layers,
+    tensors.prefixed,
     layers.fewer_layers,
     layers.lost_layers,
     tensors.other_class,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from quantize_cli.architectures.diagnosis.text import typed
+from quantize_cli.architectures.diagnosis.text import telling, typed
 from quantize_cli.architectures.examine import Findings
 from quantize_cli.architectures.model import Model
 from quantize_cli.checkpoints.base import FLOAT_DTYPES, TensorInfo
@@ -96,8 +96,7 @@ def _without_weights(infos: list[TensorInfo]) -> list[TensorInfo]:
 
 def _strange(found: Findings) -> Iterator[TensorInfo]:
     """Yield the tensors without a place and those that do not hold plain numbers."""
-    for tensor in found.unknown:
-        yield from tensor.sources
+    yield from telling(found)
     yield from found.coded
 
 

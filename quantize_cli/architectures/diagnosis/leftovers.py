@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from quantize_cli.architectures.diagnosis.text import places
+from quantize_cli.architectures.diagnosis.text import places, telling
 from quantize_cli.architectures.examine import Findings
 from quantize_cli.errors import UnsupportedError
 
@@ -78,7 +78,7 @@ LEFTOVERS = (
 
 def leftover(found: Findings) -> UnsupportedError | None:
     """Name where tensors without a place come from, if their names tell."""
-    infos = [info for tensor in found.unknown for info in tensor.sources]
+    infos = telling(found)
     for row in LEFTOVERS:
         pattern = re.compile(row.names)
         if matching := [info for info in infos if pattern.search(info.name)]:

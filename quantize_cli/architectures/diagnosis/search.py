@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from quantize_cli.architectures.common import KV_HEADS
 from quantize_cli.architectures.defaults import TEXT_CONFIGS
 from quantize_cli.architectures.examine import Findings, Source, Wrong, examine
-from quantize_cli.architectures.sizes import Named, Sizes
+from quantize_cli.architectures.sizes import Named
 from quantize_cli.checkpoints.sidecars import Json
 from quantize_cli.errors import QuantizeError
 
@@ -29,13 +29,23 @@ class Change:
 
 def with_value(values: Mapping[str, Json], key: str, value: Json) -> tuple[str, dict[str, Json]]:
     """Change a value of config.json where the text model has it; return its key with its section, and the result."""
-    sections = [name for name in ("text_config", *TEXT_CONFIGS) if isinstance(values.get(name), dict)]
+    sections = _text_sections(values)
     section = next((name for name in sections if key in values[name]), None)
     if section is None and key not in values and sections:
         section = sections[0]
     if section is None:
         return key, {**values, key: value}
     return f"{section}.{key}", {**values, section: {**values[section], key: value}}
+
+
+def _text_sections(values: Mapping[str, Json]) -> list[str]:
+    return [name for name in ("text_config", *TEXT_CONFIGS) if isinstance(values.get(name), dict)]
+
+
+def _key(values: Mapping[str, Json], names: tuple[str, ...]) -> str | None:
+    """Return the one of a number's names that config.json uses, which its class in transformers may rename."""
+    held = (values, *(values[section] for section in _text_sections(values)))
+    return next((name for name in names if any(part.get(name) is not None for part in held)), None)
 
 
 def examined(source: Source) -> Findings | None:
@@ -58,7 +68,7 @@ def fitting_changes(found: Findings) -> list[Change]:
     infos = {info.name: info for wrong in some for info in wrong.tensor.sources}
     few = replace(found.source, infos=infos)
     fitting: list[tuple[Change, Source]] = []
-    for key, now in _numbers(found.sizes):
+    for key, now in _numbers(found):
         for value in sorted(_candidates(now, some)):
             label, values = with_value(found.source.values, key, value)
             again = examined(replace(few, values=values))
@@ -72,18 +82,13 @@ def _representatives(wrong: Iterable[Wrong]) -> list[Wrong]:
     return list({(one.wanted, one.tensor.shape): one for one in wrong}.values())
 
 
-def _numbers(sizes: Sizes) -> Iterator[tuple[str, int]]:
+def _numbers(found: Findings) -> Iterator[tuple[str, int]]:
     """Yield the sizes in config.json with their values; those that follow from others too."""
-    config = sizes.model.config
-    rows = [row.names for row in sizes.table.values() if isinstance(row, Named)]
-    keys = (next((name for name in names if config.values.get(name) is not None), None) for names in rows)
-    for key in dict.fromkeys(keys):
-        if key is not None and (now := config.integer(key)) is not None:
-            yield key, now
-    for names, symbol in ((KV_HEADS, "kv_heads"), (("head_dim",), "head")):
-        key = next((name for name in names if config.values.get(name) is not None), names[0])
-        if symbol in sizes and (value := sizes[symbol]) is not None:
-            yield key, value
+    sizes, values = found.sizes, found.source.values
+    rows = {row.names: row(sizes) for row in sizes.table.values() if isinstance(row, Named)}
+    derived = {names: sizes.get(symbol) for names, symbol in ((KV_HEADS, "kv_heads"), (("head_dim",), "head"))}
+    keys = {_key(values, names) or names[0]: now for names, now in (rows | derived).items()}
+    yield from ((key, now) for key, now in keys.items() if now is not None)
 
 
 def _candidates(now: int, wrong: Iterable[Wrong]) -> set[int]:

@@ -9,12 +9,15 @@ from dataclasses import replace
 from quantize_cli.architectures.diagnosis.encodings import method
 from quantize_cli.architectures.diagnosis.search import fits
 from quantize_cli.architectures.diagnosis.text import counted, few, placed, places
-from quantize_cli.architectures.examine import EMBEDDING, OUTPUT, Findings
+from quantize_cli.architectures.examine import EMBEDDING, OUTPUT, Findings, gguf_name
 from quantize_cli.architectures.families.table import FAMILIES
+from quantize_cli.architectures.names import TensorNames
 from quantize_cli.errors import CheckpointError, QuantizeError, UnsupportedError, shown
 
 #: A search through all families would take long for models of more tensors.
 _MAX_TENSORS_OF_SEARCH = 10_000
+#: The most parts that a prefix of names has.
+_MAX_PREFIX = 4
 
 
 def doubled(found: Findings) -> CheckpointError | None:
@@ -26,6 +29,23 @@ def doubled(found: Findings) -> CheckpointError | None:
         f"{found.source.name} holds {counted(len(pairs), 'tensor')} twice: {few(pairs, len(pairs))} are the same of "
         "the model; remove one of each pair."
     )
+
+
+def prefixed(found: Findings) -> UnsupportedError | None:
+    """Tell that a prefix keeps the names of tensors from being known."""
+    names = TensorNames(found.model.architecture, found.model.blocks)
+    unknown = [tensor.name for tensor in found.unknown]
+    parts = unknown[0].split(".")[:_MAX_PREFIX] if unknown else []
+    for length in range(1, len(parts) + 1):
+        prefix = ".".join(parts[:length]) + "."
+        known = (name.startswith(prefix) and gguf_name(names, name.removeprefix(prefix)) for name in unknown)
+        if all(known):
+            return UnsupportedError(
+                f"{found.source.name} holds {places([tensor.sources[0] for tensor in found.unknown])}, which a "
+                f"{shown(found.source.class_name)} has without {shown(prefix)}; remove this prefix from the names, or "
+                "save the model alone with transformers."
+            )
+    return None
 
 
 def no_text(found: Findings) -> UnsupportedError | None:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from quantize_cli.architectures.examine import Wrong
+from quantize_cli.architectures.examine import Findings, Wrong
 from quantize_cli.checkpoints.base import TensorInfo
 from quantize_cli.errors import shown
 
 #: The most tensors that a sentence names.
 _NAMED = 3
+#: The most names in which causes are looked for, so that a file of nothing but strange names does not take long.
+_TELLING = 4096
+
+_DIGITS = re.compile(r"\d+")
+
+
+def telling(found: Findings) -> list[TensorInfo]:
+    """Return tensors without a place, of each layer's and expert's alike only the first: their names tell enough."""
+    kinds: dict[str, TensorInfo] = {}
+    for tensor in found.unknown:
+        info = tensor.sources[0]
+        kinds.setdefault(_DIGITS.sub("", info.name), info)
+    return list(kinds.values())[:_TELLING]
 
 
 def counted(number: int, noun: str) -> str:
