@@ -73,8 +73,9 @@ def _class_name(values: Mapping[str, Json], where: str) -> tuple[str, tuple[str,
     parts = (text if isinstance(text, dict) else {}, values)
     name = next((name for part in parts if (name := _named_class(part, where)) is not None), None)
     if name is None:
-        kind = values.get("model_type")
-        if not isinstance(kind, str) or kind not in CLASSES_OF_TYPES:
+        kinds = [part.get("model_type") for part in (values, *parts[:1])]
+        kind = next((kind for kind in kinds if isinstance(kind, str) and kind in CLASSES_OF_TYPES), None)
+        if kind is None:
             raise unnamed_class(values, where)
         name = CLASSES_OF_TYPES[kind]
         return name, (f"{where} lacks architectures, so its model_type, {kind}, is taken for a {name}.",)

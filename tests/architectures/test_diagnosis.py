@@ -142,7 +142,7 @@ TENSORS = {
     "a shard is missing": (
         [remove(r"layers\.1\.mlp"), files(".", "model-00001-of-00003.safetensors")],
         CheckpointError,
-        "lacks 2 of its 3 files",
+        "lacks the tensors of 2 of its 3 files",
         "model-00002-of-00003.safetensors",
         "download them too",
     ),
@@ -380,6 +380,14 @@ def test_the_model_type_names_the_class_that_is_missing(make_checkpoint, value):
     description = describe(make_checkpoint(**{**record, "name": "other"}))
     assert description.recipes == usual.recipes
     assert "its model_type, llama, is taken for a LlamaForCausalLM" in description.notes[0]
+
+
+def test_one_of_several_files_that_are_there(make_checkpoint):
+    record = load()
+    for change in (remove(r"layers\.1\.mlp"), files(".", "model-00001-of-00002.safetensors")):
+        change(record)
+    record["files"]["model-00002-of-00002.safetensors"] = ""
+    refuse(make_checkpoint(**record), CheckpointError, "1 of its 2 files", "give the folder instead of one file")
 
 
 @pytest.mark.parametrize("kind", [None, "gpt_neox", 7])

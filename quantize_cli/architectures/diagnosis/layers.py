@@ -24,11 +24,13 @@ def missing_files(found: Findings) -> CheckpointError | None:
     ]
     for stem, total in dict.fromkeys((match[1], match[3]) for match in shards):
         here = {int(match[2]) for match in shards if (match[1], match[3]) == (stem, total)}
-        if len(here) < int(total):
-            first = next(number for number in range(1, int(total) + 1) if number not in here)
+        if (lacking := int(total) - len(here)) > 0:
+            number = next(number for number in range(1, int(total) + 1) if number not in here)
+            first = f"{stem}-{number:0{len(total)}}-of-{total}.safetensors"
+            beside = found.source.sidecars.has(first)
             return CheckpointError(
-                f"{found.source.name} lacks {int(total) - len(here):,} of its {int(total):,} files, the first of which "
-                f"is {stem}-{first:0{len(total)}}-of-{total}.safetensors, and their tensors; download them too."
+                f"{found.source.name} lacks the tensors of {lacking:,} of its {int(total):,} files, first of all "
+                f"those of {first}; {'give the folder instead of one file' if beside else 'download them too'}."
             )
     return None
 
