@@ -354,7 +354,7 @@ CLASSES = {
     "CLIP": ({"architectures": ["CLIPModel"]}, "an image model, not a language model"),
     "speech": ({"architectures": ["WhisperForConditionalGeneration"]}, "a speech or audio model"),
     "EAGLE": ({"architectures": ["LlamaForCausalLMEagle3"]}, "a draft model"),
-    "diffusers": ({"architectures": None, "model_type": None, "_class_name": "UNet2DConditionModel"}, "diffusion"),
+    "diffusers": ({"architectures": None, "model_type": None, "_class_name": "UNet2DConditionModel"}, "diffusers"),
     "a scheduler": ({"architectures": None, "model_type": None, "_class_name": "DDIMScheduler"}, "in diffusers"),
     "an adapter": ({"architectures": None, "model_type": None, "peft_type": "LORA"}, "adapter of peft", "merge it"),
     "control characters": ({"architectures": ["a\x1b[31m"]}, r"'a\x1b[31m'", "cannot convert"),

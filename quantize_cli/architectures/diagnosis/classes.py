@@ -8,14 +8,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from quantize_cli.architectures.families.table import FAMILIES
+from quantize_cli.architectures.family import GGUF_WAY
 from quantize_cli.checkpoints.sidecars import Json, Sidecars
 from quantize_cli.errors import CheckpointError, QuantizeError, UnsupportedError, shown
-
-#: The way that is open to every language model that llama.cpp knows.
-GGUF_WAY = (
-    "if llama.cpp's converter knows the model (convert_hf_to_gguf.py MODEL --outtype bf16), quantize takes the GGUF "
-    "file that it writes"
-)
 
 #: How near a class's name must be, as a ratio of difflib.
 _NEAR = 0.75
@@ -45,8 +40,8 @@ KINDS = (
         "a speech or audio model, not a language model; take a language model",
     ),
     Kind(
-        r"CLIP|[Ss]ig[Ll]ip|ViT|[Dd]ino[Vv]|Swin|ResNet|ConvNext|BeitFor|Detr|Segformer|^Sam|DepthAnything|"
-        r"VisionModel|ForImageClassification|ForObjectDetection|ForSemanticSegmentation|ImageEncoder",
+        r"CLIP|[Ss]ig[Ll]ip|ViT|[Dd]ino[Vv]|Swin|ResNet|ConvNext|BeitFor|Detr|Segformer|^Sam(2|HQ|Model|Vision)|"
+        r"DepthAnything|VisionModel|ForImageClassification|ForObjectDetection|ForSemanticSegmentation|ImageEncoder",
         "an image model, not a language model; take a language model",
     ),
     Kind(
@@ -58,9 +53,8 @@ KINDS = (
 
 def unsupported_class(name: str, where: str) -> UnsupportedError:
     """Return the error of a class that is not in the table: what it is, or near classes and a way out."""
-    what = next((kind.what for kind in KINDS if re.search(kind.names, name)), None)
-    if what is not None:
-        return UnsupportedError(f"{where} names the architecture {shown(name)}, which is {what}.")
+    if (kind := _kind(name)) is not None:
+        return UnsupportedError(f"{where} names the architecture {shown(name)}, which is {kind.what}.")
     near = get_close_matches(name[:200], FAMILIES, n=3, cutoff=_NEAR)
     nearest = f" (near names are {', '.join(near)})" if near else ""
     return UnsupportedError(
@@ -69,9 +63,11 @@ def unsupported_class(name: str, where: str) -> UnsupportedError:
 
 
 def unnamed_class(values: Mapping[str, Json], where: str) -> QuantizeError:
-    """Return the error of a config.json that does not name a class that it can be taken for."""
+    """Return the error of a config.json without a class."""
     if isinstance(part := values.get("_class_name"), str):
-        return unsupported_class(part, where) if _is_kind(part) else _diffusers(part, where)
+        return UnsupportedError(
+            f"{where} is of {shown(part)} in diffusers, not of a language model; take a language model."
+        )
     if "peft_type" in values:
         return UnsupportedError(f"{where} describes an adapter of peft; merge it into its base model first.")
     known = "" if (kind := values.get("model_type")) is None else f" (its model_type is {shown(kind)})"
@@ -81,14 +77,10 @@ def unnamed_class(values: Mapping[str, Json], where: str) -> QuantizeError:
     )
 
 
-def _is_kind(name: str) -> bool:
-    return any(re.search(kind.names, name) for kind in KINDS)
-
-
-def _diffusers(name: str, where: str) -> UnsupportedError:
-    return UnsupportedError(
-        f"{where} is of {shown(name)} in diffusers, not of a language model; take a language model."
-    )
+def _kind(name: str) -> Kind | None:
+    if name.endswith("ForCausalLM"):
+        return None
+    return next((kind for kind in KINDS if re.search(kind.names, name)), None)
 
 
 #: File that a folder without config.json may hold instead -> what it tells, and advice; the first that is there counts.

@@ -19,11 +19,11 @@ def missing_files(found: Findings) -> CheckpointError | None:
     """Tell of shards that are missing, by the numbers in the names of those that are here."""
     if not found.missing and not found.arranged.lacking:
         return None
-    shards = [
-        match for file in sorted({info.file for info in found.source.infos.values()}) if (match := _SHARD.match(file))
-    ]
-    for stem, total in dict.fromkeys((match[1], match[3]) for match in shards):
-        here = {int(match[2]) for match in shards if (match[1], match[3]) == (stem, total)}
+    shards: dict[tuple[str, str], set[int]] = {}
+    for file in sorted({info.file for info in found.source.infos.values()}):
+        if match := _SHARD.match(file):
+            shards.setdefault((match[1], match[3]), set()).add(int(match[2]))
+    for (stem, total), here in shards.items():
         if (lacking := int(total) - len(here)) > 0:
             number = next(number for number in range(1, int(total) + 1) if number not in here)
             first = f"{stem}-{number:0{len(total)}}-of-{total}.safetensors"

@@ -38,8 +38,8 @@ def prefixed(found: Findings) -> UnsupportedError | None:
     parts = unknown[0].split(".")[:_MAX_PREFIX] if unknown else []
     for length in range(1, len(parts) + 1):
         prefix = ".".join(parts[:length]) + "."
-        known = (name.startswith(prefix) and gguf_name(names, name.removeprefix(prefix)) for name in unknown)
-        if all(known):
+        without = [gguf_name(names, name.removeprefix(prefix)) for name in unknown if name.startswith(prefix)]
+        if len(without) == len(unknown) and all(name is not None and name not in found.named for name in without):
             return UnsupportedError(
                 f"{found.source.name} holds {places([tensor.sources[0] for tensor in found.unknown])}, which a "
                 f"{shown(found.source.class_name)} has without {shown(prefix)}; remove this prefix from the names, or "
