@@ -1,4 +1,4 @@
-"""Ways to break a golden record, as functions that change its tensors and its config.json."""
+"""Golden checkpoints as headers, and ways to break them: functions that change tensors and config.json."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from golden.families.case import Case
+
 Record = dict[str, Any]
 #: A function that changes a record.
 Break = Callable[[Record], None]
 
 FILE = "model.safetensors"
+DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
+
+
+def headers_of(case: Case) -> Record:
+    """Return a golden checkpoint as headers with its small files."""
+    layout = case.layout({name: np.empty(tensor.shape, np.int8) for name, tensor in case.tensors.items()})
+    tensors = {name: [DTYPES[case.dtype], list(values.shape), FILE] for name, values in layout.items()}
+    small = {file: content.decode() for file, content in case.vocabulary.files.items() if file.endswith(".json")}
+    return {"name": case.name, "files": {**small, "config.json": dict(case.config)}, "tensors": tensors}
 
 
 def config(**values: Any) -> Break:
