@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from quantize_cli.architectures.description import ModelDescription
 from quantize_cli.architectures.diagnosis.classes import no_config, unnamed_class, unsupported_class
 from quantize_cli.architectures.diagnosis.diagnose import diagnose
-from quantize_cli.architectures.examine import Source, examine
+from quantize_cli.architectures.examine import RawModel, examine
 from quantize_cli.architectures.families.table import BASE_CLASSES, CLASSES_OF_TYPES, FAMILIES
 from quantize_cli.architectures.from_gguf import describe_gguf
 from quantize_cli.architectures.general import ParameterCounts, general_fields
@@ -44,7 +44,7 @@ def describe(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> ModelD
     values = _read_config(checkpoint)
     class_name, notes = _class_name(values, checkpoint.sidecars.where("config.json"))
     family = FAMILIES[BASE_CLASSES.get(class_name, class_name)]
-    found = examine(Source(checkpoint.name, family, class_name, values, checkpoint.sidecars, checkpoint.infos))
+    found = examine(RawModel(checkpoint.name, family, class_name, values, checkpoint.sidecars, checkpoint.infos))
     family.check(found.model)
     if found.faulty:
         raise diagnose(found)

@@ -24,7 +24,7 @@ IN_LAYER = re.compile(r"^blk\.(\d+)\.(.+)$")
 
 
 @dataclass(frozen=True)
-class Source:
+class RawModel:
     """What a model is made of: its family, config.json, tensor headers and small files."""
 
     name: str  #: the checkpoint's name
@@ -53,7 +53,7 @@ class Wrong:
 class Findings:
     """A model's tensors by GGUF name, in file order, and everything that is wrong with them."""
 
-    source: Source
+    raw: RawModel
     model: Model
     sizes: Sizes
     arranged: Tensors
@@ -71,13 +71,13 @@ class Findings:
         return any(own) or any((self.arranged.empty, self.arranged.lacking, self.arranged.uneven))
 
 
-def examine(source: Source) -> Findings:
+def examine(raw: RawModel) -> Findings:
     """Hold a model's tensors against its family and its configuration; `faulty` tells whether all fits.
 
     Raises:
         CheckpointError: config.json lacks sizes, or contradicts itself.
     """
-    family, model = source.family, source.model()
+    family, model = raw.family, raw.model()
     sizes = Sizes(model, family.sizes)
     for symbol in family.needed:
         sizes.known(symbol)
@@ -103,14 +103,14 @@ def examine(source: Source) -> Findings:
         # Tied weights are one tensor, which some tools save under the output layer's name alone.
         named = {EMBEDDING if name == OUTPUT else name: tensor for name, tensor in named.items()}
     return Findings(
-        source,
+        raw,
         model,
         sizes,
         tensors,
         named,
         tuple(unknown),
         tuple(doubled),
-        missing=tuple(name for name in _required(source, model, named) if name not in named),
+        missing=tuple(name for name in _required(raw, model, named) if name not in named),
         wrong=tuple(_wrong(named, family, sizes)),
         coded=tuple(info for tensor in named.values() if (info := tensor.sources[0]).dtype not in FLOAT_DTYPES),
     )
@@ -128,16 +128,16 @@ def of_parts(parts: Iterable[Part], model: Model) -> Iterator[str]:
             yield from (f"blk.{layer}.{name}" for name in part.names)
 
 
-def _required(source: Source, model: Model, named: Mapping[str, Tensor]) -> Iterator[str]:
+def _required(raw: RawModel, model: Model, named: Mapping[str, Tensor]) -> Iterator[str]:
     """Yield the names of the tensors that the GGUF file must have."""
-    yield from source.family.outside
+    yield from raw.family.outside
     # Embedding models are saved from the base class: their tensors lack its attribute's name, and they have no head.
-    headless = source.class_name.endswith("Model") or (
+    headless = raw.class_name.endswith("Model") or (
         EMBEDDING in named and not named[EMBEDDING].name.startswith("model.")
     )
     if model.config.get("tie_word_embeddings") is False and not headless:
         yield OUTPUT
-    yield from of_parts(source.family.parts, model)
+    yield from of_parts(raw.family.parts, model)
 
 
 def _wrong(named: Mapping[str, Tensor], family: Family, sizes: Sizes) -> Iterator[Wrong]:

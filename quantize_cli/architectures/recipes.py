@@ -9,7 +9,7 @@ from quantize_cli.architectures.stored_types import stored_type
 
 def tensor_recipes(found: Findings) -> tuple[TensorRecipe, ...]:
     """Return the recipes of a model without faults: computed tensors first, then the checkpoint's in file order."""
-    return found.source.family.computed(found.sizes) + tuple(
+    return found.raw.family.computed(found.sizes) + tuple(
         TensorRecipe(
             name,
             tensor.shape,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from broken import headers_of
+from golden.families.checkpoints import CASES
 from refusals import refuse
 
 from quantize_cli.architectures.describe import describe
@@ -66,6 +70,35 @@ def test_the_name_is_the_checkpoints_not_the_folders(make_checkpoint, record):
     values = {field.key: field.value for field in describe(checkpoint).metadata}
     assert values["general.name"] == "SmolLM2 135M Instruct"
     assert values["general.basename"] == "SmolLM2"
+
+
+BASES = {
+    "Mixtral-4-experts": "MixtralModel",
+    "Qwen3-MoE-stacked": "Qwen3MoeModel",
+    "DeepSeek-V2-Lite": "DeepseekV2Model",
+    "DeepSeek-V3-small": "DeepseekV3Model",  # with a layer that only predicts further tokens
+    "Qwen3.5-equal-heads": "Qwen3_5TextModel",
+    "Qwen3.5-MoE-single": "Qwen3_5MoeTextModel",
+}
+
+
+def bare(name: str) -> str:
+    return re.sub(r"^model\.(language_model\.)?", "", name)
+
+
+@pytest.mark.parametrize(("name", "base"), BASES.items())
+def test_a_base_class_has_the_recipes_of_its_class_but_for_the_head(make_checkpoint, name, base):
+    record = headers_of(CASES[name])
+    whole = by_name(describe(make_checkpoint(**record)))
+    record["files"]["config.json"]["architectures"] = [base]
+    for part in ("text_config", "language_config"):
+        record["files"]["config.json"].get(part, {}).pop("architectures", None)
+    record["tensors"] = {bare(tensor): info for tensor, info in record["tensors"].items() if "lm_head" not in tensor}
+    found = by_name(describe(make_checkpoint(**{**record, "name": "base"})))
+    assert found.keys() == whole.keys() - {"output.weight"}
+    for tensor, recipe in found.items():
+        assert replace(recipe, sources=()) == replace(whole[tensor], sources=())
+        assert recipe.sources == tuple(bare(source) for source in whole[tensor].sources)
 
 
 def test_metadata_ends_before_what_the_format_decides(make_checkpoint, record):

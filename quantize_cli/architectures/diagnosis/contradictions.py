@@ -25,7 +25,7 @@ def empty(found: Findings) -> CheckpointError | None:
     )
     other = f" (the first has the shape {list(infos[0].shape)}); save the model again"
     what = f"{counted(len(infos), 'tensor')} without values ({places(infos)})"
-    return CheckpointError(f"{found.source.name} holds {what}{how if zero3 else other}.")
+    return CheckpointError(f"{found.raw.name} holds {what}{how if zero3 else other}.")
 
 
 def vocabulary(found: Findings) -> CheckpointError | None:
@@ -35,14 +35,14 @@ def vocabulary(found: Findings) -> CheckpointError | None:
         return None
     rows, now = sorted({tensor.shape[0] for tensor in ends}), found.sizes.known("vocab")
     has = " and ".join(f"{placed(tensor.sources[0])} has {tensor.shape[0]} rows" for tensor in ends)
-    label, values = with_value(found.source.values, "vocab_size", rows[0])
+    label, values = with_value(found.raw.values, "vocab_size", rows[0])
     gives = f"{found.model.config.where} gives {label} {now}, but {has}"
     if len(rows) > 1:
         return CheckpointError(
             f"{gives}, as if only one was resized when tokens were added; resize both (resize_token_embeddings of "
             "transformers), and save the model again."
         )
-    if not fits(replace(found.source, values=values)):
+    if not fits(replace(found.raw, values=values)):
         return None
     why = ", as after tokens are added or rows padded" if rows[0] > now else ""
     return CheckpointError(f"{gives}{why}; set {label} to {rows[0]}.")
@@ -75,7 +75,7 @@ def rearranged(found: Findings) -> CheckpointError | None:
     """Tell of tensors that were flattened, transposed or cut, if all that do not fit were."""
     for matches, what in _REARRANGED:
         if found.wrong and all(matches(wrong.tensor.shape, wrong.wanted or ()) for wrong in found.wrong):
-            return CheckpointError(f"{found.source.name} holds {what}: {contradictions(found.wrong)}; {_SAVE}.")
+            return CheckpointError(f"{found.raw.name} holds {what}: {contradictions(found.wrong)}; {_SAVE}.")
     return None
 
 
@@ -111,5 +111,5 @@ def other_shapes(found: Findings) -> CheckpointError | None:
         return None
     return CheckpointError(
         f"{found.model.config.where} contradicts the shapes of {counted(len(found.wrong), 'tensor')} of "
-        f"{found.source.name}: {contradictions(found.wrong)}; take config.json and weights of the same model."
+        f"{found.raw.name}: {contradictions(found.wrong)}; take config.json and weights of the same model."
     )

@@ -72,10 +72,10 @@ def quantized(found: Findings) -> UnsupportedError | None:
     for encoding in ENCODINGS if strange else ():
         if shows := _shows(encoding, strange, stated):
             return UnsupportedError(
-                f"{found.source.name} is quantized already, by {encoding.by}{told}: {typed(shows)}; {encoding.remedy}."
+                f"{found.raw.name} is quantized already, by {encoding.by}{told}: {typed(shows)}; {encoding.remedy}."
             )
     if stated is not None and (shows := _without_weights(strange)):
-        return UnsupportedError(f"{found.source.name} is quantized already{told}: {typed(shows)}; {_ORIGINAL}.")
+        return UnsupportedError(f"{found.raw.name} is quantized already{told}: {typed(shows)}; {_ORIGINAL}.")
     return None
 
 
@@ -115,6 +115,6 @@ def other_dtypes(found: Findings) -> UnsupportedError | None:
     if not found.coded:
         return None
     return UnsupportedError(
-        f"{found.source.name} holds tensors in other types than {', '.join(FLOAT_DTYPES)}: {typed(found.coded)}; save "
+        f"{found.raw.name} holds tensors in other types than {', '.join(FLOAT_DTYPES)}: {typed(found.coded)}; save "
         "the model in 16 bits."
     )

@@ -20,16 +20,16 @@ def missing_files(found: Findings) -> CheckpointError | None:
     if not found.missing and not found.arranged.lacking:
         return None
     shards: dict[tuple[str, str], set[int]] = {}
-    for file in sorted({info.file for info in found.source.infos.values()}):
+    for file in sorted({info.file for info in found.raw.infos.values()}):
         if match := _SHARD.match(file):
             shards.setdefault((match[1], match[3]), set()).add(int(match[2]))
     for (stem, total), here in shards.items():
         if (lacking := int(total) - len(here)) > 0:
             number = next(number for number in range(1, int(total) + 1) if number not in here)
             first = f"{stem}-{number:0{len(total)}}-of-{total}.safetensors"
-            beside = found.source.sidecars.has(first)
+            beside = found.raw.sidecars.has(first)
             return CheckpointError(
-                f"{found.source.name} lacks the tensors of {lacking:,} of its {int(total):,} files, first of all "
+                f"{found.raw.name} lacks the tensors of {lacking:,} of its {int(total):,} files, first of all "
                 f"those of {first}; {'give the folder instead of one file' if beside else 'download them too'}."
             )
     return None
@@ -63,7 +63,7 @@ def lost_layers(found: Findings) -> CheckpointError | None:
     if not here or not lost or lost[0] > max(here):
         return None
     return CheckpointError(
-        f"{found.source.name} lacks every tensor of layer {listed([str(layer) for layer in lost])}, but has later "
+        f"{found.raw.name} lacks every tensor of layer {listed([str(layer) for layer in lost])}, but has later "
         "layers; download the missing files, or, if the model was pruned, number its layers from 0 without gaps."
     )
 
@@ -71,13 +71,13 @@ def lost_layers(found: Findings) -> CheckpointError | None:
 def _other_number(found: Findings, layers: int, what: str, otherwise: str) -> CheckpointError:
     config = found.model.config
     key = next((name for name in LAYERS if name in config.values), LAYERS[1])
-    label, values = with_value(found.source.values, key, layers)
-    if fits(replace(found.source, values=values)):
+    label, values = with_value(found.raw.values, key, layers)
+    if fits(replace(found.raw, values=values)):
         advice = f"set {label} to {layers}, or {otherwise}"
     else:
         advice = f"take config.json and weights of the same model, or {otherwise}"
     return CheckpointError(
-        f"{config.where} gives {label} {found.model.layers}, but {found.source.name} holds {what}, so it has {layers} "
+        f"{config.where} gives {label} {found.model.layers}, but {found.raw.name} holds {what}, so it has {layers} "
         f"layers; {advice}."
     )
 

@@ -82,5 +82,5 @@ def leftover(found: Findings) -> UnsupportedError | None:
     for row in LEFTOVERS:
         pattern = re.compile(row.names)
         if matching := [info for info in infos if pattern.search(info.name)]:
-            return UnsupportedError(f"{found.source.name} holds {row.what} ({places(matching)}); {row.advice}.")
+            return UnsupportedError(f"{found.raw.name} holds {row.what} ({places(matching)}); {row.advice}.")
     return None

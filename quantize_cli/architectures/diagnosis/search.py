@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from quantize_cli.architectures.common import KV_HEADS
 from quantize_cli.architectures.defaults import TEXT_CONFIGS
-from quantize_cli.architectures.examine import Findings, Source, Wrong, examine
+from quantize_cli.architectures.examine import Findings, RawModel, Wrong, examine
 from quantize_cli.architectures.sizes import Named
 from quantize_cli.checkpoints.sidecars import Json
 from quantize_cli.errors import QuantizeError
@@ -48,17 +48,17 @@ def _key(values: Mapping[str, Json], names: tuple[str, ...]) -> str | None:
     return next((name for name in names if any(part.get(name) is not None for part in held)), None)
 
 
-def examined(source: Source) -> Findings | None:
+def examined(raw: RawModel) -> Findings | None:
     """Examine a changed model; return None if config.json contradicts itself then."""
     try:
-        return examine(source)
+        return examine(raw)
     except QuantizeError:
         return None
 
 
-def fits(source: Source) -> bool:
+def fits(raw: RawModel) -> bool:
     """Tell whether a changed model is without faults."""
-    found = examined(source)
+    found = examined(raw)
     return found is not None and not found.faulty
 
 
@@ -66,15 +66,15 @@ def fitting_changes(found: Findings) -> list[Change]:
     """Return the numbers of config.json, each of which would by itself make all of a model's tensors fit."""
     some = _representatives(found.wrong)
     infos = {info.name: info for wrong in some for info in wrong.tensor.sources}
-    few = replace(found.source, infos=infos)
-    fitting: list[tuple[Change, Source]] = []
+    few = replace(found.raw, infos=infos)
+    fitting: list[tuple[Change, RawModel]] = []
     for key, now in _numbers(found):
         for value in sorted(_candidates(now, some)):
-            label, values = with_value(found.source.values, key, value)
+            label, values = with_value(found.raw.values, key, value)
             again = examined(replace(few, values=values))
             if again is not None and not again.wrong and not again.unknown:
-                fitting.append((Change(label, now, value), replace(found.source, values=values)))
-    return [change for change, source in fitting[:MAX_TRIED_ON_ALL] if fits(source)]
+                fitting.append((Change(label, now, value), replace(found.raw, values=values)))
+    return [change for change, raw in fitting[:MAX_TRIED_ON_ALL] if fits(raw)]
 
 
 def _representatives(wrong: Iterable[Wrong]) -> list[Wrong]:
@@ -84,7 +84,7 @@ def _representatives(wrong: Iterable[Wrong]) -> list[Wrong]:
 
 def _numbers(found: Findings) -> Iterator[tuple[str, int]]:
     """Yield the sizes in config.json with their values; those that follow from others too."""
-    sizes, values = found.sizes, found.source.values
+    sizes, values = found.sizes, found.raw.values
     rows = {row.names: row(sizes) for row in sizes.table.values() if isinstance(row, Named)}
     derived = {names: sizes.get(symbol) for names, symbol in ((KV_HEADS, "kv_heads"), (("head_dim",), "head"))}
     keys = {_key(values, names) or names[0]: now for names, now in (rows | derived).items()}

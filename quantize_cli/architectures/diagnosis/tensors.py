@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import replace
 
 from quantize_cli.architectures.diagnosis.encodings import method
 from quantize_cli.architectures.diagnosis.search import fits
 from quantize_cli.architectures.diagnosis.text import counted, few, placed, places
-from quantize_cli.architectures.examine import EMBEDDING, OUTPUT, Findings, gguf_name
+from quantize_cli.architectures.examine import EMBEDDING, IN_LAYER, OUTPUT, Findings, gguf_name
 from quantize_cli.architectures.families.table import FAMILIES
 from quantize_cli.architectures.names import TensorNames
 from quantize_cli.errors import CheckpointError, QuantizeError, UnsupportedError, shown
@@ -26,7 +24,7 @@ def doubled(found: Findings) -> CheckpointError | None:
         return None
     pairs = [f"{placed(second)} and {placed(first)}" for first, second in found.doubled]
     return CheckpointError(
-        f"{found.source.name} holds {counted(len(pairs), 'tensor')} twice: {few(pairs, len(pairs))} are the same of "
+        f"{found.raw.name} holds {counted(len(pairs), 'tensor')} twice: {few(pairs, len(pairs))} are the same of "
         "the model; remove one of each pair."
     )
 
@@ -41,8 +39,8 @@ def prefixed(found: Findings) -> UnsupportedError | None:
         without = [gguf_name(names, name.removeprefix(prefix)) for name in unknown if name.startswith(prefix)]
         if len(without) == len(unknown) and all(name is not None and name not in found.named for name in without):
             return UnsupportedError(
-                f"{found.source.name} holds {places([tensor.sources[0] for tensor in found.unknown])}, which a "
-                f"{shown(found.source.class_name)} has without {shown(prefix)}; remove this prefix from the names, or "
+                f"{found.raw.name} holds {places([tensor.sources[0] for tensor in found.unknown])}, which a "
+                f"{shown(found.raw.class_name)} has without {shown(prefix)}; remove this prefix from the names, or "
                 "save the model alone with transformers."
             )
     return None
@@ -53,24 +51,24 @@ def no_text(found: Findings) -> UnsupportedError | None:
     if found.named or found.unknown:
         return None
     return UnsupportedError(
-        f"{found.source.name} holds only tensors of an image or audio part, which do not belong in the GGUF file of a "
+        f"{found.raw.name} holds only tensors of an image or audio part, which do not belong in the GGUF file of a "
         "text model; take the whole model."
     )
 
 
 def other_class(found: Findings) -> QuantizeError | None:
     """Name the classes that all tensors would fit."""
-    if not (found.unknown or found.missing) or len(found.source.infos) > _MAX_TENSORS_OF_SEARCH:
+    if not (found.unknown or found.missing) or len(found.raw.infos) > _MAX_TENSORS_OF_SEARCH:
         return None
     fitting = [
         name
         for name, family in FAMILIES.items()
-        if family is not found.source.family and fits(replace(found.source, family=family, class_name=name))
+        if family is not found.raw.family and fits(replace(found.raw, family=family, class_name=name))
     ]
     if not fitting:
         return None
     return CheckpointError(
-        f"{found.model.config.where} names the class {shown(found.source.class_name)}, which {_misfit(found)}, but all "
+        f"{found.model.config.where} names the class {shown(found.raw.class_name)}, which {_misfit(found)}, but all "
         f"tensors fit {' and '.join(fitting)}; set architectures to the model's true class."
     )
 
@@ -87,7 +85,7 @@ def uneven(found: Findings) -> CheckpointError | None:
         return None
     info, first = found.arranged.uneven[0]
     return CheckpointError(
-        f"{found.source.name} holds {counted(len(found.arranged.uneven), 'expert')} unlike the first of their layer: "
+        f"{found.raw.name} holds {counted(len(found.arranged.uneven), 'expert')} unlike the first of their layer: "
         f"{placed(info)} is {info.dtype} of shape {list(info.shape)}, but {placed(first)} is {first.dtype} of shape "
         f"{list(first.shape)}; save all experts in one dtype and shape."
     )
@@ -98,7 +96,7 @@ def unexpected(found: Findings) -> UnsupportedError | None:
     if not found.unknown:
         return None
     return UnsupportedError(
-        f"{found.source.name} holds tensors that do not belong in a GGUF file of the architecture "
+        f"{found.raw.name} holds tensors that do not belong in a GGUF file of the architecture "
         f"{found.model.architecture}{_stated(found)}: {places([tensor.sources[0] for tensor in found.unknown])}; take "
         "another variant of the model, or report it."
     )
@@ -106,7 +104,7 @@ def unexpected(found: Findings) -> UnsupportedError | None:
 
 def missing(found: Findings) -> CheckpointError | None:
     """Tell of missing tensors, where nothing tells more."""
-    name = found.source.name
+    name = found.raw.name
     if found.missing == (OUTPUT,):
         return CheckpointError(
             f"{name} lacks lm_head.weight, and config.json does not tie it to the embedding; download the missing "
@@ -119,14 +117,12 @@ def missing(found: Findings) -> CheckpointError | None:
             "tensor, or download the missing file."
         )
     if found.missing:
-        parts = list(dict.fromkeys(_parts(found)))
-        everywhere = found.model.layers > 1 and all(
-            f"blk.{layer}.{part}" in found.missing for part in parts for layer in range(found.model.layers)
-        )
-        if parts and everywhere and len(parts) * found.model.layers == len(found.missing):
+        parts = list(dict.fromkeys(match[2] for one in found.missing if (match := IN_LAYER.match(one))))
+        in_every_layer = {f"blk.{layer}.{part}" for part in parts for layer in range(found.model.layers)}
+        if found.model.layers > 1 and in_every_layer == set(found.missing):
             return CheckpointError(
                 f"{name} lacks in every layer the tensors that become {few(parts, len(parts))}, which the class "
-                f"{shown(found.source.class_name)} of config.json has; check architectures, or save the whole model."
+                f"{shown(found.raw.class_name)} of config.json has; check architectures, or save the whole model."
             )
         return CheckpointError(
             f"{name} lacks {counted(len(found.missing), 'tensor')} of the GGUF file: "
@@ -139,11 +135,6 @@ def missing(found: Findings) -> CheckpointError | None:
             "download the missing files, or number the experts from 0 without gaps."
         )
     return None
-
-
-def _parts(found: Findings) -> Iterator[str]:
-    """Yield the names of missing tensors without their layers."""
-    return (match[1] for name in found.missing if (match := re.match(r"blk\.\d+\.(.+)", name)))
 
 
 def _stated(found: Findings) -> str:
