@@ -14,6 +14,7 @@ from golden.families.checkpoints import CASES
 from refusals import refuse
 
 from quantize_cli.architectures.describe import describe
+from quantize_cli.architectures.diagnosis.encodings import ENCODINGS
 from quantize_cli.architectures.families.table import FAMILIES
 from quantize_cli.architectures.shapes import SHAPES
 from quantize_cli.errors import CheckpointError, QuantizeError, UnsupportedError
@@ -63,6 +64,11 @@ NUMBERS = {
             config(intermediate_size=None, text_config={"model_type": "llama", "intermediate_size": 384}),
         ],
         "set text_config.intermediate_size to 512",
+    ),
+    "a vocabulary of the text part": (
+        [reshape(ENDS, rows(513)), config(vocab_size=None, text_config={"model_type": "llama", "vocab_size": 512})],
+        "gives text_config.vocab_size 512",
+        "set text_config.vocab_size to 513",
     ),
     "later layers": (
         [config(num_hidden_layers=1)],
@@ -329,6 +335,12 @@ def test_weights_that_are_quantized_already(make_checkpoint, tensors, method, wo
     told(make_checkpoint, changes, UnsupportedError, "is quantized already", *words)
 
 
+@pytest.mark.parametrize(("method", "by"), [(method, row.by) for row in ENCODINGS for method in row.methods])
+def test_a_stated_method_is_believed_where_tensors_do_not_hold_weights(make_checkpoint, method, by):
+    changes = [config(quantization_config={"quant_method": method}), add(f"{Q}.stuff", dtype="I64")]
+    told(make_checkpoint, changes, UnsupportedError, f"quantized already, by {by} (config.json states", "stuff")
+
+
 def test_a_dequantized_model_may_keep_its_statement(make_checkpoint):
     record = load()
     config(quantization_config={"quant_method": "gptq"})(record)
@@ -354,6 +366,9 @@ CLASSES = {
     "CLIP": ({"architectures": ["CLIPModel"]}, "an image model, not a language model"),
     "speech": ({"architectures": ["WhisperForConditionalGeneration"]}, "a speech or audio model"),
     "EAGLE": ({"architectures": ["LlamaForCausalLMEagle3"]}, "a draft model"),
+    "peft": ({"architectures": ["PeftModelForCausalLM"]}, "an adapter; merge it"),
+    "a language model that diffuses": ({"architectures": ["DiffusionForCausalLM"]}, "cannot convert", "--outtype bf16"),
+    "a part of diffusers": ({"architectures": ["FluxPipeline"]}, "a part of a diffusion model"),
     "diffusers": ({"architectures": None, "model_type": None, "_class_name": "UNet2DConditionModel"}, "diffusers"),
     "a scheduler": ({"architectures": None, "model_type": None, "_class_name": "DDIMScheduler"}, "in diffusers"),
     "an adapter": ({"architectures": None, "model_type": None, "peft_type": "LORA"}, "adapter of peft", "merge it"),

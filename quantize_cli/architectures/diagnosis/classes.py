@@ -12,6 +12,8 @@ from quantize_cli.architectures.family import GGUF_WAY
 from quantize_cli.checkpoints.sidecars import Json, Sidecars
 from quantize_cli.errors import CheckpointError, QuantizeError, UnsupportedError, shown
 
+#: The most characters of a class's name that are looked at.
+_LONGEST = 200
 #: How near a class's name must be, as a ratio of difflib.
 _NEAR = 0.75
 
@@ -24,6 +26,9 @@ class Kind:
     what: str
 
 
+#: Words that also occur in the names of language models.
+_NOT_CAUSAL = r"^(?!.*ForCausalLM$).*"
+
 #: The first row that matches counts.
 KINDS = (
     Kind(r"^Peft|Lora|Adapter", "an adapter; merge it into its base model first"),
@@ -32,16 +37,18 @@ KINDS = (
         f"a classifier or reward model, whose head this version cannot convert; {GGUF_WAY}",
     ),
     Kind(
-        r"Pipeline$|UNet|Transformer2DModel|Transformer3DModel|AutoencoderKL|DiT|ControlNet|Diffusion",
+        f"{_NOT_CAUSAL}(Pipeline$|UNet|Transformer[23]DModel|AutoencoderKL|DiT|ControlNet|Diffusion)",
         "a part of a diffusion model, not a language model; take a language model",
     ),
     Kind(
-        r"Whisper|Wav2Vec|Hubert|SpeechSeq2Seq|SpeechEncoder|ForCTC|ForAudio|XVector|SpeechT5|Vits|Encodec|Bark|Parakeet",
+        f"{_NOT_CAUSAL}(Whisper|Wav2Vec|Hubert|SpeechSeq2Seq|SpeechEncoder|ForCTC|ForAudio|XVector|SpeechT5|Vits|Encodec|"
+        "Bark|Parakeet)",
         "a speech or audio model, not a language model; take a language model",
     ),
     Kind(
-        r"CLIP|[Ss]ig[Ll]ip|ViT|[Dd]ino[Vv]|Swin|ResNet|ConvNext|BeitFor|Detr|Segformer|^Sam(2|HQ|Model|Vision)|"
-        r"DepthAnything|VisionModel|ForImageClassification|ForObjectDetection|ForSemanticSegmentation|ImageEncoder",
+        f"{_NOT_CAUSAL}(CLIP|[Ss]ig[Ll]ip|ViT|[Dd]ino[Vv]|Swin|ResNet|ConvNext|BeitFor|Detr|Segformer|DepthAnything|"
+        "Sam(2|HQ|Model|Vision)|VisionModel|ForImageClassification|ForObjectDetection|ForSemanticSegmentation|"
+        "ImageEncoder)",
         "an image model, not a language model; take a language model",
     ),
     Kind(
@@ -55,7 +62,7 @@ def unsupported_class(name: str, where: str) -> UnsupportedError:
     """Return the error of a class that is not in the table: what it is, or near classes and a way out."""
     if (kind := _kind(name)) is not None:
         return UnsupportedError(f"{where} names the architecture {shown(name)}, which is {kind.what}.")
-    near = get_close_matches(name[:200], FAMILIES, n=3, cutoff=_NEAR)
+    near = get_close_matches(name[:_LONGEST], FAMILIES, n=3, cutoff=_NEAR)
     nearest = f" (near names are {', '.join(near)})" if near else ""
     return UnsupportedError(
         f"{where} names the architecture {shown(name)}, which this version cannot convert{nearest}; {GGUF_WAY}."
@@ -78,9 +85,7 @@ def unnamed_class(values: Mapping[str, Json], where: str) -> QuantizeError:
 
 
 def _kind(name: str) -> Kind | None:
-    if name.endswith("ForCausalLM"):
-        return None
-    return next((kind for kind in KINDS if re.search(kind.names, name)), None)
+    return next((kind for kind in KINDS if re.search(kind.names, name[:_LONGEST])), None)
 
 
 #: File that a folder without config.json may hold instead -> what it tells, and advice; the first that is there counts.
