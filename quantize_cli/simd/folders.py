@@ -7,8 +7,10 @@ to, a private folder serves this process and its workers.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 from contextlib import suppress
@@ -99,16 +101,15 @@ def _make(folder: Path) -> None:
 
 
 _private: Path | None = None
-_held: tempfile.TemporaryDirectory[str] | None = None  # removed when the process ends
 
 
 def private_folder() -> Path | None:
     """Return the private folder, made when it is first asked for; None if there is no place for it."""
-    global _held
     if _private is None:
         with suppress(OSError):
-            _held = tempfile.TemporaryDirectory(prefix="quantize-cli-", ignore_cleanup_errors=True)
-            use_private(Path(_held.name))
+            folder = tempfile.mkdtemp(prefix="quantize-cli-")
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            use_private(Path(folder))
     return _private
 
 
