@@ -94,7 +94,7 @@ class _Worker:
         """Read an answer, and keep its sentences; tell whether there was one."""
         try:
             sentences, lost = json.loads(self.answers.readline())
-        except ValueError:  # it has ended
+        except (TypeError, ValueError):  # it has ended, or is not what it should be
             return False
         for sentence in sentences:
             note(sentence, lost=lost)
