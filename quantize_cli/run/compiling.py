@@ -20,6 +20,9 @@ from quantize_cli.simd.cache import NotCachedError, compiles, only_cached
 from quantize_cli.simd.folders import writable
 from quantize_cli.simd.notes import anything_lost, take_notes
 
+#: A process takes 200 MiB. The kernel that takes longest bounds the time of most formats with fewer already.
+MOST_PROCESSES = 8
+
 
 def prepare(kernels: Sequence[Kernel], observer: Observer) -> float:
     """Load the kernels; compile those that are not in the cache, and tell the observer. Return the seconds of that."""
@@ -65,7 +68,7 @@ def _compile(missing: Sequence[Kernel], observer: Observer) -> float:
     folder = writable()
     _tell_notes(observer)
     observer.compiling(list(dict.fromkeys(kernel.type for kernel in missing if kernel.type is not None)))
-    processes = min(len(missing), available_threads())
+    processes = min(len(missing), available_threads(), MOST_PROCESSES)
     if processes > 1 and folder is not None:
         compile_in_processes(missing, processes, folder)
     with _without_collection():
