@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-import typer
+import click
 
 from quantize_cli.observer import Observer
 
@@ -50,15 +50,20 @@ def fail(sentence: str, cause: BaseException | None) -> None:
         import traceback
 
         traceback.print_exception(cause, file=sys.stderr)
-    _settle_standard_output()
+    settle()
     _say(f"quantize: {sentence}")
 
 
-def _settle_standard_output() -> None:
+def flush() -> None:
+    """Write what standard output still holds, so that an error is not met at exit."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def settle() -> None:
     """Redirect standard output to the null device if it is closed or full, because Python flushes it at exit."""
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -149,9 +154,9 @@ class _Lines(_Sentences):
         self._start(nbytes)
 
     def downloaded(self, nbytes: int) -> None:
-        before = self._done * 10 // self._total
+        before = self._tenths()
         self._done += nbytes
-        if self._done * 10 // self._total > before:
+        if self._tenths() > before:
             self._say_share("downloaded")
 
     def started(self, plan: Plan) -> None:
@@ -170,8 +175,12 @@ class _Lines(_Sentences):
     def _start(self, total: int) -> None:
         self._total, self._done = total, 0
 
+    def _tenths(self) -> int:
+        """Count the tenths that are done; a total of 0 is not known, or nothing."""
+        return self._done * 10 // self._total if self._total else 0
+
     def _say_share(self, of: str) -> None:
-        _say(f"{self._done / self._total:4.0%} {of}")
+        _say(f"{self._done / self._total:4.0%} {of}" if self._total else of)
 
 
 def _files(count: int) -> str:
@@ -179,7 +188,7 @@ def _files(count: int) -> str:
 
 
 def _say(line: str) -> None:
-    typer.echo(_printable(line), err=True)
+    click.echo(_printable(line), err=True)
 
 
 def _printable(text: str) -> str:
