@@ -12,7 +12,7 @@ from quantize_cli.cli import console, options
 from quantize_cli.cli.failures import ending
 from quantize_cli.cli.help import Commands, ModelCommand
 from quantize_cli.cli.mistakes import check_dashes
-from quantize_cli.cli.values import Text
+from quantize_cli.cli.values import filled
 
 
 def _model(
@@ -32,7 +32,7 @@ def _model(
     MODEL is a folder, a .safetensors or .gguf file, or a Hub id (org/name). Without MODEL, the command takes the
     current folder if it is a checkpoint, and ./model if it is not.
     """
-    from quantize_cli.cli.words import Job, understood
+    from quantize_cli.cli.words import Job, understood, with_near_names
     from quantize_cli.mixes.find import find_format
 
     context = click.get_current_context()
@@ -44,22 +44,26 @@ def _model(
     if dry_run:
         from quantize_cli.cli import dry_run as shown
 
-        shown.show(model, job.formats, {name: passed_on[name] for name in passed_on if name not in options.OF_A_RUN})
+        with with_near_names(model):
+            shown.show(model, job.formats, passed_on)
         return
     stream = options.output_stream(job.output)
     from quantize_cli.api import quantize
 
-    with console.progress() as observer:
+    with console.progress() as observer, with_near_names(model):
         reports = quantize(model, job.formats, stream, observer=observer, threads=job.threads, **passed_on)
     console.show(reports)
 
 
-def _formats(json: bool, debug: bool) -> None:  # noqa: ARG001  `main` looks at `debug`
-    """List the formats: how large each is, whether it needs an importance matrix, and what it is good for."""
+def _formats(parts: tuple[str, ...], json: bool, debug: bool) -> None:  # noqa: ARG001  `main` looks at `debug`
+    """List the formats: how large each is, whether it needs an importance matrix, and what it is good for.
+
+    With PART, it lists the formats with PART in their names, for example q4.
+    """
     from quantize_cli.cli import listing
     from quantize_cli.mixes.catalogue import catalogue
 
-    listing.show(catalogue(), as_json=json)
+    listing.show(listing.having(parts, catalogue()), as_json=json)
 
 
 def _warm(formats: tuple[str, ...], debug: bool) -> None:  # noqa: ARG001  `main` looks at `debug`
@@ -86,21 +90,25 @@ GROUP = Commands(
             callback=_model,
             help=_model.__doc__,
             short_help="Quantize MODEL, which is what a call without a command does.",
-            params=[click.Argument(("words",), metavar="MODEL", nargs=-1, type=Text()), *options.ALL],
+            params=[click.Argument(("words",), metavar="MODEL", nargs=-1, callback=filled), *options.ALL],
         ),
         click.Command(
             "formats",
             callback=_formats,
             help=_formats.__doc__,
             short_help="List the formats, and what each is good for.",
-            params=[options.AS_JSON, options.DEBUG],
+            params=[
+                click.Argument(("parts",), metavar="[PART]...", nargs=-1, callback=filled),
+                options.AS_JSON,
+                options.DEBUG,
+            ],
         ),
         click.Command(
             "warm",
             callback=_warm,
             help=_warm.__doc__,
             short_help="Compile kernels ahead of the first run.",
-            params=[click.Argument(("formats",), metavar="[FORMAT]...", nargs=-1, type=Text()), options.DEBUG],
+            params=[click.Argument(("formats",), metavar="[FORMAT]...", nargs=-1, callback=filled), options.DEBUG],
         ),
     ],
     context_settings={"help_option_names": ["--help", "-h"]},
@@ -115,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     console.stop_on_signals()
     try:
-        check_dashes(arguments, options.ALL)
+        check_dashes(arguments)
         with GROUP.make_context("quantize", list(arguments)) as context:
             GROUP.invoke(context)
         console.flush()

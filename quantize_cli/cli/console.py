@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from quantize_cli.errors import printable
 from quantize_cli.observer import Observer
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class _Bars(_Sentences):
 
     def tensor_started(self, tensor: PlannedTensor) -> None:
         if self._bar is not None:
-            self._bar.set_description_str(_printable(f"{tensor.name} {tensor.type}"), refresh=False)
+            self._bar.set_description_str(printable(f"{tensor.name} {tensor.type}"), refresh=False)
 
     def weights_done(self, weights: int) -> None:
         self._advance(weights)
@@ -188,13 +189,7 @@ def _files(count: int) -> str:
 
 
 def _say(line: str) -> None:
-    click.echo(_printable(line), err=True)
-
-
-def _printable(text: str) -> str:
-    from quantize_cli.report.figures import printable
-
-    return printable(text)
+    click.echo(printable(line), err=True)
 
 
 def show(reports: Sequence[Report]) -> None:

@@ -40,7 +40,7 @@ class Commands(click.Group):
 class ModelCommand(click.Command):
     """The default command; its help is that of the whole."""
 
-    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write how the command and the others are called."""
         formatter.write_usage("quantize", "MODEL --format NAME [OPTIONS]")
         formatter.write_usage("quantize", "COMMAND [OPTIONS]", prefix="       ")
@@ -58,7 +58,7 @@ class ModelCommand(click.Command):
             with formatter.section(heading):
                 formatter.write_dl([row for option in options if (row := option.get_help_record(ctx)) is not None])
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the examples."""
         with formatter.section("Examples"):
             for command in EXAMPLES:

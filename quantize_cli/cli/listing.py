@@ -9,7 +9,9 @@ from collections.abc import Sequence
 import click
 
 from quantize_cli.cli import table
+from quantize_cli.errors import UsageError
 from quantize_cli.mixes.catalogue import MODEL, FormatFacts
+from quantize_cli.mixes.said import unknown_format
 
 _LEGEND = f"""
 bits        bits per weight of {MODEL}, including scales and other types
@@ -17,6 +19,18 @@ block       weights in a block; a tensor whose rows are not whole blocks gets
             another type
 imatrix     whether an importance matrix is needed, helps, or is ignored
 perplexity  increase over F16 for {MODEL}, as llama-quantize states it"""
+
+
+def having(parts: Sequence[str], formats: Sequence[FormatFacts]) -> Sequence[FormatFacts]:
+    """Select the formats with one of the parts in their names, or all if there are no parts.
+
+    Raises:
+        UsageError: A part is not in any name.
+    """
+    for part in parts:
+        if not any(part.upper() in facts.name for facts in formats):
+            raise UsageError(unknown_format(part))
+    return [facts for facts in formats if not parts or any(part.upper() in facts.name for part in parts)]
 
 
 def show(formats: Sequence[FormatFacts], *, as_json: bool) -> None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 
-from quantize_cli.cli.values import Count, FileName, Text
+from quantize_cli.cli.values import file_name, filled, threads
 from quantize_cli.errors import UsageError
 from quantize_cli.version import GENERATOR
 
 
-def _option(*names: str, value: str, help: str, type: click.ParamType | None = None, **said: Any) -> click.Option:
-    return click.Option(names, metavar=value, help=help, type=type or Text(), **said)
+def _option(*names: str, value: str, help: str, meaning: Callable[..., Any] = filled, **said: Any) -> click.Option:
+    return click.Option(names, metavar=value, help=help, callback=meaning, **said)
 
 
 def _flag(name: str, help: str, **said: Any) -> click.Option:
@@ -56,11 +56,11 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
             "--output",
             "-o",
             value="PATH",
-            type=FileName(),
+            meaning=file_name,
             help="File or folder to write to, or - for standard output. Default: NAME-FORMAT.gguf in the current "
             "folder.",
         ),
-        _option("--report", value="FILE", type=FileName(), help="Write the full report to a .json or .md file."),
+        _option("--report", value="FILE", meaning=file_name, help="Write the full report to a .json or .md file."),
         _flag("--force", "Overwrite an existing output or report."),
         _flag("--dry-run", "Show the sizes and types that would be written, without reading a weight."),
         _flag("--keep-split", "Write as many files as the source has."),
@@ -78,7 +78,7 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
             help="Type of the tensors whose names match REGEX; the first match wins.",
         ),
         _option(
-            "--tensor-type-file", value="FILE", type=FileName(), help="Read entries of --tensor-type from a file."
+            "--tensor-type-file", value="FILE", meaning=file_name, help="Read entries of --tensor-type from a file."
         ),
         _option("--output-tensor-type", value="TYPE", help="Type of the output matrix."),
         _option("--token-embedding-type", value="TYPE", help="Type of the token embeddings."),
@@ -91,7 +91,7 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
         _option(  # the metadata has the name as it was given, with a leading ./
             "--imatrix",
             value="FILE",
-            type=FileName(),
+            meaning=file_name,
             help="Importance matrix from llama-imatrix, which protects the weights that matter most.",
         ),
         _option(
@@ -127,7 +127,7 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
             "--threads",
             "-t",
             value="N",
-            type=Count(1024),
+            meaning=threads,
             help="Number of threads. Default: one for each processor.",
         ),
         DEBUG,

@@ -1,68 +1,62 @@
-"""The kinds of values that options take. A value that is empty, for example of a variable that is not set, is refused."""
+"""What options take, as Click's callbacks. An empty value, for example of an unset variable, is refused."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TypeVar
 
 import click
 
 from quantize_cli.errors import UsageError
 
+#: The text of an option, or the texts of one that may be given several times.
+Given = TypeVar("Given", str | None, tuple[str, ...])
 
-class Text(click.ParamType):
-    """A text that is not empty."""
-
-    name = "text"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the text.
-
-        Raises:
-            UsageError: It is empty.
-        """
-        if value == "":
-            raise UsageError(f"{called(param)} is empty; check the variable that it comes from, or leave it out.")
-        return value
+MOST_THREADS = 1024
 
 
-class FileName(Text):
-    """A path, whose ~ is expanded, because shells do not expand it after `=`."""
+def filled(_context: click.Context, parameter: click.Parameter, given: Given) -> Given:
+    """Return what is given.
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path as it was given, or below a home folder.
-
-        Raises:
-            UsageError: It is empty.
-        """
-        return expanded(super().convert(value, param, ctx))
-
-
-class Count(click.ParamType):
-    """A whole number from 1 to a maximum."""
-
-    name = "count"
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number.
-
-        Raises:
-            UsageError: It is not such a number.
-        """
-        text = str(value)
-        if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= self.most):
-            raise UsageError(f"{called(param)} takes a number from 1 to {self.most}, not {text[:40]!r}.")
-        return int(text)
+    Raises:
+        UsageError: A text is empty.
+    """
+    if given == "" or (isinstance(given, tuple) and "" in given):
+        name = (
+            max(parameter.opts, key=len) if isinstance(parameter, click.Option) else str(parameter.metavar).strip("[].")
+        )
+        raise UsageError(f"{name} is empty; check the variable that it comes from, or leave it out.")
+    return given
 
 
-def called(param: click.Parameter | None) -> str:
-    """Name an option or argument as the user writes it."""
-    if isinstance(param, click.Option):
-        return max(param.opts, key=len)
-    return "MODEL"
+def file_name(context: click.Context, parameter: click.Parameter, given: str | None) -> str | None:
+    """Return a path, whose ~ is expanded, because shells do not expand it after `=`.
+
+    Raises:
+        UsageError: It is empty.
+    """
+    path = filled(context, parameter, given)
+    return None if path is None else expanded(path)
+
+
+def threads(_context: click.Context, _parameter: click.Parameter, given: str | None) -> int | None:
+    """Return a number of threads.
+
+    Raises:
+        UsageError: It is not one.
+    """
+    return None if given is None else count_of_threads(given)
+
+
+def count_of_threads(text: str) -> int:
+    """Parse a number of threads.
+
+    Raises:
+        UsageError: It is not one.
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= MOST_THREADS):
+        raise UsageError(f"--threads takes a number from 1 to {MOST_THREADS}, not {text[:40]!r}.")
+    return int(text)
 
 
 def expanded(path: str) -> str:

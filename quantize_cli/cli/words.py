@@ -6,12 +6,14 @@ llama-quantize takes `MODEL [OUTPUT] FORMAT [THREADS]`. That order is understood
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import islice
+from pathlib import Path, PurePath
 
-from quantize_cli.cli.values import expanded
+from quantize_cli.cli.values import count_of_threads, expanded
 from quantize_cli.errors import CheckpointError, UsageError
 
 #: What a MODEL can be.
@@ -72,9 +74,7 @@ def _as_llama_quantize(words: Sequence[str], job: Job) -> tuple[Sequence[str], J
     rest = list(words)
     threads = job.threads
     if len(rest) > 1 and _is_format(rest[-2]) and rest[-1].isdecimal() and threads is None:
-        from quantize_cli.cli.values import Count
-
-        threads = Count(1024).convert(rest.pop(), None, None)
+        threads = count_of_threads(rest.pop())
     formats: list[str] = []
     while rest and _is_format(rest[-1]) and (len(rest) > 1 or not os.path.lexists(rest[0])):
         formats.insert(0, rest.pop())
@@ -83,9 +83,13 @@ def _as_llama_quantize(words: Sequence[str], job: Job) -> tuple[Sequence[str], J
     if not formats:
         return words, job
     output = job.output
-    if len(rest) == 2 and output is None:
+    if len(rest) == 2 and output is None and (rest[1] == "-" or _is_gguf(rest[1])):
         output = expanded(rest.pop())
     return rest, replace(job, formats=tuple(formats), output=output, threads=threads)
+
+
+def _is_gguf(word: str) -> bool:
+    return word.lower().endswith(".gguf") and not word.startswith("-")
 
 
 def _is_format(word: str) -> bool:
@@ -103,8 +107,6 @@ def _check_model(words: Sequence[str], commands: Collection[str]) -> None:
         raise UsageError(f"The command comes first: quantize {word}.")
     if word in _OTHER_COMMANDS:
         raise UsageError(f"{word} is not a command; {_OTHER_COMMANDS[word]}.")
-    if word[0] in "\u2010\u2011\u2012\u2013\u2014\u2212":
-        raise UsageError(f"{word} begins with a dash of printed text; type - or -- in its place.")
     if len(words) > 1 and os.path.lexists(whole):
         raise UsageError(f"{whole} has spaces in its name; put the path in quotes.")
     from quantize_cli.mixes.said import means_format, unknown_format
@@ -119,16 +121,34 @@ def _check_model(words: Sequence[str], commands: Collection[str]) -> None:
     raise CheckpointError(f"{word} does not exist{either}; {f'the nearest name is {near}' if near else _MODELS}.")
 
 
-def _nearest(word: str, commands: Collection[str]) -> str | None:
+def _nearest(word: str, commands: Collection[str] = ()) -> str | None:
     """Find the command, or the name in the folder that the path points to, that is spelled most like the word."""
-    folder, name = os.path.split(word)
+    folder, name = os.path.split(word.rstrip("/"))
     try:
         with os.scandir(folder or ".") as entries:
             found = [entry.name for entry in islice(entries, _ENTRIES) if not entry.name.startswith(".")]
-    except OSError:
+    except (OSError, ValueError):
         found = []
-    names = {entry.lower(): os.path.join(folder, entry) for entry in found} | {command: command for command in commands}
+    names = {entry.lower(): str(PurePath(folder, entry)) for entry in found}
+    names |= {command: command for command in commands}
     return next((names[match] for match in get_close_matches(name.lower(), names, n=1, cutoff=0.75)), None)
+
+
+@contextmanager
+def with_near_names(model: str | Path) -> Iterator[None]:
+    """Complete the error for a model that is not found, such as a path that looks like a Hub id, by a near name.
+
+    Raises:
+        CheckpointError: That of the library, with the near name.
+    """
+    try:
+        yield
+    except CheckpointError as error:
+        of_model = str(error).startswith(str(model).rstrip("/")) and not os.path.lexists(model)
+        near = _nearest(str(model)) if of_model else None
+        if near is None:
+            raise
+        raise CheckpointError(f"{str(error).removesuffix('.')}; the nearest name here is {near}.") from error
 
 
 def _check_rest(words: Sequence[str], job: Job) -> None:
@@ -136,7 +156,7 @@ def _check_rest(words: Sequence[str], job: Job) -> None:
     if len(words) < 2:
         return
     second, last = words[1], words[-1]
-    if not job.formats and not (os.path.lexists(last) or last.lower().endswith(".gguf")):
+    if not job.formats and not (os.path.lexists(last) or _is_gguf(last)):
         from quantize_cli.mixes.said import unknown_format
 
         raise UsageError(unknown_format(last))
@@ -144,7 +164,7 @@ def _check_rest(words: Sequence[str], job: Job) -> None:
         return
     if second.startswith("-"):
         raise UsageError(f"{second} comes after --, and options come before it.")
-    if second.lower().endswith((".gguf", "/")):
+    if _is_gguf(second) or second.endswith("/"):
         raise UsageError(f"{second} is one word too many; write the output as -o {second}.")
     raise UsageError(
         f"{second} is one word too many; write the output after -o and each format after -f, and quote a path that has "
