@@ -55,6 +55,12 @@ def fail(sentence: str, cause: BaseException | None) -> None:
     _say(f"quantize: {sentence}")
 
 
+def put(text: str) -> None:
+    """Print what was asked for on standard output; characters that its encoding lacks are escaped."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
 def flush() -> None:
     """Write what standard output still holds, so that an error is not met at exit."""
     if sys.stdout is not None:

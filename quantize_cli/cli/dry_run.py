@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quantize_cli.cli import table
+from quantize_cli.cli import console, table
 from quantize_cli.cli.options import OF_A_RUN
 from quantize_cli.errors import printable
 from quantize_cli.report.figures import bits_per_weight, size
@@ -27,7 +27,7 @@ def show(model: str | Path, formats: Sequence[str], passed_on: Mapping[str, Any]
 
     keywords = {name: value for name, value in passed_on.items() if name not in OF_A_RUN}
     for planned in plan(model, list(formats), **keywords):
-        click.echo("\n".join([*map(printable, _lines(planned)), ""]))
+        console.put("\n".join([*map(printable, _lines(planned)), ""]))
         for warning in planned.warnings:
             click.echo(printable(f"warning: {warning}"), err=True)
 

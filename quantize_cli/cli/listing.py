@@ -11,7 +11,7 @@ import click
 from quantize_cli.cli import table
 from quantize_cli.errors import UsageError
 from quantize_cli.mixes.catalogue import MODEL, FormatFacts
-from quantize_cli.mixes.said import unknown_format
+from quantize_cli.mixes.other_names import unknown_format
 
 _LEGEND = f"""
 bits        bits per weight of {MODEL}, including scales and other types

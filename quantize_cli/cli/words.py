@@ -109,7 +109,7 @@ def _check_model(words: Sequence[str], commands: Collection[str]) -> None:
         raise UsageError(f"{word} is not a command; {_OTHER_COMMANDS[word]}.")
     if len(words) > 1 and os.path.lexists(whole):
         raise UsageError(f"{whole} has spaces in its name; put the path in quotes.")
-    from quantize_cli.mixes.said import means_format, unknown_format
+    from quantize_cli.mixes.other_names import means_format, unknown_format
 
     if means_format(word):
         raise UsageError(unknown_format(word))
@@ -157,7 +157,7 @@ def _check_rest(words: Sequence[str], job: Job) -> None:
         return
     second, last = words[1], words[-1]
     if not job.formats and not (os.path.lexists(last) or _is_gguf(last)):
-        from quantize_cli.mixes.said import unknown_format
+        from quantize_cli.mixes.other_names import unknown_format
 
         raise UsageError(unknown_format(last))
     if not job.formats:

@@ -15,7 +15,7 @@ def find_format(name: str) -> Mix:
     """
     canonical = ALIASES.get(name.upper(), name.upper())
     if canonical not in FORMATS:
-        from quantize_cli.mixes.said import unknown_format  # only a mistake needs it
+        from quantize_cli.mixes.other_names import unknown_format  # only a mistake needs it
 
         raise UsageError(unknown_format(name))
     return FORMATS[canonical]

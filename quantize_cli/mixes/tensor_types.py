@@ -13,7 +13,7 @@ def find_type(name: str) -> str:
         UsageError: There is no such type; the sentence tells the nearest.
     """
     if name.upper() not in WRITABLE_TYPES:
-        from quantize_cli.mixes.said import unknown_type  # only a mistake needs it
+        from quantize_cli.mixes.other_names import unknown_type  # only a mistake needs it
 
         raise UsageError(unknown_type(name))
     return name.upper()
