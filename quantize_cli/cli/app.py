@@ -123,14 +123,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     console.stop_on_signals()
     try:
-        check_dashes(arguments)
-        with GROUP.make_context("quantize", list(arguments)) as context:
-            GROUP.invoke(context)
-        console.flush()
+        return _run(list(arguments))
     except BaseException as error:  # noqa: BLE001  the one place that turns whatever escapes into a sentence
         end = ending(error)
         if end.sentence is not None:
             console.fail(end.sentence, error if "--debug" in arguments else None)
         console.settle()
         return end.code
-    return 0
+
+
+def _run(arguments: list[str]) -> int:
+    check_dashes(arguments)
+    code = 0
+    try:
+        with GROUP.make_context("quantize", arguments) as context:
+            GROUP.invoke(context)
+    except click.exceptions.Exit as end:  # --help and --version
+        code = end.exit_code
+    console.flush()
+    return code

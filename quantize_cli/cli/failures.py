@@ -32,8 +32,6 @@ def ending(error: BaseException) -> Ending:
     match error:
         case QuantizeError():
             return Ending(error.exit_code, str(error))
-        case click.exceptions.Exit():
-            return Ending(error.exit_code)
         case click.ClickException():
             return Ending(UsageError.exit_code, sentence_of(error))
         case KeyboardInterrupt() | SystemExit(code=console.INTERRUPTED):
