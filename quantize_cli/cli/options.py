@@ -57,8 +57,8 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
             "-o",
             value="PATH",
             meaning=file_name,
-            help="File or folder to write to, or - for standard output. Default: NAME-FORMAT.gguf in the current "
-            "folder.",
+            help="File or folder to write to, or - for standard output; end the name of a new folder with /. Default: "
+            "NAME-FORMAT.gguf in the current folder.",
         ),
         _option("--report", value="FILE", meaning=file_name, help="Write the full report to a .json or .md file."),
         _flag("--force", "Overwrite an existing output or report."),

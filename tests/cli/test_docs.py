@@ -95,9 +95,13 @@ def test_every_command_that_is_shown_is_understood(line, tmp_path, monkeypatch):
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
     heard: list[object] = []
-    monkeypatch.setattr("quantize_cli.api.quantize", lambda model, *_args, **_options: heard.append(str(model)))
-    monkeypatch.setattr("quantize_cli.api.plan", lambda model, *_args, **_options: heard.append(str(model)) or [])
-    monkeypatch.setattr("quantize_cli.run.warm.warm", lambda names: heard.append(names) or [])
+
+    def hear(of_what, *_arguments, **_options):
+        heard.append(of_what if isinstance(of_what, list) else str(of_what))
+        return []
+
+    for job in ("api.quantize", "api.plan", "run.warm.warm"):
+        monkeypatch.setattr(f"quantize_cli.{job}", hear)
     monkeypatch.setattr(console, "show", lambda _reports: None)
     result = invoke(*line.partition(" |")[0].split()[1:])
     assert result.exit_code == 0, result.stderr
