@@ -11,7 +11,7 @@ import click
 from quantize_cli.cli import console, options
 from quantize_cli.cli.failures import ending
 from quantize_cli.cli.help import Commands, ModelCommand
-from quantize_cli.cli.mistakes import check_dashes
+from quantize_cli.cli.mistakes import check_arguments
 from quantize_cli.cli.values import filled
 
 
@@ -133,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    check_dashes(arguments)
+    check_arguments(arguments)
     code = 0
     try:
         with GROUP.make_context("quantize", arguments) as context:

@@ -103,6 +103,10 @@ def _check_model(words: Sequence[str], commands: Collection[str]) -> None:
     word, whole = words[0], " ".join(words)
     if os.path.lexists(expanded(word)) or ("/" in word and not word.startswith(("/", "./", "../", "~"))):
         return
+    if word == "-":
+        raise UsageError(f"A model cannot be read from standard input; {_MODELS}.")
+    if word.strip("<>{}[]$").upper() == "MODEL":
+        raise UsageError(f"{word} stands for a model; {_MODELS}.")
     if word in commands:
         raise UsageError(f"The command comes first: quantize {word}.")
     if word in _OTHER_COMMANDS:
@@ -164,6 +168,8 @@ def _check_rest(words: Sequence[str], job: Job) -> None:
         return
     if second.startswith("-"):
         raise UsageError(f"{second} comes after --, and options come before it.")
+    if _is_gguf(second) and job.output is not None:
+        raise UsageError(f"Two outputs are given, {second} and {job.output}; leave one of them out.")
     if _is_gguf(second) or second.endswith("/"):
         raise UsageError(f"{second} is one word too many; write the output as -o {second}.")
     raise UsageError(

@@ -114,7 +114,7 @@ def _mix_of_others(key: str) -> Meaning | None:
 def _exact(name: str, names: Mapping[str, str]) -> str | None:
     """Return the name that differs in separators and a suffix alone, such as q4km or model-Q4_K_M.gguf."""
     keys = {_key(known): known for known in names}
-    return keys.get(_key(name)) or keys.get(_key(re.split(r"[-./]", name.removesuffix(".gguf"))[-1]))
+    return keys.get(_key(name)) or keys.get(_key(re.split(r"[-./=]", name.removesuffix(".gguf"))[-1]))
 
 
 def _key(name: str) -> str:
