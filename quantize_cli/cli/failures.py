@@ -15,6 +15,8 @@ from quantize_cli.version import GENERATOR
 #: Where to report what should not happen.
 ISSUES = "https://github.com/quantize-cli/quantize/issues"
 
+_STOPPED = "Interrupted; no unfinished file is left behind."
+
 #: Exit code where nobody reads standard output any more: 128 + SIGPIPE, as that of other programs.
 _BROKEN_PIPE = 141
 
@@ -34,10 +36,11 @@ def ending(error: BaseException) -> Ending:
             return Ending(error.exit_code, str(error))
         case click.ClickException():
             return Ending(UsageError.exit_code, sentence_of(error))
-        case KeyboardInterrupt() | SystemExit(code=console.INTERRUPTED):
-            return Ending(console.INTERRUPTED, "Interrupted; no unfinished file is left behind.")
-        case SystemExit():
-            return Ending(error.code if isinstance(error.code, int) else 1)
+        case KeyboardInterrupt():
+            return Ending(console.INTERRUPTED, _STOPPED)
+        case SystemExit():  # how a signal unwinds the stack
+            code = error.code if isinstance(error.code, int) else 1
+            return Ending(code, _STOPPED if code == console.INTERRUPTED else None)
         case BrokenPipeError():
             return Ending(_BROKEN_PIPE)
         case MemoryError():
