@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from difflib import get_close_matches
+from itertools import pairwise
 
 import click
 
@@ -45,7 +46,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
         UsageError: A long option has one dash or a dash of print, or an option stands where a value is missing.
     """
     options = {name: option for option in (*ALL, AS_JSON) for name in option.opts}
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in pairwise([*arguments, ""]):
         if argument == "--":
             return
         name = argument.partition("=")[0]
