@@ -113,11 +113,13 @@ def _check_model(words: Sequence[str], commands: Collection[str]) -> None:
         raise UsageError(f"{word} is not a command; {_OTHER_COMMANDS[word]}.")
     if len(words) > 1 and os.path.lexists(whole):
         raise UsageError(f"{whole} has spaces in its name; put the path in quotes.")
+    if _is_format(word):
+        raise UsageError(f"{word} is a format, and the model is missing; {_MODELS}.")
     from quantize_cli.mixes.other_names import means_format, unknown_format
 
-    if means_format(word):
-        raise UsageError(unknown_format(word))
     plain = "/" not in word and "." not in word
+    if plain and means_format(word):
+        raise UsageError(unknown_format(word))
     near = _nearest(word, commands if plain else ())
     if near is not None and near in commands:
         raise UsageError(f"{word} is not a command; the nearest is `quantize {near}`.")

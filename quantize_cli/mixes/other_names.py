@@ -80,8 +80,8 @@ def unknown_type(name: str) -> str:
 
 
 def means_format(name: str) -> bool:
-    """Tell whether `name` is a format, or what people call one."""
-    return _exact(name, FORMAT_NAMES) is not None or _key(name) in _SAID
+    """Tell whether `name` is a format however it is spelled, or what people call one."""
+    return _key(name) in {*map(_key, FORMAT_NAMES), *_SAID}
 
 
 def _advice(name: str, meaning: Meaning | None, names: Mapping[str, str]) -> str | None:

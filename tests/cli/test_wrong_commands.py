@@ -60,6 +60,9 @@ COMMANDS: list[tuple[str, int, str]] = [
     ("MODEL -f q8_0", 2, f"MODEL stands for a model; {WHAT_MODELS_ARE}"),
     ("<model> -f q8_0", 2, f"<model> stands for a model; {WHAT_MODELS_ARE}"),
     ("- -f q8_0", 2, f"A model cannot be read from standard input; {WHAT_MODELS_ARE}"),
+    ("q4_k_m -f q8_0", 2, f"q4_k_m is a format, and the model is missing; {WHAT_MODELS_ARE}"),
+    ("q4km", 2, "Unknown format 'q4km'; write q4_k_m."),
+    ("model-Q4_K_M.gguf -f q8_0", 1, f"model-Q4_K_M.gguf does not exist; {WHAT_MODELS_ARE}"),
     # A model or a format is missing.
     ("-f q8_0", 2, NO_MODEL),
     ("model -f q8_0", 2, NO_MODEL),
