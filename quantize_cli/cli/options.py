@@ -61,12 +61,13 @@ Formats = Annotated[
     ),
 ]
 Output = Annotated[
-    Path | None,
+    str | None,  # a Path would lose a separator at the end
     _option(
         "--output",
         "-o",
         metavar="PATH",
-        help="File or folder to write to, or - for standard output. Default: NAME-FORMAT.gguf in the current folder.",
+        help="File or folder to write to, or - for standard output; end the name of a new folder with /. Default: "
+        "NAME-FORMAT.gguf in the current folder.",
     ),
 ]
 TensorType = Annotated[
@@ -164,22 +165,23 @@ def _default(hint: Any) -> bool | None:
     return False if hint.__origin__ is bool else None
 
 
-def tensor_types(context: typer.Context, given: Sequence[str] | None, file: Path | None) -> list[tuple[str, str]]:
+def tensor_types(
+    context: typer.Context, given: Sequence[str] | None, file: Path | None
+) -> list[tuple[str, str] | Path]:
     """Merge --tensor-type and --tensor-type-file.
 
     The entries of the file come before all others if the file's option comes first on the command line, else after.
 
     Raises:
-        UsageError: An entry is wrong, or the file cannot be read.
+        UsageError: An entry is wrong.
     """
-    from quantize_cli.mixes.overrides import parse_tensor_type, read_tensor_type_file
+    from quantize_cli.mixes.overrides import parse_tensor_type
 
-    listed = [] if file is None else list(read_tensor_type_file(file))
-    typed = [parse_tensor_type(text) for text in given or ()]
+    listed = [] if file is None else [file]
+    typed = [(pattern.pattern, type_name) for pattern, type_name in map(parse_tensor_type, given or ())]
     order = list(context.params)  # that of the command line
     file_first = order.index("tensor_type_file") < order.index("tensor_type")
-    entries = [*listed, *typed] if file_first else [*typed, *listed]
-    return [(pattern.pattern, type_name) for pattern, type_name in entries]
+    return [*listed, *typed] if file_first else [*typed, *listed]
 
 
 def default_model() -> Path:
@@ -188,9 +190,9 @@ def default_model() -> Path:
     return here if (here / "config.json").is_file() else here / "model"
 
 
-def output_stream(output: Path | None) -> Path | BinaryIO | None:
+def output_stream(output: str | None) -> str | BinaryIO | None:
     """Return standard output for `-`; it must be open, and not a terminal."""
-    if output != Path("-"):
+    if output != "-":
         return output
     if sys.stdout is None:
         raise UsageError("Standard output is closed; redirect it, or name a file with -o.")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from quantize_cli.measure.errors import error_from_sums, weighted_error
 from quantize_cli.measure.sums import Sums
+from quantize_cli.outputs.sinks import Written
 from quantize_cli.planning.model import Plan
 from quantize_cli.report.model import SCHEMA_VERSION, Report, TensorReport, Totals, TypeReport
 from quantize_cli.version import GENERATOR
@@ -25,6 +26,7 @@ class RunFacts:
     file_bytes: int
     seconds: float
     threads: int
+    files: tuple[Written, ...] = ()  #: the parts of the model, or the stream
 
 
 def build_report(plan: Plan, sums: Sums, facts: RunFacts) -> Report:
