@@ -18,7 +18,7 @@ PACKAGE = Path(quantize_cli.__file__).parent
 #: or a module at the top. Upper lines may use lower ones, never the reverse; no file stands on another floor than its
 #: room.
 ALLOWED = {
-    "cli": {"api", "errors", "mixes", "observer", "report", "run", "version"},
+    "cli": {"api", "errors", "mixes", "observer", "outputs", "report", "run", "version"},
     "api": {"checkpoints", "errors", "mixes", "keywords", "observer", "outputs", "planning", "report", "run", "simd"},
     "keywords": {"errors", "importance", "mixes", "planning", "tokenizers"},
     "report": {"errors", "measure", "outputs", "planning", "version"},
@@ -148,7 +148,9 @@ def test_the_library_neither_prints_nor_exits():
         f"{name}:{node.lineno} {ast.unparse(node.func)}"
         for name, tree in modules()
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in forbidden | {"sys.exit", "os._exit", "os.system"}
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in forbidden | {"sys.exit", "os._exit", "os.system"}
+        and name != "cli.stopping"  # a second signal
     ]
     assert found == []
 

@@ -9,7 +9,7 @@ from typing import Unpack
 import typer
 from typer.core import TyperGroup
 
-from quantize_cli.cli import console, options
+from quantize_cli.cli import console, options, stopping
 from quantize_cli.errors import QuantizeError
 
 
@@ -96,14 +96,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shows a traceback above the sentence.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    console.stop_on_signals()
     try:
         app(args=list(arguments), prog_name="quantize")
     except QuantizeError as error:
         console.fail(str(error), error if "--debug" in arguments else None)
         return error.exit_code
-    except SystemExit as end:  # how Typer ends, with its own code for an interrupt
-        if end.code == console.INTERRUPTED:
-            console.fail("Interrupted; no unfinished file is left behind.", end if "--debug" in arguments else None)
+    except SystemExit as end:  # how Typer ends, and a signal
+        if end.code == stopping.INTERRUPTED:
+            console.fail(stopping.STOPPED, end if "--debug" in arguments else None)
         return int(end.code or 0)
     return 0
