@@ -14,6 +14,9 @@ def main() -> int:
     try:
         stop_on_signals()
         _hold_standard_streams()
+        # NumPy's library for matrix products, which are not needed, starts a thread for each processor; where the
+        # system does not allow that, it interrupts the process.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         from quantize_cli.cli.app import main as command
 
         code = command()

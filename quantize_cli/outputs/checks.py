@@ -28,7 +28,7 @@ def check_output(path: Path, *, force: bool, option: str = "-o") -> None:
             raise OutputError(f"{path} is not a regular file; choose another path with {option}.")
         if target.exists() and not force:
             raise OutputError(f"{path} exists; choose another path with {option}, or overwrite it with --force.")
-        if not target.parent.is_dir():
+        if not target.parent.exists():
             raise OutputError(f"The folder {target.parent} does not exist; create it, or choose another with {option}.")
         check_folder(target.parent, option)
 
@@ -61,7 +61,10 @@ def check_room(sizes: Mapping[Path, int]) -> None:
             disks[nearest(real(path).parent).stat().st_dev].append(path)
     for paths in disks.values():
         size = sum(sizes[path] for path in paths)
-        free = shutil.disk_usage(nearest(real(paths[0]).parent)).free
+        disk = shutil.disk_usage(nearest(real(paths[0]).parent))
+        free = disk.free
+        if disk.total == 0:
+            raise OutputError(f"{paths[0]} is on a file system of the kernel's, such as /proc; choose another path.")
         if size > free:
             others = f" and {len(paths) - 1} more files on the same disk" if len(paths) > 1 else ""
             raise OutputError(

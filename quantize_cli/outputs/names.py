@@ -98,6 +98,7 @@ def _remove(file: Complete) -> None:
 def _put_back(old: Path, path: Path, target: Path) -> None:
     try:
         old.replace(target)
+        old.unlink(missing_ok=True)  # a rename does nothing between two names of one file
     except OSError as error:
         raise OutputError(
             f"{path} could not be put back after another file failed ({error.strerror}); what it held is in {old}."

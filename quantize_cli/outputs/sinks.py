@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from quantize_cli.errors import OutputError, UsageError
+from quantize_cli.interrupts import deferred
 from quantize_cli.outputs.hashing import Hashing, hashing
 from quantize_cli.outputs.names import Complete, give_names
 from quantize_cli.outputs.refusals import refusal, writing
@@ -95,21 +96,31 @@ def replacing(paths: Sequence[Path], *, force: bool, option: str = "-o") -> Iter
         OutputError: A file cannot be written, or was created by something else meanwhile and `force` is not set. The
             message advises another value for `option`.
     """
-    with ExitStack() as stack:
-        thread = stack.enter_context(hashing())
-        files: list[Complete] = []
+    files: list[Complete] = []
+    try:
         for path in paths:
             target = real(path)
             with writing(path, option):
-                temporary = Temporary(target.parent)
-            stack.callback(temporary.discard)
-            files.append(Complete(temporary, path, target, option))
-        yield [Output(file.temporary.file, file.path, option, thread) for file in files]
-        for file in files:
-            with writing(file.path, option):
-                file.temporary.complete()
-        thread.finish()
+                files.append(Complete(Temporary(target.parent), path, target, option))
+        with hashing() as thread:
+            yield [Output(file.temporary.file, file.path, option, thread) for file in files]
+            for file in files:
+                with writing(file.path, option):
+                    file.temporary.complete()
+            thread.finish()
         give_names(files, force=force)
+    finally:
+        try:
+            _discard(files)
+        except BaseException:  # of a signal's handler; it may have come before it was deferred
+            _discard(files)
+            raise
+
+
+def _discard(files: Sequence[Complete]) -> None:
+    with deferred():
+        for file in files:
+            file.temporary.discard()
 
 
 @contextmanager

@@ -50,8 +50,8 @@ class Temporary:
         descriptor = _without_name(folder)
         if descriptor is None:
             self._name = hidden_name(folder)
-            descriptor = os.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             _unfinished.add(self._name)
+            descriptor = os.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             with suppress(OSError):  # not every file system has locks
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Buffered, because an unbuffered file may write less than it is given, and tells so only in its result.
@@ -110,6 +110,7 @@ class Temporary:
         """
         if self._name is None:
             name = hidden_name(self._folder)
+            _unfinished.add(name)
             self._link(name)
             self._name = name
         self._name.replace(path)
@@ -137,11 +138,13 @@ def _without_name(folder: Path) -> int | None:
     flags, trial = os.O_TMPFILE | os.O_WRONLY, hidden_name(folder)
     try:
         descriptor = os.open(folder, flags, 0o666)
+        _unfinished.add(trial)
         try:  # hours later, it would be too late to learn that it can have no name
             _name(descriptor, trial)
-            trial.unlink()
         finally:
+            trial.unlink(missing_ok=True)
             os.close(descriptor)
+            _unfinished.discard(trial)
         return os.open(folder, flags, 0o666)
     except OSError:
         return None
