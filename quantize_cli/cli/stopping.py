@@ -8,6 +8,8 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
+from quantize_cli.outputs.unfinished import remove_unfinished
+
 #: Exit codes follow the shell's convention, 128 + the signal's number.
 SIGNALLED = 128
 INTERRUPTED = SIGNALLED + signal.SIGINT
@@ -36,8 +38,6 @@ def stop_at_once() -> None:
 
 def leave(code: int) -> NoReturn:
     """End the process without waiting for threads, which may be in a compiler or in a slow read."""
-    from quantize_cli.outputs.temporary import remove_unfinished
-
     remove_unfinished()
     os._exit(code)
 

@@ -15,26 +15,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from quantize_cli.outputs.unfinished import unfinished
+
 #: What a file system answers that does not know fsync.
 _NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 
 PREFIX = ".quantize-"
 SUFFIX = ".tmp"
 
-#: The named ones of this process.
-_unfinished: set[Path] = set()
-
 
 def hidden_name(folder: Path, suffix: str = SUFFIX) -> Path:
     """Make up a name that no other file has, and that is never longer than a name may be."""
     return folder / f"{PREFIX}{secrets.token_hex(8)}{suffix}"
-
-
-def remove_unfinished() -> None:
-    """Remove the temporary files of this process at once, because it is about to end without unwinding its stack."""
-    for path in list(_unfinished):
-        with suppress(OSError):
-            path.unlink()
 
 
 class Temporary:
@@ -50,7 +42,7 @@ class Temporary:
         descriptor = _without_name(folder)
         if descriptor is None:
             self._name = hidden_name(folder)
-            _unfinished.add(self._name)
+            unfinished.add(str(self._name))
             descriptor = os.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             with suppress(OSError):  # not every file system has locks
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -110,7 +102,7 @@ class Temporary:
         """
         if self._name is None:
             name = hidden_name(self._folder)
-            _unfinished.add(name)
+            unfinished.add(str(name))
             self._link(name)
             self._name = name
         self._name.replace(path)
@@ -122,7 +114,7 @@ class Temporary:
         if self._name is not None:
             with suppress(OSError):
                 self._name.unlink()
-            _unfinished.discard(self._name)
+            unfinished.discard(str(self._name))
 
     def _link(self, path: Path) -> None:
         if self._name is None:
@@ -138,13 +130,13 @@ def _without_name(folder: Path) -> int | None:
     flags, trial = os.O_TMPFILE | os.O_WRONLY, hidden_name(folder)
     try:
         descriptor = os.open(folder, flags, 0o666)
-        _unfinished.add(trial)
+        unfinished.add(str(trial))
         try:  # hours later, it would be too late to learn that it can have no name
             _name(descriptor, trial)
         finally:
             trial.unlink(missing_ok=True)
             os.close(descriptor)
-            _unfinished.discard(trial)
+            unfinished.discard(str(trial))
         return os.open(folder, flags, 0o666)
     except OSError:
         return None
