@@ -14,6 +14,7 @@ from quantize_cli.errors import OutputError, UsageError
 _ADVICE = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some of your quota",
+    errno.EFBIG: "raise the limit (ulimit -f), or choose a disk that takes files of this size",
     errno.EPIPE: "let its reader take all of it",
     errno.EAGAIN: "give it a stream that waits for its reader",
     errno.EMFILE: "write fewer files at a time, or allow more with ulimit -n",
