@@ -222,9 +222,10 @@ class _Loader:
         key = f"{self.architecture}.{demand.key}"
         names = self.origin.names.get(key, ())
         what = f"does not give {' or '.join(names)}, which becomes {key}" if names else f"leads to a file without {key}"
+        advice = f", or set it with --override-kv {key}={_OVERRIDE[demand.type]}" if demand.items is None else ""
         return CheckpointError(
             f"{self.origin.where} {what}, and llama.cpp does not load a {self.architecture} model without it; correct "
-            f"the file, or set it with --override-kv {key}={_OVERRIDE.get(demand.type, 'int:N')}."
+            f"the file{advice}."
         )
 
     def _error(self, key: str, finding: str) -> CheckpointError:
