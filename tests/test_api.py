@@ -8,7 +8,6 @@ import sys
 import threading
 from io import BytesIO
 from pathlib import Path
-from typing import get_type_hints
 
 import pytest
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
@@ -16,7 +15,7 @@ from imatrix_factory import squares, write_imatrix
 
 import quantize_cli
 from quantize_cli import Observer, Plan, Report, UsageError, plan, quantize, read_importance
-from quantize_cli.cli.options import PassedOn
+from quantize_cli.cli.options import OF_A_RUN, PASSED_ON
 from quantize_cli.errors import CheckpointError
 from quantize_cli.keywords import Keywords, PlanKeywords
 
@@ -77,7 +76,8 @@ def test_unknown_keywords_are_refused_as_by_any_function(llama):
 
 
 def test_the_command_line_passes_on_every_keyword_and_no_other():
-    assert set(get_type_hints(PassedOn)) == Keywords.__optional_keys__ - {"tensor_types"}
+    assert Keywords.__optional_keys__ - {"tensor_types"} == PASSED_ON
+    assert Keywords.__optional_keys__ - PlanKeywords.__optional_keys__ == OF_A_RUN
     assert PlanKeywords.__optional_keys__ < Keywords.__optional_keys__
 
 
@@ -206,13 +206,14 @@ class Recorder(Observer):
 @pytest.mark.parametrize("cold", [True, False])
 def test_the_observer_hears_of_all_in_order(cold, tmp_path, monkeypatch):
     folder = make_checkpoint(tmp_path / "odd", intermediate_size=272, num_hidden_layers=1)
-    monkeypatch.setattr("quantize_cli.simd.cache.is_cold", lambda: cold)
+    monkeypatch.setattr("quantize_cli.run.compiling._is_cached", lambda _kernel: not cold)
+    monkeypatch.setattr("quantize_cli.run.compiling.compile_in_processes", lambda *_args: None)
     recorder = Recorder()
     reports = quantize(folder, ["q8_0", "f16"], tmp_path, observer=recorder, report=tmp_path / "r.md", **PRE)
     kinds = [kind for kind, *_ in recorder.events]
     assert recorder.threads == {threading.get_ident()}
     before = kinds[: kinds.index("tensor_started")]
-    assert before == (["warned", "compiling", "started"] if cold else ["warned", "started"])
+    assert before == (["warned", "compiling", "compiled", "started"] if cold else ["warned", "started"])
     assert recorder.events[0][1] == reports[0].warnings[0]
     assert kinds.count("tensor_started") == len(reports[0].tensors)
     assert sum(event[1] for event in recorder.events if event[0] == "weights_done") == reports[0].totals.weights
@@ -237,7 +238,7 @@ assert plan(sys.argv[1], "q4_k_m", pre_tokenizer="gpt-2").file_bytes
 import quantize_cli, quantize_cli.planning.model as room
 assert quantize_cli.plan(sys.argv[1], "q4_k_m", pre_tokenizer="gpt-2").format == "Q4_K_M"
 assert room.Plan is Plan and "Q4_K_M" in FORMATS
-print(*sorted({"numba", "typer", "rich", "torch", "huggingface_hub"} & set(sys.modules)))
+print(*sorted({"numba", "click", "rich", "torch", "huggingface_hub"} & set(sys.modules)))
 """
 
 

@@ -17,7 +17,7 @@ def _of_text_layers(match: re.Match[str], model: Model) -> str | None:
 
 
 #: For families whose MTP layers follow the others and cannot run in llama.cpp.
-leave_out_mtp = Naming(r"^model\.layers\.(\d{1,9})\.", _of_text_layers)
+leave_out_mtp = Naming(r"^(?:model\.)?layers\.(\d{1,9})\.", _of_text_layers)
 
 #: Tensors of the whole block -> their names in its first layer, for the name table.
 _BLOCK_NAMES = {

@@ -7,11 +7,13 @@ import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from contextlib import ExitStack, contextmanager, suppress
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, TextIO
 
-import typer
+import click
 
+from quantize_cli.errors import listed, printable
 from quantize_cli.observer import Observer
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 #: Seconds before a bar is shown, because short work does not need one.
 DELAY = 0.1
+#: Seconds between two times shown while kernels are compiled.
+TICK = 0.5
 
 _LAYER = re.compile(r"blk\.\d+")
 
@@ -50,15 +54,26 @@ def fail(sentence: str, cause: BaseException | None) -> None:
         import traceback
 
         traceback.print_exception(cause, file=sys.stderr)
-    _settle_standard_output()
+    settle()
     _say(f"quantize: {sentence}")
 
 
-def _settle_standard_output() -> None:
+def put(text: str) -> None:
+    """Print what was asked for on standard output; characters that its encoding lacks are escaped."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def flush() -> None:
+    """Write what standard output still holds, so that an error is not met at exit."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def settle() -> None:
     """Redirect standard output to the null device if it is closed or full, because Python flushes it at exit."""
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -85,9 +100,13 @@ class _Sentences(Observer):
         self.settle()
         _say(sentence)
 
-    def compiling(self) -> None:
+    def compiling(self, types: Sequence[str]) -> None:
         self.settle()
-        _say("Compiling kernels for this processor takes some seconds; later runs take them from the cache.")
+        _say(f"{_compiling(types)} ...")
+
+    def compiled(self, seconds: float) -> None:
+        self.settle()
+        _say(f"Compiled in {seconds:.1f} s; later runs take them from the cache.")
 
     def settle(self) -> None:
         """Leave the cursor at the beginning of a line."""
@@ -98,6 +117,7 @@ class _Bars(_Sentences):
 
     def __init__(self) -> None:
         self._bar: tqdm[object] | None = None
+        self._ticking = ExitStack()
 
     def download_started(self, files: int, nbytes: int) -> None:
         self._start(nbytes, "B", _files(files))
@@ -105,33 +125,59 @@ class _Bars(_Sentences):
     def downloaded(self, nbytes: int) -> None:
         self._advance(nbytes)
 
+    def compiling(self, types: Sequence[str]) -> None:
+        super().compiling(types)
+        self._ticking.enter_context(_refreshed(self._show(bar_format="{elapsed}")))
+
     def started(self, plan: Plan) -> None:
         self._start(plan.weights, " weights", "")
 
     def tensor_started(self, tensor: PlannedTensor) -> None:
         if self._bar is not None:
-            self._bar.set_description_str(_printable(f"{tensor.name} {tensor.type}"), refresh=False)
+            self._bar.set_description_str(printable(f"{tensor.name} {tensor.type}"), refresh=False)
 
     def weights_done(self, weights: int) -> None:
         self._advance(weights)
 
     def settle(self) -> None:
+        self._ticking.close()
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
     def _start(self, total: int, unit: str, of: str) -> None:
+        self.settle()
+        # Without the time left: it jumps with every tensor of another type.
+        look = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}]"
+        self._show(desc=of, total=total, unit=unit, unit_scale=True, bar_format=look)
+
+    def _show(self, **look: Any) -> tqdm[object]:
         from tqdm import tqdm
 
-        self.settle()
-        look = {"unit": unit, "unit_scale": True, "leave": False, "dynamic_ncols": True, "delay": DELAY}
-        # Without the time left: while the first kernels compile, it would be a guess by hours.
-        look["bar_format"] = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}]"
-        self._bar = tqdm(desc=of, total=total, **look)
+        self._bar = tqdm(**look, leave=False, dynamic_ncols=True, delay=DELAY)
+        return self._bar
 
     def _advance(self, count: int) -> None:
         if self._bar is not None:
             self._bar.update(count)
+
+
+@contextmanager
+def _refreshed(bar: tqdm[object]) -> Iterator[None]:
+    """Draw the bar again and again while the library is silent; it stands still where no thread is to be had."""
+    stop = Event()
+
+    def tick() -> None:
+        while not stop.wait(TICK):
+            bar.refresh()
+
+    thread = Thread(target=tick, daemon=True)
+    with suppress(RuntimeError):
+        thread.start()
+    yield
+    stop.set()
+    if thread.ident is not None:
+        thread.join()
 
 
 class _Lines(_Sentences):
@@ -149,9 +195,9 @@ class _Lines(_Sentences):
         self._start(nbytes)
 
     def downloaded(self, nbytes: int) -> None:
-        before = self._done * 10 // self._total
+        before = self._tenths()
         self._done += nbytes
-        if self._done * 10 // self._total > before:
+        if self._tenths() > before:
             self._say_share("downloaded")
 
     def started(self, plan: Plan) -> None:
@@ -170,8 +216,16 @@ class _Lines(_Sentences):
     def _start(self, total: int) -> None:
         self._total, self._done = total, 0
 
+    def _tenths(self) -> int:
+        """Count the tenths that are done; a total of 0 is not known, or nothing."""
+        return self._done * 10 // self._total if self._total else 0
+
     def _say_share(self, of: str) -> None:
-        _say(f"{self._done / self._total:4.0%} {of}")
+        _say(f"{self._done / self._total:4.0%} {of}" if self._total else of)
+
+
+def _compiling(types: Sequence[str]) -> str:
+    return f"Compiling kernels{' for ' if types else ''}{listed(types)}, once for this machine"
 
 
 def _files(count: int) -> str:
@@ -179,13 +233,7 @@ def _files(count: int) -> str:
 
 
 def _say(line: str) -> None:
-    typer.echo(_printable(line), err=True)
-
-
-def _printable(text: str) -> str:
-    from quantize_cli.report.figures import printable
-
-    return printable(text)
+    click.echo(printable(line), err=True)
 
 
 def show(reports: Sequence[Report]) -> None:

@@ -131,10 +131,11 @@ def _in_file_order(recipes: Iterable[TensorRecipe]) -> list[TensorRecipe]:
 def _stored_types(recipes: Sequence[TensorRecipe], infos: Mapping[str, TensorInfo]) -> Iterator[str]:
     """Yield each tensor's type in a lossless file, which it keeps if no type is chosen for it.
 
-    The reference's converter writes all matrices in one type, except some that are F32 in every file.
+    The reference's converter writes all matrices in one type, except some that are F32 in every file. It reads F64 as
+    F32.
     """
     dtypes = {infos[name].dtype for recipe in recipes if recipe.stored_type is None for name in recipe.sources}
-    matrices = dtypes.pop() if len(dtypes) == 1 else "F32"
+    matrices = dtypes.pop() if len(dtypes) == 1 and "F64" not in dtypes else "F32"
     return (recipe.stored_type or matrices for recipe in recipes)
 
 

@@ -172,10 +172,11 @@ def snap_to_grid(
 @inner
 def store_scales(work: Work, count: int) -> Floats:
     """Round the scales of that many sub-blocks to 0..7, for 1, 3 .. 15 times d; return 15 d, the largest of them."""
-    largest = splat(F(0))
+    largest: Floats = splat(F(0))
     for j in range(0, count * LANES, LANES):
         scale = load(work.scales, j)
         largest = select(largest > scale, largest, scale)
+    largest = select(largest == F(0), F(0), largest)  # a scale that underflows is -0, and the reference's d then +0
     inverse = F(1) / (largest / STEPS)
     for j in range(0, count * LANES, LANES):
         level = odd_levels(inverse * load(work.scales, j), I(TOP_SCALE))
