@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -252,3 +253,25 @@ def test_errors_have_one_base_and_a_missing_model_is_one_of_them():
         assert issubclass(getattr(quantize_cli, name), quantize_cli.QuantizeError)
     with pytest.raises(CheckpointError, match="does not exist; check the path"):
         quantize("nowhere", "q8_0")
+
+
+# What was written.
+
+
+@pytest.mark.parametrize("where", ["parts", "stream"])
+def test_the_report_is_built_from_the_size_and_hash_of_every_file(where, llama, tmp_path, monkeypatch):
+    facts = []
+    monkeypatch.setattr("quantize_cli.report.build.build_report", lambda _plan, _sums, seen: facts.append(seen))
+    stream = BytesIO()
+    if where == "parts":
+        quantize(llama, ["f32", "q8_0"], tmp_path, split_max_size="1M", **PRE)
+        whole = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    else:
+        quantize(llama, "q8_0", stream, **PRE)
+        whole = {None: stream.getvalue()}
+    files = [file for seen in facts for file in seen.files]
+    assert len(files) == len(whole)
+    assert {file.path: (file.nbytes, file.sha256) for file in files} == {
+        path: (len(data), hashlib.sha256(data).hexdigest()) for path, data in whole.items()
+    }
+    assert [seen.output for seen in facts] == [str(seen.files[0].path) if where == "parts" else "-" for seen in facts]

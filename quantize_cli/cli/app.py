@@ -121,7 +121,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Whatever ends the command is one sentence on standard error. With `--debug` a traceback stands above the sentence.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    console.stop_on_signals()
     try:
         return _run(list(arguments))
     except BaseException as error:  # noqa: BLE001  the one place that turns whatever escapes into a sentence

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -22,30 +21,12 @@ if TYPE_CHECKING:
     from quantize_cli.planning.model import Plan, PlannedTensor
     from quantize_cli.report.model import Report
 
-#: Exit codes other than those of the errors. They follow the shell's convention, 128 + the signal's number.
-INTERRUPTED = 130
-SIGNALLED = 128
-
-#: Signals that end a process without unwinding its stack; SIGHUP means that its terminal was closed.
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
-
 #: Seconds before a bar is shown, because short work does not need one.
 DELAY = 0.1
 #: Seconds between two times shown while kernels are compiled.
 TICK = 0.5
 
 _LAYER = re.compile(r"blk\.\d+")
-
-
-def stop_on_signals() -> None:
-    """Let the signals that end a process unwind the stack, so that no temporary file stays behind."""
-
-    def stop(number: int, _frame: object) -> None:
-        raise SystemExit(SIGNALLED + number)
-
-    for number in _ENDING:
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP on purpose
-            signal.signal(number, stop)
 
 
 def fail(sentence: str, cause: BaseException | None) -> None:

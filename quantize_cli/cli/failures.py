@@ -7,15 +7,13 @@ from dataclasses import dataclass
 
 import click
 
-from quantize_cli.cli import console
 from quantize_cli.cli.mistakes import sentence_of
+from quantize_cli.cli.stopping import INTERRUPTED, STOPPED
 from quantize_cli.errors import QuantizeError, UsageError
 from quantize_cli.version import GENERATOR
 
 #: Where to report what should not happen.
 ISSUES = "https://github.com/quantize-cli/quantize/issues"
-
-_STOPPED = "Interrupted; no unfinished file is left behind."
 
 #: Exit code where nobody reads standard output any more: 128 + SIGPIPE, as that of other programs.
 _BROKEN_PIPE = 141
@@ -37,10 +35,10 @@ def ending(error: BaseException) -> Ending:
         case click.ClickException():
             return Ending(UsageError.exit_code, sentence_of(error))
         case KeyboardInterrupt():
-            return Ending(console.INTERRUPTED, _STOPPED)
+            return Ending(INTERRUPTED, STOPPED)
         case SystemExit():  # how a signal unwinds the stack
             code = error.code if isinstance(error.code, int) else 1
-            return Ending(code, _STOPPED if code == console.INTERRUPTED else None)
+            return Ending(code, STOPPED if code == INTERRUPTED else None)
         case BrokenPipeError():
             return Ending(_BROKEN_PIPE)
         case MemoryError():

@@ -145,22 +145,21 @@ ALL: Sequence[click.Option] = [option for options in SECTIONS.values() for optio
 PASSED_ON = frozenset(str(option.name) for option in ALL) - OWN
 
 
-def tensor_types(context: click.Context, given: Sequence[str], file: str | None) -> list[tuple[str, str]]:
+def tensor_types(context: click.Context, given: Sequence[str], file: str | None) -> list[tuple[str, str] | Path]:
     """Merge --tensor-type and --tensor-type-file.
 
     The entries of the file come before all others if the file's option comes first on the command line, else after.
 
     Raises:
-        UsageError: An entry is wrong, or the file cannot be read.
+        UsageError: An entry is wrong.
     """
-    from quantize_cli.mixes.overrides import parse_tensor_type, read_tensor_type_file
+    from quantize_cli.mixes.overrides import parse_tensor_type
 
-    listed = [] if file is None else list(read_tensor_type_file(Path(file)))
-    typed = [parse_tensor_type(text) for text in given]
+    listed = [] if file is None else [Path(file)]
+    typed = [(pattern.pattern, type_name) for pattern, type_name in map(parse_tensor_type, given)]
     order = list(context.params)  # that of the command line
     file_first = order.index("tensor_type_file") < order.index("tensor_type")
-    entries = [*listed, *typed] if file_first else [*typed, *listed]
-    return [(pattern.pattern, type_name) for pattern, type_name in entries]
+    return [*listed, *typed] if file_first else [*typed, *listed]
 
 
 def default_model() -> Path:

@@ -195,7 +195,6 @@ def test_places_where_the_file_cannot_go(quantize, llama, work, monkeypatch):
     (work / "there.gguf").write_text("mine")
     for output, said in {
         "there.gguf": "there.gguf exists.*--force",
-        os.devnull: "not a regular file",
         "missing/model.gguf": "folder .*missing does not exist",
         "x" * 300: "too long",
     }.items():
