@@ -54,7 +54,7 @@ def file(
 
 
 def hyperparameters(architecture: str = "llama", **values: int | float) -> Fields:
-    """What llama.cpp's loader demands of a small model; `values` have "__" for the dots of their keys."""
+    """What llama.cpp demands of a small model's fields; `values` have "__" for the dots of their keys."""
     usual = {
         "block_count": 1,
         "context_length": 128,
@@ -64,7 +64,8 @@ def hyperparameters(architecture: str = "llama", **values: int | float) -> Field
     }
     held = usual | {key.replace("__", "."): value for key, value in values.items()}
     kinds = {int: V.UINT32, float: V.FLOAT32}
-    return {f"{architecture}.{key}": (value, kinds[type(value)]) for key, value in held.items()}
+    fields = {f"{architecture}.{key}": (value, kinds[type(value)]) for key, value in held.items()}
+    return fields | {"tokenizer.ggml.model": ("gpt2", V.STRING)}
 
 
 def write_gguf(
