@@ -63,6 +63,7 @@ HEAVY = {
     "huggingface_hub": {"checkpoints"},
     "tokenizers": {"tokenizers"},
     "sentencepiece": {"tokenizers"},
+    "safetensors": {"checkpoints"},
     "numba": {"simd"},
     "resource": {"report"},
 }
