@@ -64,4 +64,6 @@ def _open_address(address: Address, revision: str | None, observer: Observer) ->
         )
     if address.file is not None and address.file.endswith(".gguf"):
         raise CheckpointError(f"{address.file} of {address.model_id} is a GGUF file; download it and give its path.")
+    if address.file is not None:
+        observer.noted(f"{address.file} is one of the files of {address.model_id}: reading the whole model.")
     return HubCheckpoint(address.model_id, revision or address.revision, observer)

@@ -472,6 +472,11 @@ def test_a_pipe_in_place_of_a_file_does_not_block(tmp_path):
     refused(tmp_path, "is not a regular file")
 
 
+def test_a_device_in_place_of_a_file(tmp_path):
+    (tmp_path / "model.safetensors").symlink_to("/dev/zero")
+    refused(tmp_path, "is not a regular file")
+
+
 def test_a_dangling_link(tmp_path):
     (tmp_path / "model.safetensors").symlink_to(tmp_path / "gone")
     refused(tmp_path, "model.safetensors is missing")

@@ -194,7 +194,11 @@ BROKEN = [
         file((array("a", V.STRING, 2**61, b""),)),
         "it has 2,305,843,009,213,693,952 items, but 4,194,304 is the limit",
     ),
-    ("one number missing", file((array("a", V.UINT32, 2, ONE),)), "is not complete: it ends at byte 53, within its header"),
+    (
+        "one number missing",
+        file((array("a", V.UINT32, 2, ONE),)),
+        "is not complete: it ends at byte 53, within its header",
+    ),
     ("alignment 0", file((field("general.alignment", V.UINT32, bytes(4)),)), "is 0 (UINT32) instead of a power of 2"),
     ("alignment 3", file((field("general.alignment", V.UINT32, b"\3\0\0\0"),)), "is 3 (UINT32) instead of a power"),
     ("alignment as text", file((field("general.alignment", V.STRING, text("32")),)), "is '32' (STRING) instead of"),
