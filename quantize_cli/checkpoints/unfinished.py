@@ -52,7 +52,7 @@ def _traces(folder: Path, names: Sequence[str], here: Set[str]) -> Iterator[Path
     for name in names if possible else ():
         suffixes = _SUFFIXES_BESIDE_THE_FILE if name in here else _SUFFIXES
         yield from (folder / (name + suffix) for suffix in suffixes if name + suffix in possible)
-    if not here.issuperset(names):
+    if not set(names) <= here:
         yield from sorted((folder / _HUB_FOLDER).glob("*.incomplete"))
 
 

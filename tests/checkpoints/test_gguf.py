@@ -140,16 +140,22 @@ def test_a_single_part_needs_no_name(tmp_path):
     assert_holds(open_checkpoint(tmp_path / "whole.gguf"), ["z.weight"])
 
 
+class Notes(Observer):
+    def __init__(self):
+        self.sentences = []
+
+    def noted(self, sentence):
+        self.sentences.append(sentence)
+
+
 def test_any_part_brings_the_others(tmp_path):
     first = parts(tmp_path, ["z.weight"], ["ids"])
     second = tmp_path / "tiny-Q8_0-00002-of-00002.gguf"
-    noted: list[str] = []
-    observer = Observer()
-    observer.noted = noted.append  # type: ignore[method-assign]
-    checkpoint = open_checkpoint(second, observer=observer)
+    notes = Notes()
+    checkpoint = open_checkpoint(second, observer=notes)
     assert_holds(checkpoint, ["z.weight", "ids"])
     assert (checkpoint.name, checkpoint.location) == ("tiny", str(second))
-    assert noted == [f"{second} is one of the 2 parts of a model: reading all of them."]
+    assert notes.sentences == [f"{second} is one of the 2 parts of a model: reading all of them."]
     first.unlink()
     with pytest.raises(CheckpointError, match=r"is not complete: tiny-Q8_0-00001-of-00002.gguf is missing; download"):
         open_checkpoint(second)
