@@ -100,8 +100,10 @@ def _check(path: Path, file: RemoteFile, where: str) -> None:
         if good and file.sha256 is not None:
             good = hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256
     if not good:
-        path.resolve().unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+        # One link further is the repository's blob; behind it may be one that other repositories share.
+        blob = path.parent / path.readlink() if path.is_symlink() else path
+        path.unlink()
+        blob.unlink(missing_ok=True)
         raise CheckpointError(f"{where} was damaged on its way, because its size or SHA-256 differs; run again.")
 
 

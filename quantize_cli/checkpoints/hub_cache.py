@@ -14,6 +14,8 @@ from quantize_cli.errors import CheckpointError, listed
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 REPOSITORY = re.compile(r"models--(?:(?P<owner>[\w.-]+?)--)?(?P<name>[\w.-]+)")
+#: Where the cache keeps contents: of one repository, or, by newer clients, of all.
+_BLOB = re.compile(r".*/(?:models--[^/]+/blobs/[^/]+|blobs/[0-9a-f]{2}/[0-9a-f]{64})")
 #: A commit is short, so a file of refs/ that is longer is not one.
 _MAX_REF_BYTES = 64
 
@@ -55,6 +57,11 @@ def snapshot_in(folder: Path) -> Path | None:
     if not found:
         raise CheckpointError(f"{folder} does not hold any snapshot; download the model again.")
     raise CheckpointError(f"{folder} holds several snapshots; give the path of one: {listed(found)}.")
+
+
+def is_blob(path: Path) -> bool:
+    """Tell whether a path without links is the content of a file in the cache."""
+    return _BLOB.fullmatch(path.as_posix()) is not None
 
 
 def _repository(folder_name: str) -> str | None:

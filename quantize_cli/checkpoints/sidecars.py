@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from quantize_cli.checkpoints.hub_cache import is_blob
 from quantize_cli.checkpoints.reading import irregular, leads_to, opened, reading
 from quantize_cli.errors import CheckpointError, shown
 from quantize_cli.gguf_file.other_files import LFS_POINTER, mistaken_for
@@ -135,8 +136,7 @@ class FolderSidecars:
         """Refuse a link that leads out of the folder to a file of another name, unless that is the Hub's cache."""
         real = Path(os.path.realpath(path))
         inside = real.is_relative_to(os.path.realpath(self._folder))
-        in_cache = real.parent.name == "blobs" and real.parent.parent.name.startswith("models--")
-        if not (inside or in_cache or real.name == path.name):
+        if not (inside or is_blob(real) or real.name == path.name):
             raise CheckpointError(
                 f"{where} is a link to {shown(str(real))}, which is outside the model's folder; if you trust it, copy "
                 "the file to its place."

@@ -90,6 +90,12 @@ def test_links_of_the_hubs_cache(tmp_path):
     (blobs / "0123").write_text("{}")
     (snapshot / "config.json").symlink_to("../../blobs/0123")
     assert FolderSidecars(snapshot).read("config.json") == b"{}"
+    shared = tmp_path / "blobs" / "ab" / ("ab" * 32)
+    shared.parent.mkdir(parents=True)
+    shared.write_text("[]")
+    (blobs / "4567").symlink_to(f"../../blobs/ab/{shared.name}")
+    (snapshot / "tokenizer.json").symlink_to("../../blobs/4567")
+    assert FolderSidecars(snapshot).read("tokenizer.json") == b"[]"
 
 
 def test_a_folder_that_is_a_link_itself(tmp_path):
