@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter
 
+from quantize_cli.gguf_file.reader import GgufHeader, parse_header
+
 V = GGUFValueType
 
 #: Key -> value, its type, and that of an array's items.
@@ -85,3 +87,9 @@ def write_gguf(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def read_header(path: Path) -> GgufHeader:
+    """The header of a file, by our own reader."""
+    with path.open("rb") as opened:
+        return parse_header(opened, path.stat().st_size, path)

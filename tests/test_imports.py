@@ -67,6 +67,7 @@ HEAVY = {
     "huggingface_hub": {"checkpoints"},
     "tokenizers": {"tokenizers"},
     "sentencepiece": {"tokenizers"},
+    "safetensors": {"checkpoints"},
     "numba": {"simd"},
     "resource": {"report"},
 }

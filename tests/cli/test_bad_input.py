@@ -84,9 +84,9 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"),
         "pytorch_model.bin.*safetensors",
     ),
-    "empty file": (lambda f: cut(f, 0), "model.safetensors.*0 bytes"),
-    "cut in the header": (lambda f: cut(f, 100), "model.safetensors is damaged.*header"),
-    "cut in the data": (lambda f: cut(f, -1), "model.safetensors is damaged.*cut off"),
+    "empty file": (lambda f: cut(f, 0), "model.safetensors is empty"),
+    "cut in the header": (lambda f: cut(f, 100), "model.safetensors is not complete.*missing"),
+    "cut in the data": (lambda f: cut(f, -1), "model.safetensors is not complete.*missing"),
     "header is no JSON": (
         lambda f: (f / "model.safetensors").write_bytes((4).to_bytes(8, "little") + b"\x00\xff{}"),
         "model.safetensors is damaged.*JSON",

@@ -8,9 +8,8 @@ import pytest
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
 from command_line import sentence
 from gguf import GGUFReader
+from gguf_factory import read_header
 from imatrix_factory import squares, write_imatrix
-
-from quantize_cli.gguf_file.reader import read_header
 
 PRE = ("--pre-tokenizer", PRE_TOKENIZER, "-t", "1")
 Q4 = ("-f", "q4_k_m", *PRE)
