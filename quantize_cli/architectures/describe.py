@@ -12,7 +12,7 @@ from quantize_cli.architectures.family import Family
 from quantize_cli.architectures.from_gguf import describe_gguf
 from quantize_cli.architectures.general import ParameterCounts, general_fields
 from quantize_cli.architectures.model import Model
-from quantize_cli.architectures.recipes import tensor_recipes
+from quantize_cli.architectures.recipes import EMBEDDING, tensor_recipes
 from quantize_cli.architectures.rows import fields_of
 from quantize_cli.architectures.sizes import Sizes
 from quantize_cli.checkpoints.base import Checkpoint
@@ -52,7 +52,8 @@ def describe(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> ModelD
         sizes.known(symbol)
     recipes = tensor_recipes(family, model, sizes)
     counts = ParameterCounts.of((recipe.name, recipe.shape) for recipe in recipes)
-    vocabulary = read_vocabulary(family.vocabulary, model.sidecars, model.config.values, pre_tokenizer)
+    rows = next((recipe.shape[0] for recipe in recipes if recipe.name == EMBEDDING), None)
+    vocabulary = read_vocabulary(family.vocabulary, model.sidecars, model.config.values, pre_tokenizer, rows=rows)
     fields = (
         field("general.architecture", ValueType.STRING, family.architecture),
         *general_fields(model.sidecars, model.name, values, counts),
