@@ -101,7 +101,7 @@ ACCEPTED: dict[str, Callable[[Path], Any]] = {
     "one piece": lambda folder: write_model(folder, ("a", 0.0, NORMAL)),
     "a byte of another spelling": lambda folder: write_model(folder, ("<0xz>", 0.0, BYTE), ("é!", 0.0, BYTE)),
     "scores that are not numbers": lambda folder: write_model(
-        folder, ("a", float("nan"), NORMAL), ("b", float("-inf"), NORMAL)
+        folder, ("a", math.nan, NORMAL), ("b", -math.inf, NORMAL)
     ),
 }
 
