@@ -45,14 +45,15 @@ class Given:
         return self._wheres[name]
 
 
-def main(seconds: str, mebibytes: str) -> None:
-    """Answer one request under limits, and exit."""
+def main(seconds: str, mebibytes: str) -> int:
+    """Answer one request under limits, and return the exit status."""
     _limit(int(seconds), int(mebibytes) << 20)
     gc.disable()  # nothing here lives long enough for a collection to pay
     try:
         sys.stdout.buffer.write(answer(sys.stdin.buffer.read()))
     except MemoryError:
-        sys.exit(OUT_OF_MEMORY)
+        return OUT_OF_MEMORY
+    return 0
 
 
 def _limit(seconds: int, memory: int) -> None:
