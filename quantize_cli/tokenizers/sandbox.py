@@ -20,7 +20,12 @@ from quantize_cli.errors import CheckpointError, QuantizeError
 from quantize_cli.tokenizers.child.main import OUT_OF_MEMORY
 
 _MIB = 1 << 20
-_START = "import sys; sys.path += sys.argv[3:]; from quantize_cli.tokenizers.child.main import main; sys.exit(main(*sys.argv[1:3]))"
+_START = """\
+import sys
+sys.path += sys.argv[3:]
+from quantize_cli.tokenizers.child.main import main
+sys.exit(main(*sys.argv[1:3]))
+"""
 #: One text does not need threads.
 _ENVIRONMENT = {"TOKENIZERS_PARALLELISM": "false"}
 #: Seconds by the clock for each second of computing, which end a process that waits, or that has no other limit.

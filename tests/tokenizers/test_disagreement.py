@@ -58,8 +58,8 @@ def test_tokenizer_json_has_the_same_vocabulary(tmp_path: Path):
 @pytest.mark.parametrize(
     ("pieces", "odd"),
     [
-        ([("▁", -1.0, NORMAL), ("b", -2.0, NORMAL), ("▁a", -3.0, NORMAL)], "'a' with the id 260, but {} has 'b'"),
-        ([("▁", -1.0, NORMAL), ("a", -2.0, NORMAL)], "'▁a' with the id 261, but {} does not have it"),
+        ([("▁", -1.0, NORMAL), ("b", -2.0, NORMAL), ("▁a", -3.0, NORMAL)], "'a' with the id 260, but {} has 'b';"),
+        ([("▁", -1.0, NORMAL), ("a", -2.0, NORMAL)], "'▁a' with the id 261, but {} does not have it;"),
     ],
 )
 def test_tokenizer_json_has_another_vocabulary(tmp_path: Path, pieces: list[tuple[str, float, int]], odd: str):
@@ -67,8 +67,8 @@ def test_tokenizer_json_has_another_vocabulary(tmp_path: Path, pieces: list[tupl
     write_model(tmp_path, *PIECES, *pieces)
     (note,) = read(tmp_path, rows=262).notes
     assert note == (
-        f"{tmp_path / 'tokenizer.json'} has the token {odd.format('tokenizer.model')}, and is used; if it is another "
-        "model's, move it away."
+        f"{tmp_path / 'tokenizer.json'} has the token {odd.format('tokenizer.model, which is used,')} if that file is "
+        "another model's, move it away."
     )
     assert keys(tmp_path)["ggml.tokens"][260] == pieces[1][0]
 
