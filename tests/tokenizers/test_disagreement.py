@@ -73,6 +73,17 @@ def test_tokenizer_json_has_another_vocabulary(tmp_path: Path, pieces: list[tupl
     assert keys(tmp_path)["ggml.tokens"][260] == pieces[1][0]
 
 
+@pytest.mark.parametrize("i", ["x", None, [], 1.5, -1, {}])
+def test_an_id_that_is_none_in_a_tokenizer_json_that_is_not_used(tmp_path: Path, i: object):
+    make_llama_json(tmp_path)
+    content = json.loads((tmp_path / "tokenizer.json").read_text())
+    content["model"]["vocab"]["▁a"] = i
+    content["added_tokens"][0]["id"] = i
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    write_model(tmp_path, *PIECES, ("▁", -1.0, NORMAL), ("a", -2.0, NORMAL), ("▁a", -3.0, NORMAL))
+    assert len(keys(tmp_path)["ggml.tokens"]) == 262
+
+
 def test_an_added_token_has_another_id(tmp_path: Path):
     make_bpe(tmp_path)
     decoder = {"280": {"content": "<a>"}, "300": {"content": "<b>"}, "301": {"content": "<c>"}}

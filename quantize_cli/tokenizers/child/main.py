@@ -99,7 +99,8 @@ def _facts(sidecars: Given, asked: Mapping[str, Any]) -> dict[str, Any]:
     vocabulary = mapping(model.pop("vocab", None))
     merges = [_merge(merge) for merge in sequence(model.pop("merges", None))]
     if "pieces" in asked:
-        added = {mapping(entry).get("id") for entry in sequence(shell.get("added_tokens"))}
+        entries = map(mapping, sequence(shell.get("added_tokens")))
+        added = {i for entry in entries if type(i := entry.get("id")) is int}
         return {"shell": shell, "odd": _odd(vocabulary, added, asked["pieces"])}
     if model.get("type") != "BPE":
         return {"shell": shell}
@@ -110,12 +111,13 @@ def _facts(sidecars: Given, asked: Mapping[str, Any]) -> dict[str, Any]:
     return {"shell": shell, "merges": merges, "texts": list(vocabulary), "ids": list(vocabulary.values()), **facts}
 
 
-def _odd(vocabulary: Mapping[str, Any], added: Container[Any], pieces: Sequence[str | None]) -> list[Any] | None:
+def _odd(vocabulary: Mapping[str, Any], added: Container[Any], pieces: Sequence[str | None]) -> tuple[str, int] | None:
     """Return text and id of the first token that is not the piece with its id; None in `pieces` equals any."""
     for text, i in vocabulary.items():
-        piece = pieces[i] if type(i) is int and 0 <= i < len(pieces) else ""
-        if piece is not None and piece != text and i not in added:
-            return [text, i]
+        if type(i) is int and i >= 0 and i not in added:
+            piece = pieces[i] if i < len(pieces) else ""
+            if piece is not None and piece != text:
+                return text, i
     return None
 
 

@@ -55,8 +55,8 @@ def _disagreement(source: Source) -> Iterator[str]:
         text, i = odd
         there = f"has {shown(source.pieces[i].text)}" if i < len(source.pieces) else "does not have it"
         yield (
-            f"{source.where(TOKENIZER_JSON)} has the token {shown(text)} with the id {i}, but {TOKENIZER_MODEL}, which is "
-            f"used, {there}; if that file is another model's, move it away."
+            f"{source.where(TOKENIZER_JSON)} has the token {shown(text)} with the id {i}, but {TOKENIZER_MODEL}, which "
+            f"is used, {there}; if that file is another model's, move it away."
         )
 
 
