@@ -107,8 +107,8 @@ def _ask(sidecars: Sidecars, **asked: Json) -> dict[str, Json]:
     }
     request = b"".join((json.dumps(head).encode(), b"\n", *files.values()))
     del files
-    where = sidecars.where(TOKENIZER_JSON)
-    answer: dict[str, Json] = json.loads(in_child(request, where, _limits(len(request)), ("tokenizers",)))
+    what = f"{sidecars.where(TOKENIZER_JSON)}, with the files beside it,"
+    answer: dict[str, Json] = json.loads(in_child(request, what, _limits(len(request)), ("tokenizers",)))
     if "error" in answer:
         kind, sentence = answer["error"]
         raise _ERRORS[kind](sentence)
