@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 from base64 import b64encode
 from errno import EAGAIN
@@ -52,9 +51,7 @@ def test_the_process_reads_what_this_one_would(tmp_path: Path, request: pytest.F
 
 def test_the_library_ends_its_process(tmp_path: Path):
     with_parts(tmp_path, normalizer=charsmap(b"\xff" * 20))
-    with pytest.raises(
-        CheckpointError, match=r"tokenizer\.json, with .* beside it, crashes .* \(SIGABRT\); download it again"
-    ):
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json, .*, crashes .* \(SIGABRT\); download it again"):
         keys(tmp_path)
 
 
@@ -100,9 +97,7 @@ def test_a_prefix_that_no_merge_has(tmp_path: Path):
 def test_work_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with_parts(tmp_path, normalizer=several(*PREPENDS))
     limited(monkeypatch, Limits(seconds=1, mebibytes=512))
-    with pytest.raises(
-        CheckpointError, match=r"tokenizer\.json, with .* beside it, takes more than 1 s to read.* a source you trust"
-    ):
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json, .*, takes more than 1 s to read.* a source you trust"):
         keys(tmp_path)
 
 
