@@ -10,9 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from quantize_cli.measure.errors import TensorError
 from quantize_cli.report import figures
-from quantize_cli.report.model import Report
+from quantize_cli.report.model import Report, Totals
 
 _ERROR_HEADERS = ("rel. RMSE", "SQNR dB")
 _WEIGHTED_HEADER = ("weighted",)
@@ -80,15 +79,17 @@ def _run_of_all(reports: Sequence[Report]) -> RenderableType:
     table = _grid()
     table.add_column(overflow="fold")
     table.add_row("weights", f"{totals.weights:,} in {totals.tensors:,} tensors, read once")
-    table.add_row("time", f"{totals.seconds:.2f} s for all, {_threads(totals.threads)}")
+    table.add_row("time", _time(totals, " for all"))
     table.add_row("memory", f"{figures.size(totals.peak_memory_bytes)} at the peak")
     for number, report in enumerate(reports):
         table.add_row("" if number else "output", _output(report))
     return table
 
 
-def _threads(count: int) -> str:
-    return f"{count} thread{'s' if count > 1 else ''}"
+def _time(totals: Totals, of: str) -> str:
+    threads = f"{totals.threads} thread{'s' if totals.threads > 1 else ''}"
+    compiling = f", after {totals.compile_seconds:.2f} s of compiling" if totals.compile_seconds else ""
+    return f"{totals.seconds:.2f} s{of}, {threads}{compiling}"
 
 
 def _title(report: Report, formats: str) -> RenderableType:
@@ -116,12 +117,10 @@ def _run(report: Report) -> RenderableType:
     table = _grid()
     table.add_column(overflow="fold")  # a path is shown whole
     table.add_row("weights", f"{totals.weights:,} in {totals.tensors:,} tensors")
-    table.add_row("error", _error(totals.error))
+    table.add_row("error", _error(report))
     if totals.weighted_error is not None:
         table.add_row("weighted", f"{figures.weighted(totals.weighted_error)} relative RMSE, weighted by importance")
-    table.add_row(
-        "time", f"{totals.seconds:.2f} s, {figures.rate(totals.weights_per_second)}, {_threads(totals.threads)}"
-    )
+    table.add_row("time", _time(totals, f", {figures.rate(totals.weights_per_second)}"))
     table.add_row("memory", f"{figures.size(totals.peak_memory_bytes)} at the peak")
     table.add_row("output", _output(report))
     return table
@@ -131,7 +130,10 @@ def _output(report: Report) -> Text:
     return Text("standard output" if report.output == "-" else figures.printable(report.output), style="bold")
 
 
-def _error(error: TensorError) -> str:
+def _error(report: Report) -> str:
+    error = report.totals.error
+    if report.unchanged:
+        return f"none; all {report.totals.tensors:,} tensors have their types already, and are copied unchanged"
     if error.rmse == 0:
         return "0, every weight is exact"
     return f"{figures.percent(error.relative_rmse)} relative RMSE, SQNR {figures.sqnr(error)} dB"
