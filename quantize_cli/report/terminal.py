@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import replace
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -16,12 +18,15 @@ from quantize_cli.report.model import Report, Totals
 _ERROR_HEADERS = ("rel. RMSE", "SQNR dB")
 _WEIGHTED_HEADER = ("weighted",)
 
+#: Column -> the width of the narrowest terminal that shows it; all terminals show the others.
+_SHOWN_FROM = {"weights": 76, "reason": 76, "tensors": 70, "bits/weight": 58, "bits per weight": 62, "bytes": 42}
+
 #: A longer tensor name is cut, so that at 80 columns the other columns stay readable.
 _NAME_WIDTH = 40
 
 
 def render(reports: Sequence[Report]) -> RenderableType:
-    """Render one report, or several side by side, for at least 80 columns."""
+    """Render one report, or several side by side; a terminal of fewer than 80 columns shows fewer figures."""
     return _one(reports[0]) if len(reports) == 1 else _several(reports)
 
 
@@ -100,8 +105,8 @@ def _title(report: Report, formats: str) -> RenderableType:
 def _sizes(report: Report) -> RenderableType:
     totals = report.totals
     table = _grid()
-    for _ in range(3):
-        table.add_column(justify="right", no_wrap=True)
+    for header in ("size", "bytes", "bits per weight"):
+        table.add_column(header, justify="right", no_wrap=True)
     bits_before = figures.bits_per_weight(totals.source_bytes, totals.weights)
     for label, nbytes, bits in (
         ("source", totals.source_bytes, f"{bits_before} bits/weight"),
@@ -109,7 +114,7 @@ def _sizes(report: Report) -> RenderableType:
         ("file", totals.file_bytes, ""),
     ):
         table.add_row(label, figures.size(nbytes), f"{nbytes:,} bytes", bits)
-    return table
+    return _Narrowing(table)
 
 
 def _run(report: Report) -> RenderableType:
@@ -164,25 +169,26 @@ def _types(report: Report) -> RenderableType:
             figures.sqnr(row.error),
             *((figures.weighted(row.weighted_error),) if weighted else ()),
         )
-    return table
+    return _Narrowing(table)
 
 
 def _largest_errors(report: Report) -> RenderableType:
     table = _table()
-    table.add_column("largest errors", no_wrap=True, max_width=_NAME_WIDTH)
+    # Rich narrows only columns that may wrap, so long names and reasons are cut here.
+    table.add_column("largest errors", max_width=_NAME_WIDTH)
     table.add_column("type", style="cyan", no_wrap=True)
-    table.add_column("reason", style="dim")  # Rich narrows only columns that may wrap, so a long reason is cut here
+    table.add_column("reason", style="dim")
     for header in _ERROR_HEADERS:
         table.add_column(header, justify="right", no_wrap=True)
     for row in figures.largest_errors(report):
         table.add_row(
-            Text(figures.printable(row.name)),
+            Text(figures.printable(row.name), no_wrap=True, overflow="ellipsis"),
             row.type,
             Text(figures.printable(row.reason), no_wrap=True, overflow="ellipsis"),
             figures.percent(row.error.relative_rmse),
             figures.sqnr(row.error),
         )
-    return table
+    return _Narrowing(table)
 
 
 def _warnings(warnings: Sequence[str]) -> RenderableType:
@@ -192,6 +198,20 @@ def _warnings(warnings: Sequence[str]) -> RenderableType:
     for warning in warnings:
         table.add_row("warning:", Text(figures.printable(warning)))
     return table
+
+
+class _Narrowing:
+    """A table without the columns for which the terminal is too narrow."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        """Yield the table."""
+        fitting = copy(self._table)
+        shown = [c for c in fitting.columns if options.max_width >= _SHOWN_FROM.get(str(c.header), 0)]
+        fitting.columns = [replace(column, _index=index) for index, column in enumerate(shown)]
+        yield fitting
 
 
 def _grid() -> Table:

@@ -50,6 +50,5 @@ def _renderer(path: Path) -> Callable[[Sequence[Report]], str]:
     try:
         return RENDERERS[path.suffix.lower()]
     except KeyError:
-        raise UsageError(
-            f"The name of the report {path} must end in {', '.join(list(RENDERERS)[:-1])} or {list(RENDERERS)[-1]}."
-        ) from None
+        *others, last = RENDERERS
+        raise UsageError(f"The name of the report {path} must end in {', '.join(others)} or {last}.") from None

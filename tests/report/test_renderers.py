@@ -253,6 +253,18 @@ class TestTerminal:
         assert "7.310 %    22.72" in plain
         assert ("this one has 576" in plain) == (width == 120)
 
+    @pytest.mark.parametrize("width", [50, 58, 60, 66, 70, 76])
+    def test_a_narrow_terminal_shows_fewer_columns_but_whole_headers_and_figures(self, report, weighted, width):
+        for one in (report, weighted):
+            lines = [line.rstrip() for line in printed([one], width).splitlines()]
+            assert all(len(line) <= width for line in lines)
+            (headers,) = [line for line in lines if line.startswith("type ")]
+            assert "rel. RMSE  SQNR dB" in re.sub("  +", "  ", headers)
+            (row,) = [line for line in lines if line.startswith("Q4_K ")]
+            assert "662.94 MiB" in row
+            assert ("weights" in headers) == (width >= 76 and one is report)
+            assert sum("…" in line for line in lines) <= 5  # long names of tensors
+
     def test_widest_figures_fit_80_columns(self, report):
         wide = dataclasses.replace(report.types[0], tensors=12_345, weights=1_234_567_890_123, bytes=2**40 - 1)
         text = printed([dataclasses.replace(report, types=(wide,))], 80)
