@@ -126,7 +126,7 @@ class Report:
         """Return the report as an object of strict JSON; see docs/report.md."""
         from quantize_cli.report.json_report import as_json
 
-        return as_json(self)
+        return dict(as_json(self))
 
     def to_markdown(self) -> str:
         """Return the report as GitHub-flavoured Markdown."""
