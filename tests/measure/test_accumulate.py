@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from quantize_cli.blocks.k.q4_k import Q4_K
 from quantize_cli.measure.accumulate import accumulate
 from quantize_cli.measure.errors import WeightedError, error_from_sums, weighted_error
-from quantize_cli.measure.sums import SUM_X2, SUMS, merge
+from quantize_cli.measure.sums import SUM_D2, SUM_WD2, SUM_WX2, SUM_X2, SUM_Y2, SUMS, merge
 from quantize_cli.simd.vector import LANES
 
 
@@ -187,3 +187,12 @@ def test_smallest_subnormals_are_not_lost():
     error = error_of(x, np.zeros_like(x))
     assert error.rmse == float(x[0, 0])
     assert error.sqnr_db == 0.0
+
+
+@pytest.mark.parametrize(("signal", "noise"), [(5e-324, 1e300), (1e300, 5e-324), (5e-324, 5e-324)])
+def test_sums_whose_ratio_is_beyond_float64_have_a_ratio_in_decibels(signal, noise):
+    sums = np.zeros((1, SUMS))
+    sums[0, [SUM_X2, SUM_Y2, SUM_D2, SUM_WX2, SUM_WD2]] = [signal, signal, noise, signal, noise]
+    decibels = 10 * (math.log10(signal) - math.log10(noise))
+    assert error_from_sums(sums, 1).sqnr_db == decibels
+    assert weighted_error(sums).sqnr_db == decibels
