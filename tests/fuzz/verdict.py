@@ -1,0 +1,174 @@
+"""What became of an input, and what may not become of one."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from oracle import ggml
+from quantize_cli import Observer, QuantizeError, quantize
+
+from fuzz import headers, loading
+from fuzz.seeds import Input
+from fuzz.targets import KINDS, damaged
+
+Outcome = Literal["refused", "accepted", "fault"]
+
+MAX_SENTENCE = 1500  # characters
+NOT_LOADED = "llama.cpp does not load it"
+TWICE = 16  #: one input of so many is tried twice
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome for one input."""
+
+    kind: str
+    number: int
+    outcome: Outcome
+    detail: str = ""  #: the sentence, or the fault
+    loaded: bool = False  #: whether llama.cpp loaded the output
+    seconds: float = 0.0
+    peak_bytes: int = 0  #: growth of the resident memory's peak since the process began, if this input caused it
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.number}: {self.outcome}: {self.detail}"
+
+
+class Fault(Exception):
+    """Something that must not happen."""
+
+
+class _Listener(Observer):
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def warned(self, sentence: str) -> None:
+        """Keep a warning."""
+        self.heard.append(sentence)
+
+
+class Folder:
+    """A folder whose files are those of one input after the other; only what differs is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._held: dict[str, bytes] = {}
+        path.mkdir()
+
+    def hold(self, files: Mapping[str, bytes]) -> None:
+        """Make the folder's files the given ones."""
+        for name in self._held.keys() - files.keys():
+            (self.path / name).unlink()
+        for name, content in files.items():
+            if self._held.get(name) is not content:
+                (self.path / name).parent.mkdir(exist_ok=True)
+                (self.path / name).write_bytes(content)
+        self._held = dict(files)
+
+
+class Judge:
+    """Tries inputs in files under `scratch`, which is empty; there is a file `loading` while llama.cpp loads."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._folder = Folder(scratch / "tiny-1B")
+        self._output = scratch / "out.gguf"
+        self._loading = scratch / "loading"
+        self._peak = _peak_bytes()
+
+    def judge(self, kind: str, number: int) -> Verdict:
+        """Try the input of that number."""
+        given = damaged(kind, number)
+        before, started = _peak_bytes(), time.perf_counter()
+        try:
+            outcome, detail = self.convert(kind, given)
+            seconds = time.perf_counter() - started
+            grown = _peak_bytes()
+            if number % TWICE == 0 and (outcome, detail) != (again := self.convert(kind, given)):
+                raise Fault(f"the second time it is {again}, the first time it was {(outcome, detail)}")
+            if kind == "safetensors" and (trouble := headers.disagreement(self._folder.path / "model.safetensors")):
+                raise Fault(trouble)
+            if outcome == "accepted" and (reason := self._load()):
+                raise Fault(f"{NOT_LOADED}: {reason}")
+        except Fault as fault:
+            return Verdict(kind, number, "fault", str(fault), seconds=time.perf_counter() - started)
+        return Verdict(
+            kind,
+            number,
+            outcome,
+            detail,
+            loaded=outcome == "accepted" and ggml.INSTALLED,
+            seconds=seconds,
+            peak_bytes=grown - self._peak if grown > before else 0,
+        )
+
+    def convert(self, kind: str, given: Input) -> tuple[Outcome, str]:
+        """Convert the input; return what it became, and its digest or the sentence that refused it."""
+        self._folder.hold(given.files)
+        listener = _Listener()
+        path, options = self._folder.path, dict(given.options)
+        if given.imatrix:
+            options["imatrix"] = path / given.imatrix
+        try:
+            quantize(
+                path / given.model,
+                KINDS[kind].format,
+                self._output,
+                observer=listener,
+                threads=1,
+                force=True,
+                **options,
+            )
+        except QuantizeError as error:
+            _check_sentence(str(error))
+            return "refused", str(error)
+        except BaseException as error:
+            raise Fault(f"{type(error).__name__} escapes: {_place(error)}") from error
+        for sentence in listener.heard:
+            _check_sentence(sentence)
+        return "accepted", hashlib.sha256(self._output.read_bytes()).hexdigest()
+
+
+    def _load(self) -> str | None:
+        """Load the output in llama.cpp, which may end the process; return why it does not load, or None."""
+        if not ggml.INSTALLED:
+            return None
+        self._loading.touch()
+        reason = loading.load(self._output)
+        self._loading.unlink()
+        return reason
+
+
+def _check_sentence(sentence: str) -> None:
+    if not sentence.isprintable():
+        raise Fault(f"the sentence has control characters: {sentence!r:.400}")
+    if not 10 < len(sentence) <= MAX_SENTENCE:
+        raise Fault(f"the sentence has {len(sentence)} characters: {sentence!r:.400}")
+    if not re.search(r"[.)]$", sentence):
+        raise Fault(f"the sentence has no end: {sentence!r:.400}")
+
+
+def _place(error: BaseException) -> str:
+    """Return the innermost line of ours, and the message."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "quantize_cli" in frame.filename]
+    where = f"{'/'.join(Path(frames[-1].filename).parts[-2:])}:{frames[-1].lineno}: " if frames else ""
+    return f"{where}{str(error)[:300]!r}"
+
+
+def _peak_bytes() -> int:
+    """Return the largest resident memory so far of this process or of one that it started."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def as_json(verdict: Verdict) -> dict[str, Any]:
+    """Return the verdict as a JSON object."""
+    return asdict(verdict)
