@@ -114,7 +114,7 @@ def damage_json(rng: Random, content: bytes, plants: Sequence[tuple[tuple[str, .
             _plant(root[0], *rng.choice(plants))
         else:
             rng.choice(JSON_DAMAGES)(rng, root, *_spot(rng, root))
-    return spelled(root[0] if root else Raw("")).encode("utf-8", "surrogatepass")
+    return spelled(root[0]).encode()
 
 
 def spelled(value: Any) -> str:
@@ -145,7 +145,7 @@ def _spell(value: Any) -> Iterator[str]:
 
 def _spot(rng: Random, root: list[Any]) -> Spot:
     """Choose a value. The upper ones are likelier, so that a vocabulary does not take every turn."""
-    spot: Spot = (root, 0) if root else ([None], 0)
+    spot: Spot = (root, 0)
     while True:
         held = spot[0][spot[1]]
         keys = _keys(held)
@@ -169,7 +169,10 @@ def _plant(document: Any, path: tuple[str, ...], value: Any) -> None:
 
 
 def _drop(rng: Random, root: list[Any], parent: Any, key: Any) -> None:
-    del parent[key]
+    if parent is root:
+        root[0] = Raw("")
+    else:
+        del parent[key]
 
 
 def _replace(rng: Random, root: list[Any], parent: Any, key: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -230,6 +230,16 @@ _TENSOR_PLANTS = (
 )
 
 
+def _recognised(damage: Damage) -> Damage:
+    """Damage, and often leave the pre-tokenizer to be recognised, which makes the tokenizer encode a text."""
+
+    def apply(rng: Random, given: Input) -> Input:
+        found = damage(rng, given)
+        return replace(found, options={}) if rng.random() < 0.5 else found
+
+    return apply
+
+
 def _bytes_of(name: str, damage: Callable[[Random, bytes], bytes]) -> Damage:
     """Damage the file of that name; "" is the one that the library is told."""
 
@@ -249,7 +259,9 @@ KINDS: Mapping[str, Kind] = {
     "index": Kind(seeds.sharded, _json("model.safetensors.index.json")),
     "config": Kind(seeds.checkpoints, _json("config.json", plants=CONFIG_PLANTS)),
     "card": Kind(seeds.checkpoints, _json("README.md", "generation_config.json", wholes={"README.md": CARDS})),
-    "tokenizer.json": Kind(_with("tokenizer.json"), _json("tokenizer.json", plants=TOKENIZER_PLANTS)),
+    "tokenizer.json": Kind(
+        _with("tokenizer.json"), _recognised(_json("tokenizer.json", plants=TOKENIZER_PLANTS))
+    ),
     "tokenizer settings": Kind(
         seeds.checkpoints,
         _json(

@@ -94,9 +94,8 @@ def _answer(answers: int, verdict: Verdict) -> None:
 
 def _ending(status: int, last_words: bytes, *, while_loading: bool) -> str:
     code = os.waitstatus_to_exitcode(status)
-    ending = f"ends the process with exit code {code}"
-    if code < 0:
-        ending = _ENDINGS.get(-code, f"ends the process with {signal.Signals(-code).name} ({last_words!r})")
+    how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+    ending = _ENDINGS.get(-code, f"ends the process with {how} ({last_words!r})")
     return f"{NOT_LOADED}: it {ending}" if while_loading else ending
 
 

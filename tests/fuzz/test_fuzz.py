@@ -1,0 +1,49 @@
+"""Damaged inputs by the thousand: refused in one sentence, within bounds, or turned into a file that llama.cpp loads.
+
+A fault is named by its kind and number. See it again with
+`PYTHONPATH=tests python -m fuzz --kind KIND --start NUMBER --cases 1`.
+"""
+
+from __future__ import annotations
+
+import pytest
+from oracle import ggml
+
+from fuzz.targets import KINDS
+from fuzz.tries import tries
+
+SHARE = 60  #: damaged inputs of each kind in `make test`
+SLOW_SHARE = 400
+
+
+@pytest.fixture(scope="module")
+def running():
+    with tries() as running:
+        yield running
+
+
+def check(running, kind: str, numbers: range) -> None:
+    verdicts = list(running.tried(kind, numbers))
+    assert [str(verdict) for verdict in verdicts if verdict.outcome == "fault"] == []
+    assert {verdict.outcome for verdict in verdicts} == {"refused", "accepted"}
+    if not ggml.INSTALLED:
+        pytest.skip("the files that were accepted were not loaded, because the wheel xllamacpp is not installed")
+    assert all(verdict.loaded for verdict in verdicts if verdict.outcome == "accepted")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_good_inputs_are_accepted(kind, running):
+    verdicts = list(running.tried(kind, range(len(KINDS[kind].good()))))
+    assert [str(verdict) for verdict in verdicts if verdict.outcome != "accepted"] == []
+    assert all(verdict.loaded == ggml.INSTALLED for verdict in verdicts)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_inputs(kind, running):
+    check(running, kind, range(100, 100 + SHARE))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_damaged_inputs(kind, running):
+    check(running, kind, range(1000, 1000 + SLOW_SHARE))
