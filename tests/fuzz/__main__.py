@@ -9,14 +9,19 @@ import time
 from fuzz.targets import KINDS
 from fuzz.tries import tries
 
+TABLE = (
+    "| kind | tried | refused | accepted | loaded | faults | slowest, ms | memory, MiB | a minute |",
+    "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+)
+
 
 def main() -> int:
-    """Print each fault and a table of the figures."""
+    """Write each fault to standard error, and a table of the figures to standard output."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
     parser.add_argument("--kind", choices=KINDS, action="append", help="default: all of them")
     parser.add_argument("--cases", type=int, default=1000, help="how many of each kind")
     parser.add_argument("--start", type=int, default=0, help="number of the first")
-    parser.add_argument("--verbose", action="store_true", help="print what became of each")
+    parser.add_argument("--verbose", action="store_true", help="write what became of each")
     options = parser.parse_args()
     rows, faults = [], 0
     with tries() as running:
@@ -26,7 +31,7 @@ def main() -> int:
             for verdict in running.tried(kind, range(options.start, options.start + options.cases)):
                 verdicts.append(verdict)
                 if verdict.outcome == "fault" or options.verbose:
-                    print(verdict, flush=True)
+                    sys.stderr.write(f"{verdict}\n")
             minutes = (time.perf_counter() - started) / 60
             count = {name: sum(v.outcome == name for v in verdicts) for name in ("refused", "accepted", "fault")}
             faults += count["fault"]
@@ -36,9 +41,7 @@ def main() -> int:
                 f"| {1000 * max(v.seconds for v in verdicts):,.0f} "
                 f"| {max(v.peak_bytes for v in verdicts) / 2**20:,.0f} | {len(verdicts) / minutes:,.0f} |"
             )
-    print("| kind | tried | refused | accepted | loaded | faults | slowest, ms | memory, MiB | a minute |")
-    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
-    print("\n".join(rows))
+    sys.stdout.write("\n".join([*TABLE, *rows, ""]))
     return 1 if faults else 0
 
 

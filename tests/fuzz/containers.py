@@ -19,7 +19,10 @@ V = GGUFValueType
 #: Fields that decide what a file is, with values that no good file has. An earlier field of the key makes way.
 FIELDS = {
     "general.architecture": (
-        *(field("general.architecture", V.STRING, text(name)) for name in ("", "llama4", "clip", "x" * 200, "\0", "bert")),
+        *(
+            field("general.architecture", V.STRING, text(name))
+            for name in ("", "llama4", "clip", "x" * 200, "\0", "bert")
+        ),
         field("general.architecture", V.UINT32, b"\1\0\0\0"),
         array("general.architecture", V.STRING, 1, text("llama")),
     ),

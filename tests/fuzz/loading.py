@@ -19,10 +19,12 @@ class _Params(ctypes.Structure):
     _fields_ = (("fields", ctypes.c_uint64 * 64),)
 
 
-@ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 def _log(level: int, said: bytes, _: object) -> None:
     if level == _ERROR:
         _said.append(said.decode("utf-8", "replace").strip())
+
+
+_LOG = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(_log)
 
 
 @cache
@@ -34,7 +36,7 @@ def prepare() -> ctypes.CDLL:
     library.llama_model_load_from_file.argtypes = [ctypes.c_char_p, _Params]
     library.llama_model_load_from_file.restype = ctypes.c_void_p
     library.llama_model_free.argtypes = [ctypes.c_void_p]
-    library.llama_log_set(ctypes.cast(_log, ctypes.c_void_p), None)
+    library.llama_log_set(ctypes.cast(_LOG, ctypes.c_void_p), None)
     library.llama_backend_init()
     return library
 

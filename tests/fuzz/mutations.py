@@ -9,10 +9,31 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+#: Of larger files more time and memory may be asked.
+MAX_BYTES = 10_000_000
+
 #: How many damages an input gets.
 DAMAGES = (1, 1, 1, 1, 2, 2, 3, 6)
 
-INTEGERS = (0, 1, 2, 3, 255, 256, 65535, 2**16, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**40, 2**62, 2**63, 2**64 - 1)
+INTEGERS = (
+    0,
+    1,
+    2,
+    3,
+    255,
+    256,
+    65535,
+    2**16,
+    2**24,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    2**32,
+    2**40,
+    2**62,
+    2**63,
+    2**64 - 1,
+)
 
 #: First byte and number of bytes of an integer in a file.
 Place = tuple[int, int]
@@ -114,7 +135,7 @@ def damage_json(rng: Random, content: bytes, plants: Sequence[tuple[tuple[str, .
             _plant(root[0], *rng.choice(plants))
         else:
             rng.choice(JSON_DAMAGES)(rng, root, *_spot(rng, root))
-    return spelled(root[0]).encode()
+    return spelled(root[0]).encode()[:MAX_BYTES]
 
 
 def spelled(value: Any) -> str:
@@ -218,11 +239,13 @@ def _tweak(rng: Random, root: list[Any], parent: Any, key: Any) -> None:
         parent[key] = rng.choice((value + 1, value - 1, value * 2, -value, float(value), str(value), value + 1e9))
     elif isinstance(value, str):
         middle = len(value) // 2
-        parent[key] = rng.choice((f"{value} ", value[:middle], value.swapcase(), value * 300, value + value, [value]))
+        parent[key] = rng.choice((f"{value} ", value[:middle], value.swapcase(), value[:1000] * 300, value + value, [value]))
     elif isinstance(value, list):
         parent[key] = rng.choice(([], value[::-1], value * 2, value[:1], value[: len(value) // 2]))
     elif isinstance(value, dict):
-        parent[key] = rng.choice(({}, list(value.values()), dict(reversed(value.items())), dict(list(value.items())[1:])))
+        parent[key] = rng.choice(
+            ({}, list(value.values()), dict(reversed(value.items())), dict(list(value.items())[1:]))
+        )
 
 
 JSON_DAMAGES: tuple[Callable[[Random, list[Any], Any, Any], None], ...] = (

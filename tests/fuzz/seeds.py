@@ -1,4 +1,4 @@
-"""Good inputs to damage: one small checkpoint for each family and tokenizer, GGUF files of them, importance matrices."""
+"""Good inputs to damage: a small checkpoint for each family and tokenizer, GGUF files of them, importance matrices."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 from checkpoint_factory import tensor_shapes
-from golden.families import case as families
 from golden.families import deepseek, gemma3, mixtral, qwen3_5, qwen3_moe, vocabularies
-from golden.families.case import Tensor, Vocabulary
+from golden.families.case import Case, Layout, Tensor, Vocabulary, build, unchanged
 from golden.families.shapes import Tensors
 from imatrix_factory import DATASET, squares, write_imatrix
 
@@ -76,6 +75,7 @@ def _shaped(config: Mapping[str, Any]) -> Tensors:
 
 
 _QWEN = vocabularies.qwen(vocabularies.QWEN_3_SPLIT, "qwen2")
+_LLAMA, _MISTRAL, _QWEN2, _QWEN3 = map(_dense, ("llama", "mistral", "qwen2", "qwen3"))
 _LLAMA_JSON = _dense("llama", vocab_size=314)
 _MIXTRAL = mixtral.config(experts=2, layers=1, hidden=64, ffn=64, vocabulary=314)
 _QWEN3_MOE = qwen3_moe.config(experts=2, layers=1, hidden=64, ffn=64, head_dim=32)
@@ -85,79 +85,71 @@ _GEMMA_TEXT = {key: value for key, value in _GEMMA.items() if key not in ("archi
 _QWEN3_5 = {"architectures": ["Qwen3_5ForCausalLM"], **qwen3_5.ODD, "hidden_size": 64, "intermediate_size": 96}
 _QWEN3_5_MOE = {
     **qwen3_5.MOE,
-    **{"head_dim": 32, "hidden_size": 64, "linear_key_head_dim": 32, "linear_value_head_dim": 32},
-    **{"moe_intermediate_size": 32, "shared_expert_intermediate_size": 32, "num_experts": 2},
+    "head_dim": 32,
+    "hidden_size": 64,
+    "linear_key_head_dim": 32,
+    "linear_value_head_dim": 32,
+    "moe_intermediate_size": 32,
+    "num_experts": 2,
+    "shared_expert_intermediate_size": 32,
 }
 
-#: What stands in config.json, its tensors, the tokenizer, and how the tensors are laid out.
-_CHECKPOINTS: Mapping[str, tuple[Mapping[str, Any], Tensors, Vocabulary, families.Layout]] = {
-    name: (config, tensors, vocabulary, layout)
-    for name, config, tensors, vocabulary, layout in (
-        ("llama-bytes", _dense("llama"), _shaped(_dense("llama")), _QWEN, families.unchanged),
-        ("llama-json", _LLAMA_JSON, _shaped(_LLAMA_JSON), vocabularies.llama_json(), families.unchanged),
-        (
-            "llama-pieces",
-            _dense("llama"),
-            _shaped(_dense("llama")),
-            vocabularies.llama_sentencepiece(),
-            families.unchanged,
-        ),
-        (
-            "mistral-pieces",
-            _dense("mistral"),
-            _shaped(_dense("mistral")),
-            vocabularies.llama_sentencepiece(),
-            families.unchanged,
-        ),
-        ("qwen2", _dense("qwen2"), _shaped(_dense("qwen2")), _QWEN, families.unchanged),
-        ("qwen3", _dense("qwen3"), _shaped(_dense("qwen3")), _QWEN, families.unchanged),
-        ("mixtral", _MIXTRAL, mixtral.tensors(_MIXTRAL), vocabularies.llama_json(), families.unchanged),
-        ("qwen3-moe", _QWEN3_MOE, qwen3_moe.tensors(_QWEN3_MOE), _QWEN, families.unchanged),
-        ("deepseek-v3", _DEEPSEEK, deepseek.tensors(_DEEPSEEK), vocabularies.deepseek(), families.unchanged),
-        ("gemma3-json", _GEMMA, gemma3.tensors(_GEMMA, 336), vocabularies.gemma_json(), families.unchanged),
-        ("gemma3-pieces", _GEMMA, gemma3.tensors(_GEMMA, 328), vocabularies.gemma_sentencepiece(), families.unchanged),
-        (
-            "gemma3-vision",
-            gemma3.conditional(_GEMMA_TEXT),
-            gemma3.tensors(_GEMMA_TEXT, 328) | gemma3.vision(64),
-            vocabularies.gemma_both(),
-            gemma3.NEW,
-        ),
-        (
-            "qwen3.5",
-            _QWEN3_5,
-            qwen3_5.tensors(_QWEN3_5) | qwen3_5.mtp(_QWEN3_5),
-            qwen3_5.VOCABULARY,
-            families.unchanged,
-        ),
-        (
-            "qwen3.5-moe",
-            qwen3_5.conditional("Qwen3_5MoeForConditionalGeneration", "qwen3_5_moe", _QWEN3_5_MOE),
-            qwen3_5.tensors(_QWEN3_5_MOE) | qwen3_5.mtp(_QWEN3_5_MOE) | qwen3_5.vision(64),
-            qwen3_5.VOCABULARY,
-            qwen3_5.inside_and_stacked,
-        ),
-    )
+
+@dataclass(frozen=True)
+class _Checkpoint:
+    """What stands in config.json, the tensors and how they are laid out, and the tokenizer."""
+
+    config: Mapping[str, Any]
+    tensors: Tensors
+    vocabulary: Vocabulary
+    layout: Layout = unchanged
+
+
+_CHECKPOINTS: Mapping[str, _Checkpoint] = {
+    "llama-bytes": _Checkpoint(_LLAMA, _shaped(_LLAMA), _QWEN),
+    "llama-json": _Checkpoint(_LLAMA_JSON, _shaped(_LLAMA_JSON), vocabularies.llama_json()),
+    "llama-pieces": _Checkpoint(_LLAMA, _shaped(_LLAMA), vocabularies.llama_sentencepiece()),
+    "mistral-pieces": _Checkpoint(_MISTRAL, _shaped(_MISTRAL), vocabularies.llama_sentencepiece()),
+    "qwen2": _Checkpoint(_QWEN2, _shaped(_QWEN2), _QWEN),
+    "qwen3": _Checkpoint(_QWEN3, _shaped(_QWEN3), _QWEN),
+    "mixtral": _Checkpoint(_MIXTRAL, mixtral.tensors(_MIXTRAL), vocabularies.llama_json()),
+    "qwen3-moe": _Checkpoint(_QWEN3_MOE, qwen3_moe.tensors(_QWEN3_MOE), _QWEN),
+    "deepseek-v3": _Checkpoint(_DEEPSEEK, deepseek.tensors(_DEEPSEEK), vocabularies.deepseek()),
+    "gemma3-json": _Checkpoint(_GEMMA, gemma3.tensors(_GEMMA, 336), vocabularies.gemma_json()),
+    "gemma3-pieces": _Checkpoint(_GEMMA, gemma3.tensors(_GEMMA, 328), vocabularies.gemma_sentencepiece()),
+    "gemma3-vision": _Checkpoint(
+        gemma3.conditional(_GEMMA_TEXT),
+        gemma3.tensors(_GEMMA_TEXT, 328) | gemma3.vision(64),
+        vocabularies.gemma_both(),
+        gemma3.NEW,
+    ),
+    "qwen3.5": _Checkpoint(_QWEN3_5, qwen3_5.tensors(_QWEN3_5) | qwen3_5.mtp(_QWEN3_5), qwen3_5.VOCABULARY),
+    "qwen3.5-moe": _Checkpoint(
+        qwen3_5.conditional("Qwen3_5MoeForConditionalGeneration", "qwen3_5_moe", _QWEN3_5_MOE),
+        qwen3_5.tensors(_QWEN3_5_MOE) | qwen3_5.mtp(_QWEN3_5_MOE) | qwen3_5.vision(64),
+        qwen3_5.VOCABULARY,
+        qwen3_5.inside_and_stacked,
+    ),
 }
 
 
 @cache
 def checkpoint(name: str, shards: int = 1) -> Input:
     """Return the checkpoint with that name in the table above, with every small file that is read."""
-    config, tensors, vocabulary, layout = _CHECKPOINTS[name]
+    held = _CHECKPOINTS[name]
+    case = Case("tiny-1B", held.config, held.tensors, held.vocabulary, layout=held.layout, shards=shards)
     with TemporaryDirectory() as parent:
-        built = families.build(
-            families.Case("tiny-1B", config, tensors, vocabulary, layout=layout, shards=shards), Path(parent)
-        )
-        files = {path.name: path.read_bytes() for path in built.iterdir()}
+        files = {path.name: path.read_bytes() for path in build(case, Path(parent)).iterdir()}
     settings = json.loads(files["tokenizer_config.json"])
-    roles = {role: settings[role] for role in ("bos_token", "eos_token", "pad_token", "unk_token") if settings.get(role)}
+    roles = {
+        role: settings[role] for role in ("bos_token", "eos_token", "pad_token", "unk_token") if settings.get(role)
+    }
     files["special_tokens_map.json"] = json.dumps(roles).encode()
     files["generation_config.json"] = json.dumps({"temperature": 0.6, "top_k": 20, "eos_token_id": [2]}).encode()
     files["README.md"] = CARD.encode()
     files.setdefault("added_tokens.json", b"{}")
     files.setdefault("chat_template.jinja", b"{% for message in messages %}{{ message.content }}{% endfor %}")
-    return Input(files, options={"pre_tokenizer": vocabulary.pre_tokenizer})
+    return Input(files, options={"pre_tokenizer": held.vocabulary.pre_tokenizer})
 
 
 @cache

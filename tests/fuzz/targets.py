@@ -33,11 +33,15 @@ class Kind:
     format: str = "q8_0"
 
 
+#: Inputs of the first numbers are good ones, repeated where there are fewer.
+GOOD = 16
+
+
 def damaged(kind: str, number: int) -> Input:
-    """Return the input of that number; the first ones are the good ones."""
+    """Return the input of that number."""
     good = KINDS[kind].good()
-    if number < len(good):
-        return good[number]
+    if number < GOOD:
+        return good[number % len(good)]
     rng = Random(f"{kind} {number}")
     return KINDS[kind].damage(rng, rng.choice(good))
 
@@ -69,7 +73,13 @@ TOKENIZER_PLANTS = (
         {"type": "Prepend", "prepend": "a" * 1_000_000},
         {"type": "Precompiled", "precompiled_charsmap": "AAAAAAAAAAAAAAAAAAAAAAAAAAA="},
         {"type": "Precompiled", "precompiled_charsmap": "BAAAAAEAAAD/////AAAAAA=="},
-        {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True},
+        {
+            "type": "BertNormalizer",
+            "clean_text": True,
+            "handle_chinese_chars": True,
+            "strip_accents": None,
+            "lowercase": True,
+        },
     ),
     *_plants(
         "pre_tokenizer",
@@ -93,34 +103,73 @@ TOKENIZER_PLANTS = (
     *_plants("model.byte_fallback", True, False),
     *_plants("model.ignore_merges", True),
     *_plants("truncation", {"direction": "Right", "max_length": 0, "strategy": "LongestFirst", "stride": 5}),
-    *_plants("padding", {"strategy": {"Fixed": 10**6}, "direction": "Right", "pad_id": 0, "pad_type_id": 0, "pad_token": "x"}),
+    *_plants(
+        "padding", {"strategy": {"Fixed": 10**6}, "direction": "Right", "pad_id": 0, "pad_type_id": 0, "pad_token": "x"}
+    ),
     *_plants("added_tokens", *_ADDED),
 )
 
-_BLOCK = {"content": "<x>", "lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
+_BLOCK = {
+    "content": "<x>",
+    "lstrip": False,
+    "normalized": False,
+    "rstrip": False,
+    "single_word": False,
+    "special": True,
+}
 SETTINGS_PLANTS = (
-    *_plants("added_tokens_decoder", {"320": _BLOCK}, {Raw('"' + "9" * 5000 + '"'): _BLOCK}, {"-1": _BLOCK}, {"x": _BLOCK}),
+    *_plants(
+        "added_tokens_decoder", {"320": _BLOCK}, {Raw('"' + "9" * 5000 + '"'): _BLOCK}, {"-1": _BLOCK}, {"x": _BLOCK}
+    ),
     *_plants("added_tokens_decoder", {"5": _BLOCK, "05": _BLOCK}, {"٣": _BLOCK}, {"5": {**_BLOCK, "content": "a\0b"}}),
-    *(plant for role in ("bos", "eos", "pad", "unk", "sep", "mask") for plant in _plants(f"{role}_token", "<absent>", "a", {}, _BLOCK)),
+    *(
+        plant
+        for role in ("bos", "eos", "pad", "unk", "sep", "mask")
+        for plant in _plants(f"{role}_token", "<absent>", "a", {}, _BLOCK)
+    ),
     *_plants("tokenizer_class", "LlamaTokenizer", "PreTrainedTokenizerFast", "GPT2Tokenizer", "T5Tokenizer", "", 3),
-    *_plants("chat_template", [], [{"name": "default", "template": "x"}], [{"name": "a b/../c\n", "template": "x"}], {"default": "x"}),
-    *_plants("chat_template", [{"name": "a", "template": "x"}, {"name": "a", "template": "y"}], "{% for", "x" * 1_000_000),
+    *_plants(
+        "chat_template",
+        [],
+        [{"name": "default", "template": "x"}],
+        [{"name": "a b/../c\n", "template": "x"}],
+        {"default": "x"},
+    ),
+    *_plants(
+        "chat_template", [{"name": "a", "template": "x"}, {"name": "a", "template": "y"}], "{% for", "x" * 1_000_000
+    ),
     *_plants("add_bos_token", None, 1, "true"),
     *_plants("<new>", 320, 10**9, -1),
     *_plants("a", 5),
 )
 
 CONFIG_PLANTS = (
-    *_plants("architectures", [], None, ["LlamaModel"], ["LlamaForCausalLM", "x"], ["\x1b[31m"], ["BertForMaskedLM"], [None]),
-    *(plant for key in ("max_position_embeddings", "rms_norm_eps", "vocab_size", "num_hidden_layers", "hidden_size") for plant in _plants(key, None, 0, -1, 1, 2**31, 2**32, 0.5, "1", [])),
-    *(plant for key in ("num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size", "sliding_window") for plant in _plants(key, None, 0, -1, 1, 2**32, 0.5, [2, 2])),
+    *_plants(
+        "architectures", [], None, ["LlamaModel"], ["LlamaForCausalLM", "x"], ["\x1b[31m"], ["BertForMaskedLM"], [None]
+    ),
+    *(
+        plant
+        for key in ("max_position_embeddings", "rms_norm_eps", "vocab_size", "num_hidden_layers", "hidden_size")
+        for plant in _plants(key, None, 0, -1, 1, 2**31, 2**32, 0.5, "1", [])
+    ),
+    *(
+        plant
+        for key in ("num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size", "sliding_window")
+        for plant in _plants(key, None, 0, -1, 1, 2**32, 0.5, [2, 2])
+    ),
     *_plants(
         "rope_scaling",
         {"rope_type": "linear", "factor": 2.0},
         {"rope_type": "linear", "factor": 0},
         {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32},
         {"rope_type": "yarn", "factor": None},
-        {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1, "high_freq_factor": 1, "original_max_position_embeddings": 8},
+        {
+            "rope_type": "llama3",
+            "factor": 8.0,
+            "low_freq_factor": 1,
+            "high_freq_factor": 1,
+            "original_max_position_embeddings": 8,
+        },
         {"rope_type": "longrope", "short_factor": [1.0], "long_factor": [1.0]},
         {"rope_type": "dynamic", "factor": 2.0},
         {"rope_type": "default"},
@@ -128,9 +177,13 @@ CONFIG_PLANTS = (
         {},
         [],
     ),
-    *_plants("rope_parameters", {"rope_theta": 5.0}, {"rope_theta": None, "rope_type": "default"}, {"full_attention": {}}),
+    *_plants(
+        "rope_parameters", {"rope_theta": 5.0}, {"rope_theta": None, "rope_type": "default"}, {"full_attention": {}}
+    ),
     *_plants("rope_theta", None, 0, -1, 1e39, "x"),
-    *_plants("quantization_config", {}, {"quant_method": "gptq", "bits": 4}, {"quant_method": "fp8"}, {"quant_method": 5}),
+    *_plants(
+        "quantization_config", {}, {"quant_method": "gptq", "bits": 4}, {"quant_method": "fp8"}, {"quant_method": 5}
+    ),
     *_plants("num_local_experts", 0, 1, 3, None, 2**31),
     *_plants("num_experts", 0, 1, 3, None, 2**31),
     *_plants("n_routed_experts", 0, 1, 3, None, 2**31),
@@ -151,7 +204,9 @@ CONFIG_PLANTS = (
 CARDS: tuple[bytes, ...] = tuple(
     b"---\n" + text + b"\n---\n# A model\n"
     for text in (
-        b"a: &a [x,x,x,x,x,x,x,x,x]\n" + b"".join(b"%c: &%c [%s]\n" % (i, i, b",".join([b"*%c" % (i - 1)] * 9)) for i in range(98, 108)) + b"license: *k",
+        b"a: &a [x,x,x,x,x,x,x,x,x]\n"
+        + b"".join(b"%c: &%c [%s]\n" % (i, i, b",".join([b"*%c" % (i - 1)] * 9)) for i in range(98, 108))
+        + b"license: *k",
         b"language: &a [*a]",
         b"license: &a {x: *a}",
         b"license: !!python/object/apply:os.system ['true']",
@@ -165,13 +220,13 @@ CARDS: tuple[bytes, ...] = tuple(
         b"\n".join(b"k%d: [{a: b}]" % i for i in range(20_000)),
         b"license: \x00",
         b"license: \xff\xfe",
-        b"license: \"\\e[31m\\x00\"",
+        b'license: "\\e[31m\\x00"',
         b"license: .nan",
         b"license: 1_000:30:59",
         b"base_model: [null, {}, 5, [a/b]]",
         b"base_model: /\nlicense_link: 5",
         b"datasets: {a: b}",
-        b"model_name: \"a\\0b\"",
+        b'model_name: "a\\0b"',
         b"? [a, b]\n: c",
         b"<<: {license: mit}\nlicense: x",
         b"%YAML 9.9\n---\nlicense: mit",
@@ -184,7 +239,9 @@ _LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + 
 _INSTEAD: tuple[bytes | None, ...] = (None, b"", b"{}", b"[]", b"null", b"\0" * 100, b"\xff\xfe{}", _LFS, b"1" * 10_000)
 
 
-def _json(*names: str, plants: Sequence[Plant] = (), wholes: Mapping[str, Sequence[bytes | None]] | None = None) -> Damage:
+def _json(
+    *names: str, plants: Sequence[Plant] = (), wholes: Mapping[str, Sequence[bytes | None]] | None = None
+) -> Damage:
     """Damage one of the documents with these names, or put another in its place."""
 
     def damage(rng: Random, given: Input) -> Input:
@@ -224,7 +281,13 @@ def _safetensors(rng: Random, given: Input) -> Input:
 _TENSOR_PLANTS = (
     *_plants("__metadata__", {}, None, {"format": "pt"}, {"a": 5}, [], "x", {"a": None}),
     *_plants("model.norm.weight", {"dtype": "F64", "shape": [0], "data_offsets": [0, 0]}),
-    *_plants("empty", *({"dtype": "F32", "shape": shape, "data_offsets": [0, 0]} for shape in ([0], [0, 2**62], [0] * 70, [2**40, 0]))),
+    *_plants(
+        "empty",
+        *(
+            {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}
+            for shape in ([0], [0, 2**62], [0] * 70, [2**40, 0])
+        ),
+    ),
     *_plants("\x1b[31m", {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}),
     *_plants("huge", {"dtype": "F32", "shape": [2**62, 2**62], "data_offsets": [0, 2**66]}),
 )
@@ -259,9 +322,7 @@ KINDS: Mapping[str, Kind] = {
     "index": Kind(seeds.sharded, _json("model.safetensors.index.json")),
     "config": Kind(seeds.checkpoints, _json("config.json", plants=CONFIG_PLANTS)),
     "card": Kind(seeds.checkpoints, _json("README.md", "generation_config.json", wholes={"README.md": CARDS})),
-    "tokenizer.json": Kind(
-        _with("tokenizer.json"), _recognised(_json("tokenizer.json", plants=TOKENIZER_PLANTS))
-    ),
+    "tokenizer.json": Kind(_with("tokenizer.json"), _recognised(_json("tokenizer.json", plants=TOKENIZER_PLANTS))),
     "tokenizer settings": Kind(
         seeds.checkpoints,
         _json(

@@ -51,9 +51,7 @@ def tries() -> Iterator[Tries]:
     with TemporaryDirectory(prefix="fuzz-", dir=memory) as scratch:
         command = [sys.executable, "-m", worker.__name__, scratch]
         environment = {**os.environ, **_ENVIRONMENT}
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-        ) as process:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
             assert process.stdin is not None
             assert process.stdout is not None
             yield Tries(process.stdin, process.stdout)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from oracle import ggml
-from quantize_cli import Observer, QuantizeError, quantize
 
 from fuzz import headers, loading
 from fuzz.seeds import Input
 from fuzz.targets import KINDS, damaged
+from quantize_cli import Observer, QuantizeError, quantize
 
 Outcome = Literal["refused", "accepted", "fault"]
 
@@ -43,7 +43,7 @@ class Verdict:
         return f"{self.kind} {self.number}: {self.outcome}: {self.detail}"
 
 
-class Fault(Exception):
+class FaultError(Exception):
     """Something that must not happen."""
 
 
@@ -93,12 +93,12 @@ class Judge:
             seconds = time.perf_counter() - started
             grown = _peak_bytes()
             if number % TWICE == 0 and (outcome, detail) != (again := self.convert(kind, given)):
-                raise Fault(f"the second time it is {again}, the first time it was {(outcome, detail)}")
+                raise FaultError(f"the second time it is {again}, the first time it was {(outcome, detail)}")
             if kind == "safetensors" and (trouble := headers.disagreement(self._folder.path / "model.safetensors")):
-                raise Fault(trouble)
+                raise FaultError(trouble)
             if outcome == "accepted" and (reason := self._load()):
-                raise Fault(f"{NOT_LOADED}: {reason}")
-        except Fault as fault:
+                raise FaultError(f"{NOT_LOADED}: {reason}")
+        except FaultError as fault:
             return Verdict(kind, number, "fault", str(fault), seconds=time.perf_counter() - started)
         return Verdict(
             kind,
@@ -131,11 +131,10 @@ class Judge:
             _check_sentence(str(error))
             return "refused", str(error)
         except BaseException as error:
-            raise Fault(f"{type(error).__name__} escapes: {_place(error)}") from error
+            raise FaultError(f"{type(error).__name__} escapes: {_place(error)}") from error
         for sentence in listener.heard:
             _check_sentence(sentence)
         return "accepted", hashlib.sha256(self._output.read_bytes()).hexdigest()
-
 
     def _load(self) -> str | None:
         """Load the output in llama.cpp, which may end the process; return why it does not load, or None."""
@@ -149,11 +148,11 @@ class Judge:
 
 def _check_sentence(sentence: str) -> None:
     if not sentence.isprintable():
-        raise Fault(f"the sentence has control characters: {sentence!r:.400}")
+        raise FaultError(f"the sentence has control characters: {sentence!r:.400}")
     if not 10 < len(sentence) <= MAX_SENTENCE:
-        raise Fault(f"the sentence has {len(sentence)} characters: {sentence!r:.400}")
+        raise FaultError(f"the sentence has {len(sentence)} characters: {sentence!r:.400}")
     if not re.search(r"[.)]$", sentence):
-        raise Fault(f"the sentence has no end: {sentence!r:.400}")
+        raise FaultError(f"the sentence has no end: {sentence!r:.400}")
 
 
 def _place(error: BaseException) -> str:

@@ -25,7 +25,7 @@ CPU_SECONDS = 10
 WALL_SECONDS = 100  #: other programs may hold the processors
 MEMORY_BYTES = 512 << 20  #: address space
 
-_ENDINGS = {
+_ENDINGS: dict[int, str] = {
     signal.SIGPROF: f"takes more than {CPU_SECONDS} s",
     signal.SIGALRM: f"hangs for {WALL_SECONDS} s",
 }
