@@ -239,7 +239,9 @@ def _tweak(rng: Random, root: list[Any], parent: Any, key: Any) -> None:
         parent[key] = rng.choice((value + 1, value - 1, value * 2, -value, float(value), str(value), value + 1e9))
     elif isinstance(value, str):
         middle = len(value) // 2
-        parent[key] = rng.choice((f"{value} ", value[:middle], value.swapcase(), value[:1000] * 300, value + value, [value]))
+        parent[key] = rng.choice(
+            (f"{value} ", value[:middle], value.swapcase(), value[:1000] * 300, value + value, [value])
+        )
     elif isinstance(value, list):
         parent[key] = rng.choice(([], value[::-1], value * 2, value[:1], value[: len(value) // 2]))
     elif isinstance(value, dict):

@@ -25,11 +25,13 @@ class Kind:
     Args:
         good: Returns good inputs.
         damage: Returns a damaged one.
+        run: Whether to quantize the weights; the plan is everything that the others can change.
         format: What to convert to.
     """
 
     good: Callable[[], Sequence[Input]]
     damage: Damage
+    run: bool = False
     format: str = "q8_0"
 
 
@@ -318,7 +320,7 @@ def _with(name: str) -> Callable[[], tuple[Input, ...]]:
 
 
 KINDS: Mapping[str, Kind] = {
-    "safetensors": Kind(seeds.checkpoints, _safetensors),
+    "safetensors": Kind(seeds.checkpoints, _safetensors, run=True),
     "index": Kind(seeds.sharded, _json("model.safetensors.index.json")),
     "config": Kind(seeds.checkpoints, _json("config.json", plants=CONFIG_PLANTS)),
     "card": Kind(seeds.checkpoints, _json("README.md", "generation_config.json", wholes={"README.md": CARDS})),
@@ -334,7 +336,7 @@ KINDS: Mapping[str, Kind] = {
         ),
     ),
     "tokenizer.model": Kind(_with("tokenizer.model"), _bytes_of("tokenizer.model", damage_sentencepiece)),
-    "gguf": Kind(seeds.gguf_files, _bytes_of("", damage_gguf)),
-    "imatrix.gguf": Kind(seeds.imatrices, _bytes_of("", damage_gguf), "q4_0"),
-    "imatrix.dat": Kind(seeds.legacy_imatrices, _bytes_of("", damage_legacy), "q4_0"),
+    "gguf": Kind(seeds.gguf_files, _bytes_of("", damage_gguf), run=True),
+    "imatrix.gguf": Kind(seeds.imatrices, _bytes_of("", damage_gguf), True, "q4_0"),
+    "imatrix.dat": Kind(seeds.legacy_imatrices, _bytes_of("", damage_legacy), True, "q4_0"),
 }

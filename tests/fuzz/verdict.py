@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import resource
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,8 +18,8 @@ from oracle import ggml
 
 from fuzz import headers, loading
 from fuzz.seeds import Input
-from fuzz.targets import KINDS, damaged
-from quantize_cli import Observer, QuantizeError, quantize
+from fuzz.targets import KINDS, Kind, damaged
+from quantize_cli import Observer, QuantizeError, plan, quantize
 
 Outcome = Literal["refused", "accepted", "fault"]
 
@@ -113,28 +114,31 @@ class Judge:
     def convert(self, kind: str, given: Input) -> tuple[Outcome, str]:
         """Convert the input; return what it became, and its digest or the sentence that refused it."""
         self._folder.hold(given.files)
-        listener = _Listener()
-        path, options = self._folder.path, dict(given.options)
-        if given.imatrix:
-            options["imatrix"] = path / given.imatrix
         try:
-            quantize(
-                path / given.model,
-                KINDS[kind].format,
-                self._output,
-                observer=listener,
-                threads=1,
-                force=True,
-                **options,
-            )
+            warnings = self._write(KINDS[kind], given)
         except QuantizeError as error:
             _check_sentence(str(error))
             return "refused", str(error)
         except BaseException as error:
             raise FaultError(f"{type(error).__name__} escapes: {_place(error)}") from error
-        for sentence in listener.heard:
+        for sentence in warnings:
             _check_sentence(sentence)
         return "accepted", hashlib.sha256(self._output.read_bytes()).hexdigest()
+
+    def _write(self, kind: Kind, given: Input) -> Sequence[str]:
+        """Write the output, with weights of 0 where the plan is all that can differ; return the warnings."""
+        model, options = self._folder.path / given.model, dict(given.options)
+        if given.imatrix:
+            options["imatrix"] = self._folder.path / given.imatrix
+        if kind.run:
+            listener = _Listener()
+            quantize(model, kind.format, self._output, observer=listener, threads=1, force=True, **options)
+            return listener.heard
+        planned = plan(model, kind.format, **options)
+        (file,) = planned.files
+        self._output.write_bytes(file.header)
+        os.truncate(self._output, file.file_bytes)
+        return planned.warnings
 
     def _load(self) -> str | None:
         """Load the output in llama.cpp, which may end the process; return why it does not load, or None."""
