@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from random import Random
@@ -121,18 +121,19 @@ ODD: tuple[Any, ...] = (
 Spot = tuple[Any, Any]
 
 
-def damage_json(rng: Random, content: bytes, plants: Sequence[tuple[tuple[str, ...], Any]] = ()) -> bytes:
+def damage_json(rng: Random, content: bytes, plants: Mapping[str, Sequence[Any]]) -> bytes:
     """Damage a JSON document by its structure.
 
     Args:
         rng: The source of chance.
         content: The document, which is valid.
-        plants: Paths in the document and values worth a try there.
+        plants: Path in the document, with "/" between its keys -> values worth a try there.
     """
     root = [json.loads(content)]
     for _ in range(rng.choice(DAMAGES)):
         if plants and rng.random() < 0.3:
-            _plant(root[0], *rng.choice(plants))
+            path = rng.choice(list(plants))
+            _plant(root[0], path.split("/"), rng.choice(plants[path]))
         else:
             rng.choice(JSON_DAMAGES)(rng, root, *_spot(rng, root))
     return spelled(root[0]).encode()[:MAX_BYTES]
@@ -181,7 +182,7 @@ def _keys(value: Any) -> Sequence[Any]:
     return range(len(value)) if isinstance(value, list) else ()
 
 
-def _plant(document: Any, path: tuple[str, ...], value: Any) -> None:
+def _plant(document: Any, path: Sequence[str], value: Any) -> None:
     """Put a value at a path, if the objects on the way are there."""
     for key in path[:-1]:
         document = document.get(key) if isinstance(document, dict) else None

@@ -149,6 +149,8 @@ def checkpoint(name: str, shards: int = 1) -> Input:
     files["README.md"] = CARD.encode()
     files.setdefault("added_tokens.json", b"{}")
     files.setdefault("chat_template.jinja", b"{% for message in messages %}{{ message.content }}{% endfor %}")
+    if name == "llama-json":
+        files["additional_chat_templates/tool.jinja"] = b"{{ tools }}"
     return Input(files, options={"pre_tokenizer": held.vocabulary.pre_tokenizer})
 
 
@@ -156,6 +158,18 @@ def checkpoint(name: str, shards: int = 1) -> Input:
 def checkpoints() -> tuple[Input, ...]:
     """Return one checkpoint for each family and tokenizer."""
     return tuple(map(checkpoint, _CHECKPOINTS))
+
+
+@cache
+def described() -> tuple[Input, ...]:
+    """Return checkpoints with all that tells of a model: each with a model card, one of them an embedding model."""
+    pooling = {
+        "modules.json": b'[{"idx": 0, "type": "models.Transformer", "path": ""}, '
+        b'{"idx": 1, "type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}]',
+        "1_Pooling/config.json": b'{"word_embedding_dimension": 64, "pooling_mode_lasttoken": true}',
+    }
+    embedding = checkpoint("qwen3")
+    return (*checkpoints(), *[replace(embedding, files={**embedding.files, **pooling})] * 6)
 
 
 @cache

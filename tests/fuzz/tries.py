@@ -21,6 +21,7 @@ _MEMORY = Path("/dev/shm")
 _ENVIRONMENT = {
     "PYTHONPATH": os.pathsep.join(map(str, (_TESTS.parent, _TESTS))),
     "GGML_NO_BACKTRACE": "1",
+    "RUST_BACKTRACE": "0",
     "MALLOC_ARENA_MAX": "1",  # an arena for each thread takes 64 MiB of addresses
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONUNBUFFERED": "1",

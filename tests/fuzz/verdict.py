@@ -69,9 +69,11 @@ class Folder:
         """Make the folder's files the given ones."""
         for name in self._held.keys() - files.keys():
             (self.path / name).unlink()
+            if (parent := (self.path / name).parent) != self.path and not any(parent.iterdir()):
+                parent.rmdir()
         for name, content in files.items():
             if self._held.get(name) is not content:
-                (self.path / name).parent.mkdir(exist_ok=True)
+                (self.path / name).parent.mkdir(parents=True, exist_ok=True)
                 (self.path / name).write_bytes(content)
         self._held = dict(files)
 
