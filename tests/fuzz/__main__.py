@@ -8,6 +8,7 @@ import time
 
 from fuzz.targets import KINDS
 from fuzz.tries import tries
+from fuzz.verdict import Verdict
 
 TABLE = (
     "| kind | tried | refused | accepted | loaded | faults | slowest, ms | memory, MiB | a minute |",
@@ -26,23 +27,29 @@ def main() -> int:
     rows, faults = [], 0
     with tries() as running:
         for kind in options.kind or KINDS:
-            started = time.perf_counter()
-            verdicts = []
+            started, verdicts = time.perf_counter(), []
             for verdict in running.tried(kind, range(options.start, options.start + options.cases)):
                 verdicts.append(verdict)
                 if verdict.outcome == "fault" or options.verbose:
                     sys.stderr.write(f"{verdict}\n")
-            minutes = (time.perf_counter() - started) / 60
-            count = {name: sum(v.outcome == name for v in verdicts) for name in ("refused", "accepted", "fault")}
-            faults += count["fault"]
-            rows.append(
-                f"| {kind} | {len(verdicts):,} | {count['refused']:,} | {count['accepted']:,} "
-                f"| {sum(v.loaded for v in verdicts):,} | {count['fault']:,} "
-                f"| {1000 * max(v.seconds for v in verdicts):,.0f} "
-                f"| {max(v.peak_bytes for v in verdicts) / 2**20:,.0f} | {len(verdicts) / minutes:,.0f} |"
-            )
+            rows.append(_row(kind, verdicts, time.perf_counter() - started))
+            faults += sum(verdict.outcome == "fault" for verdict in verdicts)
     sys.stdout.write("\n".join([*TABLE, *rows, ""]))
     return 1 if faults else 0
+
+
+def _row(kind: str, verdicts: list[Verdict], seconds: float) -> str:
+    """Return a line of the table; the slowest and the largest input are named by their numbers."""
+    counts = [sum(verdict.outcome == outcome for verdict in verdicts) for outcome in ("refused", "accepted", "fault")]
+    counts.insert(2, sum(verdict.loaded for verdict in verdicts))
+    slowest, largest = max(verdicts, key=lambda v: v.seconds), max(verdicts, key=lambda v: v.peak_bytes)
+    figures = (
+        *(f"{count:,}" for count in (len(verdicts), *counts)),
+        f"{1000 * slowest.seconds:,.0f} (number {slowest.number})",
+        f"{largest.peak_bytes / 2**20:,.0f} (number {largest.number})",
+        f"{60 * len(verdicts) / seconds:,.0f}",
+    )
+    return f"| {' | '.join((kind, *figures))} |"
 
 
 if __name__ == "__main__":
