@@ -11,7 +11,7 @@ from fuzz.tries import tries
 from fuzz.verdict import Verdict
 
 TABLE = (
-    "| kind | tried | refused | accepted | loaded | faults | slowest, ms | memory, MiB | a minute |",
+    "| kind | tried | refused | accepted | loaded | faults | slowest, CPU ms | memory, MiB | a minute |",
     "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
 )
 

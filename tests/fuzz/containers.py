@@ -184,13 +184,13 @@ def _damage_message(rng: Random, record: bytes) -> bytes:
         place = rng.randrange(len(inner))
         number, value_at = _varint(inner[place], 0)
         if number & 7 == 0:
-            inner[place] = inner[place][:value_at] + _encoded(rng.choice(INTEGERS))
+            inner[place] = inner[place][:value_at] + encoded(rng.choice(INTEGERS))
         else:
             inner[place] = inner[place][:value_at] + damage_bytes(rng, inner[place][value_at:])
     else:
         _damage_list(rng, inner)
     content = b"".join(inner)
-    return _encoded(tag) + _encoded(len(content)) + content
+    return encoded(tag) + encoded(len(content)) + content
 
 
 def _damage_list(rng: Random, pieces: list[bytes]) -> None:
@@ -222,7 +222,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     return value, at
 
 
-def _encoded(value: int) -> bytes:
+def encoded(value: int) -> bytes:
     found = bytearray()
     while value > 0x7F:
         found.append(value & 0x7F | 0x80)

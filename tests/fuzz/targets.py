@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from fuzz import hostile, seeds
+from fuzz import hostile, large, seeds
 from fuzz.containers import damage_gguf, damage_legacy, damage_sentencepiece
 from fuzz.mutations import damage_bytes, damage_json
 from fuzz.seeds import Input
@@ -23,18 +23,19 @@ class Kind:
     """One kind of input."""
 
     good: Callable[[], Sequence[Input]]  #: returns good inputs
-    damage: Damage
+    damage: Damage | None  #: None where the good inputs are a trial in themselves
     format: str = "q8_0"
     run: bool = False  #: whether to quantize the weights; the plan is everything that the others can change
+    loads: bool = True  #: whether what is accepted must be a file that llama.cpp loads
 
 
 def damaged(kind: str, number: int) -> Input:
     """Return the input of that number."""
-    good = KINDS[kind].good()
-    if number < GOOD:
+    good, damage = KINDS[kind].good(), KINDS[kind].damage
+    if number < GOOD or damage is None:
         return good[number % len(good)]
     rng = Random(f"{kind} {number}")
-    return KINDS[kind].damage(rng, rng.choice(good))
+    return damage(rng, rng.choice(good))
 
 
 def _text(names: Sequence[str], plants: hostile.Plants, wholes: Sequence[bytes] = ()) -> Damage:
@@ -107,7 +108,8 @@ _SETTINGS = (
     "additional_chat_templates/tool.jinja",
 )
 
-KINDS: Mapping[str, Kind] = {
+#: Kinds of inputs that are damaged at random.
+RANDOM: Mapping[str, Kind] = {
     "safetensors": Kind(seeds.checkpoints, _safetensors, run=True),
     "index": Kind(seeds.sharded, _text(("model.safetensors.index.json",), {})),
     "config": Kind(seeds.checkpoints, _text(("config.json",), hostile.CONFIG)),
@@ -119,3 +121,5 @@ KINDS: Mapping[str, Kind] = {
     "imatrix.gguf": Kind(seeds.imatrices, _binary(damage_gguf), "q4_0", run=True),
     "imatrix.dat": Kind(seeds.legacy_imatrices, _binary(damage_legacy), "q4_0", run=True),
 }
+
+KINDS: Mapping[str, Kind] = {**RANDOM, "large": Kind(large.inputs, None, run=True, loads=False)}

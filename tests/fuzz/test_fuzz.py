@@ -9,7 +9,8 @@ from __future__ import annotations
 import pytest
 from oracle import ggml
 
-from fuzz.targets import GOOD, KINDS
+from fuzz.large import BUILDERS
+from fuzz.targets import GOOD, RANDOM
 from fuzz.tries import tries
 
 SHARE = 60  #: damaged inputs of each kind in `make test`
@@ -31,19 +32,26 @@ def check(running, kind: str, numbers: range) -> None:
     assert all(verdict.loaded for verdict in verdicts if verdict.outcome == "accepted")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", RANDOM)
 def test_good_inputs_are_accepted(kind, running):
     verdicts = list(running.tried(kind, range(GOOD)))
     assert [str(verdict) for verdict in verdicts if verdict.outcome != "accepted"] == []
     assert all(verdict.loaded == ggml.INSTALLED for verdict in verdicts)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", RANDOM)
 def test_damaged_inputs(kind, running):
     check(running, kind, range(100, 100 + SHARE))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", RANDOM)
 def test_more_damaged_inputs(kind, running):
     check(running, kind, range(1000, 1000 + SLOW_SHARE))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(len(BUILDERS)), ids=list(BUILDERS))
+def test_large_inputs(number, running):
+    (verdict,) = running.tried("large", [number])
+    assert verdict.outcome != "fault", verdict.detail

@@ -7,9 +7,9 @@ import os
 import re
 import resource
 import sys
-import time
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -37,8 +37,8 @@ class Verdict:
     outcome: Outcome
     detail: str = ""  #: the sentence, or the fault
     loaded: bool = False  #: whether llama.cpp loaded the output
-    seconds: float = 0.0
-    peak_bytes: int = 0  #: growth of the resident memory's peak since the process began, if this input caused it
+    seconds: float = 0.0  #: of the processor
+    peak_bytes: int = 0  #: by how much the resident memory grew
 
     def __str__(self) -> str:
         return f"{self.kind} {self.number}: {self.outcome}: {self.detail}"
@@ -85,33 +85,25 @@ class Judge:
         self._folder = Folder(scratch / "tiny-1B")
         self._output = scratch / "out.gguf"
         self._loading = scratch / "loading"
-        self._peak = _peak_bytes()
 
     def judge(self, kind: str, number: int) -> Verdict:
         """Try the input of that number."""
         given = damaged(kind, number)
-        before, started = _peak_bytes(), time.perf_counter()
+        _forget_peak()
+        before, started = _peak_bytes(), _cpu_seconds()
         try:
             outcome, detail = self.convert(kind, given)
-            seconds = time.perf_counter() - started
-            grown = _peak_bytes()
+            seconds, grown = _cpu_seconds() - started, _peak_bytes() - before
             if number % TWICE == 0 and (outcome, detail) != (again := self.convert(kind, given)):
                 raise FaultError(f"the second time it is {again}, the first time it was {(outcome, detail)}")
             if kind == "safetensors" and (trouble := headers.disagreement(self._folder.path / "model.safetensors")):
                 raise FaultError(trouble)
-            if outcome == "accepted" and (reason := self._load()):
+            loaded = outcome == "accepted" and ggml.INSTALLED and KINDS[kind].loads
+            if loaded and (reason := self._load()):
                 raise FaultError(f"{NOT_LOADED}: {reason}")
         except FaultError as fault:
-            return Verdict(kind, number, "fault", str(fault), seconds=time.perf_counter() - started)
-        return Verdict(
-            kind,
-            number,
-            outcome,
-            detail,
-            loaded=outcome == "accepted" and ggml.INSTALLED,
-            seconds=seconds,
-            peak_bytes=grown - self._peak if grown > before else 0,
-        )
+            return Verdict(kind, number, "fault", str(fault))
+        return Verdict(kind, number, outcome, detail, loaded, seconds, grown)
 
     def convert(self, kind: str, given: Input) -> tuple[Outcome, str]:
         """Convert the input; return what it became, and its digest or the sentence that refused it."""
@@ -144,8 +136,6 @@ class Judge:
 
     def _load(self) -> str | None:
         """Load the output in llama.cpp, which may end the process; return why it does not load, or None."""
-        if not ggml.INSTALLED:
-            return None
         self._loading.touch()
         reason = loading.load(self._output)
         self._loading.unlink()
@@ -168,10 +158,25 @@ def _place(error: BaseException) -> str:
     return f"{where}{str(error)[:300]!r}"
 
 
+#: This process, and those that it started.
+_PROCESSES = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+
+
+def _cpu_seconds() -> float:
+    usage = map(resource.getrusage, _PROCESSES)
+    return sum(used.ru_utime + used.ru_stime for used in usage)
+
+
+def _forget_peak() -> None:
+    """Let the peak of the resident memory begin anew, where the system can."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def _peak_bytes() -> int:
-    """Return the largest resident memory so far of this process or of one that it started."""
+    """Return the largest resident memory of this process, or of one that it started."""
     unit = 1 if sys.platform == "darwin" else 1024
-    return unit * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return unit * max(resource.getrusage(process).ru_maxrss for process in _PROCESSES)
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from oracle import ggml
 
 from fuzz import loading
-from fuzz.targets import KINDS, damaged
+from fuzz.targets import RANDOM, damaged
 from fuzz.verdict import NOT_LOADED, Judge, Verdict, as_json
 
 CPU_SECONDS = 10
@@ -43,7 +43,7 @@ def main() -> None:
     warm = scratch / "warm"
     warm.mkdir()
     judge = Judge(warm)
-    for kind in KINDS:
+    for kind in RANDOM:
         judge.convert(kind, damaged(kind, 0))
     asked = scratch / "asked"
     for number in count():
@@ -52,7 +52,7 @@ def main() -> None:
         last_words = own / "stderr"
         child = os.fork()
         if child == 0:
-            os.dup2(os.open(last_words, os.O_CREAT | os.O_WRONLY), 2)
+            os.dup2(os.open(last_words, os.O_CREAT | os.O_APPEND | os.O_WRONLY), 2)
             _serve(own, asked, answers)
             os._exit(0)
         status = os.waitpid(child, 0)[1]
@@ -71,6 +71,7 @@ def _serve(scratch: Path, asked: Path, answers: int) -> None:
     with open(0, "rb", buffering=0, closefd=False) as questions:
         while question := questions.readline().decode().strip():
             asked.write_text(question)
+            os.ftruncate(2, 0)
             number, _, kind = question.partition(" ")
             signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
             signal.setitimer(signal.ITIMER_REAL, WALL_SECONDS)
