@@ -95,17 +95,18 @@ def quantize(
         started += time.perf_counter() - planned  # a download is not the run's work
         # Numba is slow to import, and neither planning nor a refusal needs it.
         from quantize_cli.report.build import RunFacts, build_report
+        from quantize_cli.run.compiling import prepare
         from quantize_cli.run.executor import available_threads, run
-        from quantize_cli.simd.cache import is_cold
+        from quantize_cli.run.kernels import kernels_of_plans
 
         threads = options.get("threads") or available_threads()
-        if is_cold():
-            observer.compiling()
+        compile_seconds = prepare(kernels_of_plans(plans), observer)
+        started += compile_seconds
         with opened(targets, force=force) as sinks:
             results = run(plans, checkpoint, sinks, importance=meant.importance, threads=threads, observer=observer)
         seconds = time.perf_counter() - started
     reports = [
-        build_report(plan, result.sums, RunFacts(shown(target), plan.file_bytes, seconds, threads))
+        build_report(plan, result.sums, RunFacts(shown(target), plan.file_bytes, seconds, threads, compile_seconds))
         for plan, result, target in zip(plans, results, targets, strict=True)
     ]
     if report is not None:

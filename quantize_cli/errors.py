@@ -9,7 +9,17 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Sequence
 
-_repr = reprlib.Repr()
+
+class _Repr(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        """Show an integer; Python refuses to write very long ones as decimal digits."""
+        try:
+            return super().repr_int(x, level)
+        except ValueError:
+            return f"<an integer of {x.bit_length():,} bits>"
+
+
+_repr = _Repr()
 _repr.maxstring = 120
 _repr.maxother = 120
 _repr.maxlevel = 2

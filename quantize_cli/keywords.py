@@ -74,6 +74,7 @@ def plan_options(said: PlanKeywords) -> PlanOptions:
     if said.get("keep_split") and said.get("split_max_size") is not None:
         raise UsageError("--keep-split and --split-max-size cannot be combined; leave one of them out.")
     _given(check_name, said.get("pre_tokenizer"))
+    importance, unmatched_weights = _importance(said)
     return PlanOptions(
         overrides=TypeOverrides(
             output_tensor_type=_given(find_type, said.get("output_tensor_type")),
@@ -82,7 +83,9 @@ def plan_options(said: PlanKeywords) -> PlanOptions:
             pure=said.get("pure", False),
             leave_output_tensor=said.get("leave_output_tensor", False),
         ),
-        importance=_importance(said),
+        # Like llama-quantize, ignore a matrix without entries.
+        importance=importance if importance is not None and importance.entries else None,
+        unmatched_weights=unmatched_weights,
         metadata=tuple(map(parse_override, _override_texts(said.get("override_kv") or ()))),
         prune_layers=_layers(said.get("prune_layers")),
         allow_requantize=said.get("allow_requantize", False),
@@ -97,8 +100,8 @@ def _given(parse: Callable[[Said], Value], said: Said | None) -> Value | None:
     return None if said is None else parse(said)
 
 
-def _importance(said: PlanKeywords) -> ImportanceMatrix | None:
-    """Read the importance matrix and select its entries; like llama-quantize, ignore a matrix without entries."""
+def _importance(said: PlanKeywords) -> tuple[ImportanceMatrix | None, tuple[tuple[str, str], ...]]:
+    """Read the importance matrix and select its entries; also return each option and its texts without an entry."""
     include, exclude = _texts(said.get("include_weights")), _texts(said.get("exclude_weights"))
     imatrix = said.get("imatrix")
     if imatrix is None:
@@ -106,10 +109,11 @@ def _importance(said: PlanKeywords) -> ImportanceMatrix | None:
             raise UsageError(
                 "--include-weights and --exclude-weights select from an importance matrix; give it with --imatrix."
             )
-        return None
+        return None, ()
     matrix = imatrix if isinstance(imatrix, ImportanceMatrix) else read_importance(imatrix)
-    selected = matrix.selected(include, exclude)
-    return selected if selected.entries else None
+    asked = [("--include-weights", part) for part in include] + [("--exclude-weights", part) for part in exclude]
+    unmatched = tuple((option, part) for option, part in asked if not any(part in name for name in matrix.entries))
+    return matrix.selected(include, exclude), unmatched
 
 
 def _texts(said: str | Iterable[str] | None) -> tuple[str, ...]:

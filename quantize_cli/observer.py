@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,8 +30,11 @@ class Observer:
     def downloaded(self, nbytes: int) -> None:
         """Hear that `nbytes` more bytes are here; the number is negative if some must be downloaded again."""
 
-    def compiling(self) -> None:
-        """Hear that the run must compile its kernels, which takes seconds; later runs take them from the cache."""
+    def compiling(self, types: Sequence[str]) -> None:
+        """Hear that kernels must be compiled, which takes seconds, among them those of the block types `types`."""
+
+    def compiled(self, seconds: float) -> None:
+        """Hear that the kernels are compiled, and how long that took; later runs take them from the cache."""
 
     def started(self, plan: Plan) -> None:
         """Hear that the work on the weights begins; `plan` is that of the first format."""

@@ -53,6 +53,20 @@ def file(
     return head + bytes(padding) + data
 
 
+def hyperparameters(architecture: str = "llama", **values: int | float) -> Fields:
+    """What llama.cpp's loader demands of a small model; `values` have "__" for the dots of their keys."""
+    usual = {
+        "block_count": 1,
+        "context_length": 128,
+        "embedding_length": 256,
+        "attention.head_count": 4,
+        "attention.layer_norm_rms_epsilon": 1e-5,
+    }
+    held = usual | {key.replace("__", "."): value for key, value in values.items()}
+    kinds = {int: V.UINT32, float: V.FLOAT32}
+    return {f"{architecture}.{key}": (value, kinds[type(value)]) for key, value in held.items()}
+
+
 def write_gguf(
     path: Path,
     tensors: Tensors,

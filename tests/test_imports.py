@@ -19,7 +19,7 @@ PACKAGE = Path(quantize_cli.__file__).parent
 #: room.
 ALLOWED = {
     "cli": {"api", "errors", "mixes", "observer", "report", "run", "version"},
-    "api": {"checkpoints", "errors", "mixes", "keywords", "observer", "outputs", "planning", "report", "run", "simd"},
+    "api": {"checkpoints", "errors", "mixes", "keywords", "observer", "outputs", "planning", "report", "run"},
     "keywords": {"errors", "importance", "mixes", "planning", "tokenizers"},
     "report": {"errors", "measure", "outputs", "planning", "version"},
     "run": {
@@ -34,6 +34,7 @@ ALLOWED = {
         "observer",
         "outputs",
         "planning",
+        "simd",
     },
     "planning": {"architectures", "checkpoints", "errors", "gguf_file", "importance", "mixes"},
     "architectures": {"checkpoints", "errors", "gguf_file", "tokenizers"},

@@ -14,6 +14,7 @@ from mix_types.record import BASE, tensor_shapes
 
 from quantize_cli import open_checkpoint, plan, quantize
 from quantize_cli.architectures.description import ModelDescription, TensorRecipe
+from quantize_cli.architectures.loading import Origin
 from quantize_cli.checkpoints.base import TensorInfo
 from quantize_cli.errors import CheckpointError
 from quantize_cli.gguf_file.fields import ValueType, field
@@ -100,12 +101,15 @@ def planned(monkeypatch):
             "block_count": model["layers"],
             "attention.head_count": model["heads"],
             "attention.head_count_kv": model["kv_heads"],
+            "context_length": 4096,
+            "embedding_length": model["heads"] * 128,
         }
         metadata = (
             field("general.architecture", ValueType.STRING, architecture),
+            field(f"{architecture}.attention.layer_norm_rms_epsilon", ValueType.FLOAT32, 1e-5),
             *(field(f"{architecture}.{key}", ValueType.UINT32, value) for key, value in sizes.items()),
         )
-        description = ModelDescription(metadata, recipes)
+        description = ModelDescription(metadata, recipes, Origin("mock"))
         monkeypatch.setattr("quantize_cli.planning.planner.describe", lambda _checkpoint, _pre: description)
         return make_plan(type("Headers", (), {"name": "mock", "location": "mock", "infos": infos})(), FORMATS[mix_name])
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
-from gguf import GGUFReader, GGUFValueType
+from gguf import GGUFReader
 from gguf.quants import dequantize
-from gguf_factory import write_gguf
+from gguf_factory import hyperparameters, write_gguf
 from imatrix_factory import squares
 from safetensors.numpy import load_file
 
@@ -36,7 +36,7 @@ def stack(tmp_path_factory):
     """A GGUF model with one stack of three experts, and its weights."""
     path = tmp_path_factory.mktemp("experts") / "experts-F32.gguf"
     weights = np.random.default_rng(0).normal(0, 0.02, (3, ROWS, 256)).astype(np.float32)
-    fields = {"llama.block_count": (1, GGUFValueType.UINT32), "llama.expert_count": (3, GGUFValueType.UINT32)}
+    fields = hyperparameters(expert_count=3, expert_used_count=2)
     write_gguf(path, {EXPERTS: weights, "output_norm.weight": np.ones(256, np.float32)}, fields)
     return path, weights
 
@@ -77,7 +77,7 @@ def test_an_entry_that_does_not_tell_experts_apart_has_their_values_in_a_row(sta
 
 def test_in_four_dimensions_the_third_is_that_of_the_experts(tmp_path):
     weights = np.random.default_rng(0).normal(0, 0.02, (2, 3, 4, 256)).astype(np.float32)
-    fields = {"llama.block_count": (1, GGUFValueType.UINT32)}
+    fields = hyperparameters()
     write_gguf(tmp_path / "four-F32.gguf", {EXPERTS: weights}, fields)
     each = np.stack([squares(256, seed) for seed in range(3)])
     expected = [alone(weights[i, j], each[j]) for i in range(2) for j in range(3)]
@@ -85,7 +85,7 @@ def test_in_four_dimensions_the_third_is_that_of_the_experts(tmp_path):
 
 
 @pytest.mark.parametrize("slab_weights", [256, 5 * 256, ROWS * 256, ROWS * 256 + 1, 1 << 30])
-def test_no_slab_has_rows_of_two_experts(slab_weights, stack, monkeypatch):
+def test_no_slab_has_rows_of_two_experts_with_importances(slab_weights, stack, monkeypatch):
     path, weights = stack
     slabs = []
     quantize = BlockType.quantize
@@ -96,7 +96,7 @@ def test_no_slab_has_rows_of_two_experts(slab_weights, stack, monkeypatch):
         quantize(self, rows, out, importance)
 
     monkeypatch.setattr(BlockType, "quantize", spy)
-    packed(path, None, slab_weights=slab_weights, threads=1)
+    packed(path, matrix_of(**{EXPERTS: np.ones((3, 256), np.float32)}), slab_weights=slab_weights, threads=1)
     assert np.concatenate(slabs).tobytes() == weights.tobytes()
     ends = {int(end) for end in np.cumsum([len(slab) for slab in slabs])}
     assert ends >= {ROWS, 2 * ROWS, 3 * ROWS}
@@ -121,7 +121,7 @@ def test_what_several_formats_have_alike_is_made_once(stack, monkeypatch):
     run(plans, checkpoint, [[buffer] for buffer in buffers], threads=1, slab_weights=1 << 30)
     kinds = {tensor.type for plan in plans for tensor in plan.tensors if tensor.name == EXPERTS}
     assert len(kinds) == 3
-    expected = [("F32", 256), *((kind, rows.size) for kind in kinds for rows in weights)]
+    expected = [("F32", 256), *((kind, weights.size) for kind in kinds)]
     assert sorted(made) == sorted(expected)
     for plan, buffer in zip(plans, buffers, strict=True):
         single = BytesIO()

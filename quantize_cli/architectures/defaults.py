@@ -70,16 +70,35 @@ def _object(value: Json, key: str) -> Mapping[str, Json]:
     return value
 
 
+def why_as_it_stands(config: Mapping[str, Json]) -> str | None:
+    """Return why the class of the model type would refuse `config`, so that it is read without defaults, or None."""
+    kind = _kind(config)
+    try:
+        if kind is not None:
+            _filled(config, kind, depth=1)
+    except ClassRefuses as error:
+        return str(error)
+    return None
+
+
 def _loaded(config: Mapping[str, Json]) -> Values:
-    name, architectures = config.get("model_type"), config.get("architectures")
-    kind = model_type(name) if isinstance(name, str) else None
-    as_it_stands = read_data("defaults.json")["config_as_it_stands"]
-    if kind is None or (isinstance(architectures, list) and architectures and architectures[0] in as_it_stands):
+    kind = _kind(config)
+    if kind is None:
         return dict(config)
     try:
         return _filled(config, kind, depth=1)
     except ClassRefuses:
         return dict(config)
+
+
+def _kind(config: Mapping[str, Json]) -> ModelType | None:
+    """Return the model type whose class fills in `config`, or None if it is read as it stands."""
+    name, architectures = config.get("model_type"), config.get("architectures")
+    if isinstance(architectures, list) and architectures:
+        as_it_stands = read_data("defaults.json")["config_as_it_stands"]
+        if architectures[0] in as_it_stands:
+            return None
+    return model_type(name) if isinstance(name, str) else None
 
 
 def _filled(config: Mapping[str, Json], kind: ModelType, depth: int) -> Values:

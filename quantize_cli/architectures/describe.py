@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
 
-from quantize_cli.architectures.config import Config
-from quantize_cli.architectures.defaults import with_defaults
+from quantize_cli.architectures.defaults import why_as_it_stands
 from quantize_cli.architectures.description import ModelDescription
-from quantize_cli.architectures.families.table import FAMILIES
-from quantize_cli.architectures.family import Family
+from quantize_cli.architectures.diagnosis.classes import no_config, unnamed_class, unsupported_class
+from quantize_cli.architectures.diagnosis.diagnose import diagnose
+from quantize_cli.architectures.examine import RawModel, examine
+from quantize_cli.architectures.families.table import BASE_CLASSES, CLASSES_OF_TYPES, FAMILIES
 from quantize_cli.architectures.from_gguf import describe_gguf
 from quantize_cli.architectures.general import ParameterCounts, general_fields
-from quantize_cli.architectures.model import Model
+from quantize_cli.architectures.loading import Origin
 from quantize_cli.architectures.recipes import tensor_recipes
-from quantize_cli.architectures.rows import fields_of
-from quantize_cli.architectures.sizes import Sizes
+from quantize_cli.architectures.rows import fields_of, names_of
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.gguf import GgufCheckpoint
 from quantize_cli.checkpoints.sidecars import Json, read_object
-from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError
+from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError, shown
 from quantize_cli.gguf_file.fields import ValueType, field, merged
 from quantize_cli.tokenizers.vocabulary import read_vocabulary
+
+#: What a user has to know of a config.json that transformers would not load.
+_AS_IT_STANDS = "is read without the defaults of its model type, because {reason}"
 
 
 def describe(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> ModelDescription:
@@ -44,57 +47,69 @@ def describe(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> ModelD
             )
         return describe_gguf(checkpoint)
     values = _read_config(checkpoint)
-    family = _family(values, checkpoint.sidecars.where("config.json"))
-    model = _model(checkpoint, family, values)
-    family.check(model)
-    sizes = Sizes(model, family.sizes)
-    for symbol in family.needed:
-        sizes.known(symbol)
-    recipes = tensor_recipes(family, model, sizes)
+    try:
+        return _described(checkpoint, values, pre_tokenizer)
+    except (CheckpointError, UnsupportedError) as error:
+        reason = why_as_it_stands(values)
+        if reason is None:
+            raise
+        raise type(error)(f"{str(error)[:-1]} (config.json {_AS_IT_STANDS.format(reason=reason)}).") from error
+
+
+def _described(checkpoint: Checkpoint, values: dict[str, Json], pre_tokenizer: str | None) -> ModelDescription:
+    class_name, notes = _class_name(values, checkpoint.sidecars.where("config.json"))
+    family = FAMILIES[BASE_CLASSES.get(class_name, class_name)]
+    found = examine(RawModel(checkpoint.name, family, class_name, values, checkpoint.sidecars, checkpoint.infos))
+    family.check(found.model)
+    if found.faulty:
+        raise diagnose(found)
+    model, recipes = found.model, tensor_recipes(found)
     counts = ParameterCounts.of((recipe.name, recipe.shape) for recipe in recipes)
+    general = general_fields(model.sidecars, model.name, values, counts)
     vocabulary = read_vocabulary(family.vocabulary, model.sidecars, model.config.values, pre_tokenizer)
     fields = (
         field("general.architecture", ValueType.STRING, family.architecture),
-        *general_fields(model.sidecars, model.name, values, counts),
+        *general.fields,
         *fields_of(family.metadata, model),
         *vocabulary.fields,
     )
-    return ModelDescription(merged(fields), recipes, vocabulary.notes)
+    origin = Origin(model.config.where, names_of(family.metadata, family.architecture))
+    reason = why_as_it_stands(values)
+    as_it_stands = [] if reason is None else [f"{origin.where} {_AS_IT_STANDS.format(reason=reason)}."]
+    return ModelDescription(merged(fields), recipes, origin, (*notes, *as_it_stands, *general.notes, *vocabulary.notes))
 
 
 def _read_config(checkpoint: Checkpoint) -> dict[str, Json]:
     """Read config.json as it stands."""
     if not checkpoint.sidecars.has("config.json"):
-        raise CheckpointError(
-            f"{checkpoint.sidecars.where('config.json')} is missing, but the tensors cannot be understood without it; "
-            "download it too."
-        )
+        raise no_config(checkpoint.sidecars)
     return read_object(checkpoint.sidecars, "config.json")
 
 
-def _model(checkpoint: Checkpoint, family: Family, values: dict[str, Json]) -> Model:
-    config = Config(checkpoint.sidecars.where("config.json"), with_defaults(values))
-    model = Model(checkpoint.name, family.architecture, config, checkpoint.sidecars, checkpoint.infos)
-    return replace(model, extra_layers=family.extra_layers(model))
-
-
-def _family(values: dict[str, Json], where: str) -> Family:
-    """Find the family by the class of the text part, or by that of the whole model if the text part has none."""
+def _class_name(values: Mapping[str, Json], where: str) -> tuple[str, tuple[str, ...]]:
+    """Return the class of the text part, or that of the whole model if the text part has none, and notes about it."""
     text = values.get("text_config")
-    classes = [_class(part) for part in (text if isinstance(text, dict) else {}, values)]
-    name = next((name for name in classes if name is not None), None)
+    parts = (text if isinstance(text, dict) else {}, values)
+    name = next((name for part in parts if (name := _named_class(part, where)) is not None), None)
     if name is None:
-        raise CheckpointError(f"{where} lacks architectures, which names the model's family; download it again.")
-    if name not in FAMILIES:
-        raise UnsupportedError(
-            f"{where} names the architecture {name!r:.80}, which is not supported; take a model of one of these: "
-            f"{', '.join(FAMILIES)}."
-        )
-    return FAMILIES[name]
+        kinds = [part.get("model_type") for part in (values, *parts[:1])]
+        kind = next((kind for kind in kinds if isinstance(kind, str) and kind in CLASSES_OF_TYPES), None)
+        if kind is None:
+            raise unnamed_class(values, where)
+        name = CLASSES_OF_TYPES[kind]
+        return name, (f"{where} lacks architectures, so its model_type, {kind}, is taken for a {name}.",)
+    if name not in FAMILIES and name not in BASE_CLASSES:
+        raise unsupported_class(name, where)
+    return name, ()
 
 
-def _class(values: dict[str, Json]) -> str | None:
+def _named_class(values: Mapping[str, Json], where: str) -> str | None:
     classes = values.get("architectures")
-    if isinstance(classes, list) and classes:
-        return classes[0] if isinstance(classes[0], str) else repr(classes[0])
-    return None
+    if classes is None or classes == []:
+        return None
+    if not isinstance(classes, list) or not isinstance(classes[0], str):
+        raise CheckpointError(
+            f"{where} gives architectures as {shown(classes)}, but it must be a list with the name of a class; correct "
+            "it, or take the config.json of the model again."
+        )
+    return classes[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from quantize_cli.architectures.loading import Origin
 from quantize_cli.architectures.maps import Map
 from quantize_cli.architectures.moves import Move
 from quantize_cli.gguf_file.fields import Field
@@ -28,4 +29,5 @@ class ModelDescription:
 
     metadata: tuple[Field, ...]  #: in the reference converter's order, without general.file_type
     recipes: tuple[TensorRecipe, ...]  #: in the reference converter's order
+    origin: Origin  #: the place that the metadata comes from
     notes: tuple[str, ...] = ()  #: sentences for the user about guesses and their reasons

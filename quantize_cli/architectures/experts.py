@@ -11,6 +11,8 @@ def _half(number: int) -> Output:
     """Return the gates (0) or the other projections (1) of every expert."""
 
     def moves(_sizes: Sizes, shape: tuple[int, ...]) -> tuple[Move, ...]:
+        if len(shape) < 2 or shape[-2] % 2:
+            raise ValueError("it cannot be halved into gates and other projections")
         half = shape[-2] // 2
         return (Rows(2 * half, number * half, half),)
 

@@ -16,6 +16,12 @@ from quantize_cli.architectures.shapes import Shape
 from quantize_cli.architectures.sizes import Size, Sizes
 from quantize_cli.tokenizers.vocabulary import Vocabulary
 
+#: The way that is open to every language model that llama.cpp knows.
+GGUF_WAY = (
+    "if llama.cpp's converter knows the model (convert_hf_to_gguf.py MODEL --outtype bf16), quantize takes the GGUF "
+    "file that it writes"
+)
+
 #: Moves and maps that depend on the model's sizes and on the tensor's row-major shape.
 Moves: TypeAlias = Callable[[Sizes, tuple[int, ...]], tuple[Move, ...]]
 Maps: TypeAlias = Callable[[Sizes, tuple[int, ...]], tuple[Map, ...]]
@@ -87,11 +93,6 @@ def change(pattern: str, *maps: Map) -> Rule:
 def all_layers(model: Model) -> Iterable[int]:
     """Return the numbers of all layers except those that only predict further tokens."""
     return range(model.layers)
-
-
-def extra_layers(model: Model) -> Iterable[int]:
-    """Return the numbers of the layers that only predict further tokens."""
-    return range(model.layers, model.blocks)
 
 
 @dataclass(frozen=True, slots=True)

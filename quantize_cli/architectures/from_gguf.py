@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from quantize_cli.architectures.description import ModelDescription, TensorRecipe
+from quantize_cli.architectures.loading import Origin
 from quantize_cli.checkpoints.gguf import SPLIT_KEYS, GgufCheckpoint
 from quantize_cli.gguf_file.fields import Field, ValueType
 from quantize_cli.gguf_file.header import ALIGNMENT
@@ -24,6 +25,7 @@ def describe_gguf(checkpoint: GgufCheckpoint) -> ModelDescription:
             TensorRecipe(info.name, info.shape, (info.name,), stored_type=info.dtype)
             for info in checkpoint.infos.values()
         ),
+        origin=Origin(checkpoint.location),
     )
 
 

@@ -10,14 +10,19 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias, TypeGuard
 
 from quantize_cli.architectures.model_card import CARD, SOURCE_KEYS, first_present, gathered, read_model_card, sources
 from quantize_cli.architectures.model_name import ModelName
 from quantize_cli.checkpoints.sidecars import Json, Sidecars, read_text
-from quantize_cli.errors import CheckpointError, shown
+from quantize_cli.errors import CheckpointError, listed, shown
 from quantize_cli.gguf_file.fields import Field, ValueType, array, field
 
 _GENERATION_CONFIG = "generation_config.json"
+
+#: The length of the longest name that is taken from config.json. The Hub's have at most 2 * 96 characters and a slash.
+_MAX_NAME = 1000
 
 #: Key after general.sampling. -> type, and names in generation_config.json; the first name that is present counts.
 _SAMPLING = {
@@ -104,10 +109,19 @@ class ParameterCounts:
         return _rounded(self.total)
 
 
-def general_fields(
-    sidecars: Sidecars, name: str, config: Mapping[str, Json], counts: ParameterCounts
-) -> tuple[Field, ...]:
+@dataclass(frozen=True, slots=True)
+class General:
+    """The general.* keys, and notes for the user about what is left out."""
+
+    fields: tuple[Field, ...]
+    notes: tuple[str, ...]
+
+
+def general_fields(sidecars: Sidecars, name: str, config: Mapping[str, Json], counts: ParameterCounts) -> General:
     """Return the general.* keys that follow general.architecture, in the reference's order.
+
+    What the model card and generation_config.json have, but GGUF cannot hold, is left out: no model runs differently
+    without it. The reference ends with an error there.
 
     Args:
         sidecars: The files beside the weights; README.md and generation_config.json may be missing.
@@ -117,81 +131,88 @@ def general_fields(
         counts: Numbers of weights of all GGUF tensors.
 
     Raises:
-        CheckpointError: README.md or config.json cannot be used, or one of the files has a value that does not fit
-            its type.
+        CheckpointError: The name is not Unicode text.
     """
     card = read_model_card(sidecars)
-    facts = {key: first_present(card, names) for key, names in _TEXTS.items()}
-    for identity in _identities(sidecars, name, config):
+    facts = {key: first_present(card.values, names) for key, names in _TEXTS.items()}
+    for identity in _identities(name, config):
         told = ModelName.parse(identity, counts.total).facts()
         facts |= {key: value for key, value in told.items() if facts[key] is None}
     if facts["size_label"] is None and counts.total:
         facts["size_label"] = counts.label
-    return (
-        field("general.type", ValueType.STRING, "model"),
-        *_checked(_sampling(_read_generation_config(sidecars)), sidecars.where(_GENERATION_CONFIG)),
-        *_checked(_authorship(facts, card, counts.total), sidecars.where(CARD)),
+    sampling = _Made(sidecars.where(_GENERATION_CONFIG), _sampling(_read_generation_config(sidecars)))
+    authorship = _Made(sidecars.where(CARD), _authorship(facts, card.values, counts.total))
+    return General(
+        (field("general.type", ValueType.STRING, "model"), *sampling.fields, *authorship.fields),
+        (*([] if card.note is None else [card.note]), *sampling.notes, *authorship.notes),
     )
 
 
-def _identities(sidecars: Sidecars, name: str, config: Mapping[str, Json]) -> Iterator[str]:
+def _identities(name: str, config: Mapping[str, Json]) -> Iterator[str]:
     """Yield the names that supply what the model card leaves out, the better one first."""
     path = config.get("_name_or_path")
-    if path is not None and not _is_text(path):
-        raise CheckpointError(
-            f"{sidecars.where('config.json')} gives _name_or_path as {shown(path)}, but it must be text; "
-            "correct or delete it."
-        )
     if not _is_text(name):
         raise CheckpointError(f"The model's name {shown(name)} is not Unicode text; rename its folder.")
-    if path is not None and path.count("/") <= 1:  # more of them make it a path on somebody's disk
+    # More than one slash makes it a path on somebody's disk; what is not a short text cannot be a name.
+    if _is_text(path) and len(path) <= _MAX_NAME and path.count("/") <= 1:
         yield path
     yield name
 
 
-def _sampling(generation: Mapping[str, Json]) -> Iterator[Field]:
+#: A call that makes a field, unless its value does not fit its type.
+_Proposal: TypeAlias = "partial[Field]"
+
+
+class _Made:
+    """The fields that proposals make, and a note on those that are left out."""
+
+    def __init__(self, where: str, proposals: Iterable[_Proposal]) -> None:
+        made: list[Field] = []
+        errors: list[str] = []
+        for make in proposals:
+            try:
+                made.append(make())
+            except ValueError as error:
+                errors.append(str(error))
+        self.fields = tuple(made)
+        note = f"{where} has values that GGUF cannot hold, so they are left out: {listed(errors)}."
+        self.notes = (note,) if errors else ()
+
+
+def _sampling(generation: Mapping[str, Json]) -> Iterator[_Proposal]:
     for key, (type, names) in _SAMPLING.items():
         value = next((generation[name] for name in names if name in generation), None)
         if type is ValueType.STRING:
             yield from _text(f"general.sampling.{key}", value)
         elif value is not None:
-            yield field(f"general.sampling.{key}", type, value)
+            yield partial(field, f"general.sampling.{key}", type, value)
 
 
-def _authorship(facts: Mapping[str, Json], card: Mapping[str, Json], parameters: int) -> Iterator[Field]:
+def _authorship(facts: Mapping[str, Json], card: Mapping[str, Json], parameters: int) -> Iterator[_Proposal]:
     for key, value in facts.items():
         yield from _text(f"general.{key}", _joined(value) if key == "license" else value)
     for key, names in _SOURCES.items():
         found = sources(card, names, parameters)
         if found is not None:
-            yield field(f"general.{key}.count", ValueType.UINT32, len(found))
+            yield partial(field, f"general.{key}.count", ValueType.UINT32, len(found))
             for number, source in enumerate(found):
                 for part in SOURCE_KEYS:
                     yield from _text(f"general.{key}.{number}.{part}", source.get(part))
     for key, lists in _LISTS.items():
         items = gathered(card, lists)
         if items:
-            yield array(f"general.{key}", ValueType.STRING, items)
+            yield partial(array, f"general.{key}", ValueType.STRING, items)
 
 
-def _text(key: str, value: Json) -> Iterator[Field]:
-    """Yield a text, unless the value is empty, 0 or false, which the reference's writer leaves out."""
+def _text(key: str, value: Json) -> Iterator[_Proposal]:
+    """Propose a text, unless the value is empty, 0 or false, which the reference's writer leaves out."""
     if value:
-        yield field(key, ValueType.STRING, value)
+        yield partial(field, key, ValueType.STRING, value)
 
 
 def _joined(license: Json) -> Json:
     is_list = isinstance(license, list) and all(isinstance(item, str) for item in license)
     return ",".join(license) if is_list else license
-
-
-def _checked(fields: Iterator[Field], where: str) -> tuple[Field, ...]:
-    try:
-        return tuple(fields)
-    except ValueError as error:
-        raise CheckpointError(
-            f"{where} has a value that GGUF cannot hold ({error!s:.200}); correct, quote or delete it."
-        ) from error
 
 
 def _read_generation_config(sidecars: Sidecars) -> Mapping[str, Json]:
@@ -200,12 +221,12 @@ def _read_generation_config(sidecars: Sidecars) -> Mapping[str, Json]:
         return {}
     try:
         values = json.loads(read_text(sidecars, _GENERATION_CONFIG))
-    except (ValueError, RecursionError):
+    except (CheckpointError, ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}
 
 
-def _is_text(value: Json) -> bool:
+def _is_text(value: Json) -> TypeGuard[str]:
     """Tell whether a value is text that UTF-8 can hold; half of a surrogate pair is not."""
     return isinstance(value, str) and value == value.encode("utf-8", "ignore").decode("utf-8")
 

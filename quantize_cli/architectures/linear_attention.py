@@ -24,7 +24,14 @@ def full_layers(model: Model) -> Iterable[int]:
 
 
 def _layers(model: Model, kind: str) -> Iterable[int]:
-    return [number for number, held in enumerate(model.layer_types() or ()) if held == kind]
+    return [number for number, held in enumerate(model.layer_types() or _kinds(model)) if held == kind]
+
+
+def _kinds(model: Model) -> Iterable[str]:
+    """Yield the kinds of a model whose config.json does not list them, as llama.cpp finds them then."""
+    interval = model.config.integer("full_attention_interval") or 4
+    for number in range(1, model.layers + 1):
+        yield "linear_attention" if number % interval else "full_attention"
 
 
 LINEAR_ATTENTION = Part(

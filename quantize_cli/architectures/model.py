@@ -54,7 +54,7 @@ class Model:
         kinds = self.config.texts("layer_types")
         if kinds is not None and len(kinds) != self.layers:
             raise CheckpointError(
-                f"{self.config.where} gives layer_types for {len(kinds)} layers, but the model has {self.layers}; "
-                "download it again."
+                f"{self.config.where} gives layer_types for {len(kinds)} layers, but num_hidden_layers is "
+                f"{self.layers}; set both to the number of layers that the tensors have."
             )
         return kinds

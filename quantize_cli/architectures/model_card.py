@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
 
 import yaml
 
@@ -13,16 +16,21 @@ from quantize_cli.errors import CheckpointError, shown
 
 CARD = "README.md"
 
-#: Room for the results of about 12,000 benchmarks. PyYAML reads some 100,000 characters a second.
-MAX_CHARACTERS = 4 << 20
+#: Room for the results of about 3,000 benchmarks. The slowest text of this length takes 5 seconds.
+MAX_CHARACTERS = 1 << 20
+
+#: The deepest nesting; benchmarks nest 8 deep. LibYAML's parser would overflow the stack.
+MAX_DEPTH = 100
 
 #: Python's own limit for decimal numbers; PyYAML's numbers to the base 60 take quadratic time.
 _MAX_DIGITS = 4300
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
-_MERGE = "tag:yaml.org,2002:merge"
 
 #: Exceptions of PyYAML's constructors for values that do not fit their tags, and for endless nesting.
 _DAMAGED = (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
+
+#: PyYAML's safe loader in C, which is ten times as fast, or in Python where PyYAML was built without LibYAML.
+_SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 #: A model or data set on the Hub.
 _HUB_ADDRESS = re.compile(r"https?://huggingface\.co/([^/]+/[^/]+)")
@@ -31,42 +39,90 @@ _HUB_ADDRESS = re.compile(r"https?://huggingface\.co/([^/]+/[^/]+)")
 SOURCE_KEYS = ("name", "author", "version", "organization", "description", "url", "doi", "uuid", "repo_url")
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, whose work is bounded by the length of the text.
-
-    An alias is safe, because it only refers to an object. A merge key is not safe, because it copies: a few lines of
-    merges of merges fill the memory.
-    """
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        if any(key.tag == _MERGE for key, _ in node.value):
-            raise yaml.constructor.ConstructorError(problem="a merge key, <<", problem_mark=node.start_mark)
-        super().flatten_mapping(node)
+class _Loader(_SafeLoader):  # type: ignore[misc, valid-type]
+    """PyYAML's safe loader, whose numbers are bounded."""
 
     def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> str:
         if node.tag in _NUMBERS and len(node.value) > _MAX_DIGITS:
-            raise yaml.constructor.ConstructorError(problem="a number without end", problem_mark=node.start_mark)
-        return super().construct_scalar(node)
+            raise _found("a number without end", node)
+        return str(super().construct_scalar(node))
 
 
-def read_model_card(sidecars: Sidecars) -> dict[str, Json]:
-    """Read the front matter of README.md; it is empty if the file or a mapping in it is missing.
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """The front matter, and a note for the user if it cannot be used."""
 
-    Raises:
-        CheckpointError: README.md cannot be read, or its front matter is not YAML.
+    values: Mapping[str, Json]
+    note: str | None = None
+
+
+def read_model_card(sidecars: Sidecars) -> ModelCard:
+    """Read the front matter of README.md; it is empty if the file or a mapping in it is missing or cannot be used.
+
+    A model is not refused for its card, because it runs without one.
     """
     if not sidecars.has(CARD):
-        return {}
-    text, where = _front_matter(read_text(sidecars, CARD)), sidecars.where(CARD)
-    if len(text) > MAX_CHARACTERS:
-        raise CheckpointError(f"{where} has a front matter of more than {MAX_CHARACTERS:,} characters; shorten it.")
+        return ModelCard({})
     try:
-        card = yaml.load(text, _Loader)
+        return ModelCard(_parsed(_front_matter(read_text(sidecars, CARD))))
+    except CheckpointError as error:
+        return ModelCard({}, str(error))
     except _DAMAGED as error:
-        raise CheckpointError(
-            f"{where} has a front matter that is not valid YAML ({_reason(error)}); repair or delete it."
-        ) from error
+        return ModelCard(
+            {},
+            f"{sidecars.where(CARD)} has a front matter that cannot be used ({_reason(error)}), so the file does not "
+            "tell the model's author, license and tags.",
+        )
+
+
+def _parsed(text: str) -> Mapping[str, Json]:
+    """Parse YAML with work that is bounded by `MAX_CHARACTERS`; raises one of `_DAMAGED`."""
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"it has more than {MAX_CHARACTERS:,} characters")
+    _check_depth(text)
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return {}
+        if _size(node, {}) > MAX_CHARACTERS:
+            raise _found("its aliases unfold to too many characters", node)
+        card = loader.construct_document(node)
+    finally:
+        loader.dispose()
     return card if isinstance(card, dict) else {}
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, _SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise _found("it is nested too deeply", event)
+
+
+def _size(node: yaml.Node, known: dict[int, float]) -> float:
+    """Count characters and nodes, those behind an alias each time; infinite if a node holds itself.
+
+    Args:
+        node: Where to begin.
+        known: The sizes that have been counted, by the identity of the node.
+    """
+    if id(node) not in known:
+        known[id(node)] = math.inf  # while it is counted
+        if isinstance(node, yaml.ScalarNode):
+            size = 1.0 + len(node.value)
+        else:
+            parts = chain.from_iterable(node.value) if isinstance(node, yaml.MappingNode) else node.value
+            size = 1.0 + sum(_size(part, known) for part in parts)
+        known[id(node)] = size
+    return known[id(node)]
+
+
+def _found(problem: str, place: yaml.Node | yaml.Event) -> yaml.MarkedYAMLError:
+    error = yaml.MarkedYAMLError(problem=problem)
+    error.problem_mark = place.start_mark  # type: ignore[assignment]  # the loaders in C have a class of their own
+    return error
 
 
 def first_present(card: Mapping[str, Json], names: tuple[str, ...]) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from quantize_cli.architectures.family import Naming, Part
 from quantize_cli.architectures.model import MAX_LAYERS, Model
@@ -16,7 +17,7 @@ def _of_text_layers(match: re.Match[str], model: Model) -> str | None:
 
 
 #: For families whose MTP layers follow the others and cannot run in llama.cpp.
-leave_out_mtp = Naming(r"^model\.layers\.(\d{1,9})\.", _of_text_layers)
+leave_out_mtp = Naming(r"^(?:model\.)?layers\.(\d{1,9})\.", _of_text_layers)
 
 #: Tensors of the whole block -> their names in its first layer, for the name table.
 _BLOCK_NAMES = {
@@ -30,18 +31,33 @@ _BLOCK_NAMES = {
 def mtp_layers(model: Model) -> int:
     """Return the number of MTP layers: that of config.json, or if it is missing, that of the tensors' names.
 
+    transformers leaves the tensors out when it saves a model, but not their number. llama.cpp loads a file without any.
+
     Raises:
-        CheckpointError: The number is larger than in any model.
+        CheckpointError: Tensors of some layers are missing, or there are more layers than in any model.
     """
-    told = model.config.natural("mtp_num_hidden_layers") or 0
-    found = (int(match[1]) + 1 for name in model.infos if (match := _LAYER.match(name)))
-    layers = told or max(found, default=0)
+    told, found = model.config.natural("mtp_num_hidden_layers") or 0, _stored(model)
+    layers = told or found
     if layers > MAX_LAYERS:
         raise CheckpointError(
             f"{model.config.where} leads to {layers} MTP layers, but no model has more than {MAX_LAYERS} layers; "
             "download it again."
         )
+    if 0 < found < told:
+        raise CheckpointError(
+            f"{model.config.where} gives mtp_num_hidden_layers as {told}, but {model.name} has tensors of {found}; "
+            "correct the number, or repeat the download."
+        )
     return layers
+
+
+def _stored(model: Model) -> int:
+    return max((int(match[1]) + 1 for name in model.infos if (match := _LAYER.match(name))), default=0)
+
+
+def stored_mtp_layers(model: Model) -> Iterable[int]:
+    """Return the numbers of the MTP layers whose tensors are there."""
+    return range(model.layers, model.layers + min(_stored(model), model.extra_layers))
 
 
 def _in_layer(match: re.Match[str], model: Model) -> str:
@@ -54,16 +70,8 @@ def _of_block(match: re.Match[str], model: Model) -> str:
 
 
 #: GGUF tensors of an MTP layer in addition to those of a layer of full attention.
-MTP = Part(
-    (
-        "nextn.eh_proj.weight",
-        "nextn.enorm.weight",
-        "nextn.hnorm.weight",
-        "nextn.embed_tokens.weight",
-        "nextn.shared_head_head.weight",
-        "nextn.shared_head_norm.weight",
-    )
-)
+MTP = Part(("nextn.eh_proj.weight", "nextn.enorm.weight", "nextn.hnorm.weight"))
+OWN_MTP_HEAD = Part(("nextn.embed_tokens.weight", "nextn.shared_head_head.weight", "nextn.shared_head_norm.weight"))
 
 MTP_NAMINGS = (
     Naming(r"^(?:model\.)?mtp\.layers\.(\d{1,4})\.(.+)$", _in_layer),

@@ -23,7 +23,8 @@ def rope_parameters(config: Config) -> Config:
 
     If layer kinds have their own parameters, the section holds an object for each kind; see `main_parameters`.
     """
-    section = config.section("rope_parameters", "rope_scaling").values
+    names = "rope_parameters", "rope_scaling"
+    section = config.section(*names).values if config.get(*names) else {}  # as in the reference, whatever is empty
     if any(kind in section for kind in _KINDS):
         return Config(config.where, section)
     values: dict[str, Any] = dict(section)

@@ -7,7 +7,7 @@ family changes a common row by its own row after the common ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -92,3 +92,8 @@ def fields_of(rows: Iterable[Row], model: Model) -> Iterator[Field]:
         CheckpointError: A value does not fit its type.
     """
     return (made for row in rows if (made := row.field(model)) is not None)
+
+
+def names_of(rows: Iterable[Row], architecture: str) -> Mapping[str, tuple[str, ...]]:
+    """Return the names in config.json of every key that has some, by the key with the architecture's name."""
+    return {row.key.format(arch=architecture): row.names for row in rows if row.names}

@@ -70,14 +70,18 @@ SHAPES: Mapping[str, Shape] = {
     "nextn.eh_proj.weight": ("hidden", "two_hidden"),
     "nextn.enorm.weight": ("hidden",),
     "nextn.hnorm.weight": ("hidden",),
+    "nextn.embed_tokens.weight": ("vocab", "hidden"),
+    "nextn.shared_head_head.weight": ("vocab", "hidden"),
     "nextn.shared_head_norm.weight": ("hidden",),
 }
 
 
-def contradiction(name: str, shape: tuple[int, ...], sizes: Sizes, own: Mapping[str, Shape]) -> list[int] | None:
+def contradiction(
+    name: str, shape: tuple[int, ...], sizes: Sizes, own: Mapping[str, Shape]
+) -> tuple[int | None, ...] | None:
     """Return the shape that config.json gives a tensor, or None if `shape` agrees with it.
 
-    Sizes that the model does not give agree with anything.
+    Sizes that the model does not give agree with anything; they are None in the result.
 
     Args:
         name: GGUF name, without "blk.N.".
@@ -88,8 +92,6 @@ def contradiction(name: str, shape: tuple[int, ...], sizes: Sizes, own: Mapping[
     symbols = own.get(name) or SHAPES.get(name)
     if symbols is None:
         return None
-    wanted = [sizes.get(symbol) for symbol in symbols]
-    if len(wanted) != len(shape):
-        return [size or 0 for size in wanted]
-    filled = [given if size is None else size for size, given in zip(wanted, shape, strict=True)]
-    return None if filled == list(shape) else filled
+    wanted = tuple(sizes.get(symbol) for symbol in symbols)
+    agrees = len(wanted) == len(shape) and all(size in (None, given) for size, given in zip(wanted, shape, strict=True))
+    return None if agrees else wanted

@@ -16,28 +16,31 @@ Size: TypeAlias = Callable[["Sizes"], int | None]
 class Sizes(Mapping[str, int | None]):
     """The symbols' values in one model: a table of functions, each of which may ask for other symbols.
 
+    Attributes:
+        table: The functions by symbol.
+
     Raises CheckpointError, on access, if config.json contradicts itself.
     """
 
     def __init__(self, model: Model, own: Mapping[str, Size]) -> None:
         """Merge a family's `own` entries over the common table."""
         self.model = model
-        self._table = {**SIZES, **own}
+        self.table = {**SIZES, **own}
         self._known: dict[str, int | None] = {}
 
     def __getitem__(self, symbol: str) -> int | None:
         """Return a size, or None if the model does not have it."""
         if symbol not in self._known:
-            self._known[symbol] = self._table[symbol](self)
+            self._known[symbol] = self.table[symbol](self)
         return self._known[symbol]
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the symbols."""
-        return iter(self._table)
+        return iter(self.table)
 
     def __len__(self) -> int:
         """Return the number of symbols."""
-        return len(self._table)
+        return len(self.table)
 
     def known(self, symbol: str) -> int:
         """Return a size that the model must have.
@@ -46,11 +49,9 @@ class Sizes(Mapping[str, int | None]):
             CheckpointError: The size is missing in config.json.
         """
         if (size := self[symbol]) is None:
-            row = self._table[symbol]
+            row = self.table[symbol]
             names = " or ".join(row.names) if isinstance(row, Named) else f"the sizes that make {symbol!r}"
-            raise CheckpointError(
-                f"{self.model.config.where} lacks {names}, which the shapes depend on; download it again."
-            )
+            raise CheckpointError(f"{self.model.config.where} lacks {names}, which the shapes depend on; add it.")
         return size
 
 
@@ -95,7 +96,7 @@ def _kv_heads(sizes: Sizes) -> int | None:
     if heads is not None and kv_heads is not None and heads % kv_heads:
         raise CheckpointError(
             f"{config.where} gives {heads} attention heads, which cannot share {kv_heads} key-value heads evenly; "
-            "download it again."
+            "correct num_attention_heads or num_key_value_heads."
         )
     return kv_heads
 
@@ -112,7 +113,7 @@ def head_size(model: Model) -> int | None:
     if hidden % heads:
         raise CheckpointError(
             f"{model.config.where} gives hidden_size {hidden}, which is not a multiple of its {heads} attention heads; "
-            "download it again."
+            "correct one of them, or set head_dim."
         )
     return hidden // heads
 
@@ -122,7 +123,7 @@ def _rotated_head(sizes: Sizes) -> int | None:
     if head is not None and head % 2:
         raise CheckpointError(
             f"{sizes.model.config.where} makes an attention head {head} wide, but rotary embedding needs an even "
-            "number; download it again."
+            "number; correct head_dim, or the sizes that it follows from."
         )
     return head
 

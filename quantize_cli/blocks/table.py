@@ -42,17 +42,19 @@ _MODULES = {
 
 
 class _BlockTypes(Mapping[str, BlockType]):
-    """The table as a mapping that imports a type's kernels when the type is asked for."""
+    """The table as a mapping that imports a type's kernels when the type is first asked for."""
 
     def __init__(self) -> None:
+        self._held: dict[str, BlockType] = {}
         # Where threads import modules that share others, Python gives one of them a half-made module rather than wait.
         self._lock = Lock()
 
     def __getitem__(self, name: str) -> BlockType:
-        module = _MODULES[name]
-        with self._lock:
-            block_type: BlockType = getattr(import_module(f"{__package__}.{module}"), name)
-        return block_type
+        if name not in self._held:
+            module = _MODULES[name]
+            with self._lock:
+                self._held[name] = getattr(import_module(f"{__package__}.{module}"), name)
+        return self._held[name]
 
     def __contains__(self, name: object) -> bool:
         return name in _MODULES

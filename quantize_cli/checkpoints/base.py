@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from quantize_cli.observer import Observer
 
 #: safetensors' names of the dtypes whose values can become weights of a GGUF file.
-FLOAT_DTYPES = ("BF16", "F16", "F32")
+FLOAT_DTYPES = ("BF16", "F16", "F32", "F64")
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,10 +83,10 @@ def warm(formats_: options.ToWarm = None, _debug: options.Debug = False) -> None
     NUMBA_CACHE_DIR.
     """
     from quantize_cli.mixes.tables import FORMATS
-    from quantize_cli.run.warm import warm as compile_kernels
+    from quantize_cli.run.compiling import warm as compile_kernels
 
-    for name in compile_kernels(formats_ or list(FORMATS)):
-        typer.echo(name, err=True)
+    with console.progress() as observer:
+        compile_kernels(formats_ or list(FORMATS), observer)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,11 +7,13 @@ import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from contextlib import ExitStack, contextmanager, suppress
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
+from quantize_cli.errors import listed
 from quantize_cli.observer import Observer
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 #: Seconds before a bar is shown, because short work does not need one.
 DELAY = 0.1
+#: Seconds between two times shown while kernels are compiled.
+TICK = 0.5
 
 _LAYER = re.compile(r"blk\.\d+")
 
@@ -85,9 +89,13 @@ class _Sentences(Observer):
         self.settle()
         _say(sentence)
 
-    def compiling(self) -> None:
+    def compiling(self, types: Sequence[str]) -> None:
         self.settle()
-        _say("Compiling kernels for this processor takes some seconds; later runs take them from the cache.")
+        _say(f"{_compiling(types)} ...")
+
+    def compiled(self, seconds: float) -> None:
+        self.settle()
+        _say(f"Compiled in {seconds:.1f} s; later runs take them from the cache.")
 
     def settle(self) -> None:
         """Leave the cursor at the beginning of a line."""
@@ -98,12 +106,17 @@ class _Bars(_Sentences):
 
     def __init__(self) -> None:
         self._bar: tqdm[object] | None = None
+        self._ticking = ExitStack()
 
     def download_started(self, files: int, nbytes: int) -> None:
         self._start(nbytes, "B", _files(files))
 
     def downloaded(self, nbytes: int) -> None:
         self._advance(nbytes)
+
+    def compiling(self, types: Sequence[str]) -> None:
+        super().compiling(types)
+        self._ticking.enter_context(_refreshed(self._show(bar_format="{elapsed}")))
 
     def started(self, plan: Plan) -> None:
         self._start(plan.weights, " weights", "")
@@ -116,22 +129,44 @@ class _Bars(_Sentences):
         self._advance(weights)
 
     def settle(self) -> None:
+        self._ticking.close()
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
     def _start(self, total: int, unit: str, of: str) -> None:
+        self.settle()
+        # Without the time left: it jumps with every tensor of another type.
+        look = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}]"
+        self._show(desc=of, total=total, unit=unit, unit_scale=True, bar_format=look)
+
+    def _show(self, **look: Any) -> tqdm[object]:
         from tqdm import tqdm
 
-        self.settle()
-        look = {"unit": unit, "unit_scale": True, "leave": False, "dynamic_ncols": True, "delay": DELAY}
-        # Without the time left: while the first kernels compile, it would be a guess by hours.
-        look["bar_format"] = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}, {rate_fmt}]"
-        self._bar = tqdm(desc=of, total=total, **look)
+        self._bar = tqdm(**look, leave=False, dynamic_ncols=True, delay=DELAY)
+        return self._bar
 
     def _advance(self, count: int) -> None:
         if self._bar is not None:
             self._bar.update(count)
+
+
+@contextmanager
+def _refreshed(bar: tqdm[object]) -> Iterator[None]:
+    """Draw the bar again and again while the library is silent; it stands still where no thread is to be had."""
+    stop = Event()
+
+    def tick() -> None:
+        while not stop.wait(TICK):
+            bar.refresh()
+
+    thread = Thread(target=tick, daemon=True)
+    with suppress(RuntimeError):
+        thread.start()
+    yield
+    stop.set()
+    if thread.ident is not None:
+        thread.join()
 
 
 class _Lines(_Sentences):
@@ -172,6 +207,10 @@ class _Lines(_Sentences):
 
     def _say_share(self, of: str) -> None:
         _say(f"{self._done / self._total:4.0%} {of}")
+
+
+def _compiling(types: Sequence[str]) -> str:
+    return f"Compiling kernels{' for ' if types else ''}{listed(types)}, once for this machine"
 
 
 def _files(count: int) -> str:

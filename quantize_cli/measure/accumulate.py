@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.measure.sums import MAX_D, SUM_D2, SUM_WD2, SUM_WX2, SUM_X2, SUM_XY, SUM_Y2, SUMS
-from quantize_cli.simd.compile import kernel
+from quantize_cli.simd.compile import inner, kernel
 from quantize_cli.simd.vector import LANES, load, load_doubles, select, store_doubles, widened
 
 
-@kernel
+@inner
 def _add(
     x: NDArray[np.float32],
     y: NDArray[np.float32],

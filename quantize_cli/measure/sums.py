@@ -26,3 +26,15 @@ def merge(sums: Sums) -> Sums:
         merged = np.ascontiguousarray(sums.T).sum(axis=1)
     merged[MAX_D] = sums[:, MAX_D].max()
     return np.asarray(merged, dtype=np.float64)
+
+
+def merge_each(sums: Sums, rows: int) -> Sums:
+    """Merge the sums of every `rows` rows into those of one: float64[n * rows, SUMS] -> float64[n, SUMS].
+
+    The digits are those of `merge`.
+    """
+    groups = sums.reshape(-1, rows, SUMS)
+    with np.errstate(invalid="ignore"):
+        merged = np.ascontiguousarray(groups.transpose(0, 2, 1)).sum(axis=2)
+    merged[:, MAX_D] = groups[:, :, MAX_D].max(axis=1)
+    return np.asarray(merged, dtype=np.float64)

@@ -61,6 +61,11 @@ class PlannedTensor:
         )
 
     @property
+    def unchanged(self) -> bool:
+        """Whether the source holds the very same values, in the same type."""
+        return self.source_dtype == self.type and self.values is None and not any(held.computes for held in self.maps)
+
+    @property
     def extra_bytes(self) -> int:
         """Number of bytes beyond those of the type that the shape ruled out."""
         if self.instead_of is None:
@@ -108,6 +113,11 @@ class Plan:
     def tensors(self) -> tuple[PlannedTensor, ...]:
         """The tensors of all files, in the order in which they are written."""
         return tuple(tensor for file in self.files for tensor in file.tensors)
+
+    @property
+    def copied(self) -> bool:
+        """Whether all tensors are copied unchanged, so that nothing is quantized or converted."""
+        return all(tensor.unchanged for tensor in self.tensors)
 
     @property
     def file_bytes(self) -> int:

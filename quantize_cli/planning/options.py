@@ -15,6 +15,8 @@ class PlanOptions:
 
     overrides: TypeOverrides = field(default_factory=TypeOverrides)
     importance: ImportanceMatrix | None = field(default=None, compare=False)
+    #: --include-weights or --exclude-weights, and a text that no entry of the importance matrix has
+    unmatched_weights: tuple[tuple[str, str], ...] = ()
     metadata: tuple[Field, ...] = ()  #: fields to set, which replace those of the source
     prune_layers: frozenset[int] = frozenset()  #: layers to leave out
     allow_requantize: bool = False  #: quantize what is quantized already

@@ -7,19 +7,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from quantize_cli.architectures.describe import describe
 from quantize_cli.architectures.description import ModelDescription, TensorRecipe
+from quantize_cli.architectures.loading import check_loads
 from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
-from quantize_cli.errors import UnsupportedError, UsageError, listed
+from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError, listed, shown
 from quantize_cli.gguf_file.fields import with_fields
 from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.mixes.base import Candidate, Choice, Mix
 from quantize_cli.mixes.rules import choose_types
-from quantize_cli.planning.metadata import final_metadata
+from quantize_cli.planning.metadata import final_metadata, uint32
 from quantize_cli.planning.model import Plan, PlannedTensor
 from quantize_cli.planning.options import PlanOptions
 from quantize_cli.planning.prune import LAYER, Kept, pruned
 from quantize_cli.planning.split import as_in_source, by_size, whole
 from quantize_cli.planning.traits import traits_of
+from quantize_cli.planning.unmatched import unmatched
 
 _DEFAULTS = PlanOptions()
 
@@ -49,8 +51,22 @@ def make_plans(
         UsageError: The options do not fit the model; for example, an importance matrix is missing.
     """
     description = describe(checkpoint, pre_tokenizer)
+    # Like llama-quantize, prefer the fields that are set to those of the model.
+    check_loads(with_fields(description.metadata, options.metadata), description.origin)
     kept = pruned(_in_file_order(description.recipes), options.prune_layers)
+    if options.prune_layers:
+        _check_pruned(description, kept, options)
     return [_plan(checkpoint, description, kept, mix, options) for mix in mixes]
+
+
+def _check_pruned(description: ModelDescription, kept: Kept, options: PlanOptions) -> None:
+    """Refuse to prune a model whose metadata has a value for each layer; llama-quantize writes a file without use."""
+    architecture = next(str(field.value) for field in description.metadata if field.key == "general.architecture")
+    changed = (*options.metadata, uint32(f"{architecture}.block_count", kept.layers))
+    try:
+        check_loads(with_fields(description.metadata, changed), description.origin)
+    except CheckpointError as error:
+        raise UsageError(f"With --prune-layers, {error}") from error
 
 
 def _plan(
@@ -69,13 +85,14 @@ def _plan(
     importance = options.importance
     metadata = final_metadata(description, mix, options, kept.layers)
     # Like llama-quantize, prefer the fields that are set to those of the model, and count layers before pruning.
-    model = traits_of(with_fields(description.metadata, options.metadata), checkpoint.location)
+    model = traits_of(with_fields(description.metadata, options.metadata))
     choices = choose_types(candidates, mix, model, options.overrides, has_importance=importance is not None)
     known = {old_name for recipe, old_name in kept.recipes if _is_known(importance, old_name, recipe)}
     tensors = [
         _planned(recipe, choice, infos, old_name if old_name in known else None, candidate.stored_type)
         for (recipe, old_name), candidate, choice in zip(kept.recipes, candidates, choices, strict=True)
     ]
+    _check_decodable(tensors, candidates)
     _check_importance(tensors, choices, mix, importance)
     _check_requantizing(tensors, options)
     if options.no_fallback:
@@ -93,7 +110,8 @@ def _plan(
         files=files,
         warnings=(
             *description.notes,
-            *(f"The model does not have layer {layer}, so it cannot be pruned." for layer in kept.missing),
+            *unmatched(options, mix, kept, model.architecture),
+            *_copy_warnings(tensors, mix),
             *_fallback_warnings(tensors, mix),
             *_importance_warnings(tensors, importance),
         ),
@@ -113,10 +131,11 @@ def _in_file_order(recipes: Iterable[TensorRecipe]) -> list[TensorRecipe]:
 def _stored_types(recipes: Sequence[TensorRecipe], infos: Mapping[str, TensorInfo]) -> Iterator[str]:
     """Yield each tensor's type in a lossless file, which it keeps if no type is chosen for it.
 
-    The reference's converter writes all matrices in one type, except some that are F32 in every file.
+    The reference's converter writes all matrices in one type, except some that are F32 in every file. It reads F64 as
+    F32.
     """
     dtypes = {infos[name].dtype for recipe in recipes if recipe.stored_type is None for name in recipe.sources}
-    matrices = dtypes.pop() if len(dtypes) == 1 else "F32"
+    matrices = dtypes.pop() if len(dtypes) == 1 and "F64" not in dtypes else "F32"
     return (recipe.stored_type or matrices for recipe in recipes)
 
 
@@ -133,7 +152,7 @@ def _planned(
         nbytes=math.prod(recipe.shape[:-1]) * GGML_TYPES[choice.type].row_bytes(recipe.shape[-1]),
         sources=recipe.sources,
         source_dtype=sources[0].dtype if sources else "F32",
-        source_bytes=sum(source.nbytes for source in sources),
+        source_bytes=_source_bytes(recipe, sources),
         moves=recipe.moves,
         maps=recipe.maps,
         rounded_to=stored if stored != "F32" and any(change.computes for change in recipe.maps) else None,
@@ -143,9 +162,30 @@ def _planned(
     )
 
 
+def _source_bytes(recipe: TensorRecipe, sources: Sequence[TensorInfo]) -> int:
+    """Return the bytes that the tensor takes in the checkpoint; a source of several tensors is shared by elements."""
+    elements = sum(source.elements for source in sources)
+    return sum(source.nbytes for source in sources) * math.prod(recipe.shape) // max(elements, 1)
+
+
 def _is_known(matrix: ImportanceMatrix | None, name: str, recipe: TensorRecipe) -> bool:
     """Tell whether the matrix has an entry for a tensor; it knows tensors by the names that they had before pruning."""
     return matrix is not None and matrix.for_tensor(name, recipe.shape) is not None
+
+
+def _check_decodable(tensors: Sequence[PlannedTensor], candidates: Sequence[Candidate]) -> None:
+    """Refuse to quantize what is not weights; llama-quantize does so when it comes to the tensor."""
+    refused = [
+        tensor
+        for tensor, candidate in zip(tensors, candidates, strict=True)
+        if tensor.type != candidate.stored_type and not GGML_TYPES[candidate.stored_type].writable
+    ]
+    if refused:
+        raise UnsupportedError(
+            f"{len(refused)} of {len(tensors)} tensors cannot be quantized, because weights cannot be decoded from "
+            f"their types ({listed([f'{shown(tensor.name)} is {tensor.source_dtype}' for tensor in refused])}); take a "
+            "file whose matrices are F32, F16 or BF16."
+        )
 
 
 def _check_importance(
@@ -190,6 +230,11 @@ def _check_fallbacks(tensors: Sequence[PlannedTensor], mix: Mix) -> None:
             f"because their rows are not whole blocks, and other types for them would make the file {extra:,} bytes "
             f"({share:.1%}) larger; leave out --no-fallback, or choose a format with blocks of 32."
         )
+
+
+def _copy_warnings(tensors: Sequence[PlannedTensor], mix: Mix) -> Iterator[str]:
+    if all(tensor.unchanged for tensor in tensors):
+        yield f"All tensors are copied unchanged, because they already have the types that {mix.name} gives them."
 
 
 def _fallback_warnings(tensors: Sequence[PlannedTensor], mix: Mix) -> Iterator[str]:

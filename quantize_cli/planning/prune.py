@@ -34,6 +34,7 @@ class Kept:
     recipes: tuple[tuple[TensorRecipe, str], ...]  #: under their new names, each with its old one
     layers: int
     missing: tuple[int, ...]  #: layers to leave out that the model does not have
+    names: frozenset[str]  #: of all tensors before pruning
 
 
 def pruned(recipes: Sequence[TensorRecipe], layers: Collection[int]) -> Kept:
@@ -57,7 +58,8 @@ def pruned(recipes: Sequence[TensorRecipe], layers: Collection[int]) -> Kept:
         for recipe, match in zip(recipes, found, strict=True)
         if match is None or int(match[1]) in number
     ]
-    return Kept(tuple(kept), count, tuple(sorted(set(layers) - set(present))))
+    missing = sorted(set(layers).difference(present))
+    return Kept(tuple(kept), count, tuple(missing), frozenset(recipe.name for recipe in recipes))
 
 
 def _renamed(recipe: TensorRecipe, match: re.Match[str], number: dict[int, int]) -> TensorRecipe:

@@ -12,8 +12,8 @@ from quantize_cli.gguf_file.fields import Field, ValueType, with_fields
 from quantize_cli.gguf_file.header import padded
 from quantize_cli.planning.model import PlannedFile, PlannedTensor
 
-#: The number of a part and the count of parts are 16 bits wide.
-MAX_PARTS = 0xFFFF
+#: All parts are open until the last is complete, and many systems allow a process about 1,000 open files.
+MAX_PARTS = 512
 
 _SIZE = re.compile(r"([1-9]\d{0,9})([MG])", re.IGNORECASE)
 _UNITS = {"M": 1000**2, "G": 1000**3}
@@ -42,12 +42,12 @@ def as_in_source(
     tensors: Sequence[PlannedTensor], metadata: tuple[Field, ...], infos: Mapping[str, TensorInfo]
 ) -> tuple[PlannedFile, ...]:
     """Make the source's files and keep the order in each (llama-quantize --keep-split)."""
-    files = list(dict.fromkeys(info.file for info in infos.values()))
+    files = {file: number for number, file in enumerate(dict.fromkeys(info.file for info in infos.values()))}
     places = {name: place for place, name in enumerate(infos)}
     parts: Parts = [[] for _ in files]
     # A tensor that is computed, not read, has no file; it comes first.
     for tensor in sorted(tensors, key=lambda tensor: min((places[name] for name in tensor.sources), default=-1)):
-        part = files.index(infos[tensor.sources[0]].file) if tensor.sources else 0
+        part = files[infos[tensor.sources[0]].file] if tensor.sources else 0
         parts[part].append(tensor)
 
     def fields(number: int, count: int) -> list[Field]:
@@ -78,7 +78,8 @@ def _files(
     count = len(parts)
     if count > MAX_PARTS:
         raise UsageError(
-            f"The model would take {count:,} files, but at most {MAX_PARTS:,} can be numbered; allow more bytes each."
+            f"The model would take {count:,} files, but at most {MAX_PARTS} can be written at once; allow more bytes "
+            "in each with --split-max-size."
         )
     return tuple(
         PlannedFile(

@@ -25,6 +25,7 @@ class RunFacts:
     file_bytes: int
     seconds: float
     threads: int
+    compile_seconds: float = 0.0  #: spent on kernels that were not in the cache; not a part of `seconds`
 
 
 def build_report(plan: Plan, sums: Sums, facts: RunFacts) -> Report:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.importance.matrix import ImportanceMatrix
-from quantize_cli.measure.sums import merge
+from quantize_cli.measure.sums import merge, merge_each
 from quantize_cli.observer import Observer
 from quantize_cli.outputs import Sink
 from quantize_cli.planning.model import Plan, PlannedTensor
@@ -94,8 +94,11 @@ class _Output:
             self._next_file()
         self._sink.write(result.packed.data.cast("B"))
         self._sink.write(bytes(slab.padding(tensor)))
-        self._row_sums.append(result.sums)
-        if slab.last_of_expert:  # an expert at a time: a large stack has 100 MiB of sums
+        if len(result.sums) > tensor.rows_of_an_expert:
+            self._expert_sums.append(merge_each(result.sums, tensor.rows_of_an_expert))
+        else:
+            self._row_sums.append(result.sums)
+        if self._row_sums and slab.last_of_expert:  # an expert at a time: a large stack has 100 MiB of sums
             self._expert_sums.append(_merged(self._row_sums))
         if slab.last:
             self.sums.append(_merged(self._expert_sums))

@@ -25,7 +25,7 @@ BANDS_KEPT = 2
 READ_BYTES = 1 << 20
 
 #: Source dtype -> the NumPy dtype in which maps that do not compute see its values.
-_STORED = {"F32": np.float32, "F16": np.uint16, "BF16": np.uint16}
+_STORED = {"F64": np.float64, "F32": np.float32, "F16": np.uint16, "BF16": np.uint16}
 
 
 class SourceRows:
@@ -55,6 +55,8 @@ class SourceRows:
         for change in reversed(tensor.maps):
             windows.insert(0, change.window(windows[0]))
         values = self._values(tensor, windows[0])
+        if values.dtype == np.float64:
+            values = _narrowed(values)
         for change, made in zip(tensor.maps, windows[1:], strict=True):
             if change.computes:
                 values = _computable(values, tensor.source_dtype)
@@ -112,10 +114,18 @@ def decoded(packed: Packed, type_name: str) -> Rows:
     """Return rows as numbers, uint8[n, bytes of a row] -> float32[n, columns]."""
     if type_name == "F32":
         return packed.view(np.float32)
+    if type_name == "F64":
+        return _narrowed(packed.view(np.float64))
     held = BLOCK_TYPES[type_name]
     rows = np.empty((len(packed), packed.shape[1] // held.block_bytes * held.block_size), np.float32)
     held.dequantize(np.ascontiguousarray(packed), rows)
     return rows
+
+
+def _narrowed(values: NDArray[np.float64]) -> Rows:
+    """Return values as float32, as the reference's converter does before anything else."""
+    with np.errstate(over="ignore"):  # the caller refuses infinity
+        return values.astype(np.float32)
 
 
 def _rounded(rows: Rows, type_name: str) -> Rows:

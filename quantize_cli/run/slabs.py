@@ -52,11 +52,21 @@ class Slab:
 
 
 def slabs_of(plans: Sequence[Plan], slab_weights: int = SLAB_WEIGHTS) -> Iterator[Slab]:
-    """Yield slabs of whole rows, none with rows of two experts, each of which has an importance of its own."""
+    """Yield slabs of whole rows: parts of an expert, or as many whole experts of a stack as fit."""
     for tensors in zip(*(plan.tensors for plan in plans), strict=True):
         tensor = tensors[0]
+        height = tensor.rows_of_an_expert
+        together = height * _experts_of_a_slab(tensors, slab_weights)
         step = max(1, slab_weights // tensor.columns)
-        for expert in range(0, tensor.rows, tensor.rows_of_an_expert):
-            end = expert + tensor.rows_of_an_expert
-            for start in range(expert, end, step):
-                yield Slab(tensors, start, min(end, start + step))
+        for first in range(0, tensor.rows, together):
+            end = min(first + together, tensor.rows)
+            for start in range(first, end, together if together > height else step):
+                yield Slab(tensors, start, end if together > height else min(end, start + step))
+
+
+def _experts_of_a_slab(tensors: Sequence[PlannedTensor], slab_weights: int) -> int:
+    """Return the number of experts that a slab may hold: one, if each has an importance or a matrix of its own."""
+    tensor = tensors[0]
+    if tensor.maps or any(held.importance is not None for held in tensors):
+        return 1
+    return max(1, slab_weights // (tensor.rows_of_an_expert * tensor.columns))

@@ -3,129 +3,119 @@
 Numba's own looks only at the file of the outermost function, so that a change in a shared helper would leave stale
 machine code behind. Ours lies in a folder named after the text of every kernel: old code can never run for new source.
 
-A file of the cache is unpickled and then run. So it is read only from a folder that the user or root owns and nobody
-else can write to. Such a folder may be read-only; nothing is saved then.
+A file holds the machine code of one kernel for one signature and one processor: the SHA-256 of what follows, and a
+pickle. A file that is cut, empty or damaged in another way is compiled again. The folders are in `folders.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
-import sys
-import warnings
-from contextlib import suppress
-from functools import cache
+import pickle
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
+import numba
+
 # Numba has no public interface for this. What is used of the private one was tried in 0.61.0, 0.64.0 and 0.68.1.
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core import config
+from numba.core.caching import FunctionCache
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
 
-_PACKAGE = Path(__file__).parents[1]
-#: The rooms that hold kernels.
-_ROOMS = ("simd", "blocks", "measure")
+from quantize_cli.simd import folders
+from quantize_cli.simd.notes import note
 
-
-@cache
-def _text_digest(file: Path) -> bytes:
-    return hashlib.sha256(file.read_bytes()).digest()
-
-
-@cache
-def _kernels_digest(package: Path) -> str:
-    """Hash the names and the text of all files of a package that may hold a kernel, or what kernels are made from."""
-    digest = hashlib.sha256()
-    files = (file for room in _ROOMS for file in (package / room).rglob("*") if file.suffix in (".py", ".txt"))
-    for module in sorted(files):
-        digest.update(module.relative_to(package).as_posix().encode() + b"\0" + _text_digest(module))
-    return digest.hexdigest()[:16]
+_DIGEST_BYTES = hashlib.sha256().digest_size
+_only_cached: ContextVar[bool] = ContextVar("only_cached", default=False)
 
 
-def cache_folder() -> Path:
-    """Name the folder of the machine code, in $NUMBA_CACHE_DIR, $XDG_CACHE_HOME or ~/.cache: the first that is set."""
-    base = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(base).absolute() / "quantize-cli" / _kernels_digest(_PACKAGE)
+class NotCachedError(Exception):
+    """A kernel is not in the cache."""
 
 
-def is_cold() -> bool:
-    """Tell whether no kernel is in the cache, so that a run has to compile what it needs."""
-    return next(cache_folder().glob("*.nbi"), None) is None
-
-
-def _is_safe(folder: Path) -> bool:
-    """Tell whether the folder exists, and only this user and root can change what is in it."""
+@contextmanager
+def only_cached() -> Iterator[None]:
+    """Let kernels that would have to be compiled raise NotCachedError."""
+    token = _only_cached.set(True)
     try:
-        held = [place.stat() for place in (folder, folder.parent)]
-    except OSError:
-        return False
-    if os.name != "posix":  # elsewhere neither owners nor modes are told
-        return True
-    safe = all(
-        place.st_uid in {0, os.geteuid()} and not place.st_mode & (stat.S_IWGRP | stat.S_IWOTH) for place in held
-    )
-    if not safe:
-        warnings.warn(
-            f"Kernels are compiled again, because other users can write to their cache {folder}; make it and the "
-            "folder above it your own, and run `chmod go-w` on both.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-    return safe
+        yield
+    finally:
+        _only_cached.reset(token)
 
 
-class _Locator(_CacheLocator):
-    """Where the machine code of a kernel is kept, and which text it was made from."""
-
-    def __init__(self, function: FunctionType) -> None:
-        self._folder = cache_folder()
-        self._py_file = function.__code__.co_filename  # Numba's warnings name it
-        self._line = function.__code__.co_firstlineno
-
-    def get_cache_path(self) -> str:
-        return str(self._folder)
-
-    def get_source_stamp(self) -> bytes:
-        """Hash the kernel's own file, which may lie outside the package."""
-        return _text_digest(Path(self._py_file))
-
-    def get_disambiguator(self) -> str:
-        return str(self._line)
-
-    def ensure_cache_path(self) -> None:
-        """Make the folder; the parts of its path that are ours cannot be written to by others, whatever the umask."""
-        self._folder.parent.parent.mkdir(parents=True, exist_ok=True)
-        for ours in (self._folder.parent, self._folder):
-            ours.mkdir(mode=0o755, exist_ok=True)
-        if not _is_safe(self._folder):
-            raise PermissionError
-
-
-class _Implementation(CompileResultCacheImpl):
-    """What Numba saves of a kernel, under a name with the whole module's: many files have a `pack`."""
-
-    def __init__(self, function: FunctionType) -> None:
-        # Numba's own __init__ looks for a locator, and NUMBA_CACHE_LOCATOR_CLASSES would put another in place of ours.
-        self._lineno = function.__code__.co_firstlineno
-        self._locator = _Locator(function)
-        name = f"{function.__module__}.{function.__qualname__}"
-        self._filename_base = self.get_filename_base(name, sys.abiflags)
+def compiles() -> bool:
+    """Tell whether kernels are compiled, which NUMBA_DISABLE_JIT switches off."""
+    return not config.DISABLE_JIT  # type: ignore[attr-defined]  # Numba sets it by name
 
 
 class KernelCache(FunctionCache):
     """The cache of one kernel, for a dispatcher's `_cache`. It makes its folder when it first saves something."""
 
-    _impl_class = _Implementation
+    def __init__(self, function: Any) -> None:
+        # Numba's own __init__ chooses a folder, and NUMBA_CACHE_LOCATOR_CLASSES would choose another.
+        self._py_func = function
+
+    @property
+    def cache_path(self) -> str:
+        """The user's folder."""
+        return str(folders.cache_folder() or "")
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Load the machine code for a signature; None if there is none that can be read safely."""
-        if _is_safe(Path(self.cache_path)):
-            with suppress(OSError):
-                return super().load_overload(sig, target_context)
+        """Load the machine code for a signature; None if there is none that can be read safely.
+
+        Raises:
+            NotCachedError: there is none, inside `only_cached`.
+        """
+        target_context.refresh()
+        name = self._file_name(sig, target_context.codegen())
+        for folder in folders.readable():
+            try:
+                data = _checked(folders.read(folder / name))
+                if data is not None:
+                    return CompileResult._rebuild(target_context, *pickle.loads(data))
+            except Exception as error:  # noqa: BLE001  # whatever is wrong with it, it can be compiled
+                note(f"Compiled kernels in {folder} cannot be read ({error}); they are compiled again.", lost=False)
+        if _only_cached.get():
+            raise NotCachedError
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Save the machine code for a signature if the folder can be written to."""
-        with suppress(OSError):
-            super().save_overload(sig, data)
+        """Save the machine code for a signature if there is a folder that can be written to."""
+        folder = folders.writable()
+        if folder is None or data.library.has_dynamic_globals:
+            return
+        payload = dumps(data._reduce())
+        try:
+            folders.write(folder / self._file_name(sig, data.codegen), hashlib.sha256(payload).digest() + payload)
+        except OSError as error:
+            sentence = (
+                f"Compiled kernels cannot be kept in {folder} ({error.strerror}), so later runs compile them again."
+            )
+            note(sentence, lost=True)
+
+    def _file_name(self, sig: Any, codegen: Any) -> str:
+        """Name the file after all that machine code depends on, beside the text of the package."""
+        function = self._py_func
+        text = folders.text_digest(Path(function.__code__.co_filename))  # which may lie outside the package
+        versions = numba.__version__, platform.python_version()
+        place = function.__module__, function.__qualname__, function.__code__.co_firstlineno
+        key = repr((versions, place, text, self._index_key(sig, codegen)))
+        return f"{function.__name__}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.kernel"
+
+
+def _checked(data: bytes | None) -> bytes | None:
+    """Return what follows the digest.
+
+    Raises:
+        ValueError: the data is damaged.
+    """
+    if data is None:
+        return None
+    digest, payload = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+    if hashlib.sha256(payload).digest() != digest:
+        raise ValueError("a file is damaged")
+    return payload

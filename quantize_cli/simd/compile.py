@@ -12,20 +12,16 @@ from typing import Any, ParamSpec, TypeVar, cast
 import numba
 
 from quantize_cli.simd.cache import KernelCache
+from quantize_cli.simd.linking import LinkedCompiler
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: Neither of the two ways into a compiled function that Numba makes for Python and for C.
-_NO_ENTRY: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-
 
 def _compiled(function: Callable[P, R], **options: Any) -> Any:
     """Make what compiles `function` for the types of a call; the function itself under NUMBA_DISABLE_JIT."""
-    dispatcher = numba.njit(function, nogil=True, error_model="numpy", **options)
-    if dispatcher is not function:
-        dispatcher._cache = KernelCache(function)
-    return dispatcher
+    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, **options}
+    return numba.njit(function, **options)
 
 
 class _Inner:
@@ -40,17 +36,20 @@ class _Inner:
 
 
 def _without_entry(function: Callable[P, R], **options: Any) -> Callable[P, R]:
-    compiled = _compiled(function, **_NO_ENTRY, **options)
+    compiled = _compiled(function, no_cpython_wrapper=True, pipeline_class=LinkedCompiler, **options)
     return function if compiled is function else cast("Callable[P, R]", _Inner(compiled))
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile `function` on its first call, and cache the machine code."""
-    return cast("Callable[P, R]", _compiled(function))
+    dispatcher = _compiled(function)
+    if dispatcher is not function:
+        dispatcher._cache = KernelCache(function)
+    return cast("Callable[P, R]", dispatcher)
 
 
 def maker(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile what only kernels call, in two thirds of the time: Python has no way in."""
+    """Compile what only kernels call, as a part of them: Python has no way in."""
     return _without_entry(function)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantize_cli.simd.compile import kernel
+from quantize_cli.simd.compile import inner
 from quantize_cli.simd.vector import Floats, Ints, bits_of, from_bits, select
 
 F = np.float32
@@ -15,7 +15,7 @@ _HALF = F(0.5)
 _TWO_POW_112 = F(2.0**112)
 
 
-@kernel
+@inner
 def to_half(value: np.float32) -> np.uint16:
     """Round to the nearest float16, ties to even, as its bits; overflow gives infinity, NaN a quiet NaN."""
     bits = F(value).view(np.uint32)
@@ -32,7 +32,7 @@ def to_half(value: np.float32) -> np.uint16:
     return np.uint16(sign | ((magnitude + U(0xFFF) + odd - U(0x38000000)) >> U(13)))
 
 
-@kernel
+@inner
 def from_half(half: np.uint16) -> np.float32:
     """Convert the bits of a float16 to float32, exactly."""
     bits = U(half)
@@ -41,7 +41,7 @@ def from_half(half: np.uint16) -> np.float32:
     return U(magnitude.view(np.uint32) | special | ((bits & U(0x8000)) << U(16))).view(np.float32)
 
 
-@kernel
+@inner
 def to_halves(vector: Floats) -> Ints:
     """Round each lane as `to_half` does; none may be NaN."""
     bits = bits_of(vector)
@@ -53,7 +53,7 @@ def to_halves(vector: Floats) -> Ints:
     return half | ((bits >> I(16)) & I(0x8000))
 
 
-@kernel
+@inner
 def from_halves(halves: Ints) -> Floats:
     """Convert the low 16 bits of each lane as `from_half` does."""
     magnitude = bits_of(from_bits((halves & I(0x7FFF)) << I(13)) * _TWO_POW_112)
@@ -61,14 +61,14 @@ def from_halves(halves: Ints) -> Floats:
     return from_bits(magnitude | (halves & I(0x8000)) << I(16))
 
 
-@kernel
+@inner
 def store_half(out: np.ndarray, at: int, half: np.uint16) -> None:
     """Write a float16's bits at byte `at`, little-endian."""
     out[at] = np.uint8(half & np.uint16(0xFF))
     out[at + 1] = np.uint8(half >> np.uint16(8))
 
 
-@kernel
+@inner
 def load_half(packed: np.ndarray, at: int) -> np.float32:
     """Read the float16 at byte `at`, little-endian."""
     return from_half(np.uint16(np.uint16(packed[at]) | (np.uint16(packed[at + 1]) << np.uint16(8))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantize_cli.simd.compile import inner, kernel
+from quantize_cli.simd.compile import inner
 from quantize_cli.simd.vector import Floats, Ints, bits_of, from_bits, to_ints
 
 F = np.float32
@@ -17,7 +17,7 @@ _SIGN = I(-0x80000000)
 _JUST_BELOW_HALF = I(0x3EFFFFFF)
 
 
-@kernel
+@inner
 def nearest_int(value: np.float32) -> np.int32:
     """Round half to even by the mantissa's bits.
 
@@ -27,7 +27,7 @@ def nearest_int(value: np.float32) -> np.int32:
     return np.int32((F(value + _MAGIC).view(np.int32) & _MANTISSA) - _MIDDLE)
 
 
-@kernel
+@inner
 def nearest_ints(vector: Floats) -> Ints:
     """Round each lane as `nearest_int` does."""
     return (bits_of(vector + _MAGIC) & _MANTISSA) - _MIDDLE

@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from quantize_cli.checkpoints.base import TensorInfo
+from quantize_cli.checkpoints.safetensors_header import DTYPE_BITS
 from quantize_cli.checkpoints.sidecars import FolderSidecars
 from quantize_cli.tokenizers.vocabulary import VocabularyFields
-
-ITEM_BYTES = {"BF16": 2, "F16": 2, "F32": 4, "I32": 4, "F8_E4M3": 1}
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
             path.parent.mkdir(exist_ok=True)
             path.write_text(content if isinstance(content, str) else json.dumps(content))
         infos = {
-            tensor: TensorInfo(tensor, dtype, tuple(shape), math.prod(shape) * ITEM_BYTES[dtype], file)
+            tensor: TensorInfo(tensor, dtype, tuple(shape), math.prod(shape) * DTYPE_BITS[dtype] // 8, file)
             for tensor, (dtype, shape, file) in tensors.items()
         }
         return Headers(folder, name, infos)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 
 import numpy as np
@@ -15,7 +14,7 @@ from oracle.ggml import needs_ggml
 from quantize_cli.architectures.describe import describe
 from quantize_cli.architectures.description import TensorRecipe
 from quantize_cli.checkpoints.open import open_checkpoint
-from quantize_cli.errors import CheckpointError, UsageError
+from quantize_cli.errors import UsageError
 from quantize_cli.gguf_file.fields import Field, ValueType
 from quantize_cli.gguf_file.header import encode_header
 from quantize_cli.mixes.traits import ModelTraits
@@ -106,41 +105,19 @@ def each(key: str, *values: int) -> bytes:
         ((number(HEADS, 8), number(KV_HEADS, 0)), ModelTraits.of("llama", 3, 8, 0)),
         ((each(HEADS, 8, 4, 4), each(KV_HEADS, 2, 1, 4)), ModelTraits.of("llama", 3, 8, 2)),
         ((number(HEADS, 8), each(KV_HEADS, 0, 1, 4)), ModelTraits.of("llama", 3, 8, 0)),
-        ((number(HEADS, 8, V.UINT16), number("llama.expert_count", 4)), ModelTraits.of("llama", 3, 8, 8, 4)),
+        ((number(HEADS, 8), number("llama.expert_count", 4)), ModelTraits.of("llama", 3, 8, 8, 4)),
         ((number("llama.nextn_predict_layers", 1),), ModelTraits.of("llama", 3, 0, 0)),
     ],
 )
 def test_traits(described, fields, traits):
-    assert traits_of(described(*NEEDED, *fields).metadata, "a file") == traits
+    assert traits_of(described(*NEEDED, *fields).metadata) == traits
 
 
 def test_keys_are_of_the_architecture(tmp_path):
     fields = {"bert.block_count": (2, V.UINT32), "llama.block_count": (5, V.UINT32)}
     write_gguf(tmp_path / "model.gguf", {"a": np.ones(1, np.float32)}, fields, architecture="bert")
     metadata = describe(open_checkpoint(tmp_path / "model.gguf")).metadata
-    assert traits_of(metadata, "a file") == ModelTraits.of("bert", 2, 0, 0)
-
-
-@pytest.mark.parametrize(
-    ("fields", "says"),
-    [
-        ((LAYERS,), "does not name its architecture, so it is not a model"),
-        ((number("general.architecture", 1), LAYERS), "does not name its architecture"),
-        ((field("general.architecture", V.STRING, text(b"\xff")), LAYERS), "does not name its architecture"),
-        ((ARCHITECTURE,), "lacks llama.block_count, the number of layers; choose a language model"),
-        ((ARCHITECTURE, number("llama.block_count", 0)), "lacks llama.block_count"),
-        ((ARCHITECTURE, number("llama.block_count", -1, V.INT32)), "gives llama.block_count as -1 instead of a number"),
-        ((ARCHITECTURE, number("llama.block_count", 3, V.FLOAT32)), "gives llama.block_count as 3.0 instead"),
-        ((ARCHITECTURE, each("llama.block_count", 3)), "gives llama.block_count as (3,) instead"),
-        ((*NEEDED, each(HEADS, 1, 2)), "gives llama.attention.head_count for 2 layers, but has 3"),
-        ((*NEEDED, array(HEADS, V.STRING, 3, text("") * 3)), "gives llama.attention.head_count as '' instead"),
-    ],
-)
-def test_hyperparameters_that_cannot_be(described, fields, says):
-    metadata = described(*fields).metadata
-    with pytest.raises(CheckpointError, match=re.escape(says)) as raised:
-        traits_of(metadata, "the file")
-    assert str(raised.value).startswith("the file ")
+    assert traits_of(metadata) == ModelTraits.of("bert", 2, 0, 0)
 
 
 def test_a_pre_tokenizer_is_not_to_be_chosen(tmp_path):

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantize_cli.architectures.general import ParameterCounts, general_fields
+from quantize_cli.architectures.general import General, ParameterCounts, general_fields
 from quantize_cli.architectures.pooling import pooling_type
 from quantize_cli.checkpoints.sidecars import FolderSidecars
 from quantize_cli.errors import QuantizeError
@@ -46,11 +46,14 @@ def plain(fields: tuple[Field, ...]) -> str:
     )
 
 
-def described(sidecars: FolderSidecars, case: dict[str, Any]) -> tuple[Field, ...]:
+def general(sidecars: FolderSidecars, case: dict[str, Any]) -> General:
     counts = ParameterCounts.of((name, tuple(shape)) for name, shape in case["tensors"])
     config = json.loads(case["files"].get("config.json", "{}"))
-    fields = general_fields(sidecars, case["name"], config, counts)
-    pooling = pooling_type(sidecars)
+    return general_fields(sidecars, case["name"], config, counts)
+
+
+def described(sidecars: FolderSidecars, case: dict[str, Any]) -> tuple[Field, ...]:
+    fields, pooling = general(sidecars, case).fields, pooling_type(sidecars)
     return fields if pooling is None else (*fields, field("llama.pooling_type", ValueType.UINT32, pooling))
 
 
@@ -66,15 +69,21 @@ def test_fields_equal_the_references(tmp_path, case):
 
 
 @pytest.mark.parametrize("case", [case for case in CASES.values() if "fails" in case], ids=lambda case: case["title"])
-def test_where_the_reference_stops_we_refuse_in_a_sentence(tmp_path, case):
-    message = refusal(write(tmp_path, case["files"]), case)
+def test_where_the_reference_stops_a_sentence_tells_why(tmp_path, case):
+    message = told(write(tmp_path, case["files"]), case)
     assert str(tmp_path / list(case["files"])[-1]) in message
 
 
-def refusal(sidecars: FolderSidecars, case: dict[str, Any]) -> str:
-    with pytest.raises(QuantizeError) as caught:
-        described(sidecars, case)
-    message = str(caught.value)
+def told(sidecars: FolderSidecars, case: dict[str, Any]) -> str:
+    """The only note on a model, or the refusal of it."""
+    try:
+        (message,) = general(sidecars, case).notes
+    except ValueError:
+        with pytest.raises(QuantizeError) as caught:
+            described(sidecars, case)
+        message = str(caught.value)
+    except QuantizeError as error:
+        message = str(error)
     assert message.endswith(".")
     assert "\n" not in message
     assert len(message) < 700
@@ -82,30 +91,47 @@ def refusal(sidecars: FolderSidecars, case: dict[str, Any]) -> str:
 
 
 #: What is wrong -> name, files, words of the message. The reference converts some of these, to no one's use.
-REFUSED = {
+LEFT_OUT = {
     "tags of numbers": ("m", {"README.md": "---\ntags: [1, 2]\n---\n"}, "general.tags is 1 instead of text"),
     "no, unquoted": ("m", {"README.md": "---\nlanguage: [no]\n---\n"}, "general.languages is False instead of text"),
     "a description of lists": ("m", {"README.md": "---\ndescription: [[[a]]]\n---\n"}, "general.description"),
     "truth for a number": ("m", {"generation_config.json": '{"top_k": true}'}, "general.sampling.top_k"),
-    "a number for _name_or_path": ("m", {"config.json": '{"_name_or_path": 7}'}, "_name_or_path as 7"),
-    "half a character in _name_or_path": ("m", {"config.json": '{"_name_or_path": "\\ud800"}'}, "_name_or_path"),
     "bytes in the folder's name": ("m\udcff", {}, "'m\\udcff' is not Unicode text"),
     "a card in Latin-1": ("m", {"README.md": "\udcff"}, "README.md is not UTF-8"),
 }
 
 
-@pytest.mark.parametrize(("name", "files", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_gguf_cannot_hold_is_refused(tmp_path, name, files, words):
+@pytest.mark.parametrize(("name", "files", "words"), LEFT_OUT.values(), ids=LEFT_OUT)
+def test_what_gguf_cannot_hold_is_told(tmp_path, name, files, words):
     for file, content in files.items():
         (tmp_path / file).write_bytes(content.encode(errors="surrogateescape"))
     case = {"name": name, "files": files, "tensors": []}
-    assert words in refusal(FolderSidecars(tmp_path), case)
+    assert words in told(FolderSidecars(tmp_path), case)
+
+
+def test_the_rest_of_a_card_is_kept(tmp_path):
+    sidecars = write(tmp_path, {"README.md": "---\nauthor: Ann\nversion: 1.0\ntags: [a]\n---\n"})
+    made = general_fields(sidecars, "m", {}, ParameterCounts.of(()))
+    assert {field.key: field.value for field in made.fields} == {
+        "general.type": "model",
+        "general.name": "M",
+        "general.author": "Ann",
+        "general.tags": ("a",),
+    }
+    assert len(made.notes) == 1
+
+
+@pytest.mark.parametrize("path", [7, [1], {"a": 1}, True, "\ud800", "x" * 10**6, "a/b/c"])
+def test_a_name_that_cannot_be_one_is_not_taken(tmp_path, path):
+    made = general_fields(FolderSidecars(tmp_path), "m", {"_name_or_path": path}, ParameterCounts.of(()))
+    assert [(field.key, field.value) for field in made.fields] == [("general.type", "model"), ("general.name", "M")]
+    assert made.notes == ()
 
 
 @pytest.mark.parametrize("content", ["[1]", '"text"', "null", "[" * 100_000, "9" * 5000])
 def test_a_generation_config_that_is_no_object_says_nothing(tmp_path, content):
     sidecars = write(tmp_path, {"generation_config.json": content})
-    keys = [field.key for field in general_fields(sidecars, "m", {}, ParameterCounts.of(()))]
+    keys = [field.key for field in general_fields(sidecars, "m", {}, ParameterCounts.of(())).fields]
     assert keys == ["general.type", "general.name"]
 
 
@@ -169,7 +195,7 @@ def test_fields_equal_the_packages_on_random_cards(name, path, card, weights):
 
         metadata = gguf.Metadata.load(model_path=folder, total_params=weights)
         counts = ParameterCounts(weights, weights, 0, 0)
-        assert plain(general_fields(sidecars, name, config, counts)) == plain(written(metadata, counts))
+        assert plain(general_fields(sidecars, name, config, counts).fields) == plain(written(metadata, counts))
 
 
 @given(
@@ -179,7 +205,7 @@ def test_fields_equal_the_packages_on_random_cards(name, path, card, weights):
 def test_fields_equal_the_packages_on_random_names(name, counts):
     with tempfile.TemporaryDirectory() as parent:
         metadata = gguf.Metadata.load(model_path=Path(parent, name), total_params=counts.total)
-        fields = general_fields(FolderSidecars(Path(parent)), name, {}, counts)
+        fields = general_fields(FolderSidecars(Path(parent)), name, {}, counts).fields
         assert plain(fields) == plain(written(metadata, counts))
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from quantize_cli.architectures import model_card
 from quantize_cli.architectures.general import ParameterCounts, general_fields
-from quantize_cli.architectures.model_card import first_present, gathered, read_model_card, sources
+from quantize_cli.architectures.model_card import ModelCard, first_present, gathered, read_model_card, sources
 from quantize_cli.checkpoints.sidecars import FolderSidecars
-from quantize_cli.errors import CheckpointError
 
 
 @pytest.fixture
@@ -19,13 +19,13 @@ def card(tmp_path: Path):
 
     def read(matter: str, body: str = "# Model\n"):
         (tmp_path / "README.md").write_text(f"---\n{matter}---\n{body}")
-        return read_model_card(FolderSidecars(tmp_path))
+        return read_model_card(FolderSidecars(tmp_path)).values
 
     return read
 
 
 def test_without_a_card_there_is_nothing(tmp_path):
-    assert read_model_card(FolderSidecars(tmp_path)) == {}
+    assert read_model_card(FolderSidecars(tmp_path)) == ModelCard({})
 
 
 def test_only_the_front_matter_is_read(card):
@@ -36,6 +36,10 @@ def test_aliases_are_understood(card):
     assert card("tags: &t [a, b]\nlanguage: *t\n") == {"tags": ["a", "b"], "language": ["a", "b"]}
 
 
+def test_merges_are_understood(card):
+    assert card("a: &a {b: 1}\nc: {<<: *a}\n") == {"a": {"b": 1}, "c": {"b": 1}}
+
+
 def levels(first: str, following: str) -> str:
     """Forty keys, each of which refers to the one before it twice."""
     return f"k0: &k0 {first}\n" + "".join(
@@ -43,50 +47,54 @@ def levels(first: str, following: str) -> str:
     )
 
 
-DAMAGED = {
+UNFOLDED = "unfold to too many characters"
+UNUSABLE = {
     "not YAML": ("license: mit\nname: [\n", "(line 4: "),
     "a tab in front": ("name: x\n@: y\n", "(line 3: "),
     "an alias of nothing": ("name: *x\n", "(line 2: "),
     "code": ("name: !!python/object/apply:os.getcwd []\n", "(line 2: "),
-    "merges of merges": (levels("{a: 1}", "{{<<: [{before}, {before}]}}"), "a merge key, <<"),
-    "a merge": ("a: &a {b: 1}\nc: {<<: *a}\n", "(line 3: 'a merge key, <<')"),
+    "merges of merges": (levels("{a: 1}", "{{<<: [{before}, {before}]}}"), UNFOLDED),
+    "lists of lists": (levels("[x, x]", "[{before}, {before}]") + "tags: *k39\n", UNFOLDED),
+    "a long text again and again": ("a: &a " + "x" * 100_000 + "\ntags: [" + "*a, " * 100_000 + "]\n", UNFOLDED),
+    "a list in itself": ("tags: &t [*t, *t]\n", UNFOLDED),
     "a decimal number without end": ("name: " + "9" * 100_000 + "\n", "a number without end"),
     "a sexagesimal number without end": ("name: 1" + ":1" * 100_000 + "\n", "a number without end"),
     "a sexagesimal fraction beyond float64": ("name: 1" + ":1" * 1000 + ".5\n", "too large"),
-    "nested without end": ("name: " + "[" * 100_000 + "\n", "recursion"),
+    "nested without end": ("name: " + "[" * 100_000 + "\n", "nested too deeply"),
+    "mappings without end": ("name: " + "{a: " * 100_000 + "\n", "nested too deeply"),
     "a month that is none": ("version: 2024-13-01\n", "month"),
     "a control character": ("name: \x01\n", "not allowed"),
     "a list as a key": ("[a]: b\n", "(line 2: "),
+    "two documents": ("a: b\n--- \nc: d\n", "another document"),
+    "too long": ("license: " + "x" * model_card.MAX_CHARACTERS + "\n", "more than 1,048,576 characters"),
 }
 
 
-@pytest.mark.parametrize(("matter", "words"), DAMAGED.values(), ids=DAMAGED)
-def test_damaged_front_matter_is_refused_in_a_sentence(card, tmp_path, matter, words):
-    with pytest.raises(CheckpointError) as caught:
-        card(matter)
-    message = str(caught.value)
-    assert message.startswith(f"{tmp_path / 'README.md'} has a front matter that is not valid YAML (")
-    assert message.endswith("; repair or delete it.")
-    assert words in message
-    assert "\n" not in message
-    assert len(message) < 500
+@pytest.mark.parametrize(("matter", "words"), UNUSABLE.values(), ids=UNUSABLE)
+def test_a_card_that_cannot_be_used_is_told_in_a_sentence(card, tmp_path, matter, words):
+    assert card(matter) == {}
+    (note,) = general_fields(FolderSidecars(tmp_path), "m", {}, ParameterCounts.of(())).notes
+    assert note.startswith(f"{tmp_path / 'README.md'} has a front matter that cannot be used (")
+    assert note.endswith("), so the file does not tell the model's author, license and tags.")
+    assert words in note
+    assert "\n" not in note
+    assert len(note) < 500
 
 
-def test_front_matter_must_be_short(card, monkeypatch):
-    monkeypatch.setattr(model_card, "MAX_CHARACTERS", 20)
-    assert card("license: apache\n", "long " * 100) == {"license": "apache"}
-    with pytest.raises(
-        CheckpointError, match=r"README\.md has a front matter of more than 20 characters; shorten it\."
-    ):
-        card("license: apache-2.0-with\n")
+def test_only_the_front_matter_must_be_short(card):
+    assert card("license: apache\n", "long " * model_card.MAX_CHARACTERS) == {"license": "apache"}
 
 
-@pytest.mark.parametrize("matter", [levels("[x, x]", "[{before}, {before}]") + "tags: *k39\n", "tags: &t [*t, *t]\n"])
-def test_lists_of_lists_of_lists_are_never_unfolded(card, tmp_path, matter):
-    assert len(card(matter)["tags"]) == 2
-    with pytest.raises(CheckpointError, match=r"general\.tags") as caught:
-        general_fields(FolderSidecars(tmp_path), "m", {}, ParameterCounts.of(()))
-    assert len(str(caught.value)) < 600
+def test_both_loaders_bound_their_work(monkeypatch, card):
+    monkeypatch.setattr(model_card, "_SafeLoader", yaml.SafeLoader)
+    assert card("name: " + "[" * 100_000 + "\n") == {}
+    assert card("license: mit\n") == {"license": "mit"}
+
+
+def test_an_integer_of_many_hexadecimal_digits(card, tmp_path):
+    card("author: 0x" + "f" * 4000 + "\n")
+    (note,) = general_fields(FolderSidecars(tmp_path), "m", {}, ParameterCounts.of(())).notes
+    assert "general.author is <an integer of 16,000 bits> instead of text" in note
 
 
 def test_the_first_name_that_is_not_null_counts():

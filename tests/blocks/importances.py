@@ -38,6 +38,7 @@ RECIPES: dict[str, Callable[[np.random.Generator, int], ArrayLike]] = {
     "some sub-blocks zero": _zero_blocks,
     "one column in 32": _one_column,
     "huge range": _huge_range,
+    "near 1e-27": lambda rng, columns: rng.random(columns) * 1e-27,  # the sums of IQ1's scales underflow
     "tiny": lambda rng, columns: rng.random(columns) * 1e-38,
     "huge": lambda rng, columns: rng.random(columns) * 1e38,
 }

@@ -21,7 +21,7 @@ from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.checkpoints.safetensors import INDEX_NAME, SafetensorsCheckpoint
 from quantize_cli.errors import CheckpointError, UnsupportedError
 
-DTYPES = [np.float32, np.float16, ml_dtypes.bfloat16]
+DTYPES = [np.float64, np.float32, np.float16, ml_dtypes.bfloat16]
 SHAPES = [(), (1,), (7,), (5, 3), (4, 2, 3), (0, 3), (3, 0)]
 
 

@@ -107,20 +107,23 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "tensor listed but absent": (absent_tensor, "layers.7.extra.weight.*model-00001-of-00003"),
     "tensor missing": (lambda f: drop_tensor(f, Q), "blk.0.attn_q.weight"),
     "architecture unknown": (
-        lambda f: edit_json(f / "config.json", architectures=["ResNet"]),
-        "'ResNet'.*LlamaForCausalLM.*Qwen3ForCausalLM",
+        lambda f: edit_json(f / "config.json", architectures=["Llama4ForCausalLM"]),
+        "'Llama4ForCausalLM'.*LlamaForCausalLM.*--outtype bf16.*GGUF",
     ),
-    "architecture missing": (lambda f: edit_json(f / "config.json", architectures=None), "config.json.*architectures"),
+    "architecture missing": (
+        lambda f: edit_json(f / "config.json", architectures=None, model_type=None),
+        "config.json.*architectures",
+    ),
     "dtype not of weights": (
         lambda f: edit_header(f, lambda h: h[Q].update(dtype="I16")),
-        f"other types than BF16.*{Q} as I16",
+        f"other types than BF16.*{Q}. of model.safetensors as I16",
     ),
     "dtype unknown": (lambda f: edit_header(f, lambda h: h[Q].update(dtype="X7")), f"{Q}.*'X7'"),
     "NaN": (lambda f: set_weight(f, Q, (5, 9), np.nan), f"{Q} in model.safetensors holds nan at index .5, 9."),
     "infinity": (lambda f: set_weight(f, Q, (0, 1), -np.inf), f"{Q} in model.safetensors holds -inf at index .0, 1."),
     "shape contradicts": (
         lambda f: edit_json(f / "config.json", num_key_value_heads=4),
-        "config.json.*contradicts.*k_proj",
+        "config.json.*num_key_value_heads 4.*k_proj.*num_key_value_heads to 2",
     ),
     "config missing": (lambda f: (f / "config.json").unlink(), "config.json is missing"),
     "config is no JSON": (lambda f: (f / "config.json").write_text("{'a': 1}"), "config.json is not a JSON object"),

@@ -14,6 +14,11 @@ from tqdm import tqdm
 from quantize_cli.cli import console
 from quantize_cli.planning.model import Plan, PlannedTensor
 
+COMPILING = [
+    "Compiling kernels for Q5_0, Q8_0, once for this machine ...",
+    "Compiled in 1.2 s; later runs take them from the cache.",
+]
+
 
 class Terminal(io.StringIO):
     def isatty(self):
@@ -29,7 +34,8 @@ def told(stream, monkeypatch):
         observer.download_started(2, 5_000_000)
         for _ in range(50):
             observer.downloaded(100_000)
-        observer.compiling()
+        observer.compiling(["Q5_0", "Q8_0"])
+        observer.compiled(1.25)
         observer.started(cast("Plan", SimpleNamespace(weights=300)))
         for name in ("output.weight", "blk.0.x\x1b[2J", "blk.0.y", "blk.1.\nx"):
             observer.tensor_started(cast("PlannedTensor", SimpleNamespace(name=name, type="Q8_0")))
@@ -42,8 +48,22 @@ def test_lines_are_few_and_plain(monkeypatch):
     lines = told(io.StringIO(), monkeypatch).splitlines()
     assert lines[:2] == ["Reading the headers of 2 files of org/?[31mname.", "Downloading 2 files, 4.77 MiB."]
     assert lines[2:12] == [f"{tenth * 10:3}% downloaded" for tenth in range(1, 11)]
-    assert lines[12].startswith("Compiling kernels for this processor")
-    assert lines[13:] == ["  0% output.weight", " 25% blk.0", " 75% blk.1"]
+    assert lines[12:14] == COMPILING
+    assert lines[14:] == ["  0% output.weight", " 25% blk.0", " 75% blk.1"]
+
+
+def test_the_time_goes_on_while_kernels_are_compiled(monkeypatch):
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(console, "TICK", 0)
+    monkeypatch.setattr(console, "DELAY", 0)
+    with console.progress() as observer:
+        observer.compiling([])
+        while stream.getvalue().count("00:0") < 3:
+            pass
+        observer.compiled(0.5)
+    assert stream.getvalue().startswith("Compiling kernels, once for this machine ...\n")
+    assert stream.getvalue().endswith("\rCompiled in 0.5 s; later runs take them from the cache.\n")
 
 
 def test_bars_follow_each_other_and_leave_the_sentences(monkeypatch):
@@ -56,7 +76,7 @@ def test_bars_follow_each_other_and_leave_the_sentences(monkeypatch):
     assert "\x1b" not in shown
     assert [line for line in shown.replace("\r", "\n").split("\n") if line.endswith(".")] == [
         "Reading the headers of 2 files of org/?[31mname.",
-        "Compiling kernels for this processor takes some seconds; later runs take them from the cache.",
+        *COMPILING,
     ]
     assert shown.endswith("\r"), "the last bar is gone"
 

@@ -8,15 +8,18 @@ import subprocess
 import pytest
 from command_line import COMMAND, USUAL, sentence, started
 
+from quantize_cli.mixes.find import find_format
+from quantize_cli.run.kernels import Kernel, kernels_of_mixes
 
-def test_the_types_that_the_formats_need_are_named(quantize, work):
-    result = quantize("warm", "q8_0", "Q4_K_S")
-    assert result.exit_code == 0
-    assert result.stdout == ""
-    types = result.stderr.split()
-    assert len(types) == len({*types})
-    assert {*types} >= {"F16", "BF16", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "Q5_0"}
-    assert not {*types} & {"Q3_K", "Q2_K", "IQ4_XS"}
+
+def test_all_that_the_formats_can_need_is_compiled():
+    kernels = kernels_of_mixes([find_format("q8_0"), find_format("Q4_K_S")])
+    assert len(kernels) == len({*kernels})
+    types = {kernel.type for kernel in kernels}
+    assert types >= {None, "F16", "BF16", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "Q5_0"}
+    assert not types & {"F32", "Q3_K", "Q2_K", "IQ4_XS"}
+    assert {*kernels} >= {Kernel("quantize", "Q4_K", weighted=use) for use in (False, True)}
+    assert Kernel("quantize", "Q8_0", weighted=True) not in kernels, "Q8_0 makes no use of importance"
 
 
 def test_an_unknown_format_is_a_sentence(quantize, work):
@@ -29,8 +32,19 @@ def test_an_unknown_format_is_a_sentence(quantize, work):
 def test_a_run_of_a_warm_format_compiles_nothing(llama, tmp_path, work):
     cache = tmp_path / "cache"
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
-    subprocess.run([*COMMAND, "warm", "q8_0"], env=environment, check=True, capture_output=True)
-    before = {path: path.stat().st_mtime_ns for path in cache.rglob("*.nbc")}
+    done = subprocess.run([*COMMAND, "warm", "q8_0"], env=environment, check=True, capture_output=True, text=True)
+    assert done.stderr.startswith("Compiling kernels for F16, BF16, Q8_0, once for this machine ...\nCompiled in ")
+    before = {path: path.stat().st_mtime_ns for path in cache.rglob("*.kernel")}
     assert before
-    assert started(llama, *USUAL, env=environment).communicate()[0] == b""
-    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*.nbc")} == before
+    run = started(llama, *USUAL, env=environment)
+    assert b"ompil" not in run.communicate()[1]
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*.kernel")} == before
+
+
+def test_a_cache_that_cannot_be_kept_is_a_sentence(work, tmp_path):
+    (tmp_path / "file").touch()
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "file")}
+    done = subprocess.run([*COMMAND, "warm", "f16"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Every run compiles its kernels again, because their cache ")
+    assert done.stderr.splitlines()[-1].startswith("quantize: The compiled kernels could not be kept")

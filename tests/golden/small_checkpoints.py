@@ -26,8 +26,13 @@ Array = NDArray[Any]
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "shakespeare-llama"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json")
-DTYPES: Mapping[str, Any] = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16, "float32": np.float32}
-OUTTYPES = {"bfloat16": "bf16", "float16": "f16", "float32": "f32"}
+DTYPES: Mapping[str, Any] = {
+    "bfloat16": ml_dtypes.bfloat16,
+    "float16": np.float16,
+    "float32": np.float32,
+    "float64": np.float64,
+}
+OUTTYPES = {"bfloat16": "bf16", "float16": "f16", "float32": "f32", "float64": "f32"}
 MIXED = ("bfloat16", "float16", "float32")
 
 

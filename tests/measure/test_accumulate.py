@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from quantize_cli.blocks.k.q4_k import Q4_K
 from quantize_cli.measure.accumulate import accumulate
 from quantize_cli.measure.errors import WeightedError, error_from_sums, weighted_error
-from quantize_cli.measure.sums import SUM_X2, SUMS, merge
+from quantize_cli.measure.sums import SUM_X2, SUMS, merge, merge_each
 from quantize_cli.simd.vector import LANES
 
 
@@ -187,3 +187,10 @@ def test_smallest_subnormals_are_not_lost():
     error = error_of(x, np.zeros_like(x))
     assert error.rmse == float(x[0, 0])
     assert error.sqnr_db == 0.0
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 129, 4096])
+def test_many_merged_at_a_time_have_the_digits_of_one(rows):
+    sums = np.abs(np.random.default_rng(0).normal(size=(3 * rows, SUMS))) ** 9
+    expected = np.stack([merge(part) for part in sums.reshape(3, rows, SUMS)])
+    assert merge_each(sums, rows).tobytes() == expected.tobytes()

@@ -15,7 +15,7 @@ from quantize_cli.gguf_file.types import GGML_TYPES
 from quantize_cli.planning.model import Plan, PlannedFile, PlannedTensor
 
 #: Bits of 16-bit values stand for themselves: as BF16, all of these numbers are different and finite.
-DTYPES = {"uint16": "BF16", "float16": "F16", "float32": "F32"}
+DTYPES = {"uint16": "BF16", "float16": "F16", "float32": "F32", "float64": "F64"}
 
 
 class Arrays:

@@ -119,3 +119,17 @@ def test_threads_at_the_border_of_two_bands_read_each_once(arrays, planned):
     with ThreadPoolExecutor(8) as pool:
         assert all(all(right) for right in pool.map(make, range(8)))
     assert sorted(checkpoint.reads) == [("stack", 0, 8), ("stack", 8, 16)]
+
+
+def test_float64_is_rounded_before_maps_compute(arrays, planned):
+    """1 + 2^-23 + 2^-40 is 1 + 2^-23 in float32, and that plus 1 is 2; in float64 the sum would round to 2 + 2^-22."""
+    checkpoint = arrays(norm=np.full((2, 4), 1 + 2.0**-23 + 2.0**-40))
+    tensor = planned(checkpoint, (4, 2), maps=(Add(1.0), Transpose(2, 4)))
+    assert SourceRows(checkpoint).rows(tensor, 0, 4).tolist() == [[2.0, 2.0]] * 4
+    tensor = planned(checkpoint, (2, 4))
+    assert SourceRows(checkpoint).rows(tensor, 0, 2).tolist() == [[1 + 2.0**-23] * 4] * 2
+
+
+def test_float64_beyond_float32_is_infinite_without_a_warning(arrays, planned):
+    checkpoint = arrays(values=np.array([[1e300, -1e-300]]))
+    assert SourceRows(checkpoint).rows(planned(checkpoint, (1, 2)), 0, 1).tolist() == [[np.inf, -0.0]]

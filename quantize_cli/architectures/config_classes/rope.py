@@ -193,7 +193,8 @@ def _check(rope: Values, filling: Filling) -> None:
 def _parts(rope: Values, filling: Filling) -> list[Values]:
     """Return the parameters of each layer kind that `rope` names and the model has, or `rope` itself."""
     layer_types = filling.values.get("layer_types")
-    nested = [key for key in rope if isinstance(layer_types, list) and key in layer_types]
+    kinds = {kind for kind in layer_types if isinstance(kind, str)} if isinstance(layer_types, list) else set()
+    nested = [key for key in rope if key in kinds]
     parts = [_object(rope[key]) for key in nested if rope[key] is not None] if nested else [rope]
     if not all(isinstance(part.get(key, ""), str) for part in parts for key in ("rope_type", "type")):
         raise ClassRefuses("a rope type is not a name")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from quantize_cli.architectures.config_classes.model_type import ClassRefuses, Filling
+from quantize_cli.architectures.config_classes.model_type import MAX_LAYERS, ClassRefuses, Filling
 from quantize_cli.architectures.reference_data import Json
 
 #: Changes the values that a class fills in.
@@ -109,9 +109,22 @@ def _no_rope_layers(filling: Filling) -> None:
 
 
 def _letters(pattern: Json, meaning: Mapping[str, str]) -> list[str]:
-    if not isinstance(pattern, str) or not meaning.keys() >= set(pattern):
-        raise ClassRefuses("a layer pattern has unknown letters")
+    if not isinstance(pattern, str) or len(pattern) > MAX_LAYERS or not meaning.keys() >= set(pattern):
+        raise ClassRefuses("a layer pattern is too long or has unknown letters")
     return [meaning[letter] for letter in pattern]
+
+
+def _numbers(items: list[Json]) -> set[int]:
+    """Return the whole numbers of a list, which may be much longer than any model has layers."""
+    return {item for item in items if type(item) is int}
+
+
+def _lfm2(filling: Filling) -> None:
+    if filling.gives("full_attn_idxs") and not filling.gives("layer_types"):
+        full = _numbers(filling.items("full_attn_idxs"))
+        filling.values["layer_types"] = [
+            "full_attention" if layer in full else "conv" for layer in range(filling.layers())
+        ]
 
 
 def _cohere2_moe(filling: Filling) -> None:
@@ -169,8 +182,9 @@ def _kimi_linear(filling: Filling) -> None:
         raise ClassRefuses("linear_attn_config is not an object")
     full = own.get("full_attn_layers")
     if not filling.gives("layer_types") and isinstance(full, list) and "kda_layers" in own:
+        numbers = _numbers(full)
         filling.values["layer_types"] = [
-            "full_attention" if layer + 1 in full else "linear_attention" for layer in range(filling.layers())
+            "full_attention" if layer + 1 in numbers else "linear_attention" for layer in range(filling.layers())
         ]
 
 
@@ -249,10 +263,7 @@ STEPS: Mapping[str, tuple[Step, ...]] = {
         ),
     ),
     "lfm2": (
-        _layer_types(
-            lambda filling, layer: "full_attention" if layer in filling.items("full_attn_idxs") else "conv",
-            when=lambda filling: filling.gives("full_attn_idxs"),
-        ),
+        _lfm2,
         _spelled({"block_ff_dim": "intermediate_size", "tie_embedding": "tie_word_embeddings"}),
     ),
     "lfm2_moe": (_spelled({"tie_embedding": "tie_word_embeddings"}),),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.description import TensorRecipe
 from quantize_cli.architectures.experts import STACKED_EXPERTS
-from quantize_cli.architectures.family import Family, move
+from quantize_cli.architectures.family import Family, move, rename
 from quantize_cli.architectures.moves import Move, RotaryInterleave
 from quantize_cli.architectures.parts import (
     ATTENTION,
@@ -46,6 +46,7 @@ LLAMA = Family(
     vocabulary=LLAMA_VOCABULARY,
     parts=(ATTENTION, FFN_NORM, FFN.among(without_experts), EXPERT_FFN.among(with_experts)),
     optional=(QKV_BIAS, OUTPUT_BIAS, FFN_BIAS),
+    namings=(rename(r"text_model\.", ""),),  # SmolVLM
     # Queries and keys in the order in which ggml's "norm" RoPE rotates them.
     rules=(move(r"\.[qk]_proj\.(weight|bias)$", _interleaved), *STACKED_EXPERTS),
     computed=_rope_factors,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.experts import STACKED_EXPERTS
 from quantize_cli.architectures.families.qwen2 import QWEN2
-from quantize_cli.architectures.family import Family
+from quantize_cli.architectures.family import GGUF_WAY, Family
 from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.parts import ATTENTION, EXPERT_FFN, FFN, FFN_NORM, OUTPUT_BIAS, QK_NORM, QKV_BIAS
 from quantize_cli.architectures.rows import U32
@@ -23,7 +23,7 @@ def _refuse_rerankers(model: Model) -> None:
     if "qwen3-reranker" in names or "# qwen3-reranker" in card:
         raise UnsupportedError(
             f"{model.name} is a Qwen3 reranker, whose output layer must be cut to two tokens, which this version "
-            "cannot do; take a model that is not a reranker."
+            f"cannot do; {GGUF_WAY}."
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.experts import STACKED_EXPERTS
 from quantize_cli.architectures.families.qwen3 import EXPERT_ROWS
-from quantize_cli.architectures.family import Family, Part, change, extra_layers
+from quantize_cli.architectures.family import Family, Part, change
 from quantize_cli.architectures.linear_attention import (
     LINEAR_ATTENTION,
     LINEAR_ROWS,
@@ -17,7 +17,7 @@ from quantize_cli.architectures.linear_attention import (
 )
 from quantize_cli.architectures.maps import Add
 from quantize_cli.architectures.model import Model
-from quantize_cli.architectures.mtp import MTP, MTP_NAMINGS, mtp_layers
+from quantize_cli.architectures.mtp import MTP, MTP_NAMINGS, OWN_MTP_HEAD, mtp_layers, stored_mtp_layers
 from quantize_cli.architectures.parts import ATTENTION, EXPERT_FFN, FFN, QK_NORM, SHARED_EXPERT_FFN
 from quantize_cli.architectures.rows import ARRAY, U32
 from quantize_cli.architectures.sizes import product
@@ -32,6 +32,7 @@ def _sections(model: Model) -> list[int] | None:
 
 _POST_NORM = Part(("post_attention_norm.weight",))
 _LAYERS = (LINEAR_ATTENTION, ATTENTION.among(full_layers), QK_NORM.among(full_layers), _POST_NORM)
+_MTP_LAYERS = (ATTENTION, QK_NORM, _POST_NORM, MTP)
 _EXPERTS = (EXPERT_FFN, SHARED_EXPERT_FFN, Part(("ffn_gate_inp_shexp.weight",)))
 
 QWEN3_5 = Family(
@@ -44,8 +45,8 @@ QWEN3_5 = Family(
         ARRAY(ValueType.INT32, "{arch}.rope.dimension_sections", value=_sections),
     ),
     vocabulary=BPE,
-    parts=(*_LAYERS, FFN),
-    optional=tuple(part.among(extra_layers) for part in (ATTENTION, QK_NORM, _POST_NORM, FFN, MTP)),
+    parts=(*_LAYERS, FFN, *(part.among(stored_mtp_layers) for part in (*_MTP_LAYERS, FFN))),
+    optional=(OWN_MTP_HEAD.among(stored_mtp_layers),),
     namings=MTP_NAMINGS,
     rules=(*LINEAR_RULES, change(r"(?<!linear_attn\.)norm\.weight$", Add(1.0))),
     sizes={**LINEAR_SIZES, "query": product("heads", "head", "two")},  # queries and their gates
@@ -55,8 +56,7 @@ QWEN3_5 = Family(
 QWEN3_5_MOE = replace(
     QWEN3_5,
     architecture="qwen35moe",
-    parts=(*_LAYERS, *_EXPERTS),
-    optional=tuple(part.among(extra_layers) for part in (ATTENTION, QK_NORM, _POST_NORM, *_EXPERTS, MTP)),
+    parts=(*_LAYERS, *_EXPERTS, *(part.among(stored_mtp_layers) for part in (*_MTP_LAYERS, *_EXPERTS))),
     rules=(*QWEN3_5.rules, *STACKED_EXPERTS),
     needed=("vocab", "hidden", "heads", "expert_ffn"),
 )

@@ -28,3 +28,38 @@ FAMILIES: Mapping[str, Family] = {
     "Gemma3ForCausalLM": GEMMA3,
     "Gemma3ForConditionalGeneration": GEMMA3,
 }
+
+#: Classes without a head, from which embedding models are saved -> the class with the same decoder. The reference knows
+#: those of Llama, Qwen2 and Qwen3; the others are written as it writes the same tensors under the class with a head.
+BASE_CLASSES: Mapping[str, str] = {
+    "LlamaModel": "LlamaForCausalLM",
+    "MistralModel": "MistralForCausalLM",
+    "MixtralModel": "MixtralForCausalLM",
+    "Qwen2Model": "Qwen2ForCausalLM",
+    "Qwen3Model": "Qwen3ForCausalLM",
+    "Qwen3MoeModel": "Qwen3MoeForCausalLM",
+    "Qwen3_5Model": "Qwen3_5ForConditionalGeneration",
+    "Qwen3_5TextModel": "Qwen3_5ForCausalLM",
+    "Qwen3_5MoeModel": "Qwen3_5MoeForConditionalGeneration",
+    "Qwen3_5MoeTextModel": "Qwen3_5MoeForCausalLM",
+    "DeepseekV2Model": "DeepseekV2ForCausalLM",
+    "DeepseekV3Model": "DeepseekV3ForCausalLM",
+}
+
+#: `model_type` of config.json -> class, for configurations that lack `architectures`.
+CLASSES_OF_TYPES: Mapping[str, str] = {
+    "llama": "LlamaForCausalLM",
+    "mistral": "MistralForCausalLM",
+    "mixtral": "MixtralForCausalLM",
+    "qwen2": "Qwen2ForCausalLM",
+    "qwen3": "Qwen3ForCausalLM",
+    "qwen3_moe": "Qwen3MoeForCausalLM",
+    "qwen3_5": "Qwen3_5ForConditionalGeneration",
+    "qwen3_5_text": "Qwen3_5ForCausalLM",
+    "qwen3_5_moe": "Qwen3_5MoeForConditionalGeneration",
+    "qwen3_5_moe_text": "Qwen3_5MoeForCausalLM",
+    "deepseek_v2": "DeepseekV2ForCausalLM",
+    "deepseek_v3": "DeepseekV3ForCausalLM",
+    "gemma3": "Gemma3ForConditionalGeneration",
+    "gemma3_text": "Gemma3ForCausalLM",
+}

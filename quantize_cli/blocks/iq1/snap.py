@@ -176,6 +176,7 @@ def store_scales(work: Work, count: int) -> Floats:
     for j in range(0, count * LANES, LANES):
         scale = load(work.scales, j)
         largest = select(largest > scale, largest, scale)
+    largest = select(largest == F(0), F(0), largest)  # a scale that underflows is -0, and the reference's d then +0
     inverse = F(1) / (largest / STEPS)
     for j in range(0, count * LANES, LANES):
         level = odd_levels(inverse * load(work.scales, j), I(TOP_SCALE))

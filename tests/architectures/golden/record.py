@@ -243,6 +243,12 @@ def cases(configs: Path) -> dict[str, dict[str, Any]]:
             bare,
             **{"modules.json": modules, "1_Pooling/config.json": {"pooling_mode_lasttoken": True}},
         ),
+        "qwen3-base-class": case(
+            "Embedding",
+            {**QWEN3, "architectures": ["Qwen3Model"]},
+            bare,
+            **{"modules.json": modules, "1_Pooling/config.json": {"pooling_mode_mean_tokens": True}},
+        ),
     }
     for stem, name in REAL.items():
         config = json.loads((configs / stem / "config.json").read_text())

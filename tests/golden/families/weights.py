@@ -32,6 +32,15 @@ def around_one(key: str, shape: tuple[int, ...], dtype: str) -> Array:
     return around_zero(key, shape, dtype) + np.float32(1)
 
 
+def fine(fill: Fill) -> Fill:
+    """Return a fill in float64, with 20 bits more than those of `fill`, so that float32 must round its values."""
+
+    def filled(key: str, shape: tuple[int, ...], dtype: str) -> Array:
+        return fill(key, shape, dtype).astype(np.float64) + bell(f"{key}/fine", shape).astype(np.float64) * 2.0**-20
+
+    return filled
+
+
 def decay_logarithm(key: str, shape: tuple[int, ...], dtype: str) -> Array:
     """Draw values of [0, 3) whose exponential every good library rounds to the same number.
 

@@ -1,0 +1,308 @@
+"""What llama.cpp demands of a model's metadata; a file that does not meet it never loads.
+
+The reference reads hyperparameters in `load_hparams` (src/llama-model.cpp) and, for each architecture, in
+`load_arch_hparams` (src/models/*.cpp). llama-quantize runs the same code before it writes a file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from quantize_cli.architectures.reference_data import read_data
+from quantize_cli.errors import CheckpointError, UnsupportedError, shown
+from quantize_cli.gguf_file.fields import Field, ValueType
+
+#: The architecture of vision and audio projectors. llama-quantize takes them without a look at their hyperparameters.
+PROJECTOR = "clip"
+
+_MAX_LAYERS = 512  # LLAMA_MAX_LAYERS
+_MAX_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
+
+#: Names that `llama_rope_scaling_type_from_string` knows.
+_SCALINGS = frozenset({"none", "linear", "yarn", "longrope"})
+
+#: ValueType -> TYPE of --override-kv.
+_OVERRIDE = {ValueType.UINT32: "int:N", ValueType.FLOAT32: "float:X", ValueType.STRING: "str:TEXT"}
+
+#: Types of the items of arrays, which the loader converts.
+_ITEMS = frozenset({ValueType.UINT32, ValueType.INT32, ValueType.BOOL})
+
+#: Architectures for which one expert or none means none.
+_ONE_EXPERT_IS_NONE = frozenset({"hunyuan-vl", "hunyuan-dense"})
+
+#: Architectures whose rotation has sections: time, height, width.
+_IN_SECTIONS = frozenset({"qwen35", "qwen35moe"})
+
+#: Architectures whose rotation takes the whole head.
+_WHOLE_HEAD_ROTATES = frozenset({"llama", "deci", "falcon", "llama-embed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What the loader demands of one key."""
+
+    key: str  #: after the architecture's name and a dot
+    type: ValueType = ValueType.UINT32
+    required: bool = False
+    least: float = 0
+    most: float = math.inf
+    each_layer: bool = False  #: whether an array with an item for each layer does as well
+    items: int | None = None  #: number of items of an array; None if the value must not be one
+
+
+#: The demands of every architecture.
+_COMMON = (
+    Demand("context_length", required=True, least=1),
+    Demand("embedding_length", required=True, least=1),
+    Demand("block_count", required=True, least=1, most=_MAX_LAYERS),
+    Demand("nextn_predict_layers"),
+    Demand("expert_count", most=_MAX_EXPERTS),
+    Demand("expert_used_count", each_layer=True),
+    Demand("expert_group_count"),
+    Demand("expert_group_used_count"),
+    Demand("feed_forward_length", each_layer=True),
+    Demand("attention.head_count", each_layer=True),
+    Demand("attention.head_count_kv", each_layer=True),
+    Demand("attention.key_length"),
+    Demand("attention.value_length"),
+    Demand("rope.dimension_count"),
+    Demand("rope.freq_base", ValueType.FLOAT32),
+    Demand("rope.scaling.type", ValueType.STRING),
+    Demand("rope.scaling.factor", ValueType.FLOAT32),
+    Demand("rope.scaling.original_context_length"),
+)
+
+_RMS_NORM = Demand("attention.layer_norm_rms_epsilon", ValueType.FLOAT32, required=True)
+_HEADS = (
+    Demand("attention.head_count", required=True, least=1, each_layer=True),
+    Demand("attention.head_count_kv", least=1, each_layer=True),
+)
+_ATTENTION = (_RMS_NORM, *_HEADS)
+_VOCABULARY = Demand("vocab_size")
+_EXPERTS = (
+    Demand("expert_count", required=True, least=1, most=_MAX_EXPERTS),
+    Demand("expert_used_count", required=True, least=1, each_layer=True),
+)
+_EXPERT_WIDTH = Demand("expert_feed_forward_length", each_layer=True)
+_GATED_DELTA_NET = (
+    Demand("rope.dimension_sections", ValueType.INT32, required=True, items=4),
+    *(
+        Demand(f"ssm.{name}", required=True, least=1)
+        for name in ("conv_kernel", "inner_size", "state_size", "time_step_rank", "group_count")
+    ),
+    Demand("attention.recurrent_layers", each_layer=True),
+)
+
+#: Architecture -> what it demands beyond, or instead of, `_COMMON`. The others are known by `_COMMON` alone.
+_OWN: Mapping[str, tuple[Demand, ...]] = {
+    "llama": (*_ATTENTION, _VOCABULARY),
+    "qwen2": _ATTENTION,
+    "qwen3": _ATTENTION,
+    "qwen3moe": (*_ATTENTION, *_EXPERTS, _EXPERT_WIDTH),
+    "qwen35": (*_ATTENTION, *_GATED_DELTA_NET),
+    "qwen35moe": (*_ATTENTION, *_EXPERTS, _EXPERT_WIDTH, *_GATED_DELTA_NET),
+    "deepseek2": (
+        *_ATTENTION,
+        _VOCABULARY,
+        Demand("attention.kv_lora_rank", required=True, least=1),
+        Demand("attention.q_lora_rank"),
+        Demand("expert_feed_forward_length", required=True, each_layer=True),
+        Demand("expert_shared_count", required=True),
+        Demand("leading_dense_block_count"),
+    ),
+    "gemma3": (*_ATTENTION, Demand("attention.sliding_window")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The place that metadata comes from, for messages."""
+
+    where: str  #: config.json with its folder, or the GGUF file
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: key -> its names in config.json
+
+
+def check_loads(metadata: Iterable[Field], origin: Origin) -> None:
+    """Check that llama.cpp would take a file with this metadata.
+
+    Args:
+        metadata: All fields of the model.
+        origin: The place that they come from.
+
+    Raises:
+        CheckpointError: A key that the loader needs is missing, or has a value that it refuses.
+        UnsupportedError: llama.cpp does not know the architecture.
+    """
+    fields = {field.key: field for field in metadata}
+    named = fields.get("general.architecture")
+    if named is None or not isinstance(named.value, str):
+        raise CheckpointError(
+            f"{origin.where} does not name its architecture, so it is not a model; choose a language model."
+        )
+    if named.value not in read_data("names.json")["architectures"]:
+        raise UnsupportedError(
+            f"{origin.where} is of the architecture {shown(named.value)}, which llama.cpp does not know; take a model "
+            "of another architecture."
+        )
+    if named.value != PROJECTOR:
+        _Loader(fields, named.value, origin).check()
+
+
+@dataclass(frozen=True, slots=True)
+class _Loader:
+    """The loader's view of one model."""
+
+    fields: Mapping[str, Field]
+    architecture: str
+    origin: Origin
+
+    def check(self) -> None:
+        demands = {demand.key: demand for demand in (*_COMMON, *_OWN.get(self.architecture, ()))}
+        for demand in demands.values():
+            self._check(demand)
+        for relation in (_experts, _prediction, _rotation, _sections, _scaling, _latent_queries):
+            for key, finding in relation(self):
+                raise self._error(key, finding)
+
+    def natural(self, key: str) -> int | None:
+        """Return a whole number, the largest of an array with an item for each layer; None if the key is missing."""
+        held = self._field(key)
+        if held is None:
+            return None
+        return int(max(held.value) if held.type is ValueType.ARRAY else held.value)
+
+    def first(self, key: str) -> int | None:
+        """Return a whole number, the first layer's of an array; None if the key is missing."""
+        held = self._field(key)
+        if held is None:
+            return None
+        return int(held.value[0] if held.type is ValueType.ARRAY else held.value)
+
+    def items(self, key: str) -> tuple[int, ...]:
+        """Return the items of an array; none if the key is missing or not an array."""
+        held = self._field(key)
+        return held.value if held is not None and held.type is ValueType.ARRAY else ()
+
+    def text(self, key: str) -> str | None:
+        """Return a text; None if the key is missing."""
+        held = self._field(key)
+        return None if held is None else str(held.value)
+
+    def _field(self, key: str) -> Field | None:
+        return self.fields.get(f"{self.architecture}.{key}")
+
+    def _check(self, demand: Demand) -> None:
+        held = self._field(demand.key)
+        if held is None:
+            if demand.required:
+                raise self._missing(demand)
+            return
+        if held.type is ValueType.ARRAY:
+            values, wanted = held.value, self.natural("block_count") if demand.each_layer else demand.items
+            if wanted is None:
+                raise self._error(demand.key, f"a list, but llama.cpp wants {demand.type.name}")
+            if len(values) != wanted:
+                raise self._error(demand.key, f"a list of {len(values)}, but llama.cpp wants {wanted} items")
+            fits = held.item_type in _ITEMS
+        else:
+            values, fits = (held.value,), held.type is demand.type
+        if not fits:
+            raise self._error(
+                demand.key, f"{(held.item_type or held.type).name}, but llama.cpp wants {demand.type.name}"
+            )
+        if demand.type is not ValueType.STRING and not all(demand.least <= value <= demand.most for value in values):
+            raise self._error(demand.key, f"{shown(held.value)}, but llama.cpp wants {_range(demand)}")
+
+    def _missing(self, demand: Demand) -> CheckpointError:
+        key = f"{self.architecture}.{demand.key}"
+        names = self.origin.names.get(key, ())
+        what = f"does not give {' or '.join(names)}, which becomes {key}" if names else f"leads to a file without {key}"
+        return CheckpointError(
+            f"{self.origin.where} {what}, and llama.cpp does not load a {self.architecture} model without it; correct "
+            f"the file, or set it with --override-kv {key}={_OVERRIDE.get(demand.type, 'int:N')}."
+        )
+
+    def _error(self, key: str, finding: str) -> CheckpointError:
+        """Return the error to raise for a value; `finding` is the value, and what llama.cpp wants."""
+        whole = f"{self.architecture}.{key}"
+        names = self.origin.names.get(whole, ())
+        made_of = f" (made of {' or '.join(names)})" if names else ""
+        return CheckpointError(
+            f"{self.origin.where} leads to a file that llama.cpp does not load: {whole}{made_of} is {finding}; correct "
+            "the file, or take the model from another source."
+        )
+
+
+#: Checks that two or more keys agree: yields a key, its value, and what llama.cpp wants.
+_Findings = Iterator[tuple[str, str]]
+_Relation = Callable[[_Loader], _Findings]
+
+
+def _range(demand: Demand) -> str:
+    return f"{demand.least:g} or more" if demand.most == math.inf else f"{demand.least:g} to {demand.most:g}"
+
+
+def _experts(model: _Loader) -> _Findings:
+    count, used = model.natural("expert_count") or 0, model.natural("expert_used_count") or 0
+    groups, used_groups = model.natural("expert_group_count") or 0, model.natural("expert_group_used_count") or 0
+    if model.architecture in _ONE_EXPERT_IS_NONE and count <= 1:
+        count = used = 0
+    if used > count:
+        yield "expert_used_count", f"{used}, but the model has {count} experts"
+    if count and not used:
+        yield "expert_used_count", f"missing or 0, but the model has {count} experts"
+    if groups and groups >= count:
+        yield "expert_group_count", f"{groups}, but the model has {count} experts, and a group needs more than one"
+    if groups > 1 and count % groups:
+        yield "expert_group_count", f"{groups}, but the model has {count} experts, which cannot be shared evenly"
+    if groups > 1 and not 0 < used_groups < groups:
+        yield (
+            "expert_group_used_count",
+            f"{used_groups}, but llama.cpp wants 1 to {groups - 1} of {groups} groups",
+        )
+
+
+def _prediction(model: _Loader) -> _Findings:
+    layers, predicting = model.natural("block_count") or 0, model.natural("nextn_predict_layers") or 0
+    if predicting > layers:
+        yield "nextn_predict_layers", f"{predicting}, but the model has {layers} layers"
+
+
+def _rotation(model: _Loader) -> _Findings:
+    heads, hidden = model.first("attention.head_count"), model.natural("embedding_length") or 0
+    if not heads or model.architecture not in _OWN:
+        return
+    head = model.natural("attention.key_length")
+    head = hidden // heads if head is None else head
+    rotated = model.natural("rope.dimension_count")
+    rotated = head if rotated is None else rotated
+    if model.architecture in _WHOLE_HEAD_ROTATES and rotated != head:
+        yield "rope.dimension_count", f"{rotated}, but an attention head is {head} wide, and all of it rotates"
+    if rotated % 2 or not rotated:
+        yield "rope.dimension_count", f"{rotated}, but llama.cpp rotates pairs, so it wants an even number over 0"
+    if rotated > head:
+        yield "rope.dimension_count", f"{rotated}, but an attention head is {head} wide"
+
+
+def _sections(model: _Loader) -> _Findings:
+    key = "rope.dimension_sections"
+    sections = model.items(key)
+    if model.architecture in _IN_SECTIONS and not any(size > 0 for size in sections[:3]):
+        yield key, f"{shown(sections)}, but llama.cpp wants one of the first three to be more than 0"
+
+
+def _scaling(model: _Loader) -> _Findings:
+    name = model.text("rope.scaling.type")
+    if name is not None and name not in _SCALINGS:
+        yield "rope.scaling.type", f"{shown(name)}, but llama.cpp knows {', '.join(sorted(_SCALINGS))}"
+
+
+def _latent_queries(model: _Loader) -> _Findings:
+    """Check DeepSeek's rank of queries, which llama.cpp does not look for in models that it takes for light ones."""
+    layers, vocabulary = model.natural("block_count"), model.natural("vocab_size")
+    light = layers in (26, 27) or (layers == 48 and vocabulary == 128256)
+    rank = model.natural("attention.q_lora_rank")
+    if model.architecture == "deepseek2" and not light and rank is None:
+        yield "attention.q_lora_rank", f"missing, but llama.cpp wants it in a model of {layers} layers"

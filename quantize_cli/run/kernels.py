@@ -1,0 +1,87 @@
+"""Which kernels a run needs: each can be run on a row of ones, which loads its machine code or compiles it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from quantize_cli.blocks.table import BLOCK_TYPES
+from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
+from quantize_cli.measure.accumulate import accumulate
+from quantize_cli.measure.sums import SUMS
+from quantize_cli.mixes.base import Mix
+from quantize_cli.mixes.rules import types_of
+from quantize_cli.planning.model import Plan, PlannedTensor
+
+_COLUMNS = 256
+#: In the order in which they are compiled: what takes longest comes first.
+_WORK = ("quantize", "dequantize", "measure")
+#: What checkpoints are read from, and what computed weights are rounded to.
+_SOURCES = ("F16", "BF16")
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One kernel, for one kind of arguments."""
+
+    work: Literal["quantize", "dequantize", "measure"]
+    type: str | None = None  #: GGML name; None for measuring, which is the same for all
+    weighted: bool = False  #: whether importance is among the arguments
+
+    def run(self) -> None:
+        """Run it on a row of ones."""
+        rows = np.ones((1, _COLUMNS), np.float32)
+        importance = np.ones(_COLUMNS, np.float32) if self.weighted else None
+        if self.type is None:
+            accumulate(rows, rows.copy(), importance, np.empty((1, SUMS)))
+            return
+        held = BLOCK_TYPES[self.type]
+        packed = np.zeros((1, held.row_bytes(_COLUMNS)), np.uint8)
+        if self.work == "quantize":
+            held.quantize(rows, packed, importance)
+        else:
+            held.dequantize(packed, rows)
+
+
+def kernels_of_plans(plans: Iterable[Plan]) -> list[Kernel]:
+    """List the kernels that fill these plans."""
+    return _listed(kernel for plan in plans for tensor in plan.tensors for kernel in _of_tensor(tensor))
+
+
+def kernels_of_mixes(mixes: Iterable[Mix]) -> list[Kernel]:
+    """List the kernels that any plan with one of these mixes may need, with importance and without."""
+    types = {name for mix in mixes for name in types_of(mix)} | {*_SOURCES}
+    weighted = (False, True)
+    return _listed(
+        kernel for name in BLOCK_TYPES if name in types for use in weighted for kernel in _of_type(name, weighted=use)
+    )
+
+
+def _of_tensor(tensor: PlannedTensor) -> Iterator[Kernel]:
+    if tensor.copied:
+        if tensor.type in BLOCK_TYPES:
+            yield from (Kernel("dequantize", tensor.type), Kernel("measure"))
+        return
+    if tensor.source_dtype in BLOCK_TYPES:
+        yield Kernel("dequantize", tensor.source_dtype)
+    if tensor.rounded_to is not None:
+        yield from (Kernel("quantize", tensor.rounded_to), Kernel("dequantize", tensor.rounded_to))
+    yield from _of_type(tensor.type, weighted=tensor.importance is not None)
+
+
+def _of_type(name: str, *, weighted: bool) -> Iterator[Kernel]:
+    """Yield what quantizes to a type and measures the result."""
+    use = GGML_TYPES[name].importance
+    if weighted or use is not UseOfImportance.REQUIRED:
+        yield Kernel("quantize", name, weighted and use is not UseOfImportance.NONE)
+    yield from (Kernel("dequantize", name), Kernel("measure", None, weighted))
+
+
+def _listed(kernels: Iterable[Kernel]) -> list[Kernel]:
+    """List each kernel once; F32 has none."""
+    return sorted(
+        dict.fromkeys(kernel for kernel in kernels if kernel.type != "F32"), key=lambda it: _WORK.index(it.work)
+    )
