@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, overload
 
@@ -13,30 +14,25 @@ from gguf_factory import array, field, file, line, text
 from golden.families.sentencepiece_model import NORMAL
 
 from fuzz import hostile, seeds
-from fuzz.containers import encoded
+from fuzz.containers import encoded, layout
 from fuzz.seeds import Input
 
 V = GGUFValueType
 F32 = GGMLQuantizationType.F32
 
-_LLAMA = (
-    field("general.architecture", V.STRING, text("llama")),
-    field("llama.block_count", V.UINT32, struct.pack("<I", 1)),
-)
-
 
 def _gguf(
-    fields: Iterable[bytes] = (), shapes: Sequence[tuple[int, ...]] = ((32,),), name: str = "blk.0.x{}.weight"
+    fields: Mapping[str, bytes] = {}, shapes: Sequence[tuple[int, ...]] = (), name: str = "blk.0.x{}.weight"
 ) -> Input:
-    """Return a GGUF file with more fields, and tensors of F32 with these sizes, innermost first."""
-    lines, at = [], 0
+    """Return a GGUF file with more fields, and more tensors of F32 with these sizes, innermost first."""
+    (content,) = seeds.gguf_files()[0].files.values()
+    good = layout(content)
+    lines, at = list(good.lines), len(good.data)
     for number, shape in enumerate(shapes):
         lines.append(line(name.format(number), shape, F32, at))
-        elements = 1
-        for size in shape:
-            elements *= size
-        at += -(-4 * elements // 32) * 32
-    return Input({"tiny.gguf": file((*_LLAMA, *fields), lines, bytes(at))}, model="tiny.gguf")
+        at += -(-4 * math.prod(shape) // 32) * 32
+    held = {**good.fields, **fields}
+    return Input({"tiny.gguf": file(list(held.values()), lines, bytes(at))}, model="tiny.gguf")
 
 
 def _with_json(name: str, edit: Callable[[Any], object], checkpoint: str = "llama-bytes") -> Input:
@@ -61,7 +57,7 @@ def _pieces() -> bytes:
     """Return more pieces of a tokenizer.model."""
     found = []
     for number in range(300_000):
-        piece = b"%x" % number
+        piece = b"%06x" % number
         message = b"\x0a" + encoded(len(piece)) + piece + b"\x15" + struct.pack("<f", -number) + b"\x18%c" % NORMAL
         found.append(b"\x0a" + encoded(len(message)) + message)
     return b"".join(found)
@@ -80,12 +76,15 @@ def _decoded(count: int) -> dict[str, Any]:
 BUILDERS: Mapping[str, Callable[[], Input]] = {
     "GGUF tensors": lambda: _gguf(shapes=((1,),) * 55_000),
     "GGUF tensors to quantize": lambda: _gguf(shapes=((32, 1),) * 20_000),
-    "GGUF layers": lambda: _gguf(shapes=((32, 1),) * 20_000, name="blk.{}.ffn_up.weight"),
-    "GGUF fields": lambda: _gguf([field(f"x{number}", V.UINT8, b"\1") for number in range(300_000)]),
-    "GGUF strings": lambda: _gguf([array("tokenizer.ggml.tokens", V.STRING, 1_100_000, bytes(8_800_000))]),
-    "GGUF numbers": lambda: _gguf([array("x", V.UINT8, 9_000_000, bytes(9_000_000))]),
-    "GGUF truths": lambda: _gguf([array("x", V.BOOL, 9_000_000, bytes(9_000_000))]),
-    "GGUF parts": lambda: _gguf([field("split.count", V.UINT64, struct.pack("<Q", 2**40))]),
+    "GGUF layers": lambda: _gguf(shapes=((32, 1),) * 20_000, name="blk.{}.x.weight"),
+    "GGUF fields": lambda: _gguf({f"x{number}": field(f"x{number}", V.UINT8, b"\1") for number in range(300_000)}),
+    "GGUF tokens": lambda: _gguf(
+        {"tokenizer.ggml.tokens": array("tokenizer.ggml.tokens", V.STRING, 1_100_000, bytes(8_800_000))}
+    ),
+    "GGUF strings": lambda: _gguf({"x": array("x", V.STRING, 1_100_000, bytes(8_800_000))}),
+    "GGUF numbers": lambda: _gguf({"x": array("x", V.UINT8, 9_000_000, bytes(9_000_000))}),
+    "GGUF truths": lambda: _gguf({"x": array("x", V.BOOL, 9_000_000, bytes(9_000_000))}),
+    "GGUF parts": lambda: _gguf({"split.count": field("split.count", V.UINT64, struct.pack("<Q", 2**40))}),
     "rows of one column": lambda: _gguf(shapes=((1, 2_200_000),)),
     "matrices of one row": lambda: _gguf(shapes=((32, 1, 35_000),), name="blk.0.ffn_up_exps.weight"),
     "safetensors": lambda: _with_file("model.safetensors", _empty_tensors(90_000)),
@@ -108,7 +107,7 @@ BUILDERS: Mapping[str, Callable[[], Input]] = {
         "added_tokens.json", json.dumps({f"<{i}>": 259 + i for i in range(400_000)}).encode(), "llama-pieces"
     ),
     "pieces": lambda: _with_file(
-        "tokenizer.model", _pieces() + seeds.checkpoint("llama-pieces").files["tokenizer.model"], "llama-pieces"
+        "tokenizer.model", seeds.checkpoint("llama-pieces").files["tokenizer.model"] + _pieces(), "llama-pieces"
     ),
     "layer types": lambda: _with_json("config.json", lambda config: config.update(layer_types=["x"] * 1_500_000)),
     "a text in config.json": lambda: _with_json("config.json", lambda config: config.update(rope_theta="x" * 10**7)),
