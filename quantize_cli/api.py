@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO, TypeAlias, Unpack, overload
 
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.open import open_checkpoint
-from quantize_cli.errors import UsageError
+from quantize_cli.errors import OutputError, UsageError
 from quantize_cli.keywords import Keywords, PlanKeywords, check_keywords, plan_options
 from quantize_cli.mixes.base import Mix
 from quantize_cli.mixes.find import find_format
 from quantize_cli.observer import Observer
-from quantize_cli.outputs import check_output, check_room
+from quantize_cli.outputs.checks import check_room, same_file
+from quantize_cli.outputs.leftovers import leftovers
+from quantize_cli.outputs.refusals import named
+from quantize_cli.outputs.sinks import real
 from quantize_cli.planning.model import Plan
+from quantize_cli.planning.options import PlanOptions
 from quantize_cli.planning.planner import make_plans
 from quantize_cli.report.model import Report
 from quantize_cli.report.write import check_report_path, write_report
-from quantize_cli.run.targets import check_request, opened, shown, sizes, target_of
+from quantize_cli.run.targets import Place, check_files, check_place, opened, place_of, shown, sizes, target_of
 
 #: A file, a folder or a stream; None is the current folder.
 Output: TypeAlias = str | Path | BinaryIO | None
@@ -78,10 +81,11 @@ def quantize(
     """
     check_keywords("quantize", options, Keywords.__optional_keys__)
     mixes, meant, observer = _mixes(formats), plan_options(options), observer or Observer()
-    place, report, force = _path(output), options.get("report"), options.get("force", False)
+    force, in_parts = options.get("force", False), meant.keep_split or meant.split_max_size is not None
+    place, report = place_of(output, len(mixes), in_parts=in_parts), _report_path(options)
     if report is not None:
-        _check_report(Path(report), place, force=force)
-    check_request(place, len(mixes), in_parts=meant.keep_split or meant.split_max_size is not None, force=force)
+        _check_report(report, place, force=force)
+    check_place(place, in_parts=in_parts, force=force)
     with closing(open_checkpoint(model, options.get("revision"), observer)) as checkpoint:
         started = time.perf_counter()
         plans = make_plans(checkpoint, mixes, options.get("pre_tokenizer"), meant)
@@ -89,7 +93,12 @@ def quantize(
         for sentence in dict.fromkeys(sentence for plan in plans for sentence in plan.warnings):
             observer.warned(sentence)
         targets = [target_of(plan, place) for plan in plans]
-        _check_written(sizes(targets, plans), checkpoint, options)
+        files = sizes(targets, plans)
+        _check_sources({**dict.fromkeys(files, "-o"), **({report: "--report"} if report else {})}, checkpoint, meant)
+        check_files(list(files), place, force=force)
+        check_room({**files, **checkpoint.missing})
+        for sentence in leftovers(dict.fromkeys(path.parent for path in files)):
+            observer.noted(sentence)
         planned = time.perf_counter()
         checkpoint.fetch(observer)
         started += time.perf_counter() - planned  # a download is not the run's work
@@ -102,15 +111,26 @@ def quantize(
         threads = options.get("threads") or available_threads()
         compile_seconds = prepare(kernels_of_plans(plans), observer)
         started += compile_seconds
-        with opened(targets, force=force) as sinks:
+        with opened(targets, place, force=force) as sinks:
             results = run(plans, checkpoint, sinks, importance=meant.importance, threads=threads, observer=observer)
         seconds = time.perf_counter() - started
     reports = [
-        build_report(plan, result.sums, RunFacts(shown(target), plan.file_bytes, seconds, threads, compile_seconds))
-        for plan, result, target in zip(plans, results, targets, strict=True)
+        build_report(
+            plan,
+            result.sums,
+            RunFacts(
+                shown(target),
+                plan.file_bytes,
+                seconds,
+                result.threads,
+                compile_seconds,
+                tuple(sink.written for sink in sinks_of),
+            ),
+        )
+        for plan, result, target, sinks_of in zip(plans, results, targets, sinks, strict=True)
     ]
     if report is not None:
-        write_report(reports, Path(report), force=force)
+        _write_report(reports, report, force=force)
     for finished in reports:
         observer.finished(finished)
     return reports[0] if isinstance(formats, str) else reports
@@ -150,28 +170,34 @@ def _mixes(formats: str | Several) -> list[Mix]:
     return mixes
 
 
-def _path(output: Output) -> Path | BinaryIO | None:
-    return Path(output) if isinstance(output, str) else output
+def _report_path(options: Keywords) -> Path | None:
+    report = options.get("report")
+    return None if report is None else named(report, "--report")
 
 
-def _check_report(report: Path, output: Path | BinaryIO | None, *, force: bool) -> None:
+def _check_report(report: Path, place: Place, *, force: bool) -> None:
     """Refuse a report that could not be written, or that would overwrite the model."""
-    if isinstance(output, Path) and os.path.realpath(output) == os.path.realpath(report):
+    if isinstance(place, Path) and same_file(place, report):
         raise UsageError(f"{report} cannot hold both the model and its report; give --report another path.")
     check_report_path(report, force=force)
 
 
-def _check_written(files: Mapping[Path, int], checkpoint: Checkpoint, options: Keywords) -> None:
-    """Refuse files that would overwrite what the run reads, or that cannot be written."""
-    imatrix, report = options.get("imatrix"), options.get("report")
-    read = os.path.realpath(imatrix) if isinstance(imatrix, str | Path) else None
-    chosen = {**dict.fromkeys(files, "-o"), **({} if report is None else {Path(report): "--report"})}
+def _check_sources(chosen: Mapping[Path, str], checkpoint: Checkpoint, meant: PlanOptions) -> None:
+    """Refuse outputs, each with the option that chose it, that would overwrite what the run reads, or each other."""
     for path, option in chosen.items():
-        if checkpoint.reads(path) or os.path.realpath(path) == read:
+        if checkpoint.reads(path) or any(same_file(path, read) for read in meant.files):
             raise UsageError(f"{path} is one of the files that the run reads; choose another path with {option}.")
-    for path in files:
-        check_output(path, force=options.get("force", False))
-    check_room({**files, **checkpoint.missing})
+    places: dict[Path, Path] = {}
+    for path in chosen:
+        if (other := places.setdefault(real(path), path)) != path:
+            raise UsageError(f"{other} and {path} are the same file; remove the link, or choose another path with -o.")
+
+
+def _write_report(reports: Sequence[Report], path: Path, *, force: bool) -> None:
+    try:
+        write_report(reports, path, force=force)
+    except OutputError as error:
+        raise OutputError(f"{str(error).removesuffix('.')}; the model itself is complete.") from error
 
 
 def _return_free_memory() -> None:

@@ -32,6 +32,11 @@ shown = _repr.repr
 _NAMES = 5
 
 
+def printable(text: str) -> str:
+    """Replace control characters and line breaks by "?", because names come from untrusted files."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
 def listed(names: Sequence[str]) -> str:
     """Join names for a sentence; if there are many, list the first few and count the others."""
     more = len(names) - _NAMES

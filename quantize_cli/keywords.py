@@ -5,14 +5,14 @@ The command line's options have the same names and are passed on as these keywor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, TypeVar
 
 from quantize_cli.errors import UsageError
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.importance.read import read_importance
-from quantize_cli.mixes.overrides import TypeOverrides, TypePattern, type_pattern
+from quantize_cli.mixes.overrides import TypeOverrides, TypePattern, read_tensor_type_file, type_pattern
 from quantize_cli.mixes.tensor_types import find_type
 from quantize_cli.planning.metadata import parse_override
 from quantize_cli.planning.options import PlanOptions
@@ -32,7 +32,8 @@ class PlanKeywords(TypedDict, total=False):
     imatrix: str | Path | ImportanceMatrix | None  #: importance matrix, or its file
     include_weights: str | Iterable[str] | None  #: use `imatrix` only for tensors whose names have one of these parts
     exclude_weights: str | Iterable[str] | None  #: do not use `imatrix` for tensors whose names have one of these parts
-    tensor_types: Mapping[str, str] | Iterable[tuple[str, str]] | None  #: regex -> type; the first match wins
+    #: regex -> type, or pairs of them, or files of REGEX=TYPE entries in their place; the first match wins
+    tensor_types: Mapping[str, str] | Iterable[tuple[str, str] | Path] | None
     output_tensor_type: str | None  #: type of the output matrix
     token_embedding_type: str | None  #: type of the token embeddings
     pure: bool  #: use the format's main type for all tensors
@@ -74,12 +75,13 @@ def plan_options(said: PlanKeywords) -> PlanOptions:
     if said.get("keep_split") and said.get("split_max_size") is not None:
         raise UsageError("--keep-split and --split-max-size cannot be combined; leave one of them out.")
     _given(check_name, said.get("pre_tokenizer"))
+    entries = _entries(said.get("tensor_types") or ())
     importance, unmatched_weights = _importance(said)
     return PlanOptions(
         overrides=TypeOverrides(
             output_tensor_type=_given(find_type, said.get("output_tensor_type")),
             token_embedding_type=_given(find_type, said.get("token_embedding_type")),
-            tensor_types=_tensor_types(said.get("tensor_types") or ()),
+            tensor_types=_tensor_types(entries),
             pure=said.get("pure", False),
             leave_output_tensor=said.get("leave_output_tensor", False),
         ),
@@ -92,6 +94,7 @@ def plan_options(said: PlanKeywords) -> PlanOptions:
         no_fallback=said.get("no_fallback", False),
         keep_split=said.get("keep_split", False),
         split_max_size=_size(said.get("split_max_size")),
+        files=_files(said.get("imatrix"), entries),
     )
 
 
@@ -120,9 +123,24 @@ def _texts(said: str | Iterable[str] | None) -> tuple[str, ...]:
     return (said,) if isinstance(said, str) else tuple(said or ())
 
 
-def _tensor_types(said: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[TypePattern, ...]:
-    pairs = said.items() if isinstance(said, Mapping) else said
-    return tuple(type_pattern(pattern, type_name) for pattern, type_name in pairs)
+def _entries(said: Mapping[str, str] | Iterable[tuple[str, str] | Path]) -> list[tuple[str, str] | Path]:
+    return list(said.items() if isinstance(said, Mapping) else said)
+
+
+def _tensor_types(entries: Sequence[tuple[str, str] | Path]) -> tuple[TypePattern, ...]:
+    patterns: list[TypePattern] = []
+    for entry in entries:
+        patterns += read_tensor_type_file(entry) if isinstance(entry, Path) else [type_pattern(*entry)]
+    return tuple(patterns)
+
+
+def _files(
+    imatrix: str | Path | ImportanceMatrix | None, entries: Sequence[tuple[str, str] | Path]
+) -> tuple[Path, ...]:
+    """Return the files that the options came from, so that none is overwritten."""
+    imatrix = imatrix.file if isinstance(imatrix, ImportanceMatrix) else imatrix
+    matrices = [] if imatrix is None else [Path(imatrix)]
+    return (*matrices, *(entry for entry in entries if isinstance(entry, Path)))
 
 
 def _override_texts(said: Mapping[str, bool | int | float | str] | Iterable[str]) -> Iterable[str]:

@@ -10,14 +10,13 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
-from unittest.mock import patch
 
 from checkpoint_factory import PRE_TOKENIZER
 
-from quantize_cli.cli import app, console
+from quantize_cli.cli import app
 
 #: What the installed `quantize` script does.
-COMMAND = (sys.executable, "-c", "import sys; from quantize_cli.cli.app import main; sys.exit(main())")
+COMMAND = (sys.executable, "-c", "import sys; from quantize_cli.cli.start import main; sys.exit(main())")
 #: Enough for the small checkpoints of the tests, and a format that is compiled at once.
 USUAL = ("--format", "q8_0", "--pre-tokenizer", PRE_TOKENIZER, "--threads", "1")
 
@@ -38,7 +37,7 @@ class Result:
 def invoke(*arguments: str | Path) -> Result:
     """Run the command in this process."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
-    with redirect_stdout(out), redirect_stderr(err), patch.object(console, "stop_on_signals", lambda: None):
+    with redirect_stdout(out), redirect_stderr(err):
         code = app.main([str(argument) for argument in arguments])
     return Result(code, out.buffer.getvalue(), err.buffer.getvalue().decode())
 

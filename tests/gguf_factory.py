@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter
 
+from quantize_cli.gguf_file.reader import GgufHeader, parse_header
+
 V = GGUFValueType
 
 #: Key -> value, its type, and that of an array's items.
@@ -54,7 +56,7 @@ def file(
 
 
 def hyperparameters(architecture: str = "llama", **values: int | float) -> Fields:
-    """What llama.cpp's loader demands of a small model; `values` have "__" for the dots of their keys."""
+    """What llama.cpp demands of a small model's fields; `values` have "__" for the dots of their keys."""
     usual = {
         "block_count": 1,
         "context_length": 128,
@@ -64,7 +66,8 @@ def hyperparameters(architecture: str = "llama", **values: int | float) -> Field
     }
     held = usual | {key.replace("__", "."): value for key, value in values.items()}
     kinds = {int: V.UINT32, float: V.FLOAT32}
-    return {f"{architecture}.{key}": (value, kinds[type(value)]) for key, value in held.items()}
+    fields = {f"{architecture}.{key}": (value, kinds[type(value)]) for key, value in held.items()}
+    return fields | {"tokenizer.ggml.model": ("gpt2", V.STRING)}
 
 
 def write_gguf(
@@ -84,3 +87,9 @@ def write_gguf(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def read_header(path: Path) -> GgufHeader:
+    """The header of a file, by our own reader."""
+    with path.open("rb") as opened:
+        return parse_header(opened, path.stat().st_size, path)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
 import threading
 from io import BytesIO
 from pathlib import Path
-from typing import get_type_hints
 
 import pytest
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
@@ -16,7 +16,7 @@ from imatrix_factory import squares, write_imatrix
 
 import quantize_cli
 from quantize_cli import Observer, Plan, Report, UsageError, plan, quantize, read_importance
-from quantize_cli.cli.options import PassedOn
+from quantize_cli.cli.options import OF_A_RUN, PASSED_ON
 from quantize_cli.errors import CheckpointError
 from quantize_cli.keywords import Keywords, PlanKeywords
 
@@ -77,7 +77,8 @@ def test_unknown_keywords_are_refused_as_by_any_function(llama):
 
 
 def test_the_command_line_passes_on_every_keyword_and_no_other():
-    assert set(get_type_hints(PassedOn)) == Keywords.__optional_keys__ - {"tensor_types"}
+    assert Keywords.__optional_keys__ - {"tensor_types"} == PASSED_ON
+    assert Keywords.__optional_keys__ - PlanKeywords.__optional_keys__ == OF_A_RUN
     assert PlanKeywords.__optional_keys__ < Keywords.__optional_keys__
 
 
@@ -238,7 +239,7 @@ assert plan(sys.argv[1], "q4_k_m", pre_tokenizer="gpt-2").file_bytes
 import quantize_cli, quantize_cli.planning.model as room
 assert quantize_cli.plan(sys.argv[1], "q4_k_m", pre_tokenizer="gpt-2").format == "Q4_K_M"
 assert room.Plan is Plan and "Q4_K_M" in FORMATS
-print(*sorted({"numba", "typer", "rich", "torch", "huggingface_hub"} & set(sys.modules)))
+print(*sorted({"numba", "click", "rich", "torch", "huggingface_hub"} & set(sys.modules)))
 """
 
 
@@ -252,3 +253,25 @@ def test_errors_have_one_base_and_a_missing_model_is_one_of_them():
         assert issubclass(getattr(quantize_cli, name), quantize_cli.QuantizeError)
     with pytest.raises(CheckpointError, match="does not exist; check the path"):
         quantize("nowhere", "q8_0")
+
+
+# What was written.
+
+
+@pytest.mark.parametrize("where", ["parts", "stream"])
+def test_the_report_is_built_from_the_size_and_hash_of_every_file(where, llama, tmp_path, monkeypatch):
+    facts = []
+    monkeypatch.setattr("quantize_cli.report.build.build_report", lambda _plan, _sums, seen: facts.append(seen))
+    stream = BytesIO()
+    if where == "parts":
+        quantize(llama, ["f32", "q8_0"], tmp_path, split_max_size="1M", **PRE)
+        whole = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    else:
+        quantize(llama, "q8_0", stream, **PRE)
+        whole = {None: stream.getvalue()}
+    files = [file for seen in facts for file in seen.files]
+    assert len(files) == len(whole)
+    assert {file.path: (file.nbytes, file.sha256) for file in files} == {
+        path: (len(data), hashlib.sha256(data).hexdigest()) for path, data in whole.items()
+    }
+    assert [seen.output for seen in facts] == [str(seen.files[0].path) if where == "parts" else "-" for seen in facts]

@@ -15,6 +15,7 @@ from mix_types.record import FORMATS as FILE_TYPES
 from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.errors import CheckpointError, UsageError
 from quantize_cli.gguf_file.types import WRITABLE_TYPES
+from quantize_cli.mixes import other_names
 from quantize_cli.mixes.base import Candidate
 from quantize_cli.mixes.find import find_format
 from quantize_cli.mixes.overrides import TypeOverrides, parse_tensor_type, read_tensor_type_file
@@ -160,11 +161,39 @@ def test_mixes_are_found_in_any_case_and_by_alias():
     assert not ALIASES.keys() & FORMATS.keys()
 
 
-@pytest.mark.parametrize("name", ["", "q4", "q4_k_m ", "15", "None", "COPY", "NVFP4"])
-def test_an_unknown_format_is_told_with_the_list(name):
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", "`quantize formats` lists all"),
+        ("None", "`quantize formats` lists all"),
+        ("q4_k_m ", "write q4_k_m"),
+        ("Q4 K M", "write q4_k_m"),
+        ("q4", "for 4 bits a weight, choose q4_k_m"),
+        ("15", "llama-quantize has this number for q4_k_m; write q4_k_m"),
+        ("q3_k_n", "the nearest names are q3_k, q3_k_s, q3_k_m"),
+    ],
+)
+def test_an_unknown_format_is_told_with_what_is_meant(name, said):
     with pytest.raises(UsageError) as error:
         find_format(name)
-    assert all(known.lower() in str(error.value) for known in FORMATS)
+    assert str(error.value) == f"Unknown format {name!r}; {said}."
+
+
+def test_all_that_people_say_leads_to_a_format_and_a_type():
+    """Every word of the table, and every number of llama-quantize, which a number of bits may be as well."""
+    assert len(other_names._SAID) > 60
+    for word in [*other_names._SAID, *(str(mix.file_type) for mix in FORMATS.values())]:
+        assert word not in FORMATS
+        answer = other_names.unknown_format(word)
+        names = {name.upper() for name in re.findall(r"[a-z0-9_]+", answer.partition(";")[2])}
+        assert names & FORMATS.keys(), answer
+        assert "{}" not in answer
+    for word in other_names._SAID:
+        if word not in WRITABLE_TYPES:
+            names = {
+                name.upper() for name in re.findall(r"[a-z0-9_]+", other_names.unknown_type(word).partition(";")[2])
+            }
+            assert names & WRITABLE_TYPES.keys(), word
 
 
 def test_types_are_found_in_any_case():

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.rope import SCALINGS, four_sections, main_parameters, sliding_theta
 from quantize_cli.architectures.rows import ARRAY, BOOL, F32, STR, U32, Source
-from quantize_cli.errors import UnsupportedError
+from quantize_cli.errors import UnsupportedError, shown
 from quantize_cli.gguf_file.fields import ValueType
 
 HEADS = ("num_attention_heads", "n_head", "n_heads")
@@ -66,7 +66,7 @@ def _gating(model: Model) -> int | None:
         return None
     if function not in GATING:
         raise UnsupportedError(
-            f"{model.config.where} scores experts by {function!r:.60}, but GGUF has only {', '.join(GATING)}; take "
+            f"{model.config.where} scores experts by {shown(function)}, but GGUF has only {', '.join(GATING)}; take "
             "another model."
         )
     return GATING[function]

@@ -5,13 +5,17 @@ The reference is llama-quantize, which copies them (src/llama-quant.cpp).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from quantize_cli.architectures.description import ModelDescription, TensorRecipe
-from quantize_cli.architectures.loading import Origin
+from quantize_cli.architectures.loading import PROJECTOR, Origin
 from quantize_cli.checkpoints.gguf import SPLIT_KEYS, GgufCheckpoint
 from quantize_cli.gguf_file.fields import Field, ValueType
 from quantize_cli.gguf_file.header import ALIGNMENT
+
+#: Key that names the kind of tokenizer.
+_TOKENIZER = "tokenizer.ggml.model"
 
 #: Keys that the plan sets again at the metadata's end, and keys that a file in one part does not need.
 _DROPPED = frozenset({"general.quantization_version", "general.file_type", *SPLIT_KEYS})
@@ -26,7 +30,15 @@ def describe_gguf(checkpoint: GgufCheckpoint) -> ModelDescription:
             for info in checkpoint.infos.values()
         ),
         origin=Origin(checkpoint.location),
+        notes=tuple(_notes(checkpoint)),
     )
+
+
+def _notes(checkpoint: GgufCheckpoint) -> Iterator[str]:
+    fields = {field.key: field for field in checkpoint.metadata}
+    architecture = fields.get("general.architecture")
+    if _TOKENIZER not in fields and not (architecture and architecture.value == PROJECTOR):
+        yield f"{checkpoint.location} lacks {_TOKENIZER}, and llama.cpp does not load a model without a tokenizer."
 
 
 def _stays(field: Field) -> bool:

@@ -32,6 +32,9 @@ _ITEMS = frozenset({ValueType.UINT32, ValueType.INT32, ValueType.BOOL})
 #: Architectures for which one expert or none means none.
 _ONE_EXPERT_IS_NONE = frozenset({"hunyuan-vl", "hunyuan-dense"})
 
+#: Architectures whose attention heads together are as wide as the model.
+_HEADS_SHARE_WIDTH = frozenset({"qwen2"})
+
 #: Architectures whose rotation has sections: time, height, width.
 _IN_SECTIONS = frozenset({"qwen35", "qwen35moe"})
 
@@ -162,7 +165,7 @@ class _Loader:
         demands = {demand.key: demand for demand in (*_COMMON, *_OWN.get(self.architecture, ()))}
         for demand in demands.values():
             self._check(demand)
-        for relation in (_experts, _prediction, _rotation, _sections, _scaling, _latent_queries):
+        for relation in (_experts, _prediction, _rotation, _sections, _queries, _scaling, _latent_queries):
             for key, finding in relation(self):
                 raise self._error(key, finding)
 
@@ -219,9 +222,10 @@ class _Loader:
         key = f"{self.architecture}.{demand.key}"
         names = self.origin.names.get(key, ())
         what = f"does not give {' or '.join(names)}, which becomes {key}" if names else f"leads to a file without {key}"
+        advice = f", or set it with --override-kv {key}={_OVERRIDE[demand.type]}" if demand.items is None else ""
         return CheckpointError(
             f"{self.origin.where} {what}, and llama.cpp does not load a {self.architecture} model without it; correct "
-            f"the file, or set it with --override-kv {key}={_OVERRIDE.get(demand.type, 'int:N')}."
+            f"the file{advice}."
         )
 
     def _error(self, key: str, finding: str) -> CheckpointError:
@@ -291,6 +295,13 @@ def _sections(model: _Loader) -> _Findings:
     sections = model.items(key)
     if model.architecture in _IN_SECTIONS and not any(size > 0 for size in sections[:3]):
         yield key, f"{shown(sections)}, but llama.cpp wants one of the first three to be more than 0"
+
+
+def _queries(model: _Loader) -> _Findings:
+    heads, head = model.first("attention.head_count") or 0, model.natural("attention.key_length")
+    hidden = model.natural("embedding_length") or 0
+    if model.architecture in _HEADS_SHARE_WIDTH and head is not None and heads * head != hidden:
+        yield "attention.key_length", f"{head}, but llama.cpp wants {heads} heads that share {hidden}"
 
 
 def _scaling(model: _Loader) -> _Findings:

@@ -19,6 +19,9 @@ from quantize_cli.gguf_file.fields import Field, ValueType, array, field
 Source: TypeAlias = Callable[[Model], Any] | float | str | bool | None
 
 
+_NUMBERS = frozenset({ValueType.UINT32, ValueType.FLOAT32})
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One metadata key of a family."""
@@ -40,6 +43,8 @@ class Row:
             value = self.value(model) if callable(self.value) else self.value
         if value is None:
             return None
+        if isinstance(value, bool) and self.type in _NUMBERS:
+            value = int(value)  # as the reference writes it
         key = self.key.format(arch=model.architecture)
         try:
             if isinstance(value, float) and not math.isfinite(value):

@@ -54,6 +54,16 @@ class Checkpoint(Protocol):
         ...
 
     @property
+    def repository(self) -> str | None:
+        """The Hub id, ORG/NAME, of a model on the Hub or in its cache; None for other files."""
+        ...
+
+    @property
+    def commit(self) -> str | None:
+        """The commit of the repository, 40 hexadecimal digits; None for files that are not the Hub's."""
+        ...
+
+    @property
     def sidecars(self) -> Sidecars:
         """The small files beside the weights: config.json, the tokenizer files, the model card."""
         ...
@@ -88,7 +98,7 @@ class Checkpoint(Protocol):
         ...
 
     def reads(self, path: Path) -> bool:
-        """Tell whether `path` leads to one of the model's own files, which must not be overwritten."""
+        """Tell whether `path` leads, by any link, to a file that was read or belongs to the model."""
         ...
 
     def close(self) -> None:

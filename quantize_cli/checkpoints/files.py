@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.checkpoints.base import TensorInfo
-from quantize_cli.checkpoints.reading import Stamp, reading, stamp_of
+from quantize_cli.checkpoints.hub_cache import origin_of
+from quantize_cli.checkpoints.reading import Stamp, leads_to, opened
 from quantize_cli.checkpoints.sidecars import FolderSidecars
 from quantize_cli.errors import CheckpointError, shown
 
@@ -46,6 +47,9 @@ class TensorFiles:
         self.name = name
         self.location = location
         self.sidecars = sidecars
+        origin = origin_of(folder)
+        self.repository = None if origin is None else origin.repository
+        self.commit = None if origin is None else origin.commit
         self._infos: dict[str, TensorInfo] = {}
         self._offsets: dict[str, int] = {}
         self._stamps: dict[str, Stamp] = {}
@@ -80,9 +84,9 @@ class TensorFiles:
         return data
 
     def reads(self, path: Path) -> bool:
-        """Tell whether `path` leads to one of the files that hold the tensors."""
-        files = {info.file for info in self._infos.values()}
-        return os.path.realpath(path) in {os.path.realpath(self.folder / file) for file in files}
+        """Tell whether `path` leads to one of the files that hold the tensors, or to a small file that was read."""
+        files = {*self._stamps, *(info.file for info in self._infos.values())}
+        return leads_to(path, (self.folder / file for file in files)) or self.sidecars.reads(path)
 
     def close(self) -> None:
         """Do nothing: no file stays open between two calls."""
@@ -102,13 +106,13 @@ class TensorFiles:
     def _read(self, info: TensorInfo, start: int, left: memoryview) -> None:
         """Fill `left` with the tensor's bytes from its byte `start` on."""
         path = self.folder / info.file
-        with reading(path), path.open("rb", buffering=0) as file:
-            unchanged = stamp_of(os.fstat(file.fileno())) == self._stamps[info.file]
-            file.seek(self._offsets[info.name] + start)
+        with opened(path) as file:
+            unchanged = file.stamp == self._stamps[info.file]
+            place = self._offsets[info.name] + start
             while unchanged and left:
-                count = file.readinto(left)
+                count = os.preadv(file.descriptor, (left,), place)
                 unchanged = count > 0
-                left = left[count:]
+                left, place = left[count:], place + count
         if not unchanged:
             raise CheckpointError(
                 f"{path} has changed while tensor {shown(info.name)} was read; run again when the file is complete."

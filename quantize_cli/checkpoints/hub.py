@@ -1,7 +1,7 @@
 """Models of the Hugging Face Hub, in the cache of `huggingface_hub`: headers first, weights on request.
 
-HF_TOKEN, HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE mean what they mean to that library. The endpoint is trusted; the
-files that its users keep there are not.
+HF_TOKEN, HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE mean what they mean to that library. The endpoint is trusted with the
+token and the choice of files; its answers, and the files that its users keep there, are checked before they are used.
 """
 
 from __future__ import annotations
@@ -13,19 +13,23 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from huggingface_hub import HfApi, constants, snapshot_download
-from huggingface_hub.errors import LocalEntryNotFoundError, RevisionNotFoundError
+from huggingface_hub import constants
+from huggingface_hub.errors import RevisionNotFoundError
 
-from quantize_cli.checkpoints.download import THREADS, SilentBar, download, quiet
+from quantize_cli.checkpoints.download import THREADS, download, quiet
 from quantize_cli.checkpoints.files import Located
+from quantize_cli.checkpoints.hub_cache import COMMIT
 from quantize_cli.checkpoints.hub_errors import asking
-from quantize_cli.checkpoints.remote import read_remote_header
-from quantize_cli.checkpoints.safetensors import SafetensorsFiles, read_index, weight_files
+from quantize_cli.checkpoints.remote import RemoteFile, read_listing, read_remote_header
+from quantize_cli.checkpoints.safetensors import SafetensorsFiles
 from quantize_cli.checkpoints.sidecars import SMALL_FILES, FolderSidecars, check_size
-from quantize_cli.errors import CheckpointError, QuantizeError, UnsupportedError
+from quantize_cli.checkpoints.weight_files import other_weights, read_index, weight_files
+from quantize_cli.errors import CheckpointError, QuantizeError, UnsupportedError, shown
 from quantize_cli.observer import Observer
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+#: The name of a small file: at most one folder, neither of them hidden.
+_PLACE = re.compile(r"(?:[\w-][\w .-]*/)?[\w-][\w .-]*")
+_MAX_SMALL_FILES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Snapshot:
 
     commit: str
     folder: Path  #: where the cache has the commit's files
-    names: tuple[str, ...]  #: names of the files of the commit; offline, of those in the cache
+    files: Mapping[str, RemoteFile]  #: the files of the commit by name; offline, those in the cache, without sizes
 
 
 class HubCheckpoint(SafetensorsFiles):
@@ -62,11 +66,11 @@ class HubCheckpoint(SafetensorsFiles):
                 "layout."
             )
         weight_map = read_index(self.sidecars)
-        files = weight_files(snapshot.names, weight_map)
+        files = weight_files(snapshot.files, weight_map, model_id)
         if not files:
-            raise UnsupportedError(
+            raise other_weights(tuple(snapshot.files), model_id) or UnsupportedError(
                 f"{model_id} does not have model*.safetensors at {constants.ENDPOINT}; choose a model whose weights "
-                "are in such files, not in .bin, .pth or .gguf."
+                "are in such files."
             )
         self._add_all(files, observer)
         if weight_map is not None:
@@ -83,7 +87,7 @@ class HubCheckpoint(SafetensorsFiles):
             return
         observer.download_started(len(self._pending), sum(self.missing.values()))
         with quiet():
-            download(self.location, self._snapshot.commit, list(self._pending), observer)
+            download(self.location, self._snapshot.commit, self._wanted(), observer)
         for file, (_, tensors) in self._pending.items():
             path = self.folder / file
             if self._read_header(path) != tensors:
@@ -95,7 +99,7 @@ class HubCheckpoint(SafetensorsFiles):
     def _add_all(self, files: Sequence[str], observer: Observer) -> None:
         """Add the tensors of all files in order; for missing files, read the headers on the Hub."""
         missing = [file for file in files if not (self.folder / file).exists()]
-        if lost := next((file for file in missing if file not in self._snapshot.names), None):
+        if lost := next((file for file in missing if file not in self._snapshot.files), None):
             raise CheckpointError(f"{self.location}/{lost} is missing; choose a revision that is complete.")
         if missing:
             observer.noted(f"Reading the headers of {len(missing)} files of {self.location}.")
@@ -105,6 +109,10 @@ class HubCheckpoint(SafetensorsFiles):
                 self._add(self._pending[file][1])
             else:
                 self._add_file(self.folder / file)
+
+    def _wanted(self) -> list[RemoteFile]:
+        """List the files to download; the size that a header was checked against is the one that counts."""
+        return [self._snapshot.files[file]._replace(size=size) for file, (size, _) in self._pending.items()]
 
     def _headers(self, files: Sequence[str]) -> dict[str, tuple[int, list[Located]]]:
         def read(file: str) -> tuple[int, list[Located]]:
@@ -117,40 +125,56 @@ class HubCheckpoint(SafetensorsFiles):
 def _snapshot(model_id: str, revision: str | None) -> Snapshot:
     """Look the model up on the Hub, or, if that fails, in the cache alone."""
     try:
-        return _looked_up(model_id, revision)
+        return _looked_up(model_id, revision or constants.DEFAULT_REVISION)
     except (QuantizeError, RevisionNotFoundError):
         raise
     except Exception:
-        cached = _cached(model_id, revision)
+        cached = _cached(model_id, revision or constants.DEFAULT_REVISION)
         if cached is None:
             raise
         return cached
 
 
-def _looked_up(model_id: str, revision: str | None) -> Snapshot:
+def _looked_up(model_id: str, revision: str) -> Snapshot:
     """Download the small files that are not in the cache."""
-    revision, timeout = revision or constants.DEFAULT_REVISION, constants.HF_HUB_ETAG_TIMEOUT
-    info = HfApi().model_info(model_id, revision=revision, files_metadata=True, timeout=timeout)
-    sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
-    for name, size in sizes.items():
-        if any(fnmatchcase(name, pattern) for pattern in SMALL_FILES):
-            check_size(size, name, f"{model_id}/{name}")
-    folder = Path(
-        snapshot_download(model_id, revision=revision, allow_patterns=list(SMALL_FILES), tqdm_class=SilentBar)
-    )
-    if folder.name != info.sha or not _COMMIT.fullmatch(folder.name):
-        raise CheckpointError(f"{model_id} has changed while it was looked up; run again.")
-    return Snapshot(folder.name, folder, tuple(sizes))
-
-
-def _cached(model_id: str, revision: str | None) -> Snapshot | None:
-    """Find the model in the cache, or return None unless all of it is there."""
-    try:
-        folder = Path(
-            snapshot_download(model_id, revision=revision, allow_patterns=list(SMALL_FILES), local_files_only=True)
+    listing = read_listing(model_id, revision)
+    small = [file for file in listing.files if any(fnmatchcase(file.name, pattern) for pattern in SMALL_FILES)]
+    for file in small:
+        if not _PLACE.fullmatch(file.name):
+            raise CheckpointError(
+                f"{model_id} names the file {shown(file.name)}, which would be outside its folder; take the model from "
+                "a source you trust."
+            )
+        check_size(file.size or 0, file.name, f"{model_id}/{file.name}")
+    if len(small) > _MAX_SMALL_FILES:
+        raise CheckpointError(
+            f"{model_id} has {len(small):,} small files, but {_MAX_SMALL_FILES} is the limit; take the model from a "
+            "source you trust."
         )
-    except LocalEntryNotFoundError:
+    cache = _cache_of(model_id)
+    folder = cache / "snapshots" / listing.commit
+    download(model_id, listing.commit, [file for file in small if not (folder / file.name).exists()], Observer())
+    if revision != listing.commit:  # what the client does too, so that the revision can be found without the Hub
+        ref = cache / "refs" / revision
+        ref.parent.mkdir(parents=True, exist_ok=True)
+        ref.write_text(listing.commit)
+    return Snapshot(listing.commit, folder, {file.name: file for file in listing.files})
+
+
+def _cached(model_id: str, revision: str) -> Snapshot | None:
+    """Find the model in the cache, or return None unless all of it is there."""
+    cache = _cache_of(model_id)
+    try:
+        commit = revision if COMMIT.fullmatch(revision) else (cache / "refs" / revision).read_text().strip()
+        folder = cache / "snapshots" / commit
+        names = tuple(file.name for file in folder.iterdir()) if COMMIT.fullmatch(commit) else ()
+    except (OSError, ValueError):
         return None
-    names = tuple(file.name for file in folder.iterdir())
-    weights = weight_files(names, read_index(FolderSidecars(folder, model_id)))
-    return Snapshot(folder.name, folder, names) if weights and set(weights) <= set(names) else None
+    weights = weight_files(names, read_index(FolderSidecars(folder, model_id)), model_id)
+    here = {name: RemoteFile(name, None, None) for name in names}
+    return Snapshot(commit, folder, here) if weights and here.keys() >= set(weights) else None
+
+
+def _cache_of(model_id: str) -> Path:
+    """Return the repository's folder in the cache; see `hub_cache`."""
+    return Path(constants.HF_HUB_CACHE) / f"models--{model_id.replace('/', '--')}"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from quantize_cli.checkpoints.reading import reading
+from quantize_cli.checkpoints.hub_cache import is_blob
+from quantize_cli.checkpoints.reading import irregular, leads_to, opened, reading
 from quantize_cli.errors import CheckpointError, shown
+from quantize_cli.gguf_file.other_files import LFS_POINTER, mistaken_for
 
 #: Any value that a JSON file may hold.
 Json: TypeAlias = Any
@@ -73,7 +76,11 @@ class Sidecars(Protocol):
 
 
 class FolderSidecars:
-    """The files of a folder on a disk, including symbolic links, of which the Hugging Face cache consists.
+    """The files of a folder on a disk.
+
+    A file may be a symbolic link, of which the Hugging Face cache consists. It may also lead to a file of the same name
+    elsewhere, because people build folders of links to their own files. Any other link is refused: a downloaded
+    template that links to a key or to a process's environment would end in the model that is written.
 
     Args:
         folder: The folder.
@@ -83,11 +90,14 @@ class FolderSidecars:
     def __init__(self, folder: Path, location: str | None = None) -> None:
         self._folder = folder
         self._location = str(folder) if location is None else location
+        self._read: set[str] = set()
 
     def has(self, name: str) -> bool:
         """Tell whether the file exists."""
         path = self._folder / name
         with reading(path):
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                raise irregular(path)
             return path.is_file()
 
     def names(self, folder: str) -> tuple[str, ...]:
@@ -100,10 +110,14 @@ class FolderSidecars:
 
     def read(self, name: str) -> bytes:
         """Read a file; see `Sidecars.read`."""
-        path = self._folder / name
-        with reading(path), path.open("rb") as file:
-            content = file.read(max_bytes(name) + 1)
-        check_size(len(content), name, self.where(name))
+        path, where = self._folder / name, self.where(name)
+        with opened(path) as file:
+            self._check_link(path, where)
+            content = file.read(0, max_bytes(name) + 1)
+        check_size(len(content), name, where)
+        if content.startswith(LFS_POINTER):
+            raise CheckpointError(f"{where} is {mistaken_for(content, name)}.")
+        self._read.add(name)
         return content
 
     def where(self, name: str) -> str:
@@ -111,9 +125,22 @@ class FolderSidecars:
         return str(Path(self._location) / name)
 
     def reads(self, path: Path) -> bool:
-        """Tell whether `path` leads to one of the small files."""
-        real = os.path.realpath(path)
-        return any(os.path.realpath(file) == real for pattern in SMALL_FILES for file in self._folder.glob(pattern))
+        """Tell whether `path` leads to one of the files that were read."""
+        return leads_to(path, (self._folder / name for name in self._read))
+
+    def holds(self, path: Path) -> bool:
+        """Tell whether `path` leads to one of the small files of a model, read or not."""
+        return leads_to(path, (file for pattern in SMALL_FILES for file in self._folder.glob(pattern)))
+
+    def _check_link(self, path: Path, where: str) -> None:
+        """Refuse a link that leads out of the folder to a file of another name, unless that is the Hub's cache."""
+        real = Path(os.path.realpath(path))
+        inside = real.is_relative_to(os.path.realpath(self._folder))
+        if not (inside or is_blob(real) or real.name == path.name):
+            raise CheckpointError(
+                f"{where} is a link to {shown(str(real))}, which is outside the model's folder; if you trust it, copy "
+                "the file to its place."
+            )
 
 
 def max_bytes(name: str) -> int:
@@ -186,6 +213,10 @@ def parse_json(content: bytes) -> Json:
         parsed = json.loads(text, object_pairs_hook=_unique)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+    except ValueError as error:
+        if "set_int_max_str_digits" in str(error):  # advice for programmers
+            raise ValueError(f"it has an integer of more than {sys.get_int_max_str_digits()} digits") from error
+        raise
     if has_halves:
         _refuse_halves(parsed)
     return parsed

@@ -1,1 +1,1 @@
-"""The `quantize` command: Typer, rich and tqdm stay in here."""
+"""The `quantize` command: Click, rich and tqdm stay in here."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, TextIO
 
-import typer
+import click
 
-from quantize_cli.errors import listed
+from quantize_cli.errors import listed, printable
 from quantize_cli.observer import Observer
 
 if TYPE_CHECKING:
@@ -21,13 +20,6 @@ if TYPE_CHECKING:
 
     from quantize_cli.planning.model import Plan, PlannedTensor
     from quantize_cli.report.model import Report
-
-#: Exit codes other than those of the errors. They follow the shell's convention, 128 + the signal's number.
-INTERRUPTED = 130
-SIGNALLED = 128
-
-#: Signals that end a process without unwinding its stack; SIGHUP means that its terminal was closed.
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 #: Seconds before a bar is shown, because short work does not need one.
 DELAY = 0.1
@@ -37,32 +29,32 @@ TICK = 0.5
 _LAYER = re.compile(r"blk\.\d+")
 
 
-def stop_on_signals() -> None:
-    """Let the signals that end a process unwind the stack, so that no temporary file stays behind."""
-
-    def stop(number: int, _frame: object) -> None:
-        raise SystemExit(SIGNALLED + number)
-
-    for number in _ENDING:
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP on purpose
-            signal.signal(number, stop)
-
-
 def fail(sentence: str, cause: BaseException | None) -> None:
     """Show an error in one sentence, below the traceback of `cause` if it is given."""
     if cause is not None:
         import traceback
 
         traceback.print_exception(cause, file=sys.stderr)
-    _settle_standard_output()
+    settle()
     _say(f"quantize: {sentence}")
 
 
-def _settle_standard_output() -> None:
+def put(text: str) -> None:
+    """Print what was asked for on standard output; characters that its encoding lacks are escaped."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def flush() -> None:
+    """Write what standard output still holds, so that an error is not met at exit."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def settle() -> None:
     """Redirect standard output to the null device if it is closed or full, because Python flushes it at exit."""
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -123,7 +115,7 @@ class _Bars(_Sentences):
 
     def tensor_started(self, tensor: PlannedTensor) -> None:
         if self._bar is not None:
-            self._bar.set_description_str(_printable(f"{tensor.name} {tensor.type}"), refresh=False)
+            self._bar.set_description_str(printable(f"{tensor.name} {tensor.type}"), refresh=False)
 
     def weights_done(self, weights: int) -> None:
         self._advance(weights)
@@ -184,9 +176,9 @@ class _Lines(_Sentences):
         self._start(nbytes)
 
     def downloaded(self, nbytes: int) -> None:
-        before = self._done * 10 // self._total
+        before = self._tenths()
         self._done += nbytes
-        if self._done * 10 // self._total > before:
+        if self._tenths() > before:
             self._say_share("downloaded")
 
     def started(self, plan: Plan) -> None:
@@ -205,8 +197,12 @@ class _Lines(_Sentences):
     def _start(self, total: int) -> None:
         self._total, self._done = total, 0
 
+    def _tenths(self) -> int:
+        """Count the tenths that are done; a total of 0 is not known, or nothing."""
+        return self._done * 10 // self._total if self._total else 0
+
     def _say_share(self, of: str) -> None:
-        _say(f"{self._done / self._total:4.0%} {of}")
+        _say(f"{self._done / self._total:4.0%} {of}" if self._total else of)
 
 
 def _compiling(types: Sequence[str]) -> str:
@@ -218,13 +214,7 @@ def _files(count: int) -> str:
 
 
 def _say(line: str) -> None:
-    typer.echo(_printable(line), err=True)
-
-
-def _printable(text: str) -> str:
-    from quantize_cli.report.figures import printable
-
-    return printable(text)
+    click.echo(printable(line), err=True)
 
 
 def show(reports: Sequence[Report]) -> None:

@@ -6,12 +6,12 @@ import dataclasses
 import json
 from collections.abc import Sequence
 
-import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
+import click
 
+from quantize_cli.cli import table
+from quantize_cli.errors import UsageError
 from quantize_cli.mixes.catalogue import MODEL, FormatFacts
+from quantize_cli.mixes.other_names import unknown_format
 
 _LEGEND = f"""
 bits        bits per weight of {MODEL}, including scales and other types
@@ -21,26 +21,36 @@ imatrix     whether an importance matrix is needed, helps, or is ignored
 perplexity  increase over F16 for {MODEL}, as llama-quantize states it"""
 
 
+def having(parts: Sequence[str], formats: Sequence[FormatFacts]) -> Sequence[FormatFacts]:
+    """Select the formats with one of the parts in their names, or all if there are no parts.
+
+    Raises:
+        UsageError: A part is not in any name.
+    """
+    for part in parts:
+        if not any(part.upper() in facts.name for facts in formats):
+            raise UsageError(unknown_format(part))
+    return [facts for facts in formats if not parts or any(part.upper() in facts.name for part in parts)]
+
+
 def show(formats: Sequence[FormatFacts], *, as_json: bool) -> None:
     """Print the list."""
     if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(facts) for facts in formats], indent=2))
+        click.echo(json.dumps([dataclasses.asdict(facts) for facts in formats], indent=2))
         return
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("format", style="cyan", no_wrap=True)
-    for header in ("bits", "block"):
-        table.add_column(header, justify="right", no_wrap=True)
-    table.add_column("imatrix", no_wrap=True)
-    table.add_column("good for")
-    for facts in formats:
-        table.add_row(
+    rows = [
+        (
             facts.name.lower(),
             f"{facts.model_bits_per_weight:.2f}",
             f"{facts.block}",
             facts.importance,
             facts.good_for + _also(facts.aliases),
         )
-    Console(highlight=False).print(table, _LEGEND, sep="\n")
+        for facts in formats
+    ]
+    header = ("format", "bits", "block", "imatrix", "good for")
+    click.echo("\n".join(table.lines(header, rows, right=frozenset({1, 2}))))
+    click.echo(_LEGEND)
 
 
 def _also(aliases: Sequence[str]) -> str:

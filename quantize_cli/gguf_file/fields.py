@@ -47,7 +47,10 @@ NUMBERS = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One metadata key with its value; the value of an array is a tuple, whose items have the type `item_type`."""
+    """One metadata key with its value; that of an array is a sequence, whose items have the type `item_type`.
+
+    The sequence is a tuple, or, for numbers that were read from a file, an `array.array`, which takes their bytes.
+    """
 
     key: str
     type: ValueType

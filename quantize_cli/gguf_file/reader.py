@@ -9,9 +9,9 @@ maps the file into memory, trusts every count, and makes an array of every token
 from __future__ import annotations
 
 import math
-import os
 import struct
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,19 +19,23 @@ from typing import Any, BinaryIO
 from quantize_cli.errors import CheckpointError, UnsupportedError, shown
 from quantize_cli.gguf_file.fields import NUMBERS, Field, ValueType
 from quantize_cli.gguf_file.header import ALIGNMENT, MAGIC
+from quantize_cli.gguf_file.other_files import START_BYTES, mistaken_for
 from quantize_cli.gguf_file.types import TYPES_BY_NUMBER, GgmlType
 from quantize_cli.gguf_file.values import as_text
 
-#: Headers of real models, with vocabularies of 260,000 tokens, take less than 20 MB.
-MAX_HEADER_BYTES = 100_000_000
+#: Headers of real models, with vocabularies of 260,000 tokens and 500,000 merges, take less than 20 MB.
+MAX_HEADER_BYTES = 64_000_000
+MAX_ITEMS = 1 << 22  #: of one array
+MAX_TENSORS = 1 << 16  #: real models have at most some 2,000
 
 _VERSIONS = (2, 3)
 _MAX_DIMENSIONS = 4  # GGML_MAX_DIMS
 _MAX_NAME_BYTES = 63  # GGML_MAX_NAME, less its final zero
 _MIN_FIELD_BYTES = 8 + 1 + 4 + 1  # key of one byte, type, a value of one byte
 _MIN_TENSOR_BYTES = 8 + 4 + 4 + 8  # empty name, number of dimensions, type, offset
-_BUFFER_BYTES = 1 << 20
-_LFS_POINTER = b"vers"  # "version https://git-lfs.github.com/spec/v1"
+_MAX_DATA_BYTES = (1 << 63) - 1
+#: Types that GGML has had, and what became of them (ggml.h, `enum ggml_type`).
+_REMOVED_TYPES = frozenset({4, 5, 31, 32, 33, 36, 37, 38})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +57,31 @@ class GgufHeader:
     tensors: tuple[GgufTensor, ...]  #: in file order, which is the order of their data
     alignment: int
     data_start: int  #: in bytes from the start of the file
-
-
-def read_header(path: Path) -> GgufHeader:
-    """Read the header of one GGUF file, but no tensor data.
-
-    Raises:
-        CheckpointError: The file is not a GGUF file, is damaged, or is cut off.
-        UnsupportedError: Its version or byte order is not one that llama.cpp reads.
-        OSError: The file cannot be read.
-    """
-    with path.open("rb", buffering=_BUFFER_BYTES) as file:
-        return parse_header(file, os.fstat(file.fileno()).st_size, path)
+    data_end: int  #: where the last tensor ends, without padding
 
 
 def parse_header(file: BinaryIO, size: int, path: Path) -> GgufHeader:
-    """Parse the header of an open file of `size` bytes from its start; raises what `read_header` raises."""
+    """Read the header of an open file of `size` bytes from its start, but no tensor data; `path` is for messages.
+
+    Raises:
+        CheckpointError: The file is not a GGUF file, is damaged, or is cut off.
+        UnsupportedError: llama.cpp does not read its version, its byte order or one of its types.
+        OSError: The file cannot be read.
+    """
     source = _Source(file, size)
     try:
         _check_start(source, path)
-        return _header(source)
+        return _header(source, path)
+    except CutOffError as error:
+        raise CheckpointError(
+            f"{path} is not complete: {error}; download the whole file again, or take it from another source."
+        ) from error
     except ValueError as error:
         raise CheckpointError(f"{path} is damaged: {error}; download it again.") from error
+
+
+class CutOffError(ValueError):
+    """The file ends before what its header announces."""
 
 
 class _Source:
@@ -85,6 +92,12 @@ class _Source:
         self.size = size
         self.position = 0
         self._end = min(size, MAX_HEADER_BYTES)
+
+    def peek(self, count: int) -> bytes:
+        """Return the first bytes of the file, at most `count`, and stay at its start."""
+        data = self._file.read(min(count, self.size))
+        self._file.seek(0)
+        return data
 
     def take(self, count: int) -> bytes:
         """Read the next `count` bytes; raise ValueError if fewer are left."""
@@ -101,9 +114,11 @@ class _Source:
             return
         if self._end < self.size:
             raise ValueError(f"its header is over the limit of {MAX_HEADER_BYTES} bytes")
+        if count * item_bytes <= MAX_HEADER_BYTES:
+            raise CutOffError(f"it ends at byte {self.size:,}, within its header")
         raise ValueError(
-            f"at byte {self.position} it says that {count} items of {item_bytes} bytes or more follow, "
-            f"but it is cut off at {self.size}"
+            f"at byte {self.position:,} it states that {count:,} items of {item_bytes} bytes or more follow, but it "
+            f"ends at byte {self.size:,}"
         )
 
     def unpack(self, layout: str) -> tuple[Any, ...]:
@@ -117,13 +132,16 @@ class _Source:
 
 def _check_start(source: _Source, path: Path) -> None:
     """Check magic and version."""
-    if source.size < 4:
-        raise ValueError(f"it is only {source.size} bytes long")
-    magic = source.take(4)
-    if magic == _LFS_POINTER:
-        raise CheckpointError(f"{path} is a Git LFS pointer, not the weights; run `git lfs pull` in its folder.")
-    if magic != MAGIC:
-        raise CheckpointError(f"{path} is not a GGUF file, because it begins with {magic!r}; check the path.")
+    start = source.peek(START_BYTES)
+    if not start.startswith(MAGIC):
+        mistake = mistaken_for(start, "a GGUF file")
+        raise CheckpointError(
+            f"{path} is {mistake}."
+            if mistake is not None
+            else f"{path} is not a GGUF file, because it begins with {shown(start[:4])}; check the path, or download "
+            "it again."
+        )
+    source.take(len(MAGIC))
     (version,) = source.unpack("I")
     if version & 0xFFFF == 0 and version:
         raise UnsupportedError(f"{path} is a big-endian GGUF file; take the little-endian one of the same model.")
@@ -134,7 +152,7 @@ def _check_start(source: _Source, path: Path) -> None:
         )
 
 
-def _header(source: _Source) -> GgufHeader:
+def _header(source: _Source, path: Path) -> GgufHeader:
     tensor_count, field_count = source.unpack("QQ")
     source.expect(field_count, _MIN_FIELD_BYTES)
     fields: dict[str, Field] = {}
@@ -145,11 +163,17 @@ def _header(source: _Source) -> GgufHeader:
         fields[field.key] = field
     alignment = _alignment(fields.get("general.alignment"))
     source.expect(tensor_count, _MIN_TENSOR_BYTES)
-    tensors = [_tensor(source) for _ in range(tensor_count)]
+    if tensor_count > MAX_TENSORS:
+        raise ValueError(f"it states that it has {tensor_count:,} tensors, but {MAX_TENSORS:,} is the limit")
+    tensors = [_tensor(source, path) for _ in range(tensor_count)]
     data_start = _padded(source.position, alignment) if tensors else source.position
-    _check_places(tensors, alignment, source.size - data_start)
+    data_end = data_start + _check_places(tensors, alignment)
+    if data_end > source.size:
+        raise CutOffError(
+            f"it has {source.size:,} of {data_end:,} bytes, so {data_end - source.size:,} of them are missing"
+        )
     placed = (GgufTensor(t.name, t.shape, t.type, data_start + t.offset, t.nbytes) for t in tensors)
-    return GgufHeader(tuple(fields.values()), tuple(placed), alignment, data_start)
+    return GgufHeader(tuple(fields.values()), tuple(placed), alignment, data_start, data_end)
 
 
 def _field(source: _Source) -> Field:
@@ -163,11 +187,15 @@ def _field(source: _Source) -> Field:
             return Field(key, ValueType(value_type), value)
         item_type, count = source.unpack("IQ")
         return Field(key, ValueType.ARRAY, _values(source, item_type, count), ValueType(item_type))
+    except CutOffError:
+        raise
     except ValueError as error:
         raise ValueError(f"in the value of {shown(key)}, {error}") from error
 
 
-def _values(source: _Source, item_type: int, count: int) -> tuple[Any, ...]:
+def _values(source: _Source, item_type: int, count: int) -> Sequence[Any]:
+    if count > MAX_ITEMS:
+        raise ValueError(f"it has {count:,} items, but {MAX_ITEMS:,} is the limit")
     if item_type == ValueType.STRING:
         source.expect(count, 8)
         return _texts(tuple(source.text() for _ in range(count)))
@@ -175,7 +203,9 @@ def _values(source: _Source, item_type: int, count: int) -> tuple[Any, ...]:
         raise ValueError(f"the type is {item_type}, which GGUF does not have there")
     letter = NUMBERS[ValueType(item_type)]
     source.expect(count, struct.calcsize(f"<{letter}"))
-    return source.unpack(f"{count}{letter}")
+    if letter == "?":
+        return source.unpack(f"{count}?")
+    return array(letter, source.take(count * struct.calcsize(f"<{letter}")))
 
 
 def _texts(raw: tuple[bytes, ...]) -> tuple[str, ...] | tuple[bytes, ...]:
@@ -188,8 +218,8 @@ def _texts(raw: tuple[bytes, ...]) -> tuple[str, ...] | tuple[bytes, ...]:
 
 def _name(raw: bytes, what: str) -> str:
     name = as_text(raw)
-    if isinstance(name, bytes) or "\0" in name:
-        raise ValueError(f"one of its {what}s is {shown(raw)}, which is not text")
+    if isinstance(name, bytes) or not name.isprintable():
+        raise ValueError(f"one of its {what}s is {shown(raw)}, which is not printable text")
     return name
 
 
@@ -202,7 +232,7 @@ def _alignment(field: Field | None) -> int:
     return int(value)
 
 
-def _tensor(source: _Source) -> GgufTensor:
+def _tensor(source: _Source, path: Path) -> GgufTensor:
     """Read one line of the table and check it by itself; its offset still counts from the start of the data."""
     name = _name(source.text(), "tensor name")
     if len(name.encode()) > _MAX_NAME_BYTES:
@@ -215,7 +245,12 @@ def _tensor(source: _Source) -> GgufTensor:
     if 0 in shape:
         raise ValueError(f"tensor {shown(name)} of shape {list(shape)} has no elements")
     if number not in TYPES_BY_NUMBER:
-        raise ValueError(f"tensor {shown(name)} is of type {number}, which GGML does not have")
+        reason = (
+            "which llama.cpp has removed; take a newer file of the same model"
+            if number in _REMOVED_TYPES
+            else "which is not known here; take a file in another format, or update this program if llama.cpp has it"
+        )
+        raise UnsupportedError(f"{path}: tensor {shown(name)} is of GGML type {number}, {reason}.")
     held = TYPES_BY_NUMBER[number]
     if shape[-1] % held.block_size:
         raise ValueError(
@@ -225,10 +260,10 @@ def _tensor(source: _Source) -> GgufTensor:
     return GgufTensor(name, shape, held, offset, math.prod(shape) // held.block_size * held.block_bytes)
 
 
-def _check_places(tensors: Iterable[GgufTensor], alignment: int, data_bytes: int) -> None:
-    """Check that tensors follow one another, each at the next multiple of the alignment, and end within the file."""
+def _check_places(tensors: Iterable[GgufTensor], alignment: int) -> int:
+    """Check that tensors follow one another, each at the next multiple of the alignment; return where the last ends."""
     names: set[str] = set()
-    begin = 0
+    begin = end = 0
     for tensor in tensors:
         if tensor.name in names:
             raise ValueError(f"it has the tensor {shown(tensor.name)} twice")
@@ -238,12 +273,10 @@ def _check_places(tensors: Iterable[GgufTensor], alignment: int, data_bytes: int
                 f"tensor {shown(tensor.name)} begins at byte {tensor.offset} of the data instead of {begin}"
             )
         end = begin + tensor.nbytes
-        if end > data_bytes:
-            raise ValueError(
-                f"tensor {shown(tensor.name)} ends at byte {end} of the data, but the file is cut off at "
-                f"{max(data_bytes, 0)}"
-            )
+        if end > _MAX_DATA_BYTES:
+            raise ValueError(f"tensor {shown(tensor.name)} of shape {list(tensor.shape)} is larger than any file")
         begin = _padded(end, alignment)
+    return end
 
 
 def _padded(nbytes: int, alignment: int) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from array import array
+from collections.abc import Sequence
 from typing import Any
 
 from quantize_cli.gguf_file.fields import NUMBERS, Field, ValueType
@@ -30,7 +32,9 @@ def encode_field(field: Field) -> bytes:
     return head + struct.pack("<IQ", field.item_type, len(field.value)) + _items(field.value, field.item_type)
 
 
-def _items(values: tuple[Any, ...], item_type: ValueType) -> bytes:
+def _items(values: Sequence[Any], item_type: ValueType) -> bytes:
+    if isinstance(values, array):
+        return values.tobytes()
     if item_type is ValueType.STRING:
         return b"".join(map(encode_text, values))
     return struct.pack(f"<{len(values)}{NUMBERS[item_type]}", *values)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from quantize_cli.checkpoints.reading import reading
+from quantize_cli.checkpoints.reading import opened, reading
 from quantize_cli.errors import CheckpointError, shown
 from quantize_cli.gguf_file.header import MAGIC
 from quantize_cli.importance.matrix import ImportanceMatrix
@@ -21,20 +21,25 @@ def read_importance(file: str | Path) -> ImportanceMatrix:
     The output's metadata will contain `file` as it is given here.
 
     Raises:
-        CheckpointError: The file does not exist, is damaged, or holds values that are not finite.
+        CheckpointError: The file does not exist, is damaged, or holds values that are negative or not finite.
     """
     path = Path(file)
     with reading(path):
-        if not path.is_file():
+        if not path.exists() or path.is_dir():
             raise CheckpointError(f"The importance matrix {path} does not exist; check the path.")
-        with path.open("rb") as opened:
-            is_gguf = opened.read(len(MAGIC)) == MAGIC
-        matrix = (read_gguf if is_gguf else read_legacy)(path, os.fspath(file))
+    with opened(path) as held:
+        is_gguf = held.read(0, len(MAGIC)) == MAGIC
+        matrix = (read_gguf if is_gguf else read_legacy)(held, path, os.fspath(file))
     if not matrix.entries:
         raise CheckpointError(f"{path} does not hold any importances; give a file that llama-imatrix has written.")
     for name, importance in matrix.entries.items():
         if not np.isfinite(importance).all():
             raise CheckpointError(
                 f"{path} holds NaN or infinite importances for {shown(name)}; compute the importance matrix again."
+            )
+        if (importance < 0).any():
+            raise CheckpointError(
+                f"{path} holds negative importances for {shown(name)}, but they are means of squares; compute the "
+                "importance matrix again."
             )
     return matrix

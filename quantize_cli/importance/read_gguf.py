@@ -13,31 +13,32 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from quantize_cli.checkpoints.reading import OpenFile
 from quantize_cli.errors import CheckpointError, shown
 from quantize_cli.gguf_file.fields import Field, ValueType
-from quantize_cli.gguf_file.reader import GgufTensor, read_header
+from quantize_cli.gguf_file.reader import GgufTensor, parse_header
 from quantize_cli.importance.matrix import ImportanceMatrix
 
 DATASETS, CHUNK_COUNT, CHUNK_SIZE = "imatrix.datasets", "imatrix.chunk_count", "imatrix.chunk_size"
 _SUMS, _COUNTS = ".in_sum2", ".counts"
 
 
-def read_gguf(path: Path, file: str) -> ImportanceMatrix:
-    """Read the importance matrix at `path`, which the user called `file`; its values are not checked.
+def read_gguf(opened: OpenFile, path: Path, file: str) -> ImportanceMatrix:
+    """Read the importance matrix at `path`, which is open and which the user called `file`; its values are not checked.
 
     Raises:
         CheckpointError: The file is damaged or is not an importance matrix.
         UnsupportedError: It is a GGUF file of a version or byte order that llama.cpp does not read.
         OSError: It cannot be read.
     """
-    header = read_header(path)
+    header = parse_header(opened.stream(), opened.size, path)
     fields = {field.key: field for field in header.fields}
     chunks = _chunks(fields, path)
     tensors = {tensor.name: tensor for tensor in header.tensors}
     names = [name.removesuffix(suffix) for name in tensors for suffix in (_SUMS, _COUNTS) if name.endswith(suffix)]
     entries = {}
     for name in sorted(set(names)):
-        sums, counts = _values(tensors, name + _SUMS, path), _values(tensors, name + _COUNTS, path)
+        sums, counts = (_values(tensors, name + suffix, opened, path) for suffix in (_SUMS, _COUNTS))
         if sums.size % counts.size:
             raise _damaged(path, f"{shown(name)} has {sums.size} sums, not a multiple of its {counts.size} counts")
         if not np.isfinite(counts).all():
@@ -69,18 +70,17 @@ def _datasets(field: Field) -> tuple[str, ...]:
     return tuple(item if isinstance(item, str) else item.decode("utf-8", "surrogateescape") for item in field.value)
 
 
-def _values(tensors: Mapping[str, GgufTensor], name: str, path: Path) -> NDArray[np.float32]:
+def _values(tensors: Mapping[str, GgufTensor], name: str, opened: OpenFile, path: Path) -> NDArray[np.float32]:
     """Read all values of one tensor into one row."""
     tensor = tensors.get(name)
     if tensor is None:
         raise _damaged(path, f"{shown(name)} is missing")
     if tensor.type.name != "F32":
         raise _damaged(path, f"{shown(name)} is {tensor.type.name} instead of F32")
-    count = tensor.nbytes // 4
-    values = np.fromfile(path, "<f4", count, offset=tensor.offset)
-    if values.size != count:
+    content = opened.read(tensor.offset, tensor.offset + tensor.nbytes)
+    if len(content) != tensor.nbytes:
         raise _damaged(path, f"it became shorter while {shown(name)} was read")
-    return values
+    return np.frombuffer(content, "<f4")
 
 
 def _damaged(path: Path, trouble: str) -> CheckpointError:

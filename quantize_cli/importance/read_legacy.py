@@ -8,34 +8,36 @@ common/imatrix-loader.cpp.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from quantize_cli.checkpoints.reading import OpenFile
 from quantize_cli.errors import CheckpointError, shown
+from quantize_cli.gguf_file.other_files import START_BYTES, mistaken_for
+from quantize_cli.gguf_file.reader import MAX_TENSORS
 from quantize_cli.importance.matrix import ImportanceMatrix
 
 _MIN_ENTRY_BYTES = 4 + 4 + 4 + 4  # length of the name, calls, values, one value
 
 
-def read_legacy(path: Path, file: str) -> ImportanceMatrix:
-    """Read the importance matrix at `path`, which the user called `file`; its values are not checked.
+def read_legacy(opened: OpenFile, path: Path, file: str) -> ImportanceMatrix:
+    """Read the importance matrix at `path`, which is open and which the user called `file`; its values are not checked.
 
     Raises:
         CheckpointError: The file is damaged or is not an importance matrix.
         OSError: It cannot be read.
     """
-    with path.open("rb") as opened:
-        source = _Source(opened, os.fstat(opened.fileno()).st_size)
-        try:
-            return _matrix(source, file)
-        except ValueError as error:
-            raise CheckpointError(
-                f"{path} is not an importance matrix, or is damaged: {error}; give a file that llama-imatrix has "
-                "written."
-            ) from error
+    try:
+        return _matrix(_Source(opened.stream(), opened.size), file)
+    except ValueError as error:
+        # The format has no magic, so any first bytes may be right.
+        if mistake := mistaken_for(opened.read(0, START_BYTES), "an importance matrix"):
+            raise CheckpointError(f"{path} is {mistake}.") from error
+        raise CheckpointError(
+            f"{path} is not an importance matrix, or is damaged: {error}; give a file that llama-imatrix has written."
+        ) from error
 
 
 class _Source:
@@ -67,7 +69,7 @@ class _Source:
 
 def _matrix(source: _Source, file: str) -> ImportanceMatrix:
     count = source.number("the number of entries")
-    if not 1 <= count <= source.left // _MIN_ENTRY_BYTES:
+    if not 1 <= count <= min(source.left // _MIN_ENTRY_BYTES, MAX_TENSORS):
         raise ValueError(f"its {source.left + 4} bytes cannot hold {count} entries")
     entries = {}
     for _ in range(count):

@@ -53,8 +53,9 @@ def _facts(mix: Mix) -> FormatFacts:
         names += [f"blk.{layer}.{name}.weight" for name in _LAYER]
         shapes += _LAYER.values()
     candidates = [Candidate(name, shape) for name, shape in zip(names, shapes, strict=True)]
-    needed = any(choice.requires_importance for choice in choose_types(candidates, mix, _TRAITS))
-    choices = choose_types(candidates, mix, _TRAITS, has_importance=needed)
+    choices = choose_types(candidates, mix, _TRAITS)
+    if needed := any(choice.requires_importance for choice in choices):
+        choices = choose_types(candidates, mix, _TRAITS, has_importance=True)
     types = [GGML_TYPES[choice.type] for choice in choices]
     nbytes = sum(rows * held.row_bytes(columns) for (rows, columns), held in zip(shapes, types, strict=True))
     weights = sum(rows * columns for rows, columns in shapes)

@@ -11,9 +11,11 @@ def find_format(name: str) -> Mix:
     """Return the format of that name or alias, in upper or lower case.
 
     Raises:
-        UsageError: There is no such format.
+        UsageError: There is no such format; the sentence tells the nearest.
     """
     canonical = ALIASES.get(name.upper(), name.upper())
     if canonical not in FORMATS:
-        raise UsageError(f"Unknown format {name!r}; choose one of {', '.join(FORMATS).lower()}.")
+        from quantize_cli.mixes.other_names import unknown_format  # only a mistake needs it
+
+        raise UsageError(unknown_format(name))
     return FORMATS[canonical]

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantize_cli.errors import UsageError
+from quantize_cli.errors import UsageError, shown
 from quantize_cli.mixes.tensor_types import find_type
 
 #: A pattern, searched anywhere in a tensor's name, and the GGML name of the type for those that have it.
@@ -49,7 +49,7 @@ def parse_tensor_type(text: str) -> TypePattern:
     """
     pattern, equals, type_name = text.partition("=")
     if not (pattern and equals and type_name):
-        raise UsageError(f"{text!r} is not of the form REGEX=TYPE; write it as in attn_v=q8_0.")
+        raise UsageError(f"{shown(text)} is not of the form REGEX=TYPE; write it as in attn_v=q8_0.")
     return type_pattern(pattern, type_name)
 
 
@@ -66,7 +66,7 @@ def type_pattern(pattern: str, type_name: str) -> TypePattern:
     try:
         compiled = re.compile(lower, re.ASCII)
     except (re.error, OverflowError, RecursionError) as error:
-        raise UsageError(f"{pattern!r} is not a regular expression ({error}); correct it.") from None
+        raise UsageError(f"{shown(pattern)} is not a regular expression ({error}); correct it.") from None
     return compiled, find_type(type_name)
 
 
@@ -94,4 +94,4 @@ def _entry_of(path: Path, entry: str) -> TypePattern:
     try:
         return parse_tensor_type(entry)
     except UsageError as error:
-        raise UsageError(f"In {path}, entry {entry!r}: {error}") from None
+        raise UsageError(f"In {path}, entry {shown(entry)}: {error}") from None

@@ -10,8 +10,10 @@ def find_type(name: str) -> str:
     """Return the GGML name of the type `name`, which may be in upper or lower case.
 
     Raises:
-        UsageError: There is no such type.
+        UsageError: There is no such type; the sentence tells the nearest.
     """
     if name.upper() not in WRITABLE_TYPES:
-        raise UsageError(f"Unknown type {name!r}; choose one of {', '.join(WRITABLE_TYPES).lower()}.")
+        from quantize_cli.mixes.other_names import unknown_type  # only a mistake needs it
+
+        raise UsageError(unknown_type(name))
     return name.upper()

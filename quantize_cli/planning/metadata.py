@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 
 from quantize_cli.architectures.description import ModelDescription
-from quantize_cli.errors import UsageError
+from quantize_cli.errors import UsageError, shown
 from quantize_cli.gguf_file.fields import Field, ValueType, with_fields
 from quantize_cli.mixes.base import Mix
 from quantize_cli.planning.options import PlanOptions
@@ -45,14 +45,16 @@ def parse_override(text: str) -> Field:
     type_name, colon, value = typed.partition(":")
     if not key or not colon or type_name not in _OVERRIDES:
         raise UsageError(
-            f"{text!r} is not of the form KEY=TYPE:VALUE with TYPE one of {', '.join(_OVERRIDES)}; write it as in "
+            f"{shown(text)} is not of the form KEY=TYPE:VALUE with TYPE one of {', '.join(_OVERRIDES)}; write it as in "
             "tokenizer.ggml.bos_token_id=int:1."
         )
     field_type, convert, expected = _OVERRIDES[type_name]
     try:
         return Field(key, field_type, convert(value))
     except ValueError:
-        raise UsageError(f"{text!r} cannot be set, because {value!r} is not {expected}; correct it.") from None
+        raise UsageError(
+            f"{shown(text)} cannot be set, because {shown(value)} is not {expected}; correct it."
+        ) from None
 
 
 def _unsigned(text: str) -> int:

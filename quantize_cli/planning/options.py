@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from quantize_cli.gguf_file.fields import Field
 from quantize_cli.importance.matrix import ImportanceMatrix
@@ -23,3 +24,4 @@ class PlanOptions:
     no_fallback: bool = False  #: refuse a tensor whose rows are not whole blocks of its type
     keep_split: bool = False  #: as many files as the source has, each with the same tensors
     split_max_size: int | None = None  #: most bytes of tensors in a file; a larger tensor is alone in its file
+    files: tuple[Path, ...] = field(default=(), compare=False)  #: files that the options came from

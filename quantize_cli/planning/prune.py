@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from quantize_cli.architectures.description import TensorRecipe
-from quantize_cli.errors import UsageError
+from quantize_cli.errors import UsageError, shown
 
 LAYER = re.compile(r"blk\.(\d+)\.")
 
@@ -23,7 +23,7 @@ def parse_layers(text: str) -> frozenset[int]:
     except ValueError:
         layers = frozenset({-1})
     if min(layers) < 0:
-        raise UsageError(f"{text!r} is not a list of layers; write it as in 3,7,8.")
+        raise UsageError(f"{shown(text)} is not a list of layers; write it as in 3,7,8.")
     return layers
 
 

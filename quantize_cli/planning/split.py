@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from quantize_cli.checkpoints.base import TensorInfo
-from quantize_cli.errors import UsageError
+from quantize_cli.errors import UsageError, shown
 from quantize_cli.gguf_file.fields import Field, ValueType, with_fields
 from quantize_cli.gguf_file.header import padded
 from quantize_cli.planning.model import PlannedFile, PlannedTensor
@@ -29,7 +29,7 @@ def parse_size(text: str) -> int:
     """
     found = _SIZE.fullmatch(text)
     if found is None:
-        raise UsageError(f"{text!r} is not a size; write it as in 500M or 4G.")
+        raise UsageError(f"{shown(text)} is not a size; write it as in 500M or 4G.")
     return int(found[1]) * _UNITS[found[2].upper()]
 
 

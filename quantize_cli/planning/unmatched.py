@@ -19,7 +19,7 @@ _OUTPUT, _EMBEDDING = "output.weight", "token_embd.weight"
 def unmatched(options: PlanOptions, mix: Mix, kept: Kept, architecture: str) -> Iterator[str]:
     """Yield a sentence for each option, or part of one, that does not change anything in this model."""
     names = [recipe.name for recipe, _ in kept.recipes]
-    yield from (f"The model does not have layer {layer}, so it cannot be pruned." for layer in kept.missing)
+    yield from (f"The model does not have layer {shown(layer)}, so it cannot be pruned." for layer in kept.missing)
     yield from _roles(options.overrides, set(names))
     yield from _patterns(options.overrides, mix, kept, architecture)
     yield from (

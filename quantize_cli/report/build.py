@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from quantize_cli.measure.errors import error_from_sums, weighted_error
 from quantize_cli.measure.sums import Sums
+from quantize_cli.outputs.sinks import Written
 from quantize_cli.planning.model import Plan
 from quantize_cli.report.model import SCHEMA_VERSION, Report, TensorReport, Totals, TypeReport
 from quantize_cli.version import GENERATOR
@@ -26,6 +27,7 @@ class RunFacts:
     seconds: float
     threads: int
     compile_seconds: float = 0.0  #: spent on kernels that were not in the cache; not a part of `seconds`
+    files: tuple[Written, ...] = ()  #: the parts of the model, or the stream
 
 
 def build_report(plan: Plan, sums: Sums, facts: RunFacts) -> Report:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from quantize_cli.errors import printable as printable
 from quantize_cli.measure.errors import TensorError, WeightedError
 from quantize_cli.report.model import Report, TensorReport
 
@@ -64,11 +65,6 @@ def sqnr(error: TensorError) -> str:
 def shape(dimensions: tuple[int, ...]) -> str:
     """Format row-major dimensions: "576 x 1536"."""
     return " x ".join(map(str, dimensions))
-
-
-def printable(text: str) -> str:
-    """Replace control characters and line breaks by "?", because names come from untrusted files."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def largest_errors(report: Report, count: int = 5) -> tuple[TensorReport, ...]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from quantize_cli.errors import UsageError
-from quantize_cli.outputs import check_output, replacing
+from quantize_cli.outputs.checks import check_output
+from quantize_cli.outputs.sinks import replacing
 from quantize_cli.report import json_report, markdown
 from quantize_cli.report.model import Report
 

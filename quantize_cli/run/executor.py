@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +18,9 @@ from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.measure.sums import merge, merge_each
 from quantize_cli.observer import Observer
-from quantize_cli.outputs import Sink
+from quantize_cli.outputs.sinks import Sink
 from quantize_cli.planning.model import Plan, PlannedTensor
+from quantize_cli.run.crew import Crew
 from quantize_cli.run.derive import Derive, Result
 from quantize_cli.run.slabs import SLAB_WEIGHTS, Slab, slabs_of
 
@@ -33,9 +33,12 @@ Sums = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run measured: for every tensor of the plan the sums of its rows (see metrics.py), merged, f64[SUMS]."""
+    """What a run measured, and how it worked."""
 
-    sums: Sums
+    sums: (
+        Sums  #: for every tensor of the plan the sums of its rows (see measure/sums.py), merged, float64[tensors, SUMS]
+    )
+    threads: int  #: number of threads that worked
 
 
 def available_threads() -> int:
@@ -66,15 +69,21 @@ def run(
     ahead = 2 * threads
     slabs = slabs_of(plans, slab_weights)
     outputs = [_Output(plan, files) for plan, files in zip(plans, sinks, strict=True)]
-    derive = Derive(checkpoint, importance)
-    with ThreadPoolExecutor(threads, thread_name_prefix="quantize") as pool:
-        for slab, results in _in_order(pool, slabs, derive, ahead):
+    crew = Crew(Derive(checkpoint, importance), threads)
+    if crew.threads < threads:
+        observer.noted(f"The system allows {crew.threads} of {threads} threads; the run goes on with that.")
+    try:
+        for slab, results in _in_order(crew, slabs, ahead):
             if slab.first:
                 observer.tensor_started(slab.tensor)
             for output, tensor, result in zip(outputs, slab.tensors, results, strict=True):
                 output.write(slab, tensor, result)
             observer.weights_done(slab.weights)
-    return [RunResult(np.concatenate(output.sums)) for output in outputs]
+    except BaseException as error:
+        crew.stop(wait=isinstance(error, Exception))  # an interrupt does not wait, for a compiler perhaps
+        raise
+    crew.stop(wait=True)
+    return [RunResult(np.concatenate(output.sums), crew.threads) for output in outputs]
 
 
 class _Output:
@@ -117,23 +126,17 @@ def _merged(parts: list[Sums]) -> Sums:
     return merged.reshape(1, -1)
 
 
-def _in_order(
-    pool: ThreadPoolExecutor, slabs: Iterator[Slab], derive: Derive, ahead: int
-) -> Iterator[tuple[Slab, list[Result]]]:
+def _in_order(crew: Crew[Slab, list[Result]], slabs: Iterator[Slab], ahead: int) -> Iterator[tuple[Slab, list[Result]]]:
     """Yield finished slabs in the order of `slabs`; at most `ahead` are in flight, or fewer if they are large."""
     in_flight = 0
-    waiting: deque[tuple[Slab, Future[list[Result]]]] = deque()
-    try:
-        for slab in slabs:
-            waiting.append((slab, pool.submit(derive, slab)))
-            in_flight += slab.weights
-            while len(waiting) >= ahead or in_flight >= WEIGHTS_IN_FLIGHT:
-                done, future = waiting.popleft()
-                yield done, future.result()
-                in_flight -= done.weights
-        while waiting:
-            done, future = waiting.popleft()
-            yield done, future.result()
-    finally:
-        for _, future in waiting:
-            future.cancel()
+    waiting: deque[Slab] = deque()
+    for slab in slabs:
+        waiting.append(slab)
+        crew.give(slab)
+        in_flight += slab.weights
+        while len(waiting) >= ahead or in_flight >= WEIGHTS_IN_FLIGHT:
+            done = waiting.popleft()
+            yield done, crew.take()
+            in_flight -= done.weights
+    for done in waiting:
+        yield done, crew.take()

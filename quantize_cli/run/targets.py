@@ -2,46 +2,101 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from quantize_cli.errors import UsageError
-from quantize_cli.outputs import Sink, check_output, replacing, writing
+from quantize_cli.outputs import sinks
+from quantize_cli.outputs.checks import check_folder, check_output
+from quantize_cli.outputs.folders import made
+from quantize_cli.outputs.refusals import named, writing
 from quantize_cli.planning.model import Plan
 
-#: What the user gives: a file, a folder or a stream; None is the current folder.
-Output: TypeAlias = Path | BinaryIO | None
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder, in which files have their usual names; the run makes it if it is missing."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An open stream, or the path of a device or pipe."""
+
+    to: BinaryIO | Path
+
+
+#: What the user wants: a folder, a path for a file or the parts of one, or a stream.
+Place: TypeAlias = Folder | Path | Stream
 
 #: The files of one plan, or the stream that takes the only one.
-Target: TypeAlias = list[Path] | BinaryIO
+Target: TypeAlias = list[Path] | Stream
 
 
-def check_request(output: Output, formats: int, *, in_parts: bool, force: bool) -> None:
+def place_of(output: str | Path | BinaryIO | None, formats: int, *, in_parts: bool) -> Place:
+    """Tell what the user means by `output`: None is the current folder, and a separator at the end means a folder.
+
+    Raises:
+        UsageError: Several files are to go where only one can, or no file can have the name.
+        OutputError: The system refuses to look there.
+    """
+    if output is None:
+        return Folder(Path())
+    if not isinstance(output, str | Path):
+        return _only(Stream(output), formats, in_parts=in_parts)
+    path = named(output)
+    with writing(path):
+        if path.is_dir() or os.fspath(output).endswith((os.sep, f"{os.sep}{os.curdir}")):
+            return Folder(path)
+        if sinks.takes_a_stream(path):
+            return _only(Stream(path), formats, in_parts=in_parts)
+        # A name that ends like a file's is not taken for a folder's.
+        if formats > 1 and (path.exists() or path.suffix == ".gguf"):
+            raise UsageError(f"{output} is not a folder, and the run writes {formats} files: name a folder with -o.")
+    return Folder(path) if formats > 1 else path
+
+
+def _only(stream: Stream, formats: int, *, in_parts: bool) -> Stream:
+    if formats > 1 or in_parts:
+        raise UsageError("One stream cannot hold several files: name a folder with -o.")
+    return stream
+
+
+def check_place(place: Place, *, in_parts: bool, force: bool) -> None:
     """Refuse what no model can make right, before it is looked at.
 
     Raises:
-        UsageError: several files are to go where only one can.
-        OutputError: see `check_output`.
+        OutputError: See `check_output` and `check_folder`.
     """
-    if isinstance(output, Path):
-        if _is_folder(output):
-            return
-        if formats > 1:
-            raise UsageError(f"{output} is not a folder, and the run writes {formats} files: name a folder with -o.")
-        if not in_parts:
-            check_output(output, force=force)
-    elif output is not None and (formats > 1 or in_parts):
-        raise UsageError("One stream cannot hold several files: name a folder with -o.")
+    if isinstance(place, Folder):
+        check_folder(place.path)
+    elif isinstance(place, Path) and not in_parts:
+        check_output(place, force=force)
 
 
-def target_of(plan: Plan, output: Output) -> Target:
+def check_files(files: Sequence[Path], place: Place, *, force: bool) -> None:
+    """Refuse files that cannot be written; if their folder will be made, none of them exists.
+
+    Raises:
+        OutputError: See `check_output` and `check_folder`.
+    """
+    if isinstance(place, Folder) and not place.path.exists():
+        check_folder(place.path)
+        return
+    for path in files:
+        check_output(path, force=force)
+
+
+def target_of(plan: Plan, place: Place) -> Target:
     """Name the files of one plan, or return the stream."""
-    if not (output is None or isinstance(output, Path)):
-        return output
-    default = f"{plan.model}-{plan.format}.gguf"
-    whole = Path(default) if output is None else output / default if _is_folder(output) else output
+    if isinstance(place, Stream):
+        return place
+    whole = place.path / f"{plan.model}-{plan.format}.gguf" if isinstance(place, Folder) else place
     return [
         whole.with_name(f"{whole.name.removesuffix('.gguf')}{file.suffix}.gguf") if file.suffix else whole
         for file in plan.files
@@ -50,7 +105,9 @@ def target_of(plan: Plan, output: Output) -> Target:
 
 def shown(target: Target) -> str:
     """Name the target in a report: the first file stands for all of its model, as it does when the model is loaded."""
-    return str(target[0]) if isinstance(target, list) else "-"
+    if isinstance(target, Stream):
+        return str(target.to) if isinstance(target.to, Path) else "-"
+    return str(target[0])
 
 
 def sizes(targets: Sequence[Target], plans: Sequence[Plan]) -> dict[Path, int]:
@@ -64,23 +121,18 @@ def sizes(targets: Sequence[Target], plans: Sequence[Plan]) -> dict[Path, int]:
 
 
 @contextmanager
-def opened(targets: Sequence[Target], *, force: bool) -> Iterator[list[list[Sink]]]:
+def opened(targets: Sequence[Target], place: Place, *, force: bool) -> Iterator[list[list[sinks.Output]]]:
     """Open a sink for each file of each target; all files get their names at the end, or none.
 
     Raises:
-        OutputError: see `replacing`.
+        OutputError: See `replacing`, `streaming` and `made`.
     """
-    if not isinstance(targets[0], list):
-        with writing("The output stream"):
-            yield [[targets[0]]]
-            targets[0].flush()
+    if isinstance(place, Stream):
+        with sinks.streaming(place.to) as sink:
+            yield [[sink]]
         return
     files = [target for target in targets if isinstance(target, list)]
-    with replacing([path for target in files for path in target], force=force) as sinks:
-        each = iter(sinks)
+    folder = place.path if isinstance(place, Folder) else None
+    with made(folder), sinks.replacing([path for target in files for path in target], force=force) as opened_files:
+        each = iter(opened_files)
         yield [[next(each) for _ in target] for target in files]
-
-
-def _is_folder(path: Path) -> bool:
-    with writing(path):
-        return path.is_dir()

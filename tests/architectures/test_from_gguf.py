@@ -89,6 +89,20 @@ def test_tensors_stay_as_they_are(described):
     )
 
 
+@pytest.mark.parametrize(
+    ("fields", "noted"),
+    [
+        (NEEDED, True),
+        ((*NEEDED, field("tokenizer.ggml.model", V.STRING, text("gpt2"))), False),
+        ((field("general.architecture", V.STRING, text("clip")),), False),
+    ],
+)
+def test_a_model_without_a_tokenizer_is_noted(described, fields, noted):
+    notes = described(*fields).notes
+    assert len(notes) == noted
+    assert all("lacks tokenizer.ggml.model, and llama.cpp does not load a model without" in note for note in notes)
+
+
 HEADS, KV_HEADS = "llama.attention.head_count", "llama.attention.head_count_kv"
 
 

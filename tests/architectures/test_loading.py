@@ -154,6 +154,13 @@ def test_deepseek_needs_a_rank_of_queries_unless_it_is_light(light):
     check_loads(fields_of(values | {"deepseek2.block_count": 12, "deepseek2.attention.q_lora_rank": 8}), FILE)
 
 
+def test_heads_that_share_the_width_of_the_model():
+    values = {key.replace("llama", "qwen2"): value for key, value in LLAMA.items()} | {"general.architecture": "qwen2"}
+    check_loads(fields_of(values | {"qwen2.attention.key_length": 64}), FILE)
+    with pytest.raises(CheckpointError, match=r"key_length is 32, but llama\.cpp wants 4 heads that share 256"):
+        check_loads(fields_of(values | {"qwen2.attention.key_length": 32}), FILE)
+
+
 def test_the_sections_of_rope_are_not_all_empty():
     values = {key.replace("llama", "qwen35"): value for key, value in LLAMA.items()}
     values |= {f"qwen35.ssm.{name}": 4 for name in ("conv_kernel", "inner_size", "state_size", "time_step_rank")}

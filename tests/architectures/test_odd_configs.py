@@ -69,6 +69,17 @@ def test_what_follows_from_it_names_it(planned):
     assert re.search(says, str(raised.value))
 
 
+def test_a_value_is_not_named_twice(planned):
+    with pytest.raises(CheckpointError, match=r"gives hidden_size as 'x', but it must be [^(]*$"):
+        planned(GEMMA, hidden_size="x")
+
+
+def test_sections_of_rope_cannot_be_set(planned):
+    rope = {**QWEN.config["rope_parameters"], "mrope_section": None}
+    with pytest.raises(CheckpointError, match=r"without qwen35\.rope\.dimension_sections, .* correct the file\.$"):
+        planned(QWEN, rope_parameters=rope)
+
+
 @pytest.mark.parametrize("value", [[], "", 0, False, {}])
 def test_an_empty_rope_is_none(value, planned):
     assert planned(GEMMA, rope_scaling=value).tensors

@@ -46,6 +46,11 @@ def test_the_first_name_that_is_present_counts():
     assert row.field(model_of(max_position_embeddings=None, n_ctx=7)) is None
 
 
+def test_truth_is_a_number_as_the_reference_writes_it():
+    assert U32("k", "a").field(model_of(a=False)) == Field("k", ValueType.UINT32, 0)
+    assert F32("k", "a").field(model_of(a=True)) == Field("k", ValueType.FLOAT32, 1)
+
+
 def test_a_value_is_a_default_or_a_function_of_the_model():
     assert U32("k", "a", value=3).field(model_of()) == Field("k", ValueType.UINT32, 3)
     assert U32("k", "a", value=3).field(model_of(a=5)) == Field("k", ValueType.UINT32, 5)
@@ -69,7 +74,6 @@ def test_a_later_row_has_the_earlier_rows_place():
         (U32("k", "a"), -1),
         (U32("k", "a"), 2**32),
         (U32("k", "a"), 1.5),
-        (U32("k", "a"), True),
         (U32("k", "a"), "1"),
         (U32("k", "a"), [1]),
         (F32("k", "a"), float("inf")),

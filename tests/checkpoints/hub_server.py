@@ -30,6 +30,10 @@ class Repo:
     file_refusal: Refusal | None = None  #: of its files only, as gated ones have it
     ignores_ranges: bool = False  #: whoever asks for a part of a file is sent all of it
     other_headers: dict[str, bytes] = field(default_factory=dict)  #: what such a request is answered from instead
+    other_bodies: dict[str, bytes] = field(default_factory=dict)  #: what is sent instead of a large file
+    lies: dict[str, str] = field(default_factory=dict)  #: headers that are sent with every file instead of true ones
+    listed: dict[str, object] = field(default_factory=dict)  #: what the list of files states instead of the truth
+    endless: bool = False  #: the content of a file never ends
 
     @property
     def commit(self) -> str:
@@ -123,9 +127,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _info(self, model: str, repo: Repo, _revision: str) -> None:
         sizes = {"blobs=true"} <= {*self.path.partition("?")[2].split("&")}
         siblings = [
-            {"rfilename": name, **({"size": len(content)} if sizes else {})} for name, content in repo.files.items()
+            {
+                "rfilename": name,
+                **({"size": len(content)} if sizes else {}),
+                **({"lfs": {"sha256": hashlib.sha256(content).hexdigest()}} if name.endswith(".safetensors") else {}),
+            }
+            for name, content in repo.files.items()
         ]
-        self._send(json.dumps({"id": model, "sha": repo.commit, "siblings": siblings}).encode())
+        self._send(json.dumps({"id": model, "sha": repo.commit, "siblings": siblings, **repo.listed}).encode())
 
     def _tree(self, _model: str, repo: Repo, _revision: str) -> None:
         files = [
@@ -138,9 +147,9 @@ class _Handler(BaseHTTPRequestHandler):
         if repo.file_refusal:
             return self._refuse(repo.file_refusal)
         if name not in repo.files:
-            return self._refuse(Refusal(404, "EntryNotFound"))
+            return self._refuse(Refusal(404, "EntryNotFound"), repo.lies)
         content = repo.files[name]
-        headers = {"X-Repo-Commit": repo.commit, "ETag": f'"{hashlib.sha1(content).hexdigest()}"'}
+        headers = {"X-Repo-Commit": repo.commit, "ETag": f'"{hashlib.sha1(content).hexdigest()}"', **repo.lies}
         if not name.endswith(".safetensors"):
             return self._send_file(name, repo, headers)
         # Large files live elsewhere: another host name, where the token must not go.
@@ -148,6 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
             "Location": f"http://localhost:{self.server.server_port}/cdn/{model}/{name}",
             "X-Linked-Etag": f'"{hashlib.sha256(content).hexdigest()}"',
             "X-Linked-Size": str(len(content)),
+            **repo.lies,
         }
         return self._send(b"", headers, status=302)
 
@@ -160,6 +170,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_file(self, name: str, repo: Repo, headers: dict[str, str]) -> None:
         content, part, status = repo.files[name], self._part(), 200
+        if repo.endless and self.command == "GET":
+            self._send_for_ever(content, headers)
+            return
+        if part is None:
+            content = repo.other_bodies.get(name, content)
         if part is not None and not repo.ignores_ranges:
             content = repo.other_headers.get(name, content)
             start, stop = part[0], min(part[1], len(content))
@@ -167,9 +182,22 @@ class _Handler(BaseHTTPRequestHandler):
             content, status = content[start:stop], 206
         self._send(content, headers, status, name)
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _send_for_ever(self, content: bytes, headers: dict[str, str]) -> None:
+        self.send_response(200)
+        for header, value in headers.items():
+            self.send_header(header, value)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        try:
+            content = content.ljust(_CHUNK_BYTES)
+            while True:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(content), content))
+        except OSError:  # the client has read enough
+            self.close_connection = True
+
+    def _refuse(self, refusal: Refusal, more: dict[str, str] | None = None) -> None:
         headers = {"X-Error-Message": refusal.message} | ({"X-Error-Code": refusal.code} if refusal.code else {})
-        self._send(b"", headers, refusal.status)
+        self._send(b"", headers | (more or {}), refusal.status)
 
     def _send(self, content: bytes, headers: dict[str, str] | None = None, status: int = 200, name: str = "") -> None:
         self.send_response(status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from quantize_cli.checkpoints import download as module
 from quantize_cli.checkpoints.download import download, quiet
+from quantize_cli.checkpoints.remote import RemoteFile
 from quantize_cli.errors import CheckpointError
 from quantize_cli.observer import Observer
 
@@ -23,15 +25,22 @@ class Recorder(Observer):
         self.bytes += nbytes
 
 
-def downloading(monkeypatch, function):
+def downloading(monkeypatch, folder, function):
     """Let `function` of a file's name and a progress bar be what downloads."""
 
     def hf_hub_download(model_id, name, *, revision, tqdm_class):
         assert (model_id, revision) == ("org/model", "commit")
         with tqdm_class(total=100, initial=0, desc=name, unit="B") as bar:
             function(name, bar)
+        path = folder / name
+        path.write_bytes(bytes(100))
+        return str(path)
 
     monkeypatch.setattr(module, "hf_hub_download", hf_hub_download)
+
+
+def files(*names, size=100, sha256=None):
+    return [RemoteFile(name, size, sha256) for name in names]
 
 
 def wait_for_the_end():
@@ -43,7 +52,7 @@ def wait_for_the_end():
             assert not thread.is_alive()
 
 
-def test_bytes_are_told_once_however_they_come(monkeypatch, capfd):
+def test_bytes_are_told_once_however_they_come(monkeypatch, tmp_path, capfd):
     def get(name, bar):
         bar.update(60)
         bar.update_transfer(60)  # the same bytes, compressed, on their way
@@ -51,11 +60,32 @@ def test_bytes_are_told_once_however_they_come(monkeypatch, capfd):
         bar.update(-10)  # a server that cannot go on where the connection broke begins anew
         bar.update(50)
 
-    downloading(monkeypatch, get)
+    downloading(monkeypatch, tmp_path, get)
     recorder = Recorder()
-    download("org/model", "commit", ["a", "b", "c"], recorder)
+    download("org/model", "commit", files("a", "b", "c"), recorder)
     assert recorder.bytes == 300
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("steps", [[60, 41], [60, -60] * 6, [101]])
+def test_a_server_that_sends_more_than_the_file_is_stopped(monkeypatch, tmp_path, steps):
+    downloading(monkeypatch, tmp_path, lambda _name, bar: [bar.update(step) for step in steps])
+    with pytest.raises(CheckpointError, match="The server sends more than the 100 bytes that org/model/a can have"):
+        download("org/model", "commit", files("a"), Recorder())
+
+
+@pytest.mark.parametrize(("size", "sha256"), [(99, None), (101, None), (100, "0" * 64)])
+def test_a_file_that_differs_from_the_list_is_removed(monkeypatch, tmp_path, size, sha256):
+    downloading(monkeypatch, tmp_path, lambda _name, bar: bar.update(size))
+    with pytest.raises(CheckpointError, match="org/model/a was damaged on its way, because its size or SHA-256"):
+        download("org/model", "commit", files("a", size=size, sha256=sha256), Recorder())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_the_listed_sum_stays(monkeypatch, tmp_path):
+    downloading(monkeypatch, tmp_path, lambda _name, bar: bar.update(100))
+    download("org/model", "commit", files("a", sha256=hashlib.sha256(bytes(100)).hexdigest()), Recorder())
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def endless(_name, bar):
@@ -63,26 +93,26 @@ def endless(_name, bar):
         bar.update(1)
 
 
-def test_an_observer_that_fails_stops_all_downloads(monkeypatch):
+def test_an_observer_that_fails_stops_all_downloads(monkeypatch, tmp_path):
     class Failing(Observer):
         def downloaded(self, nbytes):
             raise KeyboardInterrupt
 
-    downloading(monkeypatch, endless)
+    downloading(monkeypatch, tmp_path, endless)
     with pytest.raises(KeyboardInterrupt):
-        download("org/model", "commit", [str(number) for number in range(20)], Failing())
+        download("org/model", "commit", files(*map(str, range(20)), size=1 << 60), Failing())
     wait_for_the_end()
 
 
-def test_a_file_that_fails_stops_the_others(monkeypatch):
+def test_a_file_that_fails_stops_the_others(monkeypatch, tmp_path):
     def get(name, bar):
         if name == "b":
             raise OSError("disk on fire")
         endless(name, bar)
 
-    downloading(monkeypatch, get)
+    downloading(monkeypatch, tmp_path, get)
     with pytest.raises(CheckpointError, match=r"org/model .*could not be downloaded from .*\(disk on fire\)"):
-        download("org/model", "commit", ["a", "b", "c"], Recorder())
+        download("org/model", "commit", files("a", "b", "c", size=1 << 60), Recorder())
     wait_for_the_end()
 
 

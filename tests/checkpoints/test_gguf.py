@@ -18,6 +18,7 @@ from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.gguf import GgufCheckpoint
 from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.errors import CheckpointError, UsageError
+from quantize_cli.observer import Observer
 
 V = GGUFValueType
 ROWS = np.arange(3 * 5 * 34, dtype=np.uint8).reshape(3, 5, 34)
@@ -139,21 +140,104 @@ def test_a_single_part_needs_no_name(tmp_path):
     assert_holds(open_checkpoint(tmp_path / "whole.gguf"), ["z.weight"])
 
 
-def test_another_part_than_the_first(tmp_path):
+class Notes(Observer):
+    def __init__(self):
+        self.sentences = []
+
+    def noted(self, sentence):
+        self.sentences.append(sentence)
+
+
+def test_any_part_brings_the_others(tmp_path):
     first = parts(tmp_path, ["z.weight"], ["ids"])
     second = tmp_path / "tiny-Q8_0-00002-of-00002.gguf"
-    with pytest.raises(CheckpointError, match=r"00002-of-00002.gguf is not the first of its 2 parts; give .*00001-of"):
-        open_checkpoint(second)
+    notes = Notes()
+    checkpoint = open_checkpoint(second, observer=notes)
+    assert_holds(checkpoint, ["z.weight", "ids"])
+    assert (checkpoint.name, checkpoint.location) == ("tiny", str(second))
+    assert notes.sentences == [f"{second} is one of the 2 parts of a model: reading all of them."]
     first.unlink()
+    with pytest.raises(CheckpointError, match=r"is not complete: tiny-Q8_0-00001-of-00002.gguf is missing; download"):
+        open_checkpoint(second)
     second.rename(first)
-    with pytest.raises(CheckpointError, match="is not the first of its 2 parts"):
+    with pytest.raises(CheckpointError, match=r"00001-of-00002.gguf is not what its name says, but part 2 of 2"):
         open_checkpoint(first)
+
+
+def test_parts_joined_by_cat_are_told(tmp_path):
+    for joined in (["z.weight"], ["ids"]), ([], ["z.weight"]):
+        first = parts(tmp_path, *joined)
+        both = b"".join(part.read_bytes() for part in sorted(tmp_path.glob("*-of-00002.gguf")))
+        for name in ("joined.gguf", first.name):
+            (tmp_path / name).write_bytes(both)
+            with pytest.raises(CheckpointError, match=f"{name} is several GGUF files one behind the other, as `cat`"):
+                open_checkpoint(tmp_path / name)
+
+
+def test_a_whole_model_that_states_that_it_is_a_part(tmp_path):
+    parts(tmp_path, [*TENSORS], []).rename(tmp_path / "joined.gguf")
+    assert_holds(open_checkpoint(tmp_path / "joined.gguf"), [*TENSORS])
+
+
+@pytest.mark.parametrize("count", [2**40, 2**16, -5])
+def test_a_count_of_parts_is_not_believed(tmp_path, count):
+    fields = (field("split.count", V.INT64, struct.pack("<q", count)), field("split.no", V.UINT16, bytes(2)))
+    path = tmp_path / "tiny-00001-of-00002.gguf"
+    path.write_bytes(file(fields, (line("a", (1,)),), bytes(4)))
+    if count < 0:
+        assert list(open_checkpoint(path).infos) == ["a"]
+        return
+    with pytest.raises(CheckpointError, match=f"is not what its name says, but part 1 of {count:,}; give the parts"):
+        open_checkpoint(path)
+    path.rename(tmp_path / "tiny.gguf")
+    with pytest.raises(CheckpointError, match=f"is one of {count:,} parts, but its name does not lead to the others"):
+        open_checkpoint(tmp_path / "tiny.gguf")
+
+
+def test_all_parts_and_no_other_file_are_the_models(tmp_path):
+    first = parts(tmp_path, ["z.weight"], ["ids"], [])
+    checkpoint = open_checkpoint(first)
+    for number in (1, 2, 3):
+        assert checkpoint.reads(tmp_path / f"tiny-Q8_0-0000{number}-of-00003.gguf")
+    (tmp_path / "hard").hardlink_to(first)
+    (tmp_path / "soft").symlink_to(first)
+    assert checkpoint.reads(tmp_path / "hard")
+    assert checkpoint.reads(tmp_path / "soft")
+    assert not checkpoint.reads(tmp_path / "config.json")
+
+
+def test_an_importance_matrix_is_not_a_model(tmp_path):
+    write_gguf(tmp_path / "i.gguf", {"a.in_sum2": np.ones(1, np.float32)}, {"general.type": ("imatrix", V.STRING)})
+    with pytest.raises(CheckpointError, match=r"i.gguf is an importance matrix, not a model; give it with --imatrix"):
+        open_checkpoint(tmp_path / "i.gguf")
+
+
+@pytest.mark.parametrize("name", ["m.gguf-split-a", "m.gguf.part1of2", "m.gguf.001", "m.gguf.aa"])
+def test_a_piece_of_a_file_is_told(tmp_path, name):
+    write_gguf(tmp_path / name, {"a": np.ones(1, np.float32)}, {})
+    with pytest.raises(CheckpointError, match="is a piece of a file; join all its pieces in their order with `cat`"):
+        open_checkpoint(tmp_path / name)
+
+
+def test_a_download_that_has_not_ended(tmp_path):
+    (tmp_path / "model.gguf.part").write_bytes(b"GGUF")
+    with pytest.raises(
+        CheckpointError, match=r"The download of .*model.gguf has not ended, because .*model.gguf.part is"
+    ):
+        open_checkpoint(tmp_path / "model.gguf")
+    write_gguf(tmp_path / "model.gguf", {"a": np.ones(1, np.float32)}, {})
+    assert list(open_checkpoint(tmp_path / "model.gguf").infos) == ["a"]
+    (tmp_path / "model.gguf.aria2").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"has not ended, because .*model.gguf.aria2 is there; go on with"):
+        open_checkpoint(tmp_path / "model.gguf")
 
 
 def test_a_missing_part_is_named(tmp_path):
     first = parts(tmp_path, ["z.weight"], ["a.bias"], ["ids"])
     (tmp_path / "tiny-Q8_0-00002-of-00003.gguf").unlink()
-    with pytest.raises(CheckpointError, match=r"tiny-Q8_0-00002-of-00003.gguf is missing; download it"):
+    with pytest.raises(
+        CheckpointError, match=r"is not complete: tiny-Q8_0-00002-of-00003.gguf is missing; download it"
+    ):
         open_checkpoint(first)
 
 
@@ -165,7 +249,7 @@ def test_parts_that_lost_their_names(tmp_path):
 
 def test_a_first_part_with_the_name_of_another(tmp_path):
     parts(tmp_path, ["z.weight"], ["ids"]).rename(tmp_path / "tiny-Q8_0-00002-of-00003.gguf")
-    with pytest.raises(CheckpointError, match=r"is not the first of its 2 parts; give .*tiny-Q8_0-00001-of-00002.gguf"):
+    with pytest.raises(CheckpointError, match=r"is not complete: tiny-Q8_0-00001-of-00003.gguf is missing"):
         open_checkpoint(tmp_path / "tiny-Q8_0-00002-of-00003.gguf")
 
 
@@ -188,7 +272,9 @@ def test_a_damaged_part(tmp_path):
     first = parts(tmp_path, ["z.weight"], ["ids"])
     second = tmp_path / "tiny-Q8_0-00002-of-00002.gguf"
     second.write_bytes(second.read_bytes()[:-20])
-    with pytest.raises(CheckpointError, match=r"00002-of-00002.gguf is damaged: tensor 'ids' ends at byte 20"):
+    with pytest.raises(
+        CheckpointError, match=r"00002-of-00002.gguf is not complete: it has \d+ of \d+ bytes, so 8 of them"
+    ):
         open_checkpoint(first)
 
 
@@ -212,7 +298,9 @@ def test_the_magic_tells_a_file_without_the_suffix(one):
 
 def test_the_suffix_tells_a_file_without_the_magic(tmp_path):
     (tmp_path / "model.gguf").write_bytes(b"<!DOCTYPE html>")
-    with pytest.raises(CheckpointError, match=r"model.gguf is not a GGUF file, because it begins with b'<!DO'"):
+    with pytest.raises(
+        CheckpointError, match=r"model.gguf is a web page, so it cannot be read as a GGUF file; download"
+    ):
         open_checkpoint(tmp_path / "model.gguf")
 
 

@@ -205,8 +205,10 @@ def test_a_server_that_ignores_ranges_does_not_send_the_weights_twice(hub, clien
 
 def test_a_file_that_is_not_the_one_whose_header_was_sent_is_refused(hub, client):
     """A commit does not change, but a server may be broken or hostile."""
-    hub.repos["org/two-faced"] = Repo({"config.json": b"{}", "model.safetensors": WANTED[SHARDS[0]]})
-    hub.repos["org/two-faced"].other_headers = {"model.safetensors": WANTED[SHARDS[1]]}
+    shown = {"siblings": [{"rfilename": "config.json", "size": 2}, {"rfilename": "model.safetensors"}]}
+    two_faced = Repo({"config.json": b"{}", "model.safetensors": WANTED[SHARDS[0]]}, listed=shown)
+    two_faced.other_headers = {"model.safetensors": WANTED[SHARDS[0]].replace(b'"a"', b'"b"')}
+    hub.repos["org/two-faced"] = two_faced
     (result,), _ = client("org/two-faced")
     assert result["error"] == "CheckpointError"
     assert "model.safetensors is not the file whose header" in result["says"]
@@ -290,10 +292,14 @@ def test_refusals_are_one_sentence_each(hub, client, server):
         "org/forbidden": ("CheckpointError", "refused org/forbidden (HTTP 403); check HF_TOKEN"),
         "org/broken": ("CheckpointError", "refused org/broken (HTTP 500)"),
         "org/no-config": ("CheckpointError", "org/no-config does not have a config.json at"),
-        "org/only-bin": ("UnsupportedError", "org/only-bin does not have model*.safetensors at"),
+        "org/only-bin": (
+            "UnsupportedError",
+            "org/only-bin does not hold model*.safetensors, only pytorch_model.bin, PyTorch",
+        ),
         "org/escaping": ("CheckpointError", "'../x.safetensors', which is not the name"),
         "org/lacking": ("CheckpointError", f"{SHARDS[1]} is missing"),
-        "org/..": ("CheckpointError", "org/.. is neither a folder here nor a valid Hub id"),
+        "org/a..b": ("CheckpointError", "org/a..b is neither a folder here nor a model at"),
+        "org/..": ("CheckpointError", "org/.. does not exist; check the path"),
     }
     results, _ = client(*expected, ("org/some-model", "v9"))
     expected["org/some-model"] = (

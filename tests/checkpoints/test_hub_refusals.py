@@ -55,7 +55,7 @@ CASES = {
     # What the small files and the headers tell.
     "unknown-architecture": Case(USUAL, 1, "names the architecture 'MambaForCausalLM'", "headers"),
     "lacks-a-tensor": Case(USUAL, 1, "lacks", "headers"),
-    "cut-off": Case(USUAL, 1, "org/cut-off/model.safetensors is damaged", "headers"),
+    "cut-off": Case(USUAL, 1, "org/cut-off/model.safetensors is not complete", "headers"),
     "matrix-required": Case(("-f", "iq2_xxs", *USUAL[2:]), 2, "IQ2_XXS needs importances", "headers"),
     "rows-do-not-fit": Case(("-f", "q4_k_m", *USUAL[2:], "--no-fallback"), 2, "does not fit", "headers"),
     "usual-output-exists": Case(USUAL, 1, "usual-output-exists-Q8_0.gguf exists", "headers"),

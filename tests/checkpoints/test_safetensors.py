@@ -20,6 +20,7 @@ from quantize_cli.checkpoints.base import FLOAT_DTYPES, Checkpoint
 from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.checkpoints.safetensors import INDEX_NAME, SafetensorsCheckpoint
 from quantize_cli.errors import CheckpointError, UnsupportedError
+from quantize_cli.observer import Observer
 
 DTYPES = [np.float64, np.float32, np.float16, ml_dtypes.bfloat16]
 SHAPES = [(), (1,), (7,), (5, 3), (4, 2, 3), (0, 3), (3, 0)]
@@ -120,15 +121,97 @@ def test_an_index_may_name_another_shard_as_long_as_the_names_agree(two):
     assert_holds(SafetensorsCheckpoint(folder), tensors)
 
 
-def test_a_single_file_brings_only_its_own_tensors(two):
+class Notes(Observer):
+    def __init__(self):
+        self.sentences = []
+
+    def noted(self, sentence):
+        self.sentences.append(sentence)
+
+
+@pytest.mark.parametrize("has_index", [True, False])
+@pytest.mark.parametrize("given", ["model-00002-of-00002.safetensors", INDEX_NAME])
+def test_a_shard_or_the_index_brings_all(two, given, has_index):
+    folder, tensors = two
+    if not has_index:
+        (folder / INDEX_NAME).unlink()
+    notes = Notes()
+    if not has_index and given == INDEX_NAME:
+        refused(folder / given, "does not exist")
+        return
+    checkpoint = open_checkpoint(folder / given, observer=notes)
+    assert (checkpoint.location, checkpoint.name) == (str(folder / given), "sharded")
+    assert_holds(checkpoint, tensors)
+    assert notes.sentences == [f"{folder / given} is one of the files of a model: reading all 2 files of weights."]
+
+
+def test_a_shard_without_the_others(two):
     folder, _ = two
-    file = folder / "model-00001-of-00002.safetensors"
-    checkpoint = SafetensorsCheckpoint(file)
-    assert (checkpoint.location, checkpoint.name) == (str(file), "sharded")
-    assert_holds(checkpoint, tensors_of(2))
+    (folder / INDEX_NAME).unlink()
+    (folder / "model-00001-of-00002.safetensors").unlink()
+    says = "is not complete: model-00001-of-00002.safetensors is missing"
+    for path in (folder / "model-00002-of-00002.safetensors", folder):
+        with pytest.raises(CheckpointError, match=says):
+            open_checkpoint(path)
 
 
-def test_symbolic_links_as_in_the_hub_cache(two, tmp_path):
+def test_a_file_that_the_index_does_not_name_stands_alone(two):
+    folder, _ = two
+    save_file({"alone": np.ones(1, np.float32)}, folder / "other.safetensors")
+    assert list(open_checkpoint(folder / "other.safetensors").infos) == ["alone"]
+
+
+def test_files_that_the_index_does_not_name_are_told(two):
+    folder, tensors = two
+    save_file({"stray": np.ones(1, np.float32)}, folder / "model.safetensors")
+    notes = Notes()
+    assert_holds(open_checkpoint(folder, observer=notes), tensors)
+    assert notes.sentences == [f"{folder / INDEX_NAME} does not list model.safetensors: not read."]
+
+
+def test_shards_of_several_models(two):
+    folder, _ = two
+    (folder / INDEX_NAME).unlink()
+    save_file({"old": np.ones(1, np.float32)}, folder / "model-00001-of-00003.safetensors")
+    refused(folder, "has shards of several models (model-00001-of-00002.safetensors, model-00001-of-00003.safetensors)")
+
+
+def test_a_snapshot_is_named_after_its_repository(one, tmp_path, monkeypatch):
+    folder, tensors = one
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "hub" / "models--some-org--its.model-1B"
+    snapshot = repository / "snapshots" / commit
+    (repository / "blobs").mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    (folder / "model.safetensors").rename(repository / "blobs" / "abc")
+    (snapshot / "model.safetensors").symlink_to("../../blobs/abc")
+    (tmp_path / "mine").symlink_to(snapshot)
+    for path, name in (
+        (snapshot, "its.model-1B"),
+        (snapshot / "model.safetensors", "its.model-1B"),
+        (repository, "its.model-1B"),
+        (tmp_path / "mine", "mine"),
+    ):
+        checkpoint = open_checkpoint(path)
+        assert_holds(checkpoint, tensors)
+        assert (checkpoint.name, checkpoint.location) == (name, str(path))
+        assert (checkpoint.repository, checkpoint.commit) == ("some-org/its.model-1B", commit)
+    monkeypatch.chdir(snapshot)
+    assert open_checkpoint(".").name == "its.model-1B"
+    refused(tmp_path / "hub", "is not a model, but holds models--some-org--its.model-1B; give the path of that")
+    (repository / "snapshots" / commit.replace("0", "f")).mkdir()
+    refused(repository, "holds several snapshots; give the path of one: 0123456789abcdef")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    assert_holds(open_checkpoint(repository), tensors)
+
+
+def test_other_folders_are_of_no_repository(one):
+    checkpoint = open_checkpoint(one[0])
+    assert (checkpoint.repository, checkpoint.commit) == (None, None)
+
+
+def test_a_folder_of_links_to_files_of_the_same_names(two, tmp_path):
     folder, tensors = two
     links = tmp_path / "links"
     links.mkdir()
@@ -215,24 +298,67 @@ def test_no_such_path(tmp_path, path):
     refused(tmp_path / path, "does not exist; check the path")
 
 
-def test_a_file_of_another_kind(tmp_path):
-    (tmp_path / "model.bin").write_bytes(b"")
-    refused(tmp_path / "model.bin", "is not a safetensors file", UnsupportedError)
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("model.bin", b"", "is empty, so it cannot be read as a model"),
+        ("model.bin", b"PK\3\4", "is a zip archive, as PyTorch writes it"),
+        ("model.pth", b"\x80\x02", "is a Python pickle, as PyTorch writes it"),
+        ("model", b"nothing known", "is not a safetensors file; choose a model folder"),
+        ("config.json", b"{}", "is one of the small files of a model; give the path of its folder"),
+    ],
+)
+def test_a_file_of_another_kind(tmp_path, name, content, says):
+    (tmp_path / name).write_bytes(content)
+    refused(tmp_path / name, says, UnsupportedError)
 
 
 def test_an_empty_folder(tmp_path):
-    refused(tmp_path, "does not hold model*.safetensors; choose the folder")
+    refused(tmp_path, "is empty; choose the folder of a downloaded model")
+    (tmp_path / "notes").write_bytes(b"")
+    refused(tmp_path, "does not hold model*.safetensors; choose the folder of a downloaded model")
+
+
+def test_a_folder_of_models(one):
+    folder, _ = one
+    (folder / "config.json").write_text("{}")
+    refused(folder.parent, "is not a model, but holds some-model; give the path of that")
+
+
+@pytest.mark.parametrize("trace", ["model.safetensors.incomplete", "model-00001-of-00002.safetensors.part"])
+def test_a_download_that_has_not_ended(tmp_path, trace):
+    (tmp_path / trace).write_bytes(b"")
+    refused(tmp_path, f"The download of {tmp_path} has not ended, because {tmp_path / trace} is there")
+
+
+def test_a_shard_whose_download_has_not_ended(two):
+    folder, _ = two
+    lost = folder / "model-00002-of-00002.safetensors"
+    lost.rename(folder / f"{lost.name}.part")
+    refused(folder, f"The download of {folder} has not ended, because {lost}.part is there; go on with it")
+
+
+def test_a_download_by_the_hubs_own_command_that_has_not_ended(tmp_path):
+    inner = tmp_path / ".cache" / "huggingface" / "download"
+    inner.mkdir(parents=True)
+    (inner / "abc=.def.incomplete").write_bytes(b"")
+    refused(tmp_path, "abc=.def.incomplete is there; go on with it")
 
 
 @pytest.mark.parametrize(
     ("file", "says"),
     [
-        ("pytorch_model.bin", "only pytorch_model.bin; save the model as safetensors first"),
-        ("consolidated.00.pth", "only consolidated.00.pth; save the model as safetensors first"),
+        ("pytorch_model.bin", "only pytorch_model.bin, PyTorch's format; load it in PyTorch and save"),
+        ("consolidated.00.pth", "only consolidated.00.pth, Mistral's or Meta's own layout; take"),
         ("model-q4.gguf", "only model-q4.gguf; give the path of that file"),
-        ("adapter_model.safetensors", "only adapter_model.safetensors; merge this adapter"),
-        ("consolidated.safetensors", "only consolidated.safetensors; take the model's Hugging Face layout"),
+        ("adapter_model.safetensors", "only adapter_model.safetensors, an adapter; merge it into its base model"),
+        (
+            "consolidated.safetensors",
+            "only consolidated.safetensors, Mistral's or Meta's own layout; take the model's Hugging Face",
+        ),
         ("other.safetensors", "only other.safetensors; give the path of that file"),
+        ("model_index.json", "only model_index.json, a pipeline of several models, as diffusers saves it"),
+        ("model.onnx", "only model.onnx, ONNX's format; take the model's safetensors files"),
     ],
 )
 def test_a_folder_with_other_weights(tmp_path, file, says):
@@ -249,7 +375,8 @@ def test_a_damaged_file_in_a_folder(one):
     folder, _ = one
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
-    refused(folder, "the file is cut off")
+    size = path.stat().st_size
+    refused(folder, f"is not complete: it has {size:,} of {size + 1:,} bytes, so 1 of them are missing")
 
 
 @pytest.mark.parametrize(
@@ -298,12 +425,21 @@ def test_an_index_that_leaves_the_folder(tmp_path, shard):
 def test_a_missing_shard(two):
     folder, _ = two
     (folder / "model-00002-of-00002.safetensors").unlink()
-    refused(folder, "model-00002-of-00002.safetensors is missing; download it")
+    refused(
+        folder, "is not complete: model-00002-of-00002.safetensors is missing; download it, or the whole model, again"
+    )
+    (folder / "model-00001-of-00002.safetensors").unlink()
+    refused(folder, "model-00001-of-00002.safetensors, model-00002-of-00002.safetensors are missing; download them")
 
 
 def test_a_shard_name_too_long_for_the_system(tmp_path):
     write_index(tmp_path, {"a": "a" * 5000 + ".safetensors"})
-    refused(tmp_path, "cannot be read (File name too long)")
+    refused(tmp_path, "which is not the name of a .safetensors file beside it")
+
+
+def test_an_index_of_too_many_files(tmp_path):
+    write_index(tmp_path, {f"t{i}": f"{i}.safetensors" for i in range(10_001)})
+    refused(tmp_path, "names 10,001 files, but 10,000 is the limit")
 
 
 def test_a_listed_tensor_that_its_shard_lacks(two):
@@ -333,6 +469,11 @@ def test_a_folder_in_place_of_a_file(tmp_path):
 
 def test_a_pipe_in_place_of_a_file_does_not_block(tmp_path):
     os.mkfifo(tmp_path / "model.safetensors")
+    refused(tmp_path, "is not a regular file")
+
+
+def test_a_device_in_place_of_a_file(tmp_path):
+    (tmp_path / "model.safetensors").symlink_to("/dev/zero")
     refused(tmp_path, "is not a regular file")
 
 

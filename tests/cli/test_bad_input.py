@@ -84,9 +84,9 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"),
         "pytorch_model.bin.*safetensors",
     ),
-    "empty file": (lambda f: cut(f, 0), "model.safetensors.*0 bytes"),
-    "cut in the header": (lambda f: cut(f, 100), "model.safetensors is damaged.*header"),
-    "cut in the data": (lambda f: cut(f, -1), "model.safetensors is damaged.*cut off"),
+    "empty file": (lambda f: cut(f, 0), "model.safetensors is empty"),
+    "cut in the header": (lambda f: cut(f, 100), "model.safetensors is not complete.*missing"),
+    "cut in the data": (lambda f: cut(f, -1), "model.safetensors is not complete.*missing"),
     "header is no JSON": (
         lambda f: (f / "model.safetensors").write_bytes((4).to_bytes(8, "little") + b"\x00\xff{}"),
         "model.safetensors is damaged.*JSON",
@@ -195,7 +195,6 @@ def test_places_where_the_file_cannot_go(quantize, llama, work, monkeypatch):
     (work / "there.gguf").write_text("mine")
     for output, said in {
         "there.gguf": "there.gguf exists.*--force",
-        os.devnull: "not a regular file",
         "missing/model.gguf": "folder .*missing does not exist",
         "x" * 300: "too long",
     }.items():
@@ -254,13 +253,13 @@ def test_the_sentence_stands_below_the_traceback_with_debug(quantize, work):
     ("arguments", "said"),
     [
         ((), "--format"),
-        (("--format",), "requires an argument"),
-        (("--format", "q9_k"), "Unknown format 'q9_k'.* f32, bf16, .*q4_k_m, .*q1_0"),
-        (("--format", ""), "Unknown format"),
-        ((*FORMAT, "--treads", "2"), "No such option.*--treads"),
+        (("--format",), "--format needs a value; write --format NAME"),
+        (("--format", "q9_k"), "Unknown format 'q9_k'; the nearest names are q6_k, q5_k, q4_k"),
+        (("--format", ""), "--format is empty"),
+        ((*FORMAT, "--treads", "2"), "--treads is not an option; the nearest is --threads"),
         ((*FORMAT, "--threads", "0"), "--threads"),
         ((*FORMAT, "--threads", "many"), "--threads"),
-        ((*FORMAT, "another"), "unexpected extra argument"),
+        ((*FORMAT, "another"), "another is one word too many"),
         ((*FORMAT, "--pre-tokenizer", "gpt2"), "'gpt2'.*did you mean gpt-2"),
         ((*FORMAT, "--revision", "main"), "does not have revisions.*--revision"),
         ((*FORMAT, "--report", "report.txt"), "must end in .json or .md"),
@@ -272,8 +271,7 @@ def test_a_wrong_command_line_is_exit_code_2(arguments, said, quantize, llama, w
     result = quantize(llama, *arguments)
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert "Traceback" not in result.stderr
-    assert re.search(said, " ".join(result.stderr.split()))
+    assert re.search(f"^quantize: .*{said}", result.stderr.splitlines()[-1])
     assert everything(work) == {}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -11,7 +12,12 @@ from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
 from command_line import COMMAND, USUAL, pipes, sentence, started
 from gguf import GGUFReader
 
+from quantize_cli.cli import options
+from quantize_cli.cli.app import GROUP
+from quantize_cli.cli.help import EXAMPLES
 from quantize_cli.version import GENERATOR
+
+COMMANDS = GROUP.commands
 
 PRE = ("--pre-tokenizer", PRE_TOKENIZER)
 
@@ -41,8 +47,8 @@ def test_model_is_the_default_command(quantize, llama, work):
 def test_without_a_path_the_current_folder_or_else_model_is_taken(quantize, work, monkeypatch):
     for command in (("model",), ()):
         result = quantize(*command, *USUAL)
-        assert result.exit_code == 1
-        assert "model does not exist" in sentence(result.stderr)
+        assert result.exit_code == 2
+        assert sentence(result.stderr).startswith("No MODEL is given, and the current folder is not a checkpoint; name")
     make_checkpoint(work / "model", num_hidden_layers=1)
     for command in (("model",), ()):
         assert quantize(*command, *USUAL, "--force").exit_code == 0
@@ -140,29 +146,73 @@ def test_a_models_name_is_shown_as_it_is(name, quantize, tmp_path, work):
     assert files(work) == sorted([f"{name}-Q8_0.gguf", "report.md"])
 
 
-def test_version_and_help(quantize):
-    assert quantize("--version").stdout == f"{GENERATOR}\n"
-    assert quantize("model", "--version").stdout == f"{GENERATOR}\n"
-    help_text = quantize("--help").stdout
-    assert help_text == quantize("model", "--help").stdout == quantize().stdout
-    assert "--format" in help_text
-    for call in (("--help",), ("--version",), ()):
-        assert quantize(*call).exit_code == 0
+@pytest.mark.parametrize("call", ["--version", "-V", "model --version", "x -V"])
+def test_version(call, quantize):
+    result = quantize(*call.split())
+    assert (result.exit_code, result.stdout) == (0, f"{GENERATOR}\n")
 
+
+@pytest.mark.parametrize("call", ["", "-h", "model --help", "x -h", "--debug --help"])
+def test_help_is_the_same_wherever_it_is_asked_for(call, quantize):
+    result = quantize(*call.split())
+    assert (result.exit_code, result.stdout) == (0, quantize("--help").stdout)
+
+
+def test_help_shows_commands_options_and_examples(quantize):
+    help_text = quantize("--help").stdout
+    for command in COMMANDS:
+        assert re.search(rf"^  {command}  +[A-Z].*\.$", help_text, re.MULTILINE)
+    for option in options.ALL:
+        assert re.search(rf"^  .*{option.opts[-1]}\b", help_text, re.MULTILINE)
+    assert "-h, --help" in help_text
+    for example in EXAMPLES:
+        assert f"\n  {example}\n" in help_text
+    assert max(map(len, help_text.splitlines())) <= 80
+
+
+def test_a_command_has_help_of_its_own(quantize):
+    for command in ("formats", "warm"):
+        assert quantize(command, "-h").stdout.startswith(f"Usage: quantize {command} [OPTIONS]")
+
+
+def test_the_package_is_the_command(work):
+    done = subprocess.run([sys.executable, "-m", "quantize_cli", "-V"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{GENERATOR}\n"
+
+
+# What answers at once.
 
 IMPORTED = """
 import sys
 from quantize_cli.cli.app import main
-assert main() == 0
-slow = {"numba", "numpy", "gguf", "rich", "tqdm", "huggingface_hub", "tokenizers", "ml_dtypes", "llvmlite"}
-print(*sorted(slow & set(sys.modules)), file=sys.stderr)
+code = main()
+slow = {
+    "numba", "numpy", "gguf", "rich", "tqdm", "huggingface_hub", "tokenizers", "sentencepiece", "safetensors", "yaml",
+    "ml_dtypes", "llvmlite", "pydantic",
+}
+print(code, *sorted(slow & set(sys.modules)), file=sys.stderr)
 """
 
 
-def test_help_imports_nothing_slow():
-    done = subprocess.run([sys.executable, "-c", IMPORTED, "--help"], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("Usage: quantize")
-    assert done.stderr.split() == []
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--help",), 0),
+        (("--version",), 0),
+        (("formats",), 0),
+        (("formats", "--json"), 0),
+        (("nowhere", "-f", "q8_0"), 1),
+        ((".", "-f", "q9_k"), 2),
+        ((".", "-f", "q8_0", "--imatrx", "x"), 2),
+        ((".", "-f", "q8_0", "-t", "many"), 2),
+        ((".",), 2),
+        (("-f", "q8_0"), 2),
+        (("warm", "q9_k"), 2),
+    ],
+)
+def test_help_and_refusals_import_nothing_slow(arguments, code, work):
+    done = subprocess.run([sys.executable, "-c", IMPORTED, *arguments], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == str(code)
 
 
 # Standard output.

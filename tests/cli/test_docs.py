@@ -5,29 +5,28 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from command_line import invoke
-from typer.core import TyperGroup
-from typer.main import get_command
 
 from quantize_cli.architectures.families.table import FAMILIES
 from quantize_cli.blocks.table import BLOCK_TYPES
-from quantize_cli.cli.app import app
+from quantize_cli.cli import console
+from quantize_cli.cli.app import GROUP
+from quantize_cli.cli.help import EXAMPLES
 from quantize_cli.mixes.catalogue import catalogue
 from quantize_cli.mixes.tables import FORMATS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
-GROUP = get_command(app)
-assert isinstance(GROUP, TyperGroup)
 COMMANDS = GROUP.commands
 
 
 def test_readme_shows_every_option_and_no_other():
     options = {name for parameter in COMMANDS["model"].params for name in parameter.opts}
-    options.discard("model_")
-    shown = set(re.findall(r"`(--?[a-z-]+)\b", README.split("| option | meaning |")[1].split("\n\n")[0]))
-    assert shown == options | {"--help"}
+    options.discard("words")
+    shown = set(re.findall(r"`(--?[a-zA-Z-]+)\b", README.split("| option | meaning |")[1].split("\n\n")[0]))
+    assert shown == options | {"--help", "-h"}
 
 
 def test_readme_shows_every_command():
@@ -46,7 +45,7 @@ def test_readme_lists_every_format_as_the_command_does():
 
 
 def test_help_says_how_the_formats_are_listed():
-    option = next(p for p in COMMANDS["model"].params if p.name == "format_")
+    option = next(p for p in COMMANDS["model"].params if p.name == "formats")
     assert "`quantize formats`" in getattr(option, "help", "")
     assert "formats" in COMMANDS
 
@@ -67,17 +66,51 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_the_commands_of_the_readme_work(tmp_path, monkeypatch):
-    """Those that name their model, in their order, as in a fresh clone."""
+    """Those on the example, in their order, as in a fresh clone."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / "models").mkdir()
     monkeypatch.chdir(tmp_path)
-    lines = re.findall(r"^    quantize (?!MODEL|model|formats|warm)(.*)$", README, re.MULTILINE)
+    lines = re.findall(r"^    quantize ((?:examples/|shakespeare).*)$", README, re.MULTILINE)
     commands = [line for line in lines if "|" not in line]  # a pipe needs a shell
     assert len(commands) >= 4
     for command in commands:
         result = invoke(*command.split())
         assert result.exit_code == 0, result.stderr
-    assert len([*tmp_path.glob("*.gguf")]) + len([*(tmp_path / "models").glob("*.gguf")]) == 7
+    assert len([*tmp_path.glob("*.gguf")]) + len([*(tmp_path / "models").glob("*.gguf")]) == 6
+
+
+def commands_shown() -> list[str]:
+    """Every line of the README and the help that calls the command, without those that show its grammar."""
+    blocks = re.findall(r"^    (?:RUN \S+ )?(quantize .*)$", README, re.MULTILINE)
+    return [*dict.fromkeys([*(line for line in blocks if not re.search(r"NAME|\[", line)), *EXAMPLES])]
+
+
+@pytest.mark.parametrize("line", commands_shown())
+def test_every_command_that_is_shown_is_understood(line, tmp_path, monkeypatch):
+    """The command line as it is shown, with the library's jobs replaced by stand-ins that hear what they shall do."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    for name in ("MODEL", "path/to/model"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("model-BF16.gguf", "shakespeare-llama-BF16.gguf"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    heard: list[object] = []
+
+    def hear(of_what, *_arguments, **_options):
+        heard.append(of_what if isinstance(of_what, list) else str(of_what))
+        return []
+
+    for job in ("api.quantize", "api.plan", "run.warm.warm"):
+        monkeypatch.setattr(f"quantize_cli.{job}", hear)
+    monkeypatch.setattr(console, "show", lambda _reports: None)
+    result = invoke(*line.partition(" |")[0].split()[1:])
+    assert result.exit_code == 0, result.stderr
+    words = line.split()
+    assert heard == ([[name.upper() for name in words[2:]]] if words[1] == "warm" else [words[1]])
+
+
+def test_many_commands_are_shown():
+    assert len(commands_shown()) >= 14
 
 
 def test_readme_names_every_family():

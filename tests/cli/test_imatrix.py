@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from checkpoint_factory import PRE_TOKENIZER
 from command_line import sentence
+from gguf_factory import read_header
 from imatrix_factory import CHUNKS, DATASET, squares, write_imatrix
-
-from quantize_cli.gguf_file.reader import read_header
 
 Q4 = ("--format", "q4_k_s", "--pre-tokenizer", PRE_TOKENIZER, "--threads", "1")
 #: GGUF name -> columns, of every matrix of the model but the vocabulary's.

@@ -87,3 +87,19 @@ def test_nobody_need_look(stream, monkeypatch):
     with console.progress() as observer:
         observer.noted("It works.")
     assert stream is None or stream.getvalue() == "It works.\n"
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_nothing_to_do_is_no_division_by_zero(stream, monkeypatch):
+    """Files of weights may be empty, and so may the size that a Hub tells."""
+    shown = stream()
+    monkeypatch.setattr(sys, "stderr", shown)
+    with console.progress() as observer:
+        observer.download_started(1, 0)
+        observer.downloaded(0)
+        observer.downloaded(10)
+        observer.started(cast("Plan", SimpleNamespace(weights=0)))
+        observer.tensor_started(cast("PlannedTensor", SimpleNamespace(name="empty", type="Q8_0")))
+        observer.weights_done(0)
+    if stream is io.StringIO:
+        assert shown.getvalue().splitlines() == ["Downloading 1 file, 0 B.", "empty"]

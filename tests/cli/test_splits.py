@@ -10,9 +10,8 @@ import pytest
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
 from command_line import sentence
 from gguf import GGUFReader
+from gguf_factory import read_header
 from safetensors.numpy import load_file, save_file
-
-from quantize_cli.gguf_file.reader import read_header
 
 F32 = ("-f", "f32", "--pre-tokenizer", PRE_TOKENIZER, "-t", "1")
 SPLIT = (*F32, "--split-max-size", "1M")

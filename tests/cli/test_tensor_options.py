@@ -8,9 +8,8 @@ import pytest
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
 from command_line import sentence
 from gguf import GGUFReader
+from gguf_factory import read_header
 from imatrix_factory import squares, write_imatrix
-
-from quantize_cli.gguf_file.reader import read_header
 
 PRE = ("--pre-tokenizer", PRE_TOKENIZER, "-t", "1")
 Q4 = ("-f", "q4_k_m", *PRE)
@@ -63,18 +62,18 @@ def test_tensors_get_the_types_that_are_asked_for(options, changed, quantize, ll
         (("--tensor-type", "attn_v"), "'attn_v' is not of the form REGEX=TYPE; write it as in attn_v=q8_0"),
         (("--tensor-type", "=q8_0"), "not of the form REGEX=TYPE"),
         (("--tensor-type", "attn_(v=q8_0"), "is not a regular expression"),
-        (("--tensor-type", "attn_v=q9"), "Unknown type 'q9'; choose one of f32, .*q4_k"),
+        (("--tensor-type", "attn_v=q9"), "Unknown type 'q9'; choose one, for example q8_0, q6_k or q4_k"),
         (
             ("--tensor-type-file", "nowhere.txt"),
             r"nowhere.txt cannot be read \(No such file.*choose another file of types",
         ),
         (("--tensor-type-file", "bad.txt"), "In bad.txt, entry 'attn_v=': .*form REGEX=TYPE"),
         (("--output-tensor-type", "q4_k_m"), "Unknown type 'q4_k_m'"),
-        (("--token-embedding-type", ""), "Unknown type ''"),
+        (("--token-embedding-type", ""), "--token-embedding-type is empty"),
         (("--prune-layers", "0,1"), "All layers would be pruned; leave at least one"),
         (("--prune-layers", "one"), "'one' is not a list of layers; write it as in 3,7,8"),
         (("--prune-layers", "-1"), "'-1' is not a list of layers"),
-        (("--prune-layers", ""), "'' is not a list of layers"),
+        (("--prune-layers", ""), "--prune-layers is empty"),
         (("--override-kv", "key"), "'key' is not of the form KEY=TYPE:VALUE with TYPE one of int, float, bool, str"),
         (("--override-kv", "=int:1"), "not of the form"),
         (("--override-kv", "key=long:1"), "not of the form"),

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX terminals
 #: The command, but for a stop once the second layer is announced: then a signal finds it in the middle of its work.
 STOPPING = """
 import signal, sys
-from quantize_cli.cli import app, console
+from quantize_cli.cli import console, start
 
 announce = console._Lines.tensor_started
 
@@ -29,22 +29,33 @@ def announce_and_wait(self, tensor):
         signal.pause()
 
 console._Lines.tensor_started = announce_and_wait
-sys.exit(app.main())
+sys.exit(start.main())
 """
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=["INT", "TERM", "HUP"]
-)
-def test_an_interrupted_run_leaves_the_folder_as_it_was(number, code, llama, work):
-    (work / "model.gguf").write_text("of yesterday")
-    process = started(llama, *USUAL, "-o", "model.gguf", "--force", command=(sys.executable, "-c", STOPPING))
+#: The same where the system does not have files without names.
+NAMED = f"import os; del os.O_TMPFILE\n{STOPPING}" if hasattr(os, "O_TMPFILE") else STOPPING
+
+
+def told_until(process, end):
+    """Read standard error until it has said `end`."""
     told = b""
-    while b"blk.1\n" not in told:
+    while end not in told:
         line = process.stderr.readline()
         assert line, told
         told += line
-    assert sorted(path.suffix for path in work.iterdir()) == [".gguf", ".tmp"]
+    return told
+
+
+@pytest.mark.parametrize("script", [STOPPING, NAMED], ids=["unnamed", "named"])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=["INT", "TERM", "HUP"]
+)
+def test_an_interrupted_run_leaves_the_folder_as_it_was(number, code, script, llama, work):
+    (work / "model.gguf").write_text("of yesterday")
+    process = started(llama, *USUAL, "-o", "model.gguf", "--force", command=(sys.executable, "-c", script))
+    told = told_until(process, b"blk.1\n")
+    assert sorted(path.suffix for path in work.iterdir()) == [".gguf"] + [".tmp"] * (script is NAMED)
     process.send_signal(number)
     told += process.communicate()[1]
     assert process.returncode == code

@@ -7,17 +7,17 @@ import json
 from pathlib import Path
 
 import pytest
-from golden.projector import projector
+from projector import write_projector
 
 from quantize_cli import plan, quantize
 
-HASHES = json.loads((Path(projector.__file__).parent / "hashes.json").read_text())
+HASHES = json.loads((Path(__file__).parent / "golden" / "projector.json").read_text())
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("projector") / "projector-F16.gguf"
-    projector.write_projector(path)
+    write_projector(path)
     return path
 
 

@@ -4,11 +4,11 @@ import dataclasses
 import json
 import os
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from quantize_cli.errors import OutputError, UsageError
+from quantize_cli.outputs.temporary import Temporary
 from quantize_cli.report import markdown
 from quantize_cli.report.write import RENDERERS, check_report_path, write_report
 
@@ -45,12 +45,12 @@ def test_an_unknown_suffix_is_a_usage_error(tmp_path, name, call):
         call(tmp_path / name)
 
 
-@pytest.mark.parametrize("failing", ["fsync", "replace"])
+@pytest.mark.parametrize("failing", ["fsync", "link"])
 def test_a_failed_write_leaves_nothing(report, tmp_path, monkeypatch, failing):
     def no_room(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(*((os, "fsync") if failing == "fsync" else (Path, "replace")), no_room)
+    monkeypatch.setattr(*((os, "fsync") if failing == "fsync" else (Temporary, "link")), no_room)
     path = tmp_path / "report.md"
     with pytest.raises(OutputError, match=r"report\.md cannot be written \(No space left on device\)"):
         write_report([report], path, force=False)
@@ -71,7 +71,7 @@ def test_an_interrupt_leaves_nothing(report, tmp_path, monkeypatch):
 def test_a_folder_that_is_none_is_an_output_error(report, tmp_path, folder):
     (tmp_path / "file").touch()
     path = tmp_path / folder / "report.json"
-    with pytest.raises(OutputError, match="does not exist"):
+    with pytest.raises(OutputError, match="does not exist" if folder == "missing" else "file is not a folder"):
         check_report_path(path, force=False)
     with pytest.raises(OutputError, match="cannot be written"):
         write_report([report], path, force=False)

@@ -172,7 +172,7 @@ def snap_to_grid(
 @inner
 def store_scales(work: Work, count: int) -> Floats:
     """Round the scales of that many sub-blocks to 0..7, for 1, 3 .. 15 times d; return 15 d, the largest of them."""
-    largest = splat(F(0))
+    largest: Floats = splat(F(0))
     for j in range(0, count * LANES, LANES):
         scale = load(work.scales, j)
         largest = select(largest > scale, largest, scale)

@@ -1,0 +1,180 @@
+"""The words of a command line that are not options: MODEL, and what people of other programs write after it.
+
+llama-quantize takes `MODEL [OUTPUT] FORMAT [THREADS]`. That order is understood where no --format is given.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path, PurePath
+
+from quantize_cli.cli.values import count_of_threads, expanded
+from quantize_cli.errors import CheckpointError, UsageError
+
+#: What a MODEL can be.
+_MODELS = "give a folder, a .safetensors or .gguf file, or a Hub id (org/name)"
+
+#: Commands of other programs -> what to do here.
+_OTHER_COMMANDS = {
+    "help": "`quantize --help` shows the options",
+    "version": "`quantize --version` shows the version",
+    "list": "`quantize formats` lists the formats",
+    "types": "`quantize formats` lists the formats",
+    "plan": "--dry-run shows what a run would write",
+    "convert": "leave it out: quantize MODEL --format q4_k_m",
+    "quantize": "leave it out: quantize MODEL --format q4_k_m",
+    "run": "leave it out: quantize MODEL --format q4_k_m",
+}
+
+#: The most names of a folder that are looked at.
+_ENTRIES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a command line asks for."""
+
+    model: str | None  #: None is the default
+    formats: tuple[str, ...]  #: as the user spells them
+    output: str | None
+    threads: int | None
+
+
+def understood(words: Sequence[str], job: Job, commands: Collection[str]) -> Job:
+    """Return the job with what the words add to its options.
+
+    Args:
+        words: Those that are not options.
+        job: What the options tell; its model is not known yet.
+        commands: Names of the commands.
+
+    Raises:
+        UsageError: The words do not make sense, or no format is given.
+        CheckpointError: The model can only be a local path, and does not exist.
+    """
+    names = tuple(name for text in job.formats for name in text.split(",") if name.strip()) or job.formats
+    job = replace(job, formats=tuple(name.strip() for name in names))
+    if not job.formats:
+        words, job = _as_llama_quantize(words, job)
+    if words:
+        _check_model(words, commands)
+    _check_rest(words, job)
+    if not job.formats:
+        raise UsageError("No format is given; add one, for example --format q4_k_m (`quantize formats` lists all).")
+    return replace(job, model=expanded(words[0]) if words else None)
+
+
+def _as_llama_quantize(words: Sequence[str], job: Job) -> tuple[Sequence[str], Job]:
+    """Take formats, threads and the output from the words; return the others with the job."""
+    rest = list(words)
+    threads = job.threads
+    if len(rest) > 1 and _is_format(rest[-2]) and rest[-1].isdecimal() and threads is None:
+        threads = count_of_threads(rest.pop())
+    formats: list[str] = []
+    while rest and _is_format(rest[-1]) and (len(rest) > 1 or not os.path.lexists(rest[0])):
+        formats.insert(0, rest.pop())
+    if not formats and len(rest) > 1 and _is_format(rest[0]) and not os.path.lexists(rest[0]):
+        formats = [rest.pop(0)]
+    if not formats:
+        return words, job
+    output = job.output
+    if len(rest) == 2 and output is None and (rest[1] == "-" or _is_gguf(rest[1])):
+        output = expanded(rest.pop())
+    return rest, replace(job, formats=tuple(formats), output=output, threads=threads)
+
+
+def _is_gguf(word: str) -> bool:
+    return word.lower().endswith(".gguf") and not word.startswith("-")
+
+
+def _is_format(word: str) -> bool:
+    from quantize_cli.mixes.tables import ALIASES, FORMATS
+
+    return word.upper() in FORMATS or word.upper() in ALIASES
+
+
+def _check_model(words: Sequence[str], commands: Collection[str]) -> None:
+    """Refuse a first word that can only be a mistake; what may be an address of the Hub is not one."""
+    word, whole = words[0], " ".join(words)
+    if os.path.lexists(expanded(word)) or ("/" in word and not word.startswith(("/", "./", "../", "~"))):
+        return
+    if word == "-":
+        raise UsageError(f"A model cannot be read from standard input; {_MODELS}.")
+    if word.strip("<>{}[]$").upper() == "MODEL":
+        raise UsageError(f"{word} stands for a model; {_MODELS}.")
+    if word in commands:
+        raise UsageError(f"The command comes first: quantize {word}.")
+    if word in _OTHER_COMMANDS:
+        raise UsageError(f"{word} is not a command; {_OTHER_COMMANDS[word]}.")
+    if len(words) > 1 and os.path.lexists(whole):
+        raise UsageError(f"{whole} has spaces in its name; put the path in quotes.")
+    if _is_format(word):
+        raise UsageError(f"{word} is a format, and the model is missing; {_MODELS}.")
+    from quantize_cli.mixes.other_names import means_format, unknown_format
+
+    plain = "/" not in word and "." not in word
+    if plain and means_format(word):
+        raise UsageError(unknown_format(word))
+    near = _nearest(word, commands if plain else ())
+    if near is not None and near in commands:
+        raise UsageError(f"{word} is not a command; the nearest is `quantize {near}`.")
+    either = f", and it is not a command ({', '.join(sorted(commands))}) either" if plain and near is None else ""
+    raise CheckpointError(f"{word} does not exist{either}; {f'the nearest name is {near}' if near else _MODELS}.")
+
+
+def _nearest(word: str, commands: Collection[str] = ()) -> str | None:
+    """Find the command, or the name in the folder that the path points to, that is spelled most like the word."""
+    folder, name = os.path.split(word.rstrip("/"))
+    try:
+        with os.scandir(folder or ".") as entries:
+            found = [entry.name for entry in islice(entries, _ENTRIES) if not entry.name.startswith(".")]
+    except (OSError, ValueError):
+        found = []
+    names = {entry.lower(): str(PurePath(folder, entry)) for entry in found}
+    names |= {command: command for command in commands}
+    return next((names[match] for match in get_close_matches(name.lower(), names, n=1, cutoff=0.75)), None)
+
+
+@contextmanager
+def with_near_names(model: str | Path) -> Iterator[None]:
+    """Complete the error for a model that is not found, such as a path that looks like a Hub id, by a near name.
+
+    Raises:
+        CheckpointError: That of the library, with the near name.
+    """
+    try:
+        yield
+    except CheckpointError as error:
+        of_model = str(error).startswith(str(model).rstrip("/")) and not os.path.lexists(model)
+        near = _nearest(str(model)) if of_model else None
+        if near is None:
+            raise
+        raise CheckpointError(f"{str(error).removesuffix('.')}; the nearest name here is {near}.") from error
+
+
+def _check_rest(words: Sequence[str], job: Job) -> None:
+    """Refuse the words after MODEL."""
+    if len(words) < 2:
+        return
+    second, last = words[1], words[-1]
+    if not job.formats and not (os.path.lexists(last) or _is_gguf(last)):
+        from quantize_cli.mixes.other_names import unknown_format
+
+        raise UsageError(unknown_format(last))
+    if not job.formats:
+        return
+    if second.startswith("-"):
+        raise UsageError(f"{second} comes after --, and options come before it.")
+    if _is_gguf(second) and job.output is not None:
+        raise UsageError(f"Two outputs are given, {second} and {job.output}; leave one of them out.")
+    if _is_gguf(second) or second.endswith("/"):
+        raise UsageError(f"{second} is one word too many; write the output as -o {second}.")
+    raise UsageError(
+        f"{second} is one word too many; write the output after -o and each format after -f, and quote a path that has "
+        "spaces."
+    )

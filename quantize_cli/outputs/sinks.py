@@ -1,0 +1,168 @@
+"""What takes the bytes of the output, and knows their number and hash at the end."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from quantize_cli.errors import OutputError, UsageError
+from quantize_cli.interrupts import deferred
+from quantize_cli.outputs.hashing import Hashing, hashing
+from quantize_cli.outputs.names import Complete, give_names
+from quantize_cli.outputs.refusals import refusal, writing
+from quantize_cli.outputs.temporary import Temporary
+
+
+class Sink(Protocol):
+    """A destination that takes the output's bytes in order."""
+
+    def write(self, data: bytes | memoryview, /) -> object:
+        """Append `data`, which must not change afterwards."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A complete output."""
+
+    path: Path | None  #: None for a stream that was given open
+    nbytes: int
+    sha256: str  #: in hex digits
+
+
+class Output:
+    """A sink that counts and hashes what it writes to a file or stream.
+
+    Args:
+        file: What takes the bytes.
+        path: Its path; None for a stream that was given open.
+        option: The option that chose it, for messages.
+        hashing: The thread that hashes.
+    """
+
+    def __init__(self, file: BinaryIO, path: Path | None, option: str, hashing: Hashing) -> None:
+        self._file = file
+        self._path = path
+        self._option = option
+        self._hashing = hashing
+        self._digest = hashing.digest()
+        self._nbytes = 0
+
+    def write(self, data: bytes | memoryview, /) -> None:
+        """Append `data`, which must not change afterwards.
+
+        Raises:
+            OutputError: The system refuses it.
+        """
+        self._hashing.update(self._digest, data)
+        self._nbytes += len(data)
+        try:
+            _write_all(self._file, data)
+        except OSError as error:
+            raise self.refusal(error) from error
+
+    def refusal(self, error: OSError) -> OutputError:
+        """Make the sentence for an error of the system."""
+        return refusal(self._path or "The output stream", error, self._option)
+
+    @property
+    def written(self) -> Written:
+        """What was written; complete when the block that opened the output has ended."""
+        return Written(self._path, self._nbytes, self._digest.hexdigest())
+
+
+def _write_all(file: BinaryIO, data: bytes | memoryview) -> None:
+    """Write to a file that may be raw: such a file may take less than it is given, and tells so only in its result."""
+    count = file.write(data)
+    if isinstance(file, io.RawIOBase):
+        left = memoryview(data)
+        while len(left := left[count or 0 :]):
+            count = file.write(left)
+
+
+@contextmanager
+def replacing(paths: Sequence[Path], *, force: bool, option: str = "-o") -> Iterator[list[Output]]:
+    """Open files that all get their names when the block ends without an exception, and that vanish otherwise.
+
+    Files that had the names before stay until then, and are put back if one of the new ones cannot get its name.
+
+    Raises:
+        OutputError: A file cannot be written, or was created by something else meanwhile and `force` is not set. The
+            message advises another value for `option`.
+    """
+    files: list[Complete] = []
+    try:
+        for path in paths:
+            target = real(path)
+            with writing(path, option):
+                files.append(Complete(Temporary(target.parent), path, target, option))
+        with hashing() as thread:
+            yield [Output(file.temporary.file, file.path, option, thread) for file in files]
+            for file in files:
+                with writing(file.path, option):
+                    file.temporary.complete()
+            thread.finish()
+        give_names(files, force=force)
+    finally:
+        try:
+            _discard(files)
+        except BaseException:  # of a signal's handler; it may have come before it was deferred
+            _discard(files)
+            raise
+
+
+def _discard(files: Sequence[Complete]) -> None:
+    with deferred():
+        for file in files:
+            file.temporary.discard()
+
+
+@contextmanager
+def streaming(stream: BinaryIO | Path, option: str = "-o") -> Iterator[Output]:
+    """Write to a stream, which stays open, or to a device or pipe, which is opened; a pipe waits for its reader.
+
+    Raises:
+        OutputError: The system refuses it.
+        UsageError: The device is a terminal.
+    """
+    with ExitStack() as stack:
+        path = stream if isinstance(stream, Path) else None
+        thread = stack.enter_context(hashing())
+        file = stream if not isinstance(stream, Path) else stack.enter_context(_device(stream, option))
+        output = Output(file, path, option, thread)
+        yield output
+        try:
+            file.flush()
+        except OSError as error:
+            raise output.refusal(error) from error
+        thread.finish()
+
+
+def takes_a_stream(path: Path) -> bool:
+    """Tell whether `path` is a device, such as /dev/null, or a pipe, and not a place for a file."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
+
+
+@contextmanager
+def _device(path: Path, option: str) -> Iterator[BinaryIO]:
+    with writing(path, option):
+        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_NOCTTY), "wb", buffering=0)
+    with file:
+        if file.isatty():
+            raise UsageError(f"{path} is a terminal, which cannot show a GGUF file; name a file with {option}.")
+        yield file
+
+
+def real(path: Path) -> Path:
+    """Follow symbolic links, so that the file there is replaced and not the link."""
+    return Path(os.path.realpath(path))
