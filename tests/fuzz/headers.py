@@ -14,6 +14,7 @@ from quantize_cli.checkpoints.open import open_checkpoint
 STRICTER = {
     r"does not hold any tensors": "such a file is good, but not a model",
     r"has the shape \[": "NumPy has at most 64 dimensions",
+    r"is not printable text": "names reach terminals",
     r"larger than any file": "the library multiplies sizes up to a 0",
     r"it has the key .* 2 times": "readers disagree which of them counts",
     r"is \[.* instead of an object": "an entry as a list is an accident of the library's own parser",

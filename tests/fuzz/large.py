@@ -74,7 +74,7 @@ def _decoded(count: int) -> dict[str, Any]:
 
 #: What there is much of -> how to build the input.
 BUILDERS: Mapping[str, Callable[[], Input]] = {
-    "GGUF tensors": lambda: _gguf(shapes=((1,),) * 55_000),
+    "GGUF tensors": lambda: _gguf(shapes=((1,),) * 20_000),
     "GGUF tensors to quantize": lambda: _gguf(shapes=((32, 1),) * 20_000),
     "GGUF layers": lambda: _gguf(shapes=((32, 1),) * 20_000, name="blk.{}.x.weight"),
     "GGUF fields": lambda: _gguf({f"x{number}": field(f"x{number}", V.UINT8, b"\1") for number in range(300_000)}),
