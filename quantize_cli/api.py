@@ -13,7 +13,8 @@ from typing import BinaryIO, TypeAlias, Unpack, overload
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.errors import OutputError, UsageError
-from quantize_cli.keywords import Keywords, PlanKeywords, check_keywords, plan_options
+from quantize_cli.importance.matrix import ImportanceMatrix
+from quantize_cli.keywords import Keywords, PlanKeywords, check_keywords, plain_values, plan_options
 from quantize_cli.mixes.base import Mix
 from quantize_cli.mixes.find import find_format
 from quantize_cli.observer import Observer
@@ -24,9 +25,9 @@ from quantize_cli.outputs.sinks import real
 from quantize_cli.planning.model import Plan
 from quantize_cli.planning.options import PlanOptions
 from quantize_cli.planning.planner import make_plans
-from quantize_cli.report.model import Report
+from quantize_cli.report.model import ImatrixReport, Report, SourceReport
 from quantize_cli.report.write import check_report_path, write_report
-from quantize_cli.run.targets import Place, check_files, check_place, opened, place_of, shown, sizes, target_of
+from quantize_cli.run.targets import Place, check_files, check_place, opened, place_of, sizes, target_of
 
 #: A file, a folder or a stream; None is the current folder.
 Output: TypeAlias = str | Path | BinaryIO | None
@@ -114,20 +115,17 @@ def quantize(
         with opened(targets, place, force=force) as sinks:
             results = run(plans, checkpoint, sinks, importance=meant.importance, threads=threads, observer=observer)
         seconds = time.perf_counter() - started
+    facts = RunFacts(
+        source=SourceReport(checkpoint.location, checkpoint.repository, checkpoint.commit),
+        imatrix=_imatrix_report(meant.importance),
+        options=plain_values(options),
+        compile_seconds=compile_seconds,
+        seconds=seconds,
+        threads=results[0].threads,
+    )
     reports = [
-        build_report(
-            plan,
-            result.sums,
-            RunFacts(
-                shown(target),
-                plan.file_bytes,
-                seconds,
-                result.threads,
-                compile_seconds,
-                tuple(sink.written for sink in sinks_of),
-            ),
-        )
-        for plan, result, target, sinks_of in zip(plans, results, targets, sinks, strict=True)
+        build_report(plan, result.sums, [sink.written for sink in sinks_of], facts)
+        for plan, result, sinks_of in zip(plans, results, sinks, strict=True)
     ]
     if report is not None:
         _write_report(reports, report, force=force)
@@ -191,6 +189,12 @@ def _check_sources(chosen: Mapping[Path, str], checkpoint: Checkpoint, meant: Pl
     for path in chosen:
         if (other := places.setdefault(real(path), path)) != path:
             raise UsageError(f"{other} and {path} are the same file; remove the link, or choose another path with -o.")
+
+
+def _imatrix_report(matrix: ImportanceMatrix | None) -> ImatrixReport | None:
+    if matrix is None:
+        return None
+    return ImatrixReport(matrix.file, len(matrix.entries), matrix.chunks, matrix.datasets)
 
 
 def _write_report(reports: Sequence[Report], path: Path, *, force: bool) -> None:

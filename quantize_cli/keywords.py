@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from quantize_cli.errors import UsageError
 from quantize_cli.importance.matrix import ImportanceMatrix
@@ -96,6 +96,24 @@ def plan_options(said: PlanKeywords) -> PlanOptions:
         split_max_size=_size(said.get("split_max_size")),
         files=_files(said.get("imatrix"), entries),
     )
+
+
+def plain_values(said: PlanKeywords) -> dict[str, Any]:
+    """Return the given keywords that decide the bytes of the output as JSON values, for a report.
+
+    The importance matrix is left out, because a report tells more of it. So are keywords whose values change nothing.
+    """
+    given = {name: value for name, value in said.items() if name in PlanKeywords.__optional_keys__ and value}
+    given.pop("imatrix", None)
+    return {name: _plain(value) for name, value in given.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value]
 
 
 def _given(parse: Callable[[Said], Value], said: Said | None) -> Value | None:

@@ -66,10 +66,9 @@ HEAVY = {
     "tqdm": {"cli", "checkpoints"},
     "huggingface_hub": {"checkpoints"},
     "tokenizers": {"tokenizers"},
-    "sentencepiece": {"tokenizers"},
     "safetensors": {"checkpoints"},
     "numba": {"simd"},
-    "resource": {"report"},
+    "resource": {"report", "tokenizers"},
 }
 
 
@@ -102,6 +101,12 @@ def imports(tree: ast.AST) -> Iterator[tuple[str, bool]]:
 
 def inner_edges() -> Iterator[tuple[str, str, str, bool]]:
     """(module, its part, the part that it imports, for type checkers alone), within the package."""
+    for name, target, for_types in inner_imports():
+        yield name, part_of(name), part_of(target or "__init__"), for_types
+
+
+def inner_imports() -> Iterator[tuple[str, str, bool]]:
+    """(module, the module that it imports, for type checkers alone), within the package."""
     known = {name for name, _ in modules()}
     for name, tree in modules():
         for imported, for_types in imports(tree):
@@ -110,7 +115,7 @@ def inner_edges() -> Iterator[tuple[str, str, str, bool]]:
             target = imported.removeprefix("quantize_cli").removeprefix(".")
             while target and target not in known:
                 target = target.rpartition(".")[0]
-            yield name, part_of(name), part_of(target or "__init__"), for_types
+            yield name, target, for_types
 
 
 def test_every_part_stands_in_the_table():
@@ -143,6 +148,15 @@ def test_the_table_has_no_circles():
 def test_heavy_libraries_stay_in_their_parts(library):
     users = {part_of(name) for name, tree in modules() for found, _ in imports(tree) if found.split(".")[0] == library}
     assert users == HEAVY[library]
+
+
+def test_what_reads_untrusted_tokenizers_runs_in_a_process_of_its_own():
+    """The library that a damaged file can crash is imported in `tokenizers/child/` alone, which has a process."""
+    users = {name for name, tree in modules() for found, _ in imports(tree) if found.split(".")[0] == "tokenizers"}
+    assert users
+    assert all(name.startswith("tokenizers.child.") for name in users)
+    callers = {name for name, target, _ in inner_imports() if target.startswith("tokenizers.child.")}
+    assert {name for name in callers if not name.startswith("tokenizers.child")} == {"tokenizers.sandbox"}
 
 
 def test_the_library_neither_prints_nor_exits():

@@ -8,7 +8,7 @@ from quantize_cli.architectures.defaults import why_as_it_stands
 from quantize_cli.architectures.description import ModelDescription
 from quantize_cli.architectures.diagnosis.classes import no_config, unnamed_class, unsupported_class
 from quantize_cli.architectures.diagnosis.diagnose import diagnose
-from quantize_cli.architectures.examine import RawModel, examine
+from quantize_cli.architectures.examine import EMBEDDING, RawModel, examine
 from quantize_cli.architectures.families.table import BASE_CLASSES, CLASSES_OF_TYPES, FAMILIES
 from quantize_cli.architectures.from_gguf import describe_gguf
 from quantize_cli.architectures.general import ParameterCounts, general_fields
@@ -66,7 +66,8 @@ def _described(checkpoint: Checkpoint, values: dict[str, Json], pre_tokenizer: s
     model, recipes = found.model, tensor_recipes(found)
     counts = ParameterCounts.of((recipe.name, recipe.shape) for recipe in recipes)
     general = general_fields(model.sidecars, model.name, values, counts)
-    vocabulary = read_vocabulary(family.vocabulary, model.sidecars, model.config.values, pre_tokenizer)
+    rows = next((recipe.shape[0] for recipe in recipes if recipe.name == EMBEDDING), None)
+    vocabulary = read_vocabulary(family.vocabulary, model.sidecars, model.config.values, pre_tokenizer, rows=rows)
     fields = (
         field("general.architecture", ValueType.STRING, family.architecture),
         *general.fields,

@@ -42,7 +42,7 @@ def error_from_sums(sums: Sums, weights: int) -> TensorError:
     return TensorError(
         rmse=math.sqrt(d2 / weights),
         relative_rmse=math.sqrt(d2 / x2) if x2 else None,
-        sqnr_db=10 * math.log10(x2 / d2) if x2 and d2 else None,
+        sqnr_db=_decibels(x2, d2) if x2 and d2 else None,
         max_abs_error=largest,
         cosine_similarity=min(1.0, max(-1.0, xy / math.sqrt(x2 * y2))) if x2 and y2 else None,
     )
@@ -55,8 +55,13 @@ def weighted_error(sums: Sums) -> WeightedError | None:
     """
     merged = merge(sums)
     x2, d2 = float(merged[SUM_WX2]), float(merged[SUM_WD2])
-    if not x2:
+    if x2 <= 0 or d2 < 0:  # below 0 with negative importances, which damaged files hold
         return None
     if not math.isfinite(d2):
         return WeightedError(math.inf, -math.inf)
-    return WeightedError(math.sqrt(d2 / x2), 10 * math.log10(x2 / d2) if d2 else None)
+    return WeightedError(math.sqrt(d2 / x2), _decibels(x2, d2) if d2 else None)
+
+
+def _decibels(signal: float, noise: float) -> float:
+    """Return the ratio of two positive sums; the ratio itself may be too small or too large for a float64."""
+    return 10 * (math.log10(signal) - math.log10(noise))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import resource
 import sys
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,16 @@ from quantize_cli.measure.errors import error_from_sums, weighted_error
 from quantize_cli.measure.sums import Sums
 from quantize_cli.outputs.sinks import Written
 from quantize_cli.planning.model import Plan
-from quantize_cli.report.model import SCHEMA_VERSION, Report, TensorReport, Totals, TypeReport
+from quantize_cli.report.model import (
+    SCHEMA_VERSION,
+    FileReport,
+    ImatrixReport,
+    Report,
+    SourceReport,
+    TensorReport,
+    Totals,
+    TypeReport,
+)
 from quantize_cli.version import GENERATOR
 
 
@@ -22,16 +33,24 @@ from quantize_cli.version import GENERATOR
 class RunFacts:
     """Facts of a run that neither the plan nor the result has."""
 
-    output: str
-    file_bytes: int
+    source: SourceReport
+    imatrix: ImatrixReport | None
+    options: Mapping[str, Any]
+    compile_seconds: float  #: spent on kernels that were not in the cache; not a part of `seconds`
     seconds: float
     threads: int
-    compile_seconds: float = 0.0  #: spent on kernels that were not in the cache; not a part of `seconds`
-    files: tuple[Written, ...] = ()  #: the parts of the model, or the stream
 
 
-def build_report(plan: Plan, sums: Sums, facts: RunFacts) -> Report:
-    """Report a run of `plan`; `sums` are the error sums of its tensors, float64[tensors, SUMS]."""
+def build_report(plan: Plan, sums: Sums, written: Sequence[Written], facts: RunFacts) -> Report:
+    """Report what a run made of `plan`.
+
+    Args:
+        plan: The plan.
+        sums: The error sums of its tensors, float64[tensors, SUMS].
+        written: The parts of the model, or the stream.
+        facts: What else is known of the run.
+    """
+    files = tuple(FileReport(str(file.path or "-"), file.nbytes, file.sha256) for file in written)
     by_type: dict[str, list[int]] = defaultdict(list)
     for index, tensor in enumerate(plan.tensors):
         by_type[tensor.type].append(index)
@@ -41,8 +60,12 @@ def build_report(plan: Plan, sums: Sums, facts: RunFacts) -> Report:
         generator=GENERATOR,
         model=plan.model,
         architecture=plan.architecture,
+        source=facts.source,
+        imatrix=facts.imatrix,
+        options=facts.options,
         format=plan.format,
-        output=facts.output,
+        output=files[0].path,
+        files=files,
         totals=_totals(plan, sums, facts),
         types=tuple(sorted(types, key=lambda row: -row.bytes)),
         tensors=tuple(_tensor_report(plan, sums, index) for index in range(len(plan.tensors))),
@@ -89,8 +112,9 @@ def _totals(plan: Plan, sums: NDArray[np.float64], facts: RunFacts) -> Totals:
         weights=plan.weights,
         source_bytes=sum(tensor.source_bytes for tensor in plan.tensors),
         bytes=nbytes,
-        file_bytes=facts.file_bytes,
+        file_bytes=plan.file_bytes,
         bits_per_weight=nbytes * 8 / plan.weights,
+        compile_seconds=facts.compile_seconds,
         seconds=facts.seconds,
         weights_per_second=plan.weights / facts.seconds,
         peak_memory_bytes=_peak_memory(),

@@ -14,6 +14,19 @@ NONE = "-"
 _BINARY_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
+def one_line(report: Report) -> str:
+    """Summarise a run in one line: the model, its format and size, and the error."""
+    totals = report.totals
+    error = "unchanged" if report.unchanged else f"SQNR {sqnr(totals.error)} dB" if totals.error.rmse else "exact"
+    figures = f"{size(totals.file_bytes)}, {fixed(totals.bits_per_weight, 2)} bits/weight, {error}"
+    return printable(f"{_cut(report.model)} as {report.format}, {figures}, {_cut(report.output)}")
+
+
+def _cut(text: str, most: int = 60) -> str:
+    """Leave out the beginning of a long text, because the ends of paths tell more."""
+    return text if len(text) <= most else f"...{text[3 - most :]}"
+
+
 def size(nbytes: int) -> str:
     """Format bytes in the largest binary unit that leaves at least 1, as llama.cpp does: "1.23 GiB"."""
     unit = min(max(nbytes.bit_length() - 1, 0) // 10, len(_BINARY_UNITS) - 1)

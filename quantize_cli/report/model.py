@@ -6,11 +6,41 @@ changes its meaning or goes away; new fields alone do not change it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from quantize_cli.measure.errors import TensorError, WeightedError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """The model that was read."""
+
+    location: str  #: the path or Hub id that was given
+    repository: str | None  #: Hub id, "org/name"; None if the files do not come from the Hub's cache
+    commit: str | None  #: 40 hex digits; None if it is not known
+
+
+@dataclass(frozen=True, slots=True)
+class ImatrixReport:
+    """The importance matrix of a run."""
+
+    file: str  #: its path as it was given
+    entries: int  #: tensors that it knows, after --include-weights and --exclude-weights
+    chunks: int  #: pieces of text that it was computed on; unknown if 0 or less
+    datasets: tuple[str, ...]  #: names of the text files that it was computed on
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """One file of the output."""
+
+    path: str  #: "-" for standard output
+    bytes: int
+    sha256: str  #: 64 hex digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +83,8 @@ class Totals:
     bytes: int  #: tensor data of the output, padding excluded
     file_bytes: int  #: the whole GGUF file
     bits_per_weight: float
-    seconds: float
+    compile_seconds: float  #: before the run, for kernels that were not in the cache
+    seconds: float  #: downloads and compiling excluded
     weights_per_second: float
     peak_memory_bytes: int  #: peak resident set of the process
     threads: int
@@ -61,17 +92,50 @@ class Totals:
     weighted_error: WeightedError | None  #: None without importance
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Report:
-    """A finished run."""
+    """A finished run in one format."""
 
     schema_version: int
     generator: str  #: "quantize-cli 0.1.0"
     model: str  #: the checkpoint's name
     architecture: str
+    source: SourceReport
+    imatrix: ImatrixReport | None  #: None without an importance matrix
+    options: Mapping[str, Any]  #: keywords of the library that were given, as JSON values
     format: str
-    output: str  #: path of the GGUF file, "-" for standard output
+    output: str  #: path of the GGUF file, or of its first part; "-" for standard output
+    files: tuple[FileReport, ...]  #: all parts
     totals: Totals
     types: tuple[TypeReport, ...]  #: most bytes first
     tensors: tuple[TensorReport, ...]  #: in file order
     warnings: tuple[str, ...]
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether every tensor of the output is its source as it stands, in type and in values."""
+        return self.totals.error.rmse == 0 and all(tensor.type == tensor.source_dtype for tensor in self.tensors)
+
+    def __repr__(self) -> str:
+        """Summarise the run in one line."""
+        from quantize_cli.report.figures import one_line
+
+        return f"<Report: {one_line(self)}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as an object of strict JSON; see docs/report.md."""
+        from quantize_cli.report.json_report import as_json
+
+        return dict(as_json(self))
+
+    def to_markdown(self) -> str:
+        """Return the report as GitHub-flavoured Markdown."""
+        from quantize_cli.report.markdown import render
+
+        return render([self])
+
+    def _repr_html_(self) -> str:
+        """Return the summary that a notebook shows."""
+        from quantize_cli.report.html import summary
+
+        return summary(self)

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import replace
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from quantize_cli.measure.errors import TensorError
 from quantize_cli.report import figures
-from quantize_cli.report.model import Report
+from quantize_cli.report.model import Report, Totals
 
 _ERROR_HEADERS = ("rel. RMSE", "SQNR dB")
 _WEIGHTED_HEADER = ("weighted",)
+
+#: Column -> the width of the narrowest terminal that shows it; all terminals show the others.
+_SHOWN_FROM = {"weights": 76, "reason": 76, "tensors": 70, "bits/weight": 58, "bits per weight": 62, "bytes": 42}
 
 #: A longer tensor name is cut, so that at 80 columns the other columns stay readable.
 _NAME_WIDTH = 40
 
 
 def render(reports: Sequence[Report]) -> RenderableType:
-    """Render one report, or several side by side, for at least 80 columns."""
+    """Render one report, or several side by side; a terminal of fewer than 80 columns shows fewer figures."""
     return _one(reports[0]) if len(reports) == 1 else _several(reports)
 
 
@@ -80,15 +84,17 @@ def _run_of_all(reports: Sequence[Report]) -> RenderableType:
     table = _grid()
     table.add_column(overflow="fold")
     table.add_row("weights", f"{totals.weights:,} in {totals.tensors:,} tensors, read once")
-    table.add_row("time", f"{totals.seconds:.2f} s for all, {_threads(totals.threads)}")
+    table.add_row("time", _time(totals, " for all"))
     table.add_row("memory", f"{figures.size(totals.peak_memory_bytes)} at the peak")
     for number, report in enumerate(reports):
         table.add_row("" if number else "output", _output(report))
     return table
 
 
-def _threads(count: int) -> str:
-    return f"{count} thread{'s' if count > 1 else ''}"
+def _time(totals: Totals, of: str) -> str:
+    threads = f"{totals.threads} thread{'s' if totals.threads > 1 else ''}"
+    compiling = f", after {totals.compile_seconds:.2f} s of compiling" if totals.compile_seconds else ""
+    return f"{totals.seconds:.2f} s{of}, {threads}{compiling}"
 
 
 def _title(report: Report, formats: str) -> RenderableType:
@@ -99,8 +105,8 @@ def _title(report: Report, formats: str) -> RenderableType:
 def _sizes(report: Report) -> RenderableType:
     totals = report.totals
     table = _grid()
-    for _ in range(3):
-        table.add_column(justify="right", no_wrap=True)
+    for header in ("size", "bytes", "bits per weight"):
+        table.add_column(header, justify="right", no_wrap=True)
     bits_before = figures.bits_per_weight(totals.source_bytes, totals.weights)
     for label, nbytes, bits in (
         ("source", totals.source_bytes, f"{bits_before} bits/weight"),
@@ -108,7 +114,7 @@ def _sizes(report: Report) -> RenderableType:
         ("file", totals.file_bytes, ""),
     ):
         table.add_row(label, figures.size(nbytes), f"{nbytes:,} bytes", bits)
-    return table
+    return _Narrowing(table)
 
 
 def _run(report: Report) -> RenderableType:
@@ -116,12 +122,10 @@ def _run(report: Report) -> RenderableType:
     table = _grid()
     table.add_column(overflow="fold")  # a path is shown whole
     table.add_row("weights", f"{totals.weights:,} in {totals.tensors:,} tensors")
-    table.add_row("error", _error(totals.error))
+    table.add_row("error", _error(report))
     if totals.weighted_error is not None:
         table.add_row("weighted", f"{figures.weighted(totals.weighted_error)} relative RMSE, weighted by importance")
-    table.add_row(
-        "time", f"{totals.seconds:.2f} s, {figures.rate(totals.weights_per_second)}, {_threads(totals.threads)}"
-    )
+    table.add_row("time", _time(totals, f", {figures.rate(totals.weights_per_second)}"))
     table.add_row("memory", f"{figures.size(totals.peak_memory_bytes)} at the peak")
     table.add_row("output", _output(report))
     return table
@@ -131,7 +135,10 @@ def _output(report: Report) -> Text:
     return Text("standard output" if report.output == "-" else figures.printable(report.output), style="bold")
 
 
-def _error(error: TensorError) -> str:
+def _error(report: Report) -> str:
+    error = report.totals.error
+    if report.unchanged:
+        return "none; all tensors are copied unchanged"
     if error.rmse == 0:
         return "0, every weight is exact"
     return f"{figures.percent(error.relative_rmse)} relative RMSE, SQNR {figures.sqnr(error)} dB"
@@ -162,25 +169,26 @@ def _types(report: Report) -> RenderableType:
             figures.sqnr(row.error),
             *((figures.weighted(row.weighted_error),) if weighted else ()),
         )
-    return table
+    return _Narrowing(table)
 
 
 def _largest_errors(report: Report) -> RenderableType:
     table = _table()
-    table.add_column("largest errors", no_wrap=True, max_width=_NAME_WIDTH)
+    # Rich narrows only columns that may wrap, so long names and reasons are cut here.
+    table.add_column("largest errors", max_width=_NAME_WIDTH)
     table.add_column("type", style="cyan", no_wrap=True)
-    table.add_column("reason", style="dim")  # Rich narrows only columns that may wrap, so a long reason is cut here
+    table.add_column("reason", style="dim")
     for header in _ERROR_HEADERS:
         table.add_column(header, justify="right", no_wrap=True)
     for row in figures.largest_errors(report):
         table.add_row(
-            Text(figures.printable(row.name)),
+            Text(figures.printable(row.name), no_wrap=True, overflow="ellipsis"),
             row.type,
             Text(figures.printable(row.reason), no_wrap=True, overflow="ellipsis"),
             figures.percent(row.error.relative_rmse),
             figures.sqnr(row.error),
         )
-    return table
+    return _Narrowing(table)
 
 
 def _warnings(warnings: Sequence[str]) -> RenderableType:
@@ -190,6 +198,20 @@ def _warnings(warnings: Sequence[str]) -> RenderableType:
     for warning in warnings:
         table.add_row("warning:", Text(figures.printable(warning)))
     return table
+
+
+class _Narrowing:
+    """A table without the columns for which the terminal is too narrow."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        """Yield the table."""
+        fitting = copy(self._table)
+        shown = [c for c in fitting.columns if options.max_width >= _SHOWN_FROM.get(str(c.header), 0)]
+        fitting.columns = [replace(column, _index=index) for index, column in enumerate(shown)]
+        yield fitting
 
 
 def _grid() -> Table:

@@ -8,13 +8,14 @@ from pathlib import Path
 from quantize_cli.errors import UsageError
 from quantize_cli.outputs.checks import check_output
 from quantize_cli.outputs.sinks import replacing
-from quantize_cli.report import json_report, markdown
+from quantize_cli.report import html, json_report, markdown
 from quantize_cli.report.model import Report
 
 #: Suffix of a report file -> its renderer.
 RENDERERS: dict[str, Callable[[Sequence[Report]], str]] = {
     ".json": json_report.render,
     ".md": markdown.render,
+    ".html": html.render,
 }
 
 
@@ -50,4 +51,5 @@ def _renderer(path: Path) -> Callable[[Sequence[Report]], str]:
     try:
         return RENDERERS[path.suffix.lower()]
     except KeyError:
-        raise UsageError(f"The name of the report {path} must end in {' or '.join(RENDERERS)}.") from None
+        *others, last = RENDERERS
+        raise UsageError(f"The name of the report {path} must end in {', '.join(others)} or {last}.") from None

@@ -7,8 +7,8 @@ from string import ascii_letters, digits
 
 from quantize_cli.gguf_file.fields import Field, ValueType, array, field
 from quantize_cli.tokenizers.chat_template import ChatTemplate
+from quantize_cli.tokenizers.json_values import mapping
 from quantize_cli.tokenizers.kinds.base import Tokens
-from quantize_cli.tokenizers.source import mapping
 from quantize_cli.tokenizers.special_tokens import SpecialTokens
 
 ADD_SPACE_PREFIX = "tokenizer.ggml.add_space_prefix"

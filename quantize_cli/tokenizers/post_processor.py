@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from quantize_cli.tokenizers.source import mapping, sequence
+from quantize_cli.tokenizers.json_values import mapping, sequence
 
 
 class Roles:

@@ -32,9 +32,10 @@ PROBE = (
 
 
 def name_of(ids: Sequence[int]) -> str | None:
-    """Return the name of the pre-tokenizer that gives the probe these token ids, if a known one does."""
+    """Return the name of the pre-tokenizer that gives the probe these token ids, if llama.cpp has one that does."""
     hashes: Mapping[str, str] = _table("pre_tokenizers.json")["hashes"]
-    return hashes.get(hash_of(ids))
+    name = hashes.get(hash_of(ids))
+    return name if name in known_names() else None
 
 
 def hash_of(ids: Sequence[int]) -> str:
@@ -48,6 +49,12 @@ def behave_alike(one: str, other: str) -> bool:
     The comparison ignores whether llama.cpp drops spaces when it joins tokens to text (`clean_spaces`).
     """
     return _behaviour(one) == _behaviour(other)
+
+
+def joins_alike(one: str, other: str) -> bool:
+    """Tell whether llama.cpp makes the same text of tokens under both names: whether it drops spaces when it joins."""
+    names = _table("pre_tokenizers.json")["names"]
+    return bool(names[one].get("clean_spaces", True) == names[other].get("clean_spaces", True))
 
 
 def structures() -> Sequence[Mapping[str, Any]]:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from quantize_cli.checkpoints.sidecars import Json, Sidecars, read_object, read_text
+from quantize_cli.errors import CheckpointError
+from quantize_cli.tokenizers.sentencepiece_model import Piece, read_pieces
+from quantize_cli.tokenizers.token_types import TokenType
+from quantize_cli.tokenizers.tokenizer_file import (
+    TOKENIZER_JSON,
+    ComparedFile,
+    TokenizerFile,
+    compare_tokenizer,
+    read_tokenizer,
+)
 
-TOKENIZER_JSON = "tokenizer.json"
-
-#: The letter that GPT-2's byte map gives a space; it stands for a space within a part of a merge.
-_SPACE = "Ġ"
+TOKENIZER_MODEL = "tokenizer.model"
 
 
 @dataclass(frozen=True)
@@ -24,9 +30,16 @@ class Source:
     """
 
     sidecars: Sidecars
-    vocab_size: int | None = None  #: the embedding's rows; the vocabulary is padded up to it
+    vocab_size: int | None = None  #: of config.json
+    rows: int | None = None  #: of the embedding, if they are known
     pre_tokenizer: str | None = None  #: the name that the user chose
     hf_class: str | None = None  #: the tokenizer class of transformers that the family fixes
+    takes_pieces: bool = True  #: whether the family takes a tokenizer.model
+
+    @property
+    def size(self) -> int | None:
+        """Number of tokens that the model needs: llama.cpp wants as many as the embedding has rows."""
+        return self.vocab_size if self.rows is None else self.rows
 
     def has(self, name: str) -> bool:
         """Tell whether the file exists."""
@@ -35,10 +48,6 @@ class Source:
     def where(self, name: str) -> str:
         """Return the file's name in messages."""
         return self.sidecars.where(name)
-
-    def read(self, name: str) -> bytes:
-        """Read a file, which must exist."""
-        return self.sidecars.read(name)
 
     def text(self, name: str) -> str:
         """Read a UTF-8 file, which must exist."""
@@ -59,34 +68,44 @@ class Source:
         return self.json("tokenizer_config.json")
 
     @property
-    def tokenizer(self) -> Mapping[str, Json]:
-        """The content of tokenizer.json without its vocabulary and its merges."""
-        return self._tokenizer_json[0]
+    def pieces(self) -> Sequence[Piece]:
+        """The pieces of tokenizer.model; empty if the vocabulary is that of tokenizer.json."""
+        return self._model[0]
 
     @property
-    def merges(self) -> tuple[str, ...]:
-        """The merges of tokenizer.json, each with a space between its two parts."""
-        return self._tokenizer_json[1]
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the user about files that disagree, or are left out."""
+        return self._model[1]
 
     @cached_property
-    def _tokenizer_json(self) -> tuple[dict[str, Json], tuple[str, ...]]:
-        content = self.json(TOKENIZER_JSON)
-        model = mapping(content.get("model"))
-        model.pop("vocab", None)  # `hf_json.load` reads it in less memory
-        return content, tuple(map(_merge, sequence(model.pop("merges", None))))
+    def _model(self) -> tuple[Sequence[Piece], tuple[str, ...]]:
+        """Read tokenizer.model; where there is a tokenizer.json too, a damaged one is left out."""
+        if not self.takes_pieces or not self.has(TOKENIZER_MODEL):
+            return (), ()
+        content = self.sidecars.read(TOKENIZER_MODEL)
+        where = self.where(TOKENIZER_MODEL)
+        try:
+            return read_pieces(content), ()
+        except ValueError as error:
+            if not self.has(TOKENIZER_JSON):
+                raise CheckpointError(f"{where} is not a SentencePiece model ({error}); download it again.") from error
+            reason = f"{where} is not a SentencePiece model ({error}), so {TOKENIZER_JSON} is used without it."
+            return (), (reason,)
 
+    @property
+    def tokenizer(self) -> Mapping[str, Json]:
+        """The content of tokenizer.json without its vocabulary and its merges."""
+        if not self.has(TOKENIZER_JSON):
+            return {}
+        return self.compared_file.shell if self.pieces else self.tokenizer_file.shell
 
-def mapping(value: object) -> dict[str, Any]:
-    """Return `value` if it is a JSON object, or an empty one."""
-    return value if isinstance(value, dict) else {}
+    @cached_property
+    def tokenizer_file(self) -> TokenizerFile:
+        """tokenizer.json, which must exist, as the library reads it."""
+        return read_tokenizer(self.sidecars, hf_class=self.hf_class, recognised=self.pre_tokenizer is None)
 
-
-def sequence(value: object) -> list[Any]:
-    """Return `value` if it is a JSON array, or an empty one."""
-    return value if isinstance(value, list) else []
-
-
-def _merge(merge: Json) -> str:
-    if isinstance(merge, str):
-        return merge
-    return " ".join([str(part).replace(" ", _SPACE) for part in sequence(merge)])
+    @cached_property
+    def compared_file(self) -> ComparedFile:
+        """tokenizer.json, which must exist, beside tokenizer.model."""
+        normal = TokenType.NORMAL
+        return compare_tokenizer(self.sidecars, [p.text if p.type is normal else None for p in self.pieces])

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from quantize_cli.tokenizers.chat_template import ChatTemplate, read_chat_template
+from quantize_cli.tokenizers.json_values import mapping, sequence
 from quantize_cli.tokenizers.post_processor import Roles
-from quantize_cli.tokenizers.source import Source, mapping, sequence
+from quantize_cli.tokenizers.source import Source
 
 _ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 _ID_LIMIT = 1 << 32  #: token ids are stored as uint32

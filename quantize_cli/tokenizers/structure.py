@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
-from quantize_cli.tokenizers.source import mapping, sequence
+from quantize_cli.tokenizers.json_values import mapping, sequence
 
 Step: TypeAlias = str | dict[str, Any]
 

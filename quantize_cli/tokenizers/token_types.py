@@ -20,6 +20,9 @@ class TokenType(IntEnum):
 _CONTROL = frozenset({"<pad>", "<mask>", "<2mass>", "[@BOS@]"})
 _CONTROL_BRACKETS = (("<|", "|>"), ("<｜", "｜>"), ("<unused", ">"))
 
+#: The score of a token without a use, where tokens have scores.
+PAD_SCORE = -10000.0
+
 #: SentencePiece's word boundary, U+2581.
 BOUNDARY = "▁"
 
@@ -29,3 +32,8 @@ def looks_like_control(token: str) -> bool:
     return token in _CONTROL or any(
         token.startswith(left) and token.endswith(right) for left, right in _CONTROL_BRACKETS
     )
+
+
+def padding(size: int) -> list[str]:
+    """Return the texts of `size` tokens without a use, which make the vocabulary as large as the embedding."""
+    return [f"[PAD{i}]" for i in range(size)]

@@ -13,13 +13,15 @@ from quantize_cli.checkpoints.sidecars import Json, Sidecars
 from quantize_cli.errors import CheckpointError, UsageError, shown
 from quantize_cli.gguf_file.fields import Field, ValueType, field, merged
 from quantize_cli.tokenizers.fields import special_fields, token_fields
+from quantize_cli.tokenizers.json_values import mapping
 from quantize_cli.tokenizers.kinds.base import Kind
+from quantize_cli.tokenizers.loads import check_loads
 from quantize_cli.tokenizers.pre_tokenizers import check_name
-from quantize_cli.tokenizers.source import Source, mapping
+from quantize_cli.tokenizers.source import TOKENIZER_MODEL, Source
 from quantize_cli.tokenizers.special_tokens import read_special_tokens
 
 #: Vocabularies in use end near 300,000 tokens; a config.json that asks for more than this is damaged.
-_MAX_VOCAB_SIZE = 1 << 24
+_MAX_VOCAB_SIZE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +60,47 @@ class VocabularyFields:
 
 
 def read_vocabulary(
-    vocabulary: Vocabulary, sidecars: Sidecars, config: Mapping[str, Json], pre_tokenizer: str | None = None
+    vocabulary: Vocabulary,
+    sidecars: Sidecars,
+    config: Mapping[str, Json],
+    pre_tokenizer: str | None = None,
+    *,
+    rows: int | None = None,
 ) -> VocabularyFields:
-    """Read the vocabulary of a checkpoint.
+    """Read the vocabulary of a checkpoint; what comes back is what llama.cpp loads beside an embedding of `rows` rows.
 
     Args:
         vocabulary: The vocabularies that the family may have.
         sidecars: The checkpoint's small files.
-        config: The values of config.json, with those of its `text_config`. The vocabulary is padded to its
-            `vocab_size` if it has one.
+        config: The values of config.json, with those of its `text_config`.
         pre_tokenizer: The `tokenizer.ggml.pre` name that the user chose; without one it is recognised.
+        rows: Rows of token_embd.weight. The vocabulary is padded to as many tokens, and added tokens beyond them are
+            left out with a note; without it, `vocab_size` takes its place.
 
     Raises:
-        CheckpointError: A tokenizer file is missing, damaged, or contradicts config.json.
+        CheckpointError: A tokenizer file is missing or damaged, contradicts config.json, takes too much time or memory
+            to read, or makes a vocabulary that llama.cpp does not load.
         UnsupportedError: The kind of tokenizer, or its pre-tokenizer, is not known.
         UsageError: `pre_tokenizer` is not a known name, or the vocabulary does not have a pre-tokenizer to choose.
     """
     if pre_tokenizer is not None:
         check_name(pre_tokenizer)
-    source = Source(sidecars, _vocab_size(config, sidecars), pre_tokenizer, vocabulary.hf_class)
+    if rows is not None and rows > _MAX_VOCAB_SIZE:
+        raise CheckpointError(
+            f"The embedding has {rows:,} rows, but a vocabulary has at most {_MAX_VOCAB_SIZE:,} tokens; take the model "
+            "from a source you trust."
+        )
+    source = Source(
+        sidecars,
+        _vocab_size(config, sidecars),
+        rows,
+        pre_tokenizer,
+        vocabulary.hf_class,
+        takes_pieces=any(kind.file == TOKENIZER_MODEL for kind in vocabulary.kinds),
+    )
     kind = _kind(vocabulary, source)
     tokens = kind.read(source)
+    check_loads(tokens, kind, source)
     special = read_special_tokens(source, id_limit=tokens.id_limit)
     extras = [extra for extra in vocabulary.fields if _applies(extra, kind, source)]
     fields = (
@@ -87,7 +109,7 @@ def read_vocabulary(
         *special_fields(special),
         *_extra_fields((extra for extra in extras if not extra.first), source),
     )
-    return VocabularyFields(merged(fields), tokens.notes)
+    return VocabularyFields(merged(fields), (*source.notes, *tokens.notes))
 
 
 def _vocab_size(config: Mapping[str, Json], sidecars: Sidecars) -> int | None:

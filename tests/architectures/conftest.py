@@ -67,4 +67,4 @@ def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
 def _no_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tokenizer has tests of its own."""
     nothing = VocabularyFields(fields=(), notes=())
-    monkeypatch.setattr("quantize_cli.architectures.describe.read_vocabulary", lambda *_args: nothing)
+    monkeypatch.setattr("quantize_cli.architectures.describe.read_vocabulary", lambda *_, **__: nothing)

@@ -127,7 +127,7 @@ TOKENIZERS = (
     tokenizer_checkpoint("Llama-2-tokenizer.json", "Llama", 32000, "llama2"),
     tokenizer_checkpoint("Llama-3.1-tokenizer", "Llama", 128256, "llama3_1"),
     tokenizer_checkpoint("Llama-gpt2-tokenizer", "Llama", 50304, "gpt2"),
-    tokenizer_checkpoint("Mistral-v0.1-tokenizer", "Mistral", 32008, "merlinite-7b-mistral-v0.1"),
+    tokenizer_checkpoint("Mistral-v0.1-tokenizer", "Mistral", 32005, "merlinite-7b-mistral-v0.1"),
     tokenizer_checkpoint("Mistral-v0.3-tokenizer", "Mistral", 32768, "mistral-7b-v0.3"),
     tokenizer_checkpoint("Qwen2-tokenizer", "Qwen2", 151936, "qwen3", tie_word_embeddings=True),
     tokenizer_checkpoint("Qwen3-tokenizer", "Qwen3", 151936, "qwen3", head_dim=32, tie_word_embeddings=True),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from quantize_cli.blocks.k.q4_k import Q4_K
 from quantize_cli.measure.accumulate import accumulate
 from quantize_cli.measure.errors import WeightedError, error_from_sums, weighted_error
-from quantize_cli.measure.sums import SUM_X2, SUMS, merge, merge_each
+from quantize_cli.measure.sums import SUM_WD2, SUM_WX2, SUM_X2, SUMS, merge, merge_each
 from quantize_cli.simd.vector import LANES
 
 
@@ -194,3 +194,17 @@ def test_many_merged_at_a_time_have_the_digits_of_one(rows):
     sums = np.abs(np.random.default_rng(0).normal(size=(3 * rows, SUMS))) ** 9
     expected = np.stack([merge(part) for part in sums.reshape(3, rows, SUMS)])
     assert merge_each(sums, rows).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize(("signal", "noise"), [(5e-324, 1e300), (1e300, 5e-324), (5e-324, 5e-324)])
+def test_weighted_sums_whose_ratio_is_beyond_float64_have_a_ratio_in_decibels(signal, noise):
+    sums = np.zeros((1, SUMS))
+    sums[0, [SUM_WX2, SUM_WD2]] = signal, noise
+    assert weighted_error(sums).sqnr_db == 10 * (math.log10(signal) - math.log10(noise))
+
+
+@pytest.mark.parametrize(("signal", "noise"), [(-1.0, 1.0), (1.0, -1.0), (-1.0, -1.0)])
+def test_negative_sums_do_not_have_a_weighted_error(signal, noise):
+    sums = np.zeros((1, SUMS))
+    sums[0, [SUM_WX2, SUM_WD2]] = signal, noise
+    assert weighted_error(sums) is None

@@ -6,7 +6,16 @@ import math
 import pytest
 
 from quantize_cli.measure.errors import TensorError, WeightedError
-from quantize_cli.report.model import SCHEMA_VERSION, Report, TensorReport, Totals, TypeReport
+from quantize_cli.report.model import (
+    SCHEMA_VERSION,
+    FileReport,
+    ImatrixReport,
+    Report,
+    SourceReport,
+    TensorReport,
+    Totals,
+    TypeReport,
+)
 
 EXACT = TensorError(0.0, 0.0, None, 0.0, 1.0)
 ZERO = TensorError(0.0, None, None, 0.0, None)
@@ -52,8 +61,12 @@ def report() -> Report:
         generator="quantize-cli 0.1.0",
         model="SmolLM2-135M-Instruct",
         architecture="llama",
+        source=SourceReport("HuggingFaceTB/SmolLM2-135M-Instruct", "HuggingFaceTB/SmolLM2-135M-Instruct", "12" * 20),
+        imatrix=None,
+        options={"pure": True, "tensor_types": [["attn_v", "q8_0"]]},
         format="Q4_K_M",
         output="/home/someone/models/SmolLM2-135M-Instruct-Q4_K_M.gguf",
+        files=(FileReport("/home/someone/models/SmolLM2-135M-Instruct-Q4_K_M.gguf", 105_453_984, "ab" * 32),),
         totals=Totals(
             tensors=272,
             weights=134_515_008,
@@ -61,6 +74,7 @@ def report() -> Report:
             bytes=103_668_480,
             file_bytes=105_453_984,
             bits_per_weight=6.1654,
+            compile_seconds=0.0,
             seconds=1.2345,
             weights_per_second=108_963_149.5,
             peak_memory_bytes=421_642_240,
@@ -92,6 +106,7 @@ def weighted(report: Report) -> Report:
 
     return dataclasses.replace(
         report,
+        imatrix=ImatrixReport("imatrix.gguf", 210, 128, ("wiki.train.raw",)),
         totals=dataclasses.replace(report.totals, weighted_error=WeightedError(0.0314, 30.06)),
         types=tuple(map(weigh, report.types)),
         tensors=tuple(map(weigh, report.tensors)),

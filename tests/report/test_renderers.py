@@ -3,12 +3,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from html.parser import HTMLParser
 
 import pytest
 from rich.console import Console
 
-from quantize_cli.report import figures, json_report, markdown, terminal
-from quantize_cli.report.model import SCHEMA_VERSION
+from quantize_cli.measure.errors import TensorError
+from quantize_cli.report import figures, html, json_report, markdown, terminal
+from quantize_cli.report.model import SCHEMA_VERSION, FileReport, SourceReport
+
+EXACT = TensorError(0.0, 0.0, None, 0.0, 1.0)
 
 
 def printed(reports, width, **options):
@@ -35,10 +39,11 @@ class TestJson:
     def test_is_the_dataclass_field_by_field(self, report):
         finite = with_finite_errors(report)
         expected = json.loads(json.dumps(dataclasses.asdict(finite)))
-        assert strict(json_report.render([finite])) == expected
+        assert strict(json_report.render([finite])) == {"schema_version": SCHEMA_VERSION, "reports": [expected]}
+        assert finite.to_dict() == expected
 
     def test_keys_are_in_the_order_of_the_fields(self, report):
-        data = strict(json_report.render([report]))
+        (data,) = strict(json_report.render([report]))["reports"]
         for value, item in [
             (data, report),
             (data["totals"], report.totals),
@@ -49,16 +54,16 @@ class TestJson:
             assert list(value) == [field.name for field in dataclasses.fields(item)]
         assert next(iter(data)) == "schema_version"
 
-    def test_several_reports_stand_in_a_list(self, report, ladder):
+    def test_one_report_and_several_stand_in_a_list(self, ladder):
         data = strict(json_report.render(ladder))
         assert list(data) == ["schema_version", "reports"]
         assert data["schema_version"] == SCHEMA_VERSION
-        assert data["reports"] == [strict(json_report.render([one])) for one in ladder]
-        assert data["reports"][0] == strict(json_report.render([report]))
+        assert data["reports"] == [strict(json_report.render([one]))["reports"][0] for one in ladder]
 
     def test_weighted_errors_are_null_without_importance(self, report, weighted):
         def parts(value):
-            return [value["totals"], *value["types"], *value["tensors"]]
+            (one,) = value["reports"]
+            return [one["totals"], *one["types"], *one["tensors"]]
 
         assert {part["weighted_error"] for part in parts(strict(json_report.render([report])))} == {None}
         told = [part["weighted_error"] for part in parts(strict(json_report.render([weighted])))]
@@ -68,7 +73,7 @@ class TestJson:
         ]
 
     def test_infinities_are_null(self, report):
-        data = strict(json_report.render([report]))
+        (data,) = strict(json_report.render([report]))["reports"]
         overflow = next(tensor for tensor in data["tensors"] if tensor["type"] == "F16")
         assert set(overflow["error"].values()) == {None}
 
@@ -137,7 +142,103 @@ class TestMarkdown:
         ]
 
 
+HOSTILE = "<script>alert(1)</script>\x1b[31m&"
+
+
+class TestHtml:
+    def test_has_a_row_for_every_tensor_and_type(self, report):
+        page = html.render([report])
+        types, tensors = (page.split(f"<h2>{title}</h2>")[1].split("</table>")[0] for title in ("Types", "Tensors"))
+        assert types.count("<tr><td>") == len(report.types)
+        assert tensors.count("<tr><td>") == len(report.tensors)
+        assert '<td class="n">940,032</td>' in tensors
+        assert f"<td>{report.files[0].sha256}</td>" in page
+
+    def test_a_ladder_begins_with_a_comparison(self, ladder):
+        page = html.render(ladder)
+        first, *each = re.findall("<h1>(.*)</h1>", page)
+        assert first == "SmolLM2-135M-Instruct in 3 formats"
+        assert [title.split()[-1] for title in each] == ["Q4_K_M", "IQ3_XXS", "MXFP4_MOE"]
+
+    def test_names_cannot_become_markup(self, report):
+        tensors = tuple(dataclasses.replace(tensor, name=HOSTILE, reason=HOSTILE) for tensor in report.tensors)
+        hostile = dataclasses.replace(
+            report,
+            model=HOSTILE,
+            architecture=HOSTILE,
+            warnings=(HOSTILE,),
+            tensors=tensors,
+            options={"pure": HOSTILE},
+            source=SourceReport(HOSTILE, HOSTILE, HOSTILE),
+            files=(FileReport(HOSTILE, 1, HOSTILE),),
+        )
+        for page in (html.render([hostile]), html.render([hostile] * 2), hostile._repr_html_()):
+            assert "<script>" not in page
+            assert "\x1b" not in page
+            assert "&lt;script&gt;alert(1)&lt;/script&gt;?[31m&amp;" in page
+
+    def test_a_page_is_well_formed(self, ladder):
+        opened = []
+
+        class Checker(HTMLParser):
+            def handle_starttag(self, tag, attrs):
+                if tag != "meta":
+                    opened.append(tag)
+
+            def handle_endtag(self, tag):
+                assert opened.pop() == tag
+
+        Checker().feed(html.render(ladder))
+        assert opened == []
+
+    def test_a_notebook_shows_all_but_the_tensors(self, report):
+        fragment = report._repr_html_()
+        assert "<h2>Largest errors</h2>" in fragment
+        assert "<h2>Tensors</h2>" not in fragment
+        assert fragment in html.render([report])
+
+
+class TestReport:
+    def test_repr_is_a_line(self, report):
+        assert repr(report) == (
+            "<Report: SmolLM2-135M-Instruct as Q4_K_M, 100.57 MiB, 6.17 bits/weight, SQNR 27.68 dB, "
+            "/home/someone/models/SmolLM2-135M-Instruct-Q4_K_M.gguf>"
+        )
+
+    def test_repr_stays_a_line_with_long_and_hostile_names(self, report):
+        long = dataclasses.replace(report, model="m\n\x1b" * 500, output="/x" * 500)
+        assert len(repr(long)) < 240
+        assert repr(long).isprintable()
+
+    def test_repr_tells_that_nothing_was_lost(self, report):
+        exact = dataclasses.replace(report, totals=dataclasses.replace(report.totals, error=EXACT))
+        assert ", exact, " in repr(exact)
+        assert ", unchanged, " in repr(unchanged(exact))
+
+    def test_to_markdown_is_the_file(self, report):
+        assert report.to_markdown() == markdown.render([report])
+
+
+def unchanged(report):
+    """The same report of a run whose tensors had their types before."""
+    tensors = tuple(dataclasses.replace(tensor, source_dtype=tensor.type) for tensor in report.tensors)
+    return dataclasses.replace(report, tensors=tensors, totals=dataclasses.replace(report.totals, error=EXACT))
+
+
 class TestTerminal:
+    def test_copied_tensors_are_told(self, report):
+        text = printed([unchanged(report)], 120)
+        assert "none; all tensors are copied unchanged" in text
+        exact = dataclasses.replace(report, totals=dataclasses.replace(report.totals, error=EXACT))
+        assert "0, every weight is exact" in printed([exact], 120)
+
+    def test_compiling_is_not_a_part_of_the_run(self, report, ladder):
+        totals = dataclasses.replace(report.totals, compile_seconds=12.345)
+        for reports in ([report], ladder):
+            cold = [dataclasses.replace(one, totals=totals) for one in reports]
+            assert re.search(r"1\.23 s.*, 2 threads, after 12\.35 s of compiling", printed(cold, 120))
+            assert "compiling" not in printed(reports, 120)
+
     @pytest.mark.parametrize("width", [80, 120])
     @pytest.mark.parametrize("color", [None, "truecolor"])
     def test_fits_and_never_wraps_a_row(self, report, width, color):
@@ -151,6 +252,18 @@ class TestTerminal:
             assert sum(line.startswith(name) for line in plain.splitlines()) == 1
         assert "7.310 %    22.72" in plain
         assert ("this one has 576" in plain) == (width == 120)
+
+    @pytest.mark.parametrize("width", [50, 58, 60, 66, 70, 76])
+    def test_a_narrow_terminal_shows_fewer_columns_but_whole_headers_and_figures(self, report, weighted, width):
+        for one in (report, weighted):
+            lines = [line.rstrip() for line in printed([one], width).splitlines()]
+            assert all(len(line) <= width for line in lines)
+            (headers,) = [line for line in lines if line.startswith("type ")]
+            assert "rel. RMSE  SQNR dB" in re.sub("  +", "  ", headers)
+            (row,) = [line for line in lines if line.startswith("Q4_K ")]
+            assert "662.94 MiB" in row
+            assert ("weights" in headers) == (width >= 76 and one is report)
+            assert sum("…" in line for line in lines) <= 5  # long names of tensors
 
     def test_widest_figures_fit_80_columns(self, report):
         wide = dataclasses.replace(report.types[0], tensors=12_345, weights=1_234_567_890_123, bytes=2**40 - 1)

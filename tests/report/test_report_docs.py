@@ -11,7 +11,10 @@ from quantize_cli.report import model
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
 SECTIONS = {
-    "Top level": model.Report,
+    "A report": model.Report,
+    "Source": model.SourceReport,
+    "Importance matrix": model.ImatrixReport,
+    "Files": model.FileReport,
     "Totals": model.Totals,
     "Types": model.TypeReport,
     "Tensors": model.TensorReport,

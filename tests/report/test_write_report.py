@@ -25,7 +25,7 @@ def test_a_report_is_replaced(report, tmp_path):
     path = tmp_path / "report.json"
     path.write_text("old")
     write_report([report], path, force=True)
-    assert json.loads(path.read_text())["schema_version"] == 1
+    assert json.loads(path.read_text())["schema_version"] == 2
 
 
 def test_the_file_has_the_usual_permissions(report, tmp_path):
@@ -41,7 +41,7 @@ def test_the_file_has_the_usual_permissions(report, tmp_path):
     "call", [partial(check_report_path, force=True), lambda path: write_report([], path, force=True)]
 )
 def test_an_unknown_suffix_is_a_usage_error(tmp_path, name, call):
-    with pytest.raises(UsageError, match=r"must end in \.json or \.md\.$"):
+    with pytest.raises(UsageError, match=r"must end in \.json, \.md or \.html\.$"):
         call(tmp_path / name)
 
 

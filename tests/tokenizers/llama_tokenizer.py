@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import subprocess
+import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -56,13 +59,20 @@ _ignore = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 _SILENT = ctypes.cast(_ignore, ctypes.c_void_p)
 
 
+def load(path: Path | str) -> int | None:
+    """The handle of the model that llama.cpp makes of a GGUF file's vocabulary, if it loads."""
+    library = _llama()
+    parameters = library.llama_model_default_params()
+    parameters.vocab_only = True
+    handle: int | None = library.llama_model_load_from_file(str(path).encode(), parameters)
+    return handle
+
+
 def token_ids(fields: Iterable[Field], texts: Iterable[str], path: Path) -> list[list[int]]:
     """The token ids of texts, without BOS, in a GGUF file that has these fields; it is written to `path`."""
     path.write_bytes(encode_header((field("general.architecture", ValueType.STRING, "llama"), *fields), ()))
     library = _llama()
-    parameters = library.llama_model_default_params()
-    parameters.vocab_only = True
-    model = library.llama_model_load_from_file(str(path).encode(), parameters)
+    model = load(path)
     assert model, f"llama.cpp does not load {path}"
     try:
         vocabulary = library.llama_model_get_vocab(model)
@@ -77,3 +87,12 @@ def _tokenize(vocabulary: int, text: bytes) -> list[int]:
     count = _llama().llama_tokenize(vocabulary, text, len(text), tokens, room, False, False)
     assert 0 < count <= room
     return list(tokens[:count])
+
+
+def loads(fields: Iterable[Field], path: Path) -> bool:
+    """Whether llama.cpp loads the vocabulary of these fields, in a process of its own: its assertions end it."""
+    path.write_bytes(encode_header((field("general.architecture", ValueType.STRING, "llama"), *fields), ()))
+    code = "import sys, llama_tokenizer; sys.exit(0 if llama_tokenizer.load(sys.argv[1]) else 1)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "GGML_NO_BACKTRACE": "1"}
+    command = [sys.executable, "-c", code, str(path)]
+    return subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0

@@ -13,6 +13,8 @@ from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError
 from quantize_cli.tokenizers.vocabularies import LLAMA, QWEN2
 from quantize_cli.tokenizers.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.usefixtures("without_child")
+
 VOCABULARY_KEYS = ["ggml.model", "ggml.pre", "ggml.tokens", "ggml.scores", "ggml.token_type"]
 
 

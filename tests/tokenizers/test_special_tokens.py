@@ -10,6 +10,8 @@ import pytest
 from tokenizer_factory import keys, make_bpe, write_json
 from tokenizers import AddedToken
 
+pytestmark = pytest.mark.usefixtures("without_child")
+
 BOS, EOS, SEP, TURN = "<bos>", "<eos>", "<sep>", "<turn>"  # ids 280 and on
 VOCABULARY_KEYS = {"ggml.model", "ggml.pre", "ggml.tokens", "ggml.token_type", "ggml.merges"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from quantize_cli.checkpoints import sidecars
 from quantize_cli.errors import CheckpointError, QuantizeError
 from quantize_cli.tokenizers.vocabularies import LLAMA, QWEN2
 from quantize_cli.tokenizers.vocabulary import Vocabulary
+
+pytestmark = pytest.mark.usefixtures("without_child")
 
 JUNK = (None, -1, 1.5, True, "x", [], [1], {}, {"a": 1}, [[None]], 10**20)
 
@@ -91,11 +94,40 @@ def test_a_vocabulary_size_that_no_tokenizer_has(tmp_path: Path, size):
         keys(tmp_path, vocab_size=size, pre_tokenizer="gpt-2")
 
 
-@pytest.mark.parametrize("token_id", ["9" * 5000, "-1", "x", "99999999999"])
-def test_ids_of_added_tokens_that_are_none(tmp_path: Path, token_id: str):
-    make_bpe(tmp_path)
+@pytest.mark.parametrize("make", [make_bpe, make_sentencepiece])
+@pytest.mark.parametrize("token_id", ["9" * 5000, "-1", "x", "99999999999", "1.0", " 1", "²", "٣", ""])
+def test_ids_of_added_tokens_that_are_none(tmp_path: Path, make: Callable[[Path], object], token_id: str):
+    make(tmp_path)
     write_json(tmp_path, "tokenizer_config", added_tokens_decoder={token_id: {"content": "<x>"}})
-    assert len(keys(tmp_path, pre_tokenizer="gpt-2")["ggml.tokens"]) == 280
+    with pytest.raises(CheckpointError, match=r"tokenizer_config\.json gives an added token the id '.*not a token id"):
+        keys(tmp_path)
+
+
+@pytest.mark.parametrize("make", [make_bpe, make_sentencepiece])
+@pytest.mark.parametrize("token_id", [True, 1.0, 1e400, -1, 1 << 32, None, [], "x", "9" * 5000])
+def test_numbers_of_added_tokens_that_are_none(tmp_path: Path, make: Callable[[Path], object], token_id: object):
+    make(tmp_path)
+    write_json(tmp_path, "added_tokens", **{"<x>": token_id})
+    with pytest.raises(CheckpointError, match=r"added_tokens\.json gives an added token the id .*not a token id"):
+        keys(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["added_tokens", "tokenizer_config", "tokenizer", "config", "special_tokens_map"])
+def test_a_number_with_more_digits_than_python_reads(tmp_path: Path, name: str):
+    content = make_bpe(tmp_path)
+    whole = {"tokenizer": content}.get(name, {})
+    (tmp_path / f"{name}.json").write_text(json.dumps({**whole, "a": 0}).replace('"a": 0', '"a": ' + "9" * 5000))
+    with pytest.raises(CheckpointError, match=rf"{name}\.json is not a JSON object"):
+        keys(tmp_path, pre_tokenizer="gpt-2")
+
+
+@pytest.mark.parametrize("make", [make_bpe, make_sentencepiece])
+@pytest.mark.parametrize("entry", [{}, {"content": 1}, {"special": True}, "<x>", None])
+def test_an_added_token_without_a_text(tmp_path: Path, make: Callable[[Path], object], entry: object):
+    make(tmp_path)
+    write_json(tmp_path, "tokenizer_config", added_tokens_decoder={"7": entry})
+    with pytest.raises(CheckpointError, match=r"tokenizer_config\.json does not give the text of the added token 7"):
+        keys(tmp_path)
 
 
 @pytest.mark.parametrize("junk", JUNK, ids=repr)

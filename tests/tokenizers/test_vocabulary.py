@@ -16,6 +16,8 @@ from quantize_cli.tokenizers.token_types import TokenType
 from quantize_cli.tokenizers.vocabularies import BPE, DEEPSEEK, GEMMA, LLAMA, QWEN2
 from quantize_cli.tokenizers.vocabulary import Extra, Vocabulary, read_vocabulary
 
+pytestmark = pytest.mark.usefixtures("without_child")
+
 
 class Remote:
     """Sidecars without a folder."""
@@ -171,8 +173,7 @@ def test_added_tokens_without_a_row_in_the_model_are_left_out(tmp_path: Path):
     assert values["eos_token_id"] == 280
     assert "padding_token_id" not in values
     assert found.notes == (
-        "tokenizer.json has added tokens beyond vocab_size (281), which are left out because the model does not have "
-        "rows for them: ['<image>'].",
+        f"Tokens beyond the model's 281 rows are left out: '<image>' (281) of {tmp_path / 'tokenizer.json'}.",
     )
 
 

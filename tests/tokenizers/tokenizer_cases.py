@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
@@ -78,8 +79,10 @@ class Case:
         folder.mkdir()
         (folder / "config.json").write_text(json.dumps(self.config, indent=2))
         for source in (path for name in self.tokenizer.split("+") for path in (tokenizers / name).resolve().iterdir()):
-            if source.name in self.renamed or not source.name.startswith(OTHERS):
-                (folder / self.renamed.get(source.name, source.name)).symlink_to(source)
+            if source.name in self.renamed:
+                copy(source, folder / self.renamed[source.name])
+            elif not source.name.startswith(OTHERS):
+                (folder / source.name).symlink_to(source)
         return folder
 
 

@@ -71,10 +71,11 @@ def read(
     *,
     vocab_size: int | None = None,
     pre_tokenizer: str | None = None,
+    rows: int | None = None,
 ) -> VocabularyFields:
     """Read the vocabulary of a folder whose config.json gives this vocab_size."""
     config = {} if vocab_size is None else {"vocab_size": vocab_size}
-    return read_vocabulary(vocabulary, FolderSidecars(folder), config, pre_tokenizer)
+    return read_vocabulary(vocabulary, FolderSidecars(folder), config, pre_tokenizer, rows=rows)
 
 
 def keys(folder: Path, vocabulary: Vocabulary = vocabularies.LLAMA, **options: Any) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from quantize_cli.tokenizers.source import Source
 from quantize_cli.tokenizers.token_types import TokenType
@@ -20,6 +20,7 @@ class Tokens:
     scores: Sequence[float] | None = None
     merges: Sequence[str] = ()
     id_limit: int | None = None  #: ids of special tokens from here on are left out
+    origins: Mapping[int, str] = field(default_factory=dict)  #: files of the tokens that the kind's own file lacks
     notes: tuple[str, ...] = ()  #: sentences for the user
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from tokenizers import Tokenizer
-
-from quantize_cli.errors import CheckpointError, UnsupportedError, shown
-from quantize_cli.tokenizers import hf_json
+from quantize_cli.errors import UnsupportedError, shown
+from quantize_cli.tokenizers.json_values import mapping
 from quantize_cli.tokenizers.kinds.base import Kind, Tokens
-from quantize_cli.tokenizers.recognise import Recognised, recognise
-from quantize_cli.tokenizers.source import TOKENIZER_JSON, Source, mapping
-from quantize_cli.tokenizers.token_types import BOUNDARY, TokenType, looks_like_control
+from quantize_cli.tokenizers.kinds.fit import cut_tokens, left_out
+from quantize_cli.tokenizers.source import Source
+from quantize_cli.tokenizers.token_types import BOUNDARY, TokenType, looks_like_control, padding
+from quantize_cli.tokenizers.tokenizer_file import TOKENIZER_JSON, AddedToken
 
 
 def _applies(source: Source) -> bool:
@@ -19,78 +16,56 @@ def _applies(source: Source) -> bool:
 
 
 def _read(source: Source) -> Tokens:
-    """Read the tokens, padded to `vocab_size`, and the merges."""
-    model = mapping(source.tokenizer.get("model")).get("type")
+    """Read the tokens, padded to the model's rows, and the merges."""
+    model = mapping(source.tokenizer_file.shell.get("model")).get("type")
     if model != "BPE":
         raise UnsupportedError(
             f"{source.where(TOKENIZER_JSON)} holds a tokenizer of the type {shown(model)}, but this family needs BPE; "
             "take another model."
         )
-    tokenizer = hf_json.load(source)
-    pre = Recognised(source.pre_tokenizer) if source.pre_tokenizer else recognise(tokenizer, source)
-    tokens, types = _tokens(tokenizer.backend, source)
-    cut = [token.content for i, token in tokenizer.backend.get_added_tokens_decoder().items() if i >= len(tokens)]
+    pre, notes = _pre_tokenizer(source)
+    file = source.tokenizer_file
+    size = source.size or len({*file.texts, *(added.text for added in file.added)})
+    cut = cut_tokens(source, size)
+    tokens, types = padding(size), [TokenType.UNUSED] * size
+    for i, token in file.tokens():
+        if i < size:
+            tokens[i], types[i] = token, TokenType.NORMAL
+    for added in file.added:
+        if added.id < size:
+            tokens[added.id], types[added.id] = _as_added(added)
     return Tokens(
         "gpt2",
-        pre.name,
+        pre,
         tokens,
         types,
         merges=_merges(source),
-        id_limit=len(tokens) if cut else None,
-        notes=(*pre.notes, *_left_out(sorted(cut), len(tokens))),
+        id_limit=size if cut else None,
+        origins={added.id: added.origin for added in file.added if added.origin},
+        notes=(*notes, *file.notes, *left_out(cut, size)),
     )
 
 
-def _left_out(cut: list[str], size: int) -> Iterator[str]:
-    """Report added tokens without a row in the model, such as the image token of Gemma 3 1B.
-
-    The reference refuses them.
-    """
-    if cut:
-        yield (
-            f"tokenizer.json has added tokens beyond vocab_size ({size}), which are left out because the model does "
-            f"not have rows for them: {shown(cut)}."
-        )
+def _pre_tokenizer(source: Source) -> tuple[str, tuple[str, ...]]:
+    """Return the name of the pre-tokenizer, which the user chose or which was recognised, and notes about it."""
+    if source.pre_tokenizer:
+        return source.pre_tokenizer, ()
+    found = mapping(source.tokenizer_file.pre)
+    if "refusal" in found:
+        raise UnsupportedError(found["refusal"])
+    return found["name"], tuple(found["notes"])
 
 
-def _tokens(backend: Tokenizer, source: Source) -> tuple[list[str], list[TokenType]]:
-    vocabulary = backend.get_vocab(with_added_tokens=True)
-    decoder = backend.get_added_tokens_decoder()
-    size = len(vocabulary) if source.vocab_size is None else source.vocab_size
-    may_be_cut = {} if source.vocab_size is None else decoder
-    beyond = next((token for token, i in vocabulary.items() if i >= size and i not in may_be_cut), None)
-    if beyond is not None:
-        raise CheckpointError(
-            f"{source.where(TOKENIZER_JSON)} has the token {shown(beyond)} with the id {vocabulary[beyond]}, "
-            f"but the vocabulary has only {size} tokens; the tokenizer files and config.json are of different models, "
-            "so download them again."
-        )
-    tokens = [f"[PAD{i}]" for i in range(size)]
-    types = [TokenType.UNUSED] * size
-    for token, i in vocabulary.items():
-        if i < size:
-            tokens[i] = token
-            types[i] = TokenType.NORMAL
-    for i, added in decoder.items():
-        if i >= size:
-            continue
-        token = added.content
-        if not added.normalized:
-            # llama.cpp takes the text of these tokens as already normalized
-            token = backend.decode(backend.encode(token, add_special_tokens=False).ids, skip_special_tokens=False)
-        if added.special or looks_like_control(token):
-            types[i] = TokenType.CONTROL
-        else:
-            types[i] = TokenType.USER_DEFINED
-            token = token.replace(BOUNDARY, " ")
-        tokens[i] = token
-    return tokens, types
+def _as_added(added: AddedToken) -> tuple[str, TokenType]:
+    if added.special or looks_like_control(added.plain):
+        return added.plain, TokenType.CONTROL
+    return added.plain.replace(BOUNDARY, " "), TokenType.USER_DEFINED
 
 
 def _merges(source: Source) -> tuple[str, ...]:
     """Return the merges of tokenizer.json, or else those of merges.txt."""
-    if source.merges or not source.has("merges.txt"):
-        return source.merges
+    if source.tokenizer_file.merges or not source.has("merges.txt"):
+        return tuple(source.tokenizer_file.merges)
     lines = source.text("merges.txt").splitlines()
     if lines and lines[0].startswith("#"):
         del lines[0]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 from quantize_cli.errors import CheckpointError
-from quantize_cli.tokenizers import hf_json
+from quantize_cli.tokenizers.json_values import mapping
 from quantize_cli.tokenizers.kinds.base import Kind, Tokens
-from quantize_cli.tokenizers.source import TOKENIZER_JSON, Source, mapping
-from quantize_cli.tokenizers.token_types import TokenType
+from quantize_cli.tokenizers.kinds.fit import cut_tokens, left_out
+from quantize_cli.tokenizers.source import Source
+from quantize_cli.tokenizers.token_types import PAD_SCORE, TokenType, padding
+from quantize_cli.tokenizers.tokenizer_file import TOKENIZER_JSON
 
 _SCORE = -1000.0  #: tokenizer.json has no scores
 _BYTE = re.compile("<0x[0-9A-Fa-f]{2}>")
@@ -22,28 +24,40 @@ def _applies(source: Source) -> bool:
 
 
 def _read(source: Source) -> Tokens:
-    """Read the tokens; as in the reference, the vocabulary is not padded to `vocab_size`."""
-    tokenizer = hf_json.load(source)
-    by_id = {i: token for token, i in tokenizer.backend.get_vocab(with_added_tokens=True).items()}
-    base = tokenizer.backend.get_vocab_size(with_added_tokens=False)
+    """Read the tokens, padded to the model's rows; the reference does not pad, and its file does not load then."""
+    file = source.tokenizer_file
+    by_id = {**dict(file.tokens()), **{token.id: token.text for token in file.added}}
+    base = len(file.texts)
     missing = next((i for i in range(base) if i not in by_id), None)
     if missing is not None:
         raise CheckpointError(
             f"{source.where(TOKENIZER_JSON)} does not have a token with the id {missing}; download it again."
         )
-    tokens = [by_id[i] for i in range(base)]
-    types = [_base_type(token, tokenizer.special_tokens) for token in tokens]
-    for i in sorted(i for i in by_id if i >= base):
-        tokens.append(by_id[i])
-        types.append(TokenType.CONTROL if by_id[i] in tokenizer.special_tokens else TokenType.USER_DEFINED)
-    scores = [_SCORE] * len(tokens)
-    return Tokens("llama", "default", tokens, types, scores, id_limit=len(tokens))
+    size = len(by_id) if source.rows is None else source.rows
+    cut = cut_tokens(source, size)
+    tokens, scores, types = padding(size), [PAD_SCORE] * size, [TokenType.UNUSED] * size
+    for i, token in by_id.items():
+        if i < size:
+            tokens[i], scores[i] = token, _SCORE
+            types[i] = _type(token, file.special, added=i >= base)
+    return Tokens(
+        "llama",
+        "default",
+        tokens,
+        types,
+        scores,
+        id_limit=size,
+        origins={token.id: token.origin for token in file.added if token.origin},
+        notes=(*file.notes, *left_out(cut, size)),
+    )
 
 
-def _base_type(token: str, special: frozenset[str]) -> TokenType:
-    if _BYTE.fullmatch(token):
+def _type(token: str, special: frozenset[str], *, added: bool) -> TokenType:
+    if not added and _BYTE.fullmatch(token):
         return TokenType.BYTE
-    return TokenType.CONTROL if token in special else TokenType.NORMAL
+    if token in special:
+        return TokenType.CONTROL
+    return TokenType.USER_DEFINED if added else TokenType.NORMAL
 
 
 LLAMA_BPE = Kind(TOKENIZER_JSON, _applies, _read)

@@ -6,7 +6,8 @@ from typing import NoReturn
 
 from quantize_cli.errors import UnsupportedError
 from quantize_cli.tokenizers.kinds.base import Kind
-from quantize_cli.tokenizers.source import TOKENIZER_JSON, Source
+from quantize_cli.tokenizers.source import Source
+from quantize_cli.tokenizers.tokenizer_file import TOKENIZER_JSON
 
 _TEKKEN_JSON = "tekken.json"
 _CONFIG = "tokenizer_config.json"

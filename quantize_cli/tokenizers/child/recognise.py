@@ -7,15 +7,16 @@ tokens counts, and then the structure of tokenizer.json, which must equal a know
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 
 from quantize_cli.errors import UnsupportedError
-from quantize_cli.tokenizers.hf_json import HubTokenizer
-from quantize_cli.tokenizers.pre_tokenizers import PROBE, behave_alike, hash_of, name_of, structures
-from quantize_cli.tokenizers.source import TOKENIZER_JSON, Source, mapping
+from quantize_cli.tokenizers.child.hub import HubTokenizer
+from quantize_cli.tokenizers.json_values import mapping
+from quantize_cli.tokenizers.pre_tokenizers import PROBE, behave_alike, hash_of, joins_alike, name_of, structures
 from quantize_cli.tokenizers.structure import decoder_of, steps_of
 
 #: The probe has few words, so a real tokenizer does not need more rounds than this to remove added tokens.
@@ -24,14 +25,20 @@ _MAX_ROUNDS = 32
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """The name of a pre-tokenizer, and sentences for the user if it was not recognised by its hash alone."""
+    """The name of a pre-tokenizer, and sentences for the user about what is left to decide."""
 
     name: str
     notes: tuple[str, ...] = ()
 
 
-def recognise(tokenizer: HubTokenizer, source: Source) -> Recognised:
-    """Recognise the tokenizer's pre-tokenizer.
+def recognise(tokenizer: HubTokenizer, shell: Mapping[str, Any], vocabulary: Collection[str], where: str) -> Recognised:
+    """Recognise a tokenizer's pre-tokenizer.
+
+    Args:
+        tokenizer: The tokenizer.
+        shell: tokenizer.json without its vocabulary.
+        vocabulary: The texts of its tokens.
+        where: Its name in messages.
 
     Raises:
         UnsupportedError: llama.cpp does not have it, or it may be one of several that differ.
@@ -39,28 +46,33 @@ def recognise(tokenizer: HubTokenizer, source: Source) -> Recognised:
     ids = tokenizer.backend.encode(PROBE).ids
     bos = tokenizer.backend.token_to_id(tokenizer.bos) if tokenizer.bos else None
     # the reference's older hashes are from the time when `transformers` preferred add_bos_token to the post-processor
-    before = bos if source.tokenizer_config.get("add_bos_token") else None
-    if name := _first_name(ids, before):
+    if name := _first_name(ids, bos if tokenizer.adds_bos else None):
         return Recognised(name)
     for fewer in _without_additions(tokenizer.backend):
         if name := _first_name(fewer, bos):
-            return _guessed(name, "the vocabulary is a known one, apart from added tokens")
-    names = _by_structure(tokenizer.backend, source)
+            return Recognised(name)
+    names = _by_structure(tokenizer.backend, shell, vocabulary)
     if not names:
         raise UnsupportedError(
-            f"{source.where(TOKENIZER_JSON)} has an unknown pre-tokenizer (hash {hash_of(ids)}); choose the one that "
-            "the model was trained with by --pre-tokenizer NAME."
+            f"{where} has an unknown pre-tokenizer (hash {hash_of(ids)}); choose the one that the model was trained "
+            "with by --pre-tokenizer NAME."
         )
     if not all(behave_alike(names[0], name) for name in names):
         raise UnsupportedError(
-            f"{source.where(TOKENIZER_JSON)} may have one of several pre-tokenizers, which differ in other respects: "
-            f"{', '.join(names)}; choose one by --pre-tokenizer NAME."
+            f"{where} may have one of several pre-tokenizers, which differ in other respects: {', '.join(names)}; "
+            "choose one by --pre-tokenizer NAME."
         )
-    return _guessed(names[0], "tokenizer.json splits text in the same way")
+    return Recognised(names[0], tuple(_joins_otherwise(names, where)))
 
 
-def _guessed(name: str, reason: str) -> Recognised:
-    return Recognised(name, (f"The pre-tokenizer is {name}, because {reason}; override with --pre-tokenizer.",))
+def _joins_otherwise(names: Sequence[str], where: str) -> Iterator[str]:
+    """Report names that make the same tokens but other text of them."""
+    others = [name for name in names if not joins_alike(names[0], name)]
+    if others:
+        yield (
+            f"The pre-tokenizer of {where} is {names[0]} or {', '.join(others)}, which differ only in spaces before "
+            f"punctuation when tokens become text; {names[0]} is used; override with --pre-tokenizer."
+        )
 
 
 def _first_name(ids: Sequence[int], bos: int | None) -> str | None:
@@ -95,14 +107,14 @@ def _with_added_tokens(backend: Tokenizer, added: list[AddedToken]) -> Tokenizer
     return other
 
 
-def _by_structure(backend: Tokenizer, source: Source) -> list[str]:
+def _by_structure(backend: Tokenizer, shell: Mapping[str, Any], vocabulary: Collection[str]) -> list[str]:
     """Return the names that llama.cpp has for the structure of tokenizer.json, the usual one first."""
     facts = {
-        "steps": steps_of(source.tokenizer),
-        "decoder": decoder_of(source.tokenizer),
-        "ignore_merges": bool(mapping(source.tokenizer.get("model")).get("ignore_merges")),
+        "steps": steps_of(shell),
+        "decoder": decoder_of(shell),
+        "ignore_merges": bool(mapping(shell.get("model")).get("ignore_merges")),
         "adds_bos": backend.encode("a").ids[:1] != backend.encode("a", add_special_tokens=False).ids[:1],
-        "newlines_alone": not any("\n" in token and token.strip("\n") for token in backend.get_vocab()),
+        "newlines_alone": not any("\n" in token and token.strip("\n") for token in vocabulary),
     }
     rows = (row for row in structures() if all(row.get(key, fact) == fact for key, fact in facts.items()))
     return [name for row in rows for name in row["names"]]

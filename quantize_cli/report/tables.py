@@ -1,0 +1,169 @@
+"""The tables that Markdown and HTML share: cells as plain text, which each renderer escapes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from quantize_cli.report import figures
+from quantize_cli.report.model import Report, TensorReport, TypeReport
+
+Row: TypeAlias = Sequence[str]
+
+_WEIGHTED = "Weighted relative RMSE"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table whose first `text_columns` columns are text, aligned left, and the others numbers."""
+
+    header: Row
+    rows: Sequence[Row]
+    text_columns: int
+
+
+def comparison(reports: Sequence[Report]) -> Table:
+    """Compare formats, one in a row."""
+    header = ("Format", "File", "Bytes", "Bits per weight", "Relative RMSE", "SQNR (dB)", _WEIGHTED)
+    return _errors(Table(header, [_comparison_row(report) for report in reports], 2), reports)
+
+
+def totals(report: Report) -> Table:
+    """List what is true of the whole file and of the whole run."""
+    return Table(("Total", ""), [*_source(report), *_files(report), *_figures(report)], 2)
+
+
+def types(report: Report) -> Table:
+    """List the block types."""
+    header = ("Type", "Tensors", "Weights", "Bytes", "Bits per weight", "Relative RMSE", "SQNR (dB)", _WEIGHTED)
+    return _errors(Table(header, [_type_row(row) for row in report.types], 1), [report])
+
+
+def largest_errors(report: Report) -> Table:
+    """List the tensors with the largest errors; the table may be empty."""
+    header = ("Tensor", "Type", "Reason", "Relative RMSE", "SQNR (dB)")
+    return Table(header, [_largest_row(row) for row in figures.largest_errors(report)], 3)
+
+
+def tensors(report: Report) -> Table:
+    """List all tensors."""
+    header = (
+        "Tensor",
+        "Sources",
+        "Shape",
+        "Source dtype",
+        "Type",
+        "Reason",
+        "Source bytes",
+        "Bytes",
+        "Bits per weight",
+        "RMSE",
+        "Relative RMSE",
+        "SQNR (dB)",
+        "Max abs error",
+        "Cosine",
+        _WEIGHTED,
+    )
+    return _errors(Table(header, [_tensor_row(row) for row in report.tensors], 6), [report])
+
+
+def _errors(table: Table, reports: Sequence[Report]) -> Table:
+    """Leave out the last column, the weighted error, if nothing was weighted."""
+    if figures.has_weighted(reports):
+        return table
+    return Table(table.header[:-1], [row[:-1] for row in table.rows], table.text_columns)
+
+
+def _comparison_row(report: Report) -> Row:
+    return (
+        report.format,
+        report.output,
+        f"{report.totals.file_bytes:,}",
+        figures.fixed(report.totals.bits_per_weight, 2),
+        figures.percent(report.totals.error.relative_rmse),
+        figures.sqnr(report.totals.error),
+        figures.weighted(report.totals.weighted_error),
+    )
+
+
+def _source(report: Report) -> list[Row]:
+    source, imatrix = report.source, report.imatrix
+    rows = [("Model", source.location)]
+    if source.repository is not None:
+        rows.append(("Repository", source.repository))
+    if source.commit is not None:
+        rows.append(("Commit", source.commit))
+    rows.append(("Architecture", report.architecture))
+    if imatrix is not None:
+        rows.append(("Importance matrix", f"{imatrix.file} ({imatrix.entries:,} entries)"))
+    if report.options:
+        rows.append(("Options", ", ".join(f"{name}={value}" for name, value in report.options.items())))
+    return [*rows]
+
+
+def _files(report: Report) -> list[Row]:
+    return [
+        row
+        for file in report.files
+        for row in (("Output", f"{file.path} ({file.bytes:,} bytes)"), ("SHA-256", file.sha256))
+    ]
+
+
+def _figures(report: Report) -> list[Row]:
+    totals = report.totals
+    compiling = [("Compiling", f"{totals.compile_seconds:.2f} s")] if totals.compile_seconds else []
+    return [
+        ("Tensors", f"{totals.tensors:,}"),
+        ("Weights", f"{totals.weights:,}"),
+        ("Source", f"{figures.size(totals.source_bytes)} ({totals.source_bytes:,} bytes)"),
+        ("Quantized", f"{figures.size(totals.bytes)} ({totals.bytes:,} bytes)"),
+        ("File", f"{figures.size(totals.file_bytes)} ({totals.file_bytes:,} bytes)"),
+        ("Bits per weight before", figures.bits_per_weight(totals.source_bytes, totals.weights)),
+        ("Bits per weight", figures.fixed(totals.bits_per_weight, 2)),
+        ("Relative RMSE", figures.percent(totals.error.relative_rmse)),
+        ("SQNR (dB)", figures.sqnr(totals.error)),
+        *([(_WEIGHTED, figures.weighted(totals.weighted_error))] if figures.has_weighted([report]) else []),
+        *compiling,
+        ("Time", f"{totals.seconds:.2f} s"),
+        ("Speed", figures.rate(totals.weights_per_second)),
+        ("Threads", str(totals.threads)),
+        ("Peak memory", figures.size(totals.peak_memory_bytes)),
+    ]
+
+
+def _type_row(row: TypeReport) -> Row:
+    return (
+        row.type,
+        f"{row.tensors:,}",
+        f"{row.weights:,}",
+        f"{row.bytes:,}",
+        figures.fixed(row.bits_per_weight, 2),
+        figures.percent(row.error.relative_rmse),
+        figures.sqnr(row.error),
+        figures.weighted(row.weighted_error),
+    )
+
+
+def _largest_row(row: TensorReport) -> Row:
+    return row.name, row.type, row.reason, figures.percent(row.error.relative_rmse), figures.sqnr(row.error)
+
+
+def _tensor_row(row: TensorReport) -> Row:
+    return (
+        row.name,
+        ", ".join(row.sources),
+        figures.shape(row.shape),
+        row.source_dtype,
+        row.type,
+        row.reason,
+        f"{row.source_bytes:,}",
+        f"{row.bytes:,}",
+        figures.fixed(row.bits_per_weight, 2),
+        figures.significant(row.error.rmse),
+        figures.percent(row.error.relative_rmse),
+        figures.sqnr(row.error),
+        figures.significant(row.error.max_abs_error),
+        figures.fixed(row.error.cosine_similarity, 6),
+        figures.weighted(row.weighted_error),
+    )
