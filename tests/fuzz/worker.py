@@ -18,6 +18,7 @@ from pathlib import Path
 from oracle import ggml
 
 from fuzz import loading
+from fuzz.forked import fork_tokenizers
 from fuzz.targets import RANDOM, damaged
 from fuzz.verdict import NOT_LOADED, Judge, Verdict, as_json
 
@@ -40,6 +41,7 @@ def main() -> None:
     os.dup2(silence, 1)
     if ggml.INSTALLED:
         loading.prepare()
+    fork_tokenizers()
     warm = scratch / "warm"
     warm.mkdir()
     judge = Judge(warm)
