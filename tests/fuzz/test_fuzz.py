@@ -13,8 +13,8 @@ from fuzz.large import BUILDERS
 from fuzz.targets import GOOD, RANDOM
 from fuzz.tries import tries
 
-SHARE = 60  #: damaged inputs of each kind in `make test`
-SLOW_SHARE = 400
+SHARE = 40  #: damaged inputs of each kind in `make test`
+SLOW_SHARE = 300
 
 
 @pytest.fixture(scope="module")
