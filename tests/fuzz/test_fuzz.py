@@ -55,3 +55,11 @@ def test_more_damaged_inputs(kind, running):
 def test_large_inputs(number, running):
     (verdict,) = running.tried("large", [number])
     assert verdict.outcome != "fault", verdict.detail
+
+
+def test_the_end_of_a_process_is_a_fault_of_its_input_alone(running):
+    (fault,) = running.tried("no such kind", [0])
+    assert fault.outcome == "fault"
+    assert "ends the process with exit code 1" in fault.detail
+    (good,) = running.tried("config", [0])
+    assert good.outcome == "accepted"

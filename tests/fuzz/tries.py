@@ -47,7 +47,7 @@ class Tries:
 
 @contextmanager
 def tries() -> Iterator[Tries]:
-    """Start the process, and stop it at the end."""
+    """Start the process; the end of its input stops it."""
     memory = _MEMORY if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) else None
     with TemporaryDirectory(prefix="fuzz-", dir=memory) as scratch:
         command = [sys.executable, "-m", worker.__name__, scratch]
@@ -56,4 +56,3 @@ def tries() -> Iterator[Tries]:
             assert process.stdin is not None
             assert process.stdout is not None
             yield Tries(process.stdin, process.stdout)
-            process.stdin.close()

@@ -10,9 +10,9 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from oracle import ggml
 
@@ -178,8 +178,3 @@ def _peak_bytes() -> int:
     """Return the largest resident memory of this process, or of one that it started."""
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * max(resource.getrusage(process).ru_maxrss for process in _PROCESSES)
-
-
-def as_json(verdict: Verdict) -> dict[str, Any]:
-    """Return the verdict as a JSON object."""
-    return asdict(verdict)

@@ -12,6 +12,7 @@ import resource
 import shutil
 import signal
 import sys
+from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from oracle import ggml
 from fuzz import loading
 from fuzz.forked import fork_tokenizers
 from fuzz.targets import RANDOM, damaged
-from fuzz.verdict import NOT_LOADED, Judge, Verdict, as_json
+from fuzz.verdict import NOT_LOADED, Judge, Verdict
 
 CPU_SECONDS = 10
 WALL_SECONDS = 100  #: other programs may hold the processors
@@ -92,7 +93,7 @@ def _limit_memory() -> None:
 
 
 def _answer(answers: int, verdict: Verdict) -> None:
-    os.write(answers, json.dumps(as_json(verdict)).encode() + b"\n")
+    os.write(answers, json.dumps(asdict(verdict)).encode() + b"\n")
 
 
 def _ending(status: int, last_words: bytes, *, while_loading: bool) -> str:
