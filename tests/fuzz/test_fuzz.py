@@ -14,7 +14,7 @@ from fuzz.targets import GOOD, RANDOM
 from fuzz.tries import tries
 
 SHARE = 40  #: damaged inputs of each kind in `make test`
-SLOW_SHARE = 300
+SLOW_SHARE = 250
 
 
 @pytest.fixture(scope="module")
