@@ -1,7 +1,7 @@
 """What is measured of a row: mergeable sums, from which errors are reduced once (see errors.py).
 
-A row's sums depend on nothing but that row and are taken in a fixed order (see accumulate.py); a tensor's error is
-reduced from the complete table of its rows. Hence slabs and threads never change a digit.
+A row's sums depend on nothing but that row and are taken in a fixed order (see accumulate.py); those of a tensor are
+merged from groups of its rows, which do not depend on how the rows come. Hence slabs and threads never change a digit.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ SUM_X2, SUM_Y2, SUM_XY, SUM_D2, SUM_WX2, SUM_WD2, MAX_D = range(7)
 SUMS = 7
 
 Sums = NDArray[np.float64]
+
+#: Rows that are merged at a time. A tensor of one column has a row for each weight, and 56 bytes of sums for each row.
+GROUP = 1 << 16
 
 
 def merge(sums: Sums) -> Sums:
@@ -38,3 +41,36 @@ def merge_each(sums: Sums, rows: int) -> Sums:
         merged = np.ascontiguousarray(groups.transpose(0, 2, 1)).sum(axis=2)
     merged[:, MAX_D] = groups[:, :, MAX_D].max(axis=1)
     return np.asarray(merged, dtype=np.float64)
+
+
+class RunningSums:
+    """Merges tables of sums as they come: groups of `GROUP` rows, whatever the sizes of the tables, then the groups.
+
+    So the digits do not depend on how rows come, and few tables are held.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[Sums] = []
+        self._rows = 0
+        self._groups: list[Sums] = []
+
+    def add(self, sums: Sums) -> None:
+        """Add the sums of more rows, float64[n, SUMS]."""
+        self._waiting.append(sums)
+        self._rows += len(sums)
+        while self._rows >= GROUP:
+            self._merge(GROUP)
+
+    def take(self) -> Sums:
+        """Return the sums of all rows since the last call, at least one, float64[1, SUMS]."""
+        if self._rows:
+            self._merge(self._rows)
+        merged = merge(np.stack(self._groups)).reshape(1, -1)
+        self._groups.clear()
+        return merged
+
+    def _merge(self, rows: int) -> None:
+        table = np.concatenate(self._waiting)
+        self._groups.append(merge(table[:rows]))
+        self._waiting = [table[rows:].copy()]  # a view would hold the whole table
+        self._rows -= rows

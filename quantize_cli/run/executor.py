@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.importance.matrix import ImportanceMatrix
-from quantize_cli.measure.sums import merge, merge_each
+from quantize_cli.measure.sums import RunningSums, merge_each
 from quantize_cli.observer import Observer
 from quantize_cli.outputs.sinks import Sink
 from quantize_cli.planning.model import Plan, PlannedTensor
@@ -91,8 +91,8 @@ class _Output:
 
     def __init__(self, plan: Plan, sinks: Sequence[Sink]) -> None:
         self.sums: list[Sums] = []
-        self._row_sums: list[Sums] = []  # of the expert that is being written
-        self._expert_sums: list[Sums] = []  # of the tensor that is being written
+        self._of_expert = RunningSums()  # the one that is being written
+        self._of_tensor = RunningSums()
         self._files = iter(zip(plan.files, sinks, strict=True))
         self._left = 0
         self._next_file()
@@ -104,26 +104,19 @@ class _Output:
         self._sink.write(result.packed.data.cast("B"))
         self._sink.write(bytes(slab.padding(tensor)))
         if len(result.sums) > tensor.rows_of_an_expert:
-            self._expert_sums.append(merge_each(result.sums, tensor.rows_of_an_expert))
+            self._of_tensor.add(merge_each(result.sums, tensor.rows_of_an_expert))
         else:
-            self._row_sums.append(result.sums)
-        if self._row_sums and slab.last_of_expert:  # an expert at a time: a large stack has 100 MiB of sums
-            self._expert_sums.append(_merged(self._row_sums))
+            self._of_expert.add(result.sums)
+            if slab.last_of_expert:
+                self._of_tensor.add(self._of_expert.take())
         if slab.last:
-            self.sums.append(_merged(self._expert_sums))
+            self.sums.append(self._of_tensor.take())
             self._left -= 1
 
     def _next_file(self) -> None:
         file, self._sink = next(self._files)
         self._sink.write(file.header)
         self._left = len(file.tensors)
-
-
-def _merged(parts: list[Sums]) -> Sums:
-    """Merge the tables in `parts`, each float64[n, SUMS], into one, float64[1, SUMS], and empty the list."""
-    merged = merge(np.concatenate(parts))
-    parts.clear()
-    return merged.reshape(1, -1)
 
 
 def _in_order(crew: Crew[Slab, list[Result]], slabs: Iterator[Slab], ahead: int) -> Iterator[tuple[Slab, list[Result]]]:

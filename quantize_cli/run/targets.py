@@ -103,13 +103,6 @@ def target_of(plan: Plan, place: Place) -> Target:
     ]
 
 
-def shown(target: Target) -> str:
-    """Name the target in a report: the first file stands for all of its model, as it does when the model is loaded."""
-    if isinstance(target, Stream):
-        return str(target.to) if isinstance(target.to, Path) else "-"
-    return str(target[0])
-
-
 def sizes(targets: Sequence[Target], plans: Sequence[Plan]) -> dict[Path, int]:
     """Return every file that will be written with its size in bytes; a stream has none."""
     return {

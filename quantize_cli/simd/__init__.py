@@ -1,5 +1,3 @@
 """Vectors for kernels, and how kernels are compiled; no fact of GGML."""
 
-from quantize_cli.simd.start import import_numba
-
-import_numba()
+from quantize_cli.simd import start as _start  # noqa: F401  # imports Numba before another module of this room does

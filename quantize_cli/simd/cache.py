@@ -29,6 +29,8 @@ from numba.core.serialize import dumps
 from quantize_cli.simd import folders
 from quantize_cli.simd.notes import note
 
+#: Settings of Numba's that change machine code, beside those of the processor.
+_SETTINGS = ("OPT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO_DEFAULT")
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _only_cached: ContextVar[bool] = ContextVar("only_cached", default=False)
 
@@ -101,7 +103,7 @@ class KernelCache(FunctionCache):
         """Name the file after all that machine code depends on, beside the text of the package."""
         function = self._py_func
         text = folders.text_digest(Path(function.__code__.co_filename))  # which may lie outside the package
-        versions = numba.__version__, platform.python_version()
+        versions = numba.__version__, platform.python_version(), [getattr(config, name, None) for name in _SETTINGS]
         place = function.__module__, function.__qualname__, function.__code__.co_firstlineno
         key = repr((versions, place, text, self._index_key(sig, codegen)))
         return f"{function.__name__}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.kernel"

@@ -35,7 +35,7 @@ class _Finder:
         return spec
 
 
-def import_numba() -> None:
+def _import_numba() -> None:
     """Import Numba, unless the process has it."""
     if "numba" in sys.modules:
         return
@@ -45,3 +45,6 @@ def import_numba() -> None:
         import numba  # noqa: F401
     finally:
         sys.meta_path.remove(finder)
+
+
+_import_numba()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from quantize_cli.blocks.k.q4_k import Q4_K
 from quantize_cli.measure.accumulate import accumulate
 from quantize_cli.measure.errors import WeightedError, error_from_sums, weighted_error
-from quantize_cli.measure.sums import SUM_WD2, SUM_WX2, SUM_X2, SUMS, merge, merge_each
+from quantize_cli.measure.sums import GROUP, SUM_WD2, SUM_WX2, SUM_X2, SUMS, RunningSums, merge, merge_each
 from quantize_cli.simd.vector import LANES
 
 
@@ -208,3 +208,16 @@ def test_negative_sums_do_not_have_a_weighted_error(signal, noise):
     sums = np.zeros((1, SUMS))
     sums[0, [SUM_WX2, SUM_WD2]] = signal, noise
     assert weighted_error(sums) is None
+
+
+def test_running_sums_do_not_depend_on_how_rows_come():
+    sums = np.abs(np.random.default_rng(0).normal(size=(2 * GROUP + 777, SUMS))) ** 9
+    groups = [merge(sums[start : start + GROUP]) for start in range(0, len(sums), GROUP)]
+    expected = merge(np.stack(groups))
+    for step in (1000, GROUP - 1, GROUP, GROUP + 1, len(sums)):
+        running = RunningSums()
+        for start in range(0, len(sums), step):
+            running.add(sums[start : start + step])
+        assert running.take().tobytes() == expected.tobytes()
+        running.add(sums[:5])
+        assert running.take().tobytes() == merge(sums[:5]).tobytes()

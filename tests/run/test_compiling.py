@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from checkpoint_factory import make_checkpoint
@@ -46,7 +47,7 @@ print(json.dumps([heard, stats and [sum(stats.cache_hits.values()), sum(stats.ca
 """
 
 
-def prepared(base: Path, change: str = "", **environment: str) -> list[object]:
+def prepared(base: Path, change: str = "", **environment: str) -> list[Any]:
     """What a process prints that prepares with its cache in `base`."""
     done = subprocess.run(
         [sys.executable, "-c", PREPARE.format(change=change)],
@@ -83,7 +84,6 @@ def test_without_processes_the_run_compiles(tmp_path, broken):
 def test_processes_share_a_private_place_where_the_cache_cannot_be_kept(tmp_path):
     (tmp_path / "file").touch()
     heard, stats = prepared(tmp_path / "file", TMPDIR=str(tmp_path))
-    assert isinstance(heard, list)
     assert heard[0].startswith("Every run compiles its kernels again, because their cache ")
     assert heard[1:] == [["BF16"], True]
     assert stats == [1, 0]

@@ -119,6 +119,11 @@ def test_the_second_process_finds_what_the_first_one_compiled(base):
     assert hits_and_misses(base) == (1, 0, "")
 
 
+def test_code_that_was_compiled_with_other_settings_is_not_taken(base):
+    assert hits_and_misses(base, NUMBA_OPT="0") == (0, 1, "")
+    assert hits_and_misses(base) == (1, 0, "")
+
+
 def test_numba_s_own_choice_of_a_place_changes_nothing(tmp_path):
     base = tmp_path / "new" / "place"
     assert hits_and_misses(base, NUMBA_CACHE_LOCATOR_CLASSES="InTreeCacheLocator") == (0, 1, "")
