@@ -26,7 +26,7 @@ def running():
 def check(running, kind: str, numbers: range) -> None:
     verdicts = list(running.tried(kind, numbers))
     assert [str(verdict) for verdict in verdicts if verdict.outcome == "fault"] == []
-    assert {verdict.outcome for verdict in verdicts} == {"refused", "accepted"}
+    assert any(verdict.outcome == "refused" for verdict in verdicts)
     if not ggml.INSTALLED:
         pytest.skip("the files that were accepted were not loaded, because the wheel xllamacpp is not installed")
     assert all(verdict.loaded for verdict in verdicts if verdict.outcome == "accepted")
