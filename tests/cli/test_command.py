@@ -101,7 +101,7 @@ def test_the_report_is_written_as_its_suffix_says(suffix, quantize, llama, work)
     text = (work / f"report.{suffix}").read_text()
     if suffix.lower() == "json":
         (report,) = json.loads(text)["reports"]
-        assert report["schema_version"] == 1
+        assert report["schema_version"] == 2
         assert report["output"] == "model.gguf"
         assert report["totals"]["file_bytes"] == (work / "model.gguf").stat().st_size
         assert {tensor["name"] for tensor in report["tensors"]} == {
