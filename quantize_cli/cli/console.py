@@ -81,13 +81,15 @@ class _Sentences(Observer):
         self.settle()
         _say(sentence)
 
-    def compiling(self, types: Sequence[str]) -> None:
+    def compiling(self, types: Sequence[str], *, kept: bool) -> None:
         self.settle()
-        _say(f"{_compiling(types)} ...")
+        _say(
+            f"Compiling kernels{' for ' if types else ''}{listed(types)}{', once for this machine' if kept else ''} ..."
+        )
 
-    def compiled(self, seconds: float) -> None:
+    def compiled(self, seconds: float, *, kept: bool) -> None:
         self.settle()
-        _say(f"Compiled in {seconds:.1f} s; later runs take them from the cache.")
+        _say(f"Compiled in {seconds:.1f} s{'; later runs take them from the cache' if kept else ''}.")
 
     def settle(self) -> None:
         """Leave the cursor at the beginning of a line."""
@@ -106,8 +108,8 @@ class _Bars(_Sentences):
     def downloaded(self, nbytes: int) -> None:
         self._advance(nbytes)
 
-    def compiling(self, types: Sequence[str]) -> None:
-        super().compiling(types)
+    def compiling(self, types: Sequence[str], *, kept: bool) -> None:
+        super().compiling(types, kept=kept)
         self._ticking.enter_context(_refreshed(self._show(bar_format="{elapsed}")))
 
     def started(self, plan: Plan) -> None:
@@ -203,10 +205,6 @@ class _Lines(_Sentences):
 
     def _say_share(self, of: str) -> None:
         _say(f"{self._done / self._total:4.0%} {of}" if self._total else of)
-
-
-def _compiling(types: Sequence[str]) -> str:
-    return f"Compiling kernels{' for ' if types else ''}{listed(types)}, once for this machine"
 
 
 def _files(count: int) -> str:
