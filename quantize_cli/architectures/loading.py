@@ -56,6 +56,7 @@ class Demand:
     most: float = math.inf
     each_layer: bool = False  #: whether an array with an item for each layer does as well
     items: int | None = None  #: number of items of an array; None if the value must not be one
+    unless: str = ""  #: a key in whose presence the loader does not look for this one
 
 
 #: The demands of every architecture.
@@ -109,7 +110,7 @@ _GATED_DELTA_NET = (
         for name in ("conv_kernel", "inner_size", "state_size", "time_step_rank", "group_count")
     ),
     Demand("attention.recurrent_layers", each_layer=True),
-    Demand("full_attention_interval", least=1),
+    Demand("full_attention_interval", least=1, unless="attention.recurrent_layers"),
 )
 
 #: Architecture -> what it demands beyond, or instead of, `_COMMON`. The others are known by `_COMMON` alone.
@@ -208,7 +209,8 @@ class _Loader:
             raise self.origin.refusal(_NAME, f"{name.type.name}, but llama.cpp wants STRING")
         demands = {demand.key: demand for demand in (*_COMMON, *_OWN.get(self.model.architecture, ()))}
         for demand in demands.values():
-            self._check(demand)
+            if self.model.held(demand.unless) is None:
+                self._check(demand)
         for relation in (_experts, _prediction, _rotation, _sections, _queries, _scaling, _latent_queries):
             for key, finding in relation(self.model):
                 raise self._error(key, finding)

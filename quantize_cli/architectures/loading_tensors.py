@@ -37,6 +37,10 @@ _FUSED: Mapping[str, tuple[str, ...]] = {
     "attn_qkv.weight": ("attn_q.weight", "attn_k.weight", "attn_v.weight"),
     "ffn_gate_up_exps.weight": ("ffn_gate_exps.weight", "ffn_up_exps.weight"),
 }
+#: Tensors that the loader does not ask for in layers that predict further tokens, because it does not use them.
+_NOT_ASKED_FOR = frozenset(name for names in _FUSED.values() for name in names)
+#: A tensor that tells whether a file has the layers that do more than to predict further tokens.
+_FIRST = "blk.0.attn_norm.weight"
 #: Ends of names of numbers that belong to a tensor of packed weights, which the loader takes in every architecture.
 _SCALES = (".scale", ".input_scale")
 
@@ -124,40 +128,47 @@ class _Tensors:
     origin: Origin
 
     def check(self) -> None:
-        layout = LAYOUTS[self.model.architecture]
-        total, predicting = self.model.natural("block_count") or 0, self.model.natural("nextn_predict_layers") or 0
-        # A file of the predicting layers alone, or without them, belongs to another file with the rest.
-        alone = predicting and "blk.0.attn_norm.weight" not in self.held
+        layout, trunk = LAYOUTS[self.model.architecture], _trunk(self.model)
         known = {_EMBEDDING, "output_norm.weight", *layout.optional}
-        self._check_required((_EMBEDDING, "output_norm.weight"), ())
-        for number in range(total if layout.predicts else total - predicting):
+        self._check_required((_EMBEDDING, "output_norm.weight"))
+        for number in range(self.model.natural("block_count") or 0 if layout.predicts else trunk):
             layer = layout.layer(self.model, number)
             prefix = f"blk.{number}."
             known.update(prefix + name for name in (*layer.required, *layer.optional, *layer.fused))
-            if not alone and number < total - predicting:
-                self._check_required(layer.required, layer.fused, prefix)
+            if self._is_needed(number, layout):
+                replaced = {part for name in layer.fused if prefix + name in self.held for part in _FUSED[name]}
+                left_out = replaced if number < trunk else _NOT_ASKED_FOR
+                self._check_required(prefix + name for name in layer.required if name not in left_out)
         self._check_known(known)
         for name, shape in self.held.items():
             self._check_shape(name, shape)
 
-    def _check_required(self, names: Iterable[str], fused: Iterable[str], prefix: str = "") -> None:
-        replaced = {part for name in fused if prefix + name in self.held for part in _FUSED[name]}
+    def _is_needed(self, number: int, layout: _Layout) -> bool:
+        """Tell whether the file must have a layer: one that predicts further tokens may be a file of its own."""
+        trunk = _trunk(self.model)
+        if number >= trunk:
+            return f"blk.{trunk}.{_NEXT[0]}" in self.held
+        return not (layout.predicts and self.model.natural("nextn_predict_layers")) or _FIRST in self.held
+
+    def _check_required(self, names: Iterable[str]) -> None:
         for name in names:
-            if name not in replaced and prefix + name not in self.held:
+            if name not in self.held:
                 raise CheckpointError(
-                    f"{self.origin.where} does not have {prefix}{name}, and llama.cpp does not load a "
-                    f"{self.model.architecture} model of {self.model.natural('block_count')} layers "
-                    f"({self.model.architecture}.block_count) without it; take the model from another source."
+                    f"{self.origin.where} does not have {name}, and llama.cpp does not load {self._named()} without it; "
+                    "take the model from another source."
                 )
 
     def _check_known(self, known: set[str]) -> None:
         for name in self.held:
             if name not in known and not name.endswith(_SCALES):
                 raise CheckpointError(
-                    f"{self.origin.where} has the tensor {shown(name)}, which a {self.model.architecture} model of "
-                    f"{self.model.natural('block_count')} layers ({self.model.architecture}.block_count) does not have "
-                    "in llama.cpp, so that it does not load the file; take the model from another source."
+                    f"{self.origin.where} has the tensor {shown(name)}, and llama.cpp does not load {self._named()} "
+                    "with it; take the model from another source."
                 )
+
+    def _named(self) -> str:
+        layers = self.model.natural("block_count")
+        return f"a {self.model.architecture} model of {layers} layers ({self.model.architecture}.block_count)"
 
     def _check_shape(self, name: str, shape: tuple[int, ...]) -> None:
         plain = name.split(".", 2)[2] if name.startswith("blk.") else name
