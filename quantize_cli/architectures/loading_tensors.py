@@ -154,8 +154,8 @@ class _Tensors:
         for name in names:
             if name not in self.held:
                 raise CheckpointError(
-                    f"{self.origin.where} does not have {name}, and llama.cpp does not load {self._named()} without it; "
-                    "take the model from another source."
+                    f"{self.origin.where} does not have {name}, and llama.cpp does not load {self._named()} without "
+                    "it; take the model from another source."
                 )
 
     def _check_known(self, known: set[str]) -> None:
