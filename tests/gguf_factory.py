@@ -14,6 +14,9 @@ from quantize_cli.gguf_file.reader import GgufHeader, parse_header
 
 V = GGUFValueType
 
+#: An architecture whose tensors are not looked at: a few are enough for a model.
+ANY = "stablelm"
+
 #: Key -> value, its type, and that of an array's items.
 Fields = Mapping[str, tuple[Any, GGUFValueType] | tuple[Any, GGUFValueType, GGUFValueType]]
 #: Name -> values, or the packed rows of a block type and that type.
@@ -55,7 +58,7 @@ def file(
     return head + bytes(padding) + data
 
 
-def hyperparameters(architecture: str = "llama", **values: int | float) -> Fields:
+def hyperparameters(architecture: str = ANY, **values: int | float) -> Fields:
     """What llama.cpp demands of a small model's fields; `values` have "__" for the dots of their keys."""
     usual = {
         "block_count": 1,
@@ -67,14 +70,14 @@ def hyperparameters(architecture: str = "llama", **values: int | float) -> Field
     held = usual | {key.replace("__", "."): value for key, value in values.items()}
     kinds = {int: V.UINT32, float: V.FLOAT32}
     fields = {f"{architecture}.{key}": (value, kinds[type(value)]) for key, value in held.items()}
-    return fields | {"tokenizer.ggml.model": ("gpt2", V.STRING)}
+    return fields | {"tokenizer.ggml.model": ("none", V.STRING)}
 
 
 def write_gguf(
     path: Path,
     tensors: Tensors,
     fields: Fields,
-    architecture: str = "llama",
+    architecture: str = ANY,
 ) -> None:
     """A GGUF file by the `gguf` package; a tensor of a block type is given as its packed rows and that type."""
     writer = GGUFWriter(path, architecture)

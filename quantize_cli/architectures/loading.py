@@ -10,12 +10,15 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from quantize_cli.architectures.hyperparameters import Hyperparameters
 from quantize_cli.architectures.reference_data import read_data
 from quantize_cli.errors import CheckpointError, UnsupportedError, shown
 from quantize_cli.gguf_file.fields import Field, ValueType
 
 #: The architecture of vision and audio projectors. llama-quantize takes them without a look at their hyperparameters.
 PROJECTOR = "clip"
+
+_NAME = "general.name"
 
 _MAX_LAYERS = 512  # LLAMA_MAX_LAYERS
 _MAX_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
@@ -49,10 +52,11 @@ class Demand:
     key: str  #: after the architecture's name and a dot
     type: ValueType = ValueType.UINT32
     required: bool = False
-    least: float = 0
+    least: float | None = 0  #: None if any number will do
     most: float = math.inf
     each_layer: bool = False  #: whether an array with an item for each layer does as well
     items: int | None = None  #: number of items of an array; None if the value must not be one
+    unless: str = ""  #: a key in whose presence the loader does not look for this one
 
 
 #: The demands of every architecture.
@@ -75,6 +79,16 @@ _COMMON = (
     Demand("rope.scaling.type", ValueType.STRING),
     Demand("rope.scaling.factor", ValueType.FLOAT32),
     Demand("rope.scaling.original_context_length"),
+    Demand("rope.scaling.finetuned", ValueType.BOOL),
+    Demand("rope.scaling.attn_factor", ValueType.FLOAT32, least=None),
+    Demand("rope.scaling.alpha", ValueType.FLOAT32, least=None),
+    Demand("embedding_length_out"),
+    Demand("pooling_type"),
+    Demand("classifier.pooling_type"),
+    Demand("attention.causal", ValueType.BOOL),
+    Demand("attention.key_length_swa"),
+    Demand("attention.value_length_swa"),
+    Demand("rope.dimension_count_swa"),
 )
 
 _RMS_NORM = Demand("attention.layer_norm_rms_epsilon", ValueType.FLOAT32, required=True)
@@ -96,6 +110,7 @@ _GATED_DELTA_NET = (
         for name in ("conv_kernel", "inner_size", "state_size", "time_step_rank", "group_count")
     ),
     Demand("attention.recurrent_layers", each_layer=True),
+    Demand("full_attention_interval", least=1, unless="attention.recurrent_layers"),
 )
 
 #: Architecture -> what it demands beyond, or instead of, `_COMMON`. The others are known by `_COMMON` alone.
@@ -105,7 +120,13 @@ _OWN: Mapping[str, tuple[Demand, ...]] = {
     "qwen3": _ATTENTION,
     "qwen3moe": (*_ATTENTION, *_EXPERTS, _EXPERT_WIDTH),
     "qwen35": (*_ATTENTION, *_GATED_DELTA_NET),
-    "qwen35moe": (*_ATTENTION, *_EXPERTS, _EXPERT_WIDTH, *_GATED_DELTA_NET),
+    "qwen35moe": (
+        *_ATTENTION,
+        *_EXPERTS,
+        _EXPERT_WIDTH,
+        Demand("expert_shared_feed_forward_length"),
+        *_GATED_DELTA_NET,
+    ),
     "deepseek2": (
         *_ATTENTION,
         _VOCABULARY,
@@ -114,8 +135,21 @@ _OWN: Mapping[str, tuple[Demand, ...]] = {
         Demand("expert_feed_forward_length", required=True, each_layer=True),
         Demand("expert_shared_count", required=True),
         Demand("leading_dense_block_count"),
+        Demand("attention.key_length_mla"),
+        Demand("attention.value_length_mla"),
+        Demand("expert_weights_scale", ValueType.FLOAT32, least=None),
+        Demand("expert_weights_norm", ValueType.BOOL),
+        Demand("expert_gating_func"),
+        Demand("rope.scaling.yarn_log_multiplier", ValueType.FLOAT32, least=None),
+        Demand("attention.temperature_scale", ValueType.FLOAT32, least=None),
+        Demand("attention.temperature_length"),
     ),
-    "gemma3": (*_ATTENTION, Demand("attention.sliding_window")),
+    "gemma3": (
+        *_ATTENTION,
+        Demand("attention.sliding_window"),
+        Demand("rope.freq_base_swa", ValueType.FLOAT32),
+        Demand("final_logit_softcapping", ValueType.FLOAT32, least=None),
+    ),
 }
 
 
@@ -125,6 +159,15 @@ class Origin:
 
     where: str  #: config.json with its folder, or the GGUF file
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: key -> its names in config.json
+
+    def refusal(self, key: str, finding: str) -> CheckpointError:
+        """Return the error to raise for a value; `finding` is the value, and what llama.cpp wants."""
+        names = self.names.get(key, ())
+        made_of = f" (made of {' or '.join(names)})" if names else ""
+        return CheckpointError(
+            f"{self.where} leads to a file that llama.cpp does not load: {key}{made_of} is {finding}; correct the "
+            "file, or take the model from another source."
+        )
 
 
 def check_loads(metadata: Iterable[Field], origin: Origin) -> None:
@@ -150,60 +193,36 @@ def check_loads(metadata: Iterable[Field], origin: Origin) -> None:
             "of another architecture."
         )
     if named.value != PROJECTOR:
-        _Loader(fields, named.value, origin).check()
+        _Loader(Hyperparameters(fields, named.value), origin).check()
 
 
 @dataclass(frozen=True, slots=True)
 class _Loader:
-    """The loader's view of one model."""
+    """The demands, held against one model."""
 
-    fields: Mapping[str, Field]
-    architecture: str
+    model: Hyperparameters
     origin: Origin
 
     def check(self) -> None:
-        demands = {demand.key: demand for demand in (*_COMMON, *_OWN.get(self.architecture, ()))}
+        name = self.model.fields.get(_NAME)
+        if name is not None and name.type is not ValueType.STRING:
+            raise self.origin.refusal(_NAME, f"{name.type.name}, but llama.cpp wants STRING")
+        demands = {demand.key: demand for demand in (*_COMMON, *_OWN.get(self.model.architecture, ()))}
         for demand in demands.values():
-            self._check(demand)
+            if self.model.held(demand.unless) is None:
+                self._check(demand)
         for relation in (_experts, _prediction, _rotation, _sections, _queries, _scaling, _latent_queries):
-            for key, finding in relation(self):
+            for key, finding in relation(self.model):
                 raise self._error(key, finding)
 
-    def natural(self, key: str) -> int | None:
-        """Return a whole number, the largest of an array with an item for each layer; None if the key is missing."""
-        held = self._field(key)
-        if held is None:
-            return None
-        return int(max(held.value) if held.type is ValueType.ARRAY else held.value)
-
-    def first(self, key: str) -> int | None:
-        """Return a whole number, the first layer's of an array; None if the key is missing."""
-        held = self._field(key)
-        if held is None:
-            return None
-        return int(held.value[0] if held.type is ValueType.ARRAY else held.value)
-
-    def items(self, key: str) -> tuple[int, ...]:
-        """Return the items of an array; none if the key is missing or not an array."""
-        held = self._field(key)
-        return held.value if held is not None and held.type is ValueType.ARRAY else ()
-
-    def text(self, key: str) -> str | None:
-        """Return a text; None if the key is missing."""
-        held = self._field(key)
-        return None if held is None else str(held.value)
-
-    def _field(self, key: str) -> Field | None:
-        return self.fields.get(f"{self.architecture}.{key}")
-
     def _check(self, demand: Demand) -> None:
-        held = self._field(demand.key)
+        held = self.model.held(demand.key)
         if held is None:
             if demand.required:
                 raise self._missing(demand)
             return
         if held.type is ValueType.ARRAY:
-            values, wanted = held.value, self.natural("block_count") if demand.each_layer else demand.items
+            values, wanted = held.value, self.model.natural("block_count") if demand.each_layer else demand.items
             if wanted is None:
                 raise self._error(demand.key, f"a list, but llama.cpp wants {demand.type.name}")
             if len(values) != wanted:
@@ -215,40 +234,35 @@ class _Loader:
             raise self._error(
                 demand.key, f"{(held.item_type or held.type).name}, but llama.cpp wants {demand.type.name}"
             )
-        if demand.type is not ValueType.STRING and not all(demand.least <= value <= demand.most for value in values):
+        if demand.type is ValueType.STRING or demand.least is None:
+            return
+        if not all(demand.least <= value <= demand.most for value in values):
             raise self._error(demand.key, f"{shown(held.value)}, but llama.cpp wants {_range(demand)}")
 
     def _missing(self, demand: Demand) -> CheckpointError:
-        key = f"{self.architecture}.{demand.key}"
+        key = f"{self.model.architecture}.{demand.key}"
         names = self.origin.names.get(key, ())
         what = f"does not give {' or '.join(names)}, which becomes {key}" if names else f"leads to a file without {key}"
         advice = f", or set it with --override-kv {key}={_OVERRIDE[demand.type]}" if demand.items is None else ""
         return CheckpointError(
-            f"{self.origin.where} {what}, and llama.cpp does not load a {self.architecture} model without it; correct "
-            f"the file{advice}."
+            f"{self.origin.where} {what}, and llama.cpp does not load a {self.model.architecture} model without it; "
+            f"correct the file{advice}."
         )
 
     def _error(self, key: str, finding: str) -> CheckpointError:
-        """Return the error to raise for a value; `finding` is the value, and what llama.cpp wants."""
-        whole = f"{self.architecture}.{key}"
-        names = self.origin.names.get(whole, ())
-        made_of = f" (made of {' or '.join(names)})" if names else ""
-        return CheckpointError(
-            f"{self.origin.where} leads to a file that llama.cpp does not load: {whole}{made_of} is {finding}; correct "
-            "the file, or take the model from another source."
-        )
+        return self.origin.refusal(f"{self.model.architecture}.{key}", finding)
 
 
 #: Checks that two or more keys agree: yields a key, its value, and what llama.cpp wants.
 _Findings = Iterator[tuple[str, str]]
-_Relation = Callable[[_Loader], _Findings]
+_Relation = Callable[[Hyperparameters], _Findings]
 
 
 def _range(demand: Demand) -> str:
     return f"{demand.least:g} or more" if demand.most == math.inf else f"{demand.least:g} to {demand.most:g}"
 
 
-def _experts(model: _Loader) -> _Findings:
+def _experts(model: Hyperparameters) -> _Findings:
     count, used = model.natural("expert_count") or 0, model.natural("expert_used_count") or 0
     groups, used_groups = model.natural("expert_group_count") or 0, model.natural("expert_group_used_count") or 0
     if model.architecture in _ONE_EXPERT_IS_NONE and count <= 1:
@@ -268,13 +282,13 @@ def _experts(model: _Loader) -> _Findings:
         )
 
 
-def _prediction(model: _Loader) -> _Findings:
+def _prediction(model: Hyperparameters) -> _Findings:
     layers, predicting = model.natural("block_count") or 0, model.natural("nextn_predict_layers") or 0
     if predicting > layers:
         yield "nextn_predict_layers", f"{predicting}, but the model has {layers} layers"
 
 
-def _rotation(model: _Loader) -> _Findings:
+def _rotation(model: Hyperparameters) -> _Findings:
     heads, hidden = model.first("attention.head_count"), model.natural("embedding_length") or 0
     if not heads or model.architecture not in _OWN:
         return
@@ -290,27 +304,27 @@ def _rotation(model: _Loader) -> _Findings:
         yield "rope.dimension_count", f"{rotated}, but an attention head is {head} wide"
 
 
-def _sections(model: _Loader) -> _Findings:
+def _sections(model: Hyperparameters) -> _Findings:
     key = "rope.dimension_sections"
     sections = model.items(key)
     if model.architecture in _IN_SECTIONS and not any(size > 0 for size in sections[:3]):
         yield key, f"{shown(sections)}, but llama.cpp wants one of the first three to be more than 0"
 
 
-def _queries(model: _Loader) -> _Findings:
+def _queries(model: Hyperparameters) -> _Findings:
     heads, head = model.first("attention.head_count") or 0, model.natural("attention.key_length")
     hidden = model.natural("embedding_length") or 0
     if model.architecture in _HEADS_SHARE_WIDTH and head is not None and heads * head != hidden:
         yield "attention.key_length", f"{head}, but llama.cpp wants {heads} heads that share {hidden}"
 
 
-def _scaling(model: _Loader) -> _Findings:
+def _scaling(model: Hyperparameters) -> _Findings:
     name = model.text("rope.scaling.type")
     if name is not None and name not in _SCALINGS:
         yield "rope.scaling.type", f"{shown(name)}, but llama.cpp knows {', '.join(sorted(_SCALINGS))}"
 
 
-def _latent_queries(model: _Loader) -> _Findings:
+def _latent_queries(model: Hyperparameters) -> _Findings:
     """Check DeepSeek's rank of queries, which llama.cpp does not look for in models that it takes for light ones."""
     layers, vocabulary = model.natural("block_count"), model.natural("vocab_size")
     light = layers in (26, 27) or (layers == 48 and vocabulary == 128256)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from quantize_cli.architectures.describe import describe
 from quantize_cli.architectures.description import ModelDescription, TensorRecipe
 from quantize_cli.architectures.loading import check_loads
+from quantize_cli.architectures.loading_tensors import check_tensors
 from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
 from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError, listed, shown
 from quantize_cli.gguf_file.fields import with_fields
@@ -52,7 +53,9 @@ def make_plans(
     """
     description = describe(checkpoint, pre_tokenizer)
     # Like llama-quantize, prefer the fields that are set to those of the model.
-    check_loads(with_fields(description.metadata, options.metadata), description.origin)
+    metadata = with_fields(description.metadata, options.metadata)
+    check_loads(metadata, description.origin)
+    check_tensors(metadata, {recipe.name: recipe.shape for recipe in description.recipes}, description.origin)
     kept = pruned(_in_file_order(description.recipes), options.prune_layers)
     if options.prune_layers:
         _check_pruned(description, kept, options)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, overload
 
 from gguf import GGMLQuantizationType, GGUFValueType
-from gguf_factory import array, field, file, line, text
+from gguf_factory import ANY, array, field, file, line, text
 from golden.families.sentencepiece_model import NORMAL
 
 from fuzz import hostile, seeds
@@ -24,15 +24,25 @@ F32 = GGMLQuantizationType.F32
 def _gguf(
     fields: Mapping[str, bytes] = {}, shapes: Sequence[tuple[int, ...]] = (), name: str = "blk.0.x{}.weight"
 ) -> Input:
-    """Return a GGUF file with more fields, and more tensors of F32 with these sizes, innermost first."""
+    """Return a GGUF file with more fields, and more tensors of F32 with these sizes, innermost first.
+
+    It has an architecture whose tensors are not looked at, so that there may be any.
+    """
     (content,) = seeds.gguf_files()[0].files.values()
     good = layout(content)
     lines, at = list(good.lines), len(good.data)
     for number, shape in enumerate(shapes):
         lines.append(line(name.format(number), shape, F32, at))
         at += -(-4 * math.prod(shape) // 32) * 32
-    held = {**good.fields, **fields}
+    own = {_of_any(key): text(_of_any(key)) + value[8 + len(key) :] for key, value in good.fields.items()}
+    architecture = field("general.architecture", V.STRING, text(ANY))
+    held = {**own, "general.architecture": architecture, **fields}
     return Input({"tiny.gguf": file(list(held.values()), lines, bytes(at))}, model="tiny.gguf")
+
+
+def _of_any(key: str) -> str:
+    """Return the key of that architecture."""
+    return f"{ANY}.{key.removeprefix('llama.')}" if key.startswith("llama.") else key
 
 
 def _with_json(name: str, edit: Callable[[Any], object], checkpoint: str = "llama-bytes") -> Input:

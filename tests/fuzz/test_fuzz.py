@@ -29,7 +29,7 @@ def check(running, kind: str, numbers: range) -> None:
     assert any(verdict.outcome == "refused" for verdict in verdicts)
     if not ggml.INSTALLED:
         pytest.skip("the files that were accepted were not loaded, because the wheel xllamacpp is not installed")
-    assert all(verdict.loaded for verdict in verdicts if verdict.outcome == "accepted")
+    assert all(verdict.loaded or verdict.excused for verdict in verdicts if verdict.outcome == "accepted")
 
 
 @pytest.mark.parametrize("kind", RANDOM)

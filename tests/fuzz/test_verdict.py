@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from itertools import count
 
+import numpy as np
 import pytest
+from gguf_factory import hyperparameters, write_gguf
+from oracle.ggml import needs_ggml
 
 from fuzz import verdict
+from fuzz.seeds import Input
 from fuzz.targets import GOOD, RANDOM, damaged
 from fuzz.verdict import Judge
 from quantize_cli.errors import CheckpointError
@@ -61,6 +65,29 @@ def test_another_sentence_the_second_time_is_a_fault(judge, monkeypatch):
     found = judge.judge("config", verdict.TWICE)
     assert found.outcome == "fault"
     assert found.detail.startswith("the second time it is ('refused', 'tensor 1 is")
+
+
+@needs_ggml
+@pytest.mark.parametrize(
+    ("architecture", "output", "source", "outcome"),
+    [
+        ("stablelm", None, None, "accepted"),
+        ("stablelm", "no", "no", "accepted"),
+        ("stablelm", "no", None, "fault"),
+        ("llama", "no", "no", "fault"),
+    ],
+)
+def test_a_gguf_file_is_excused_where_nothing_is_known_of_its_tensors(
+    architecture, output, source, outcome, judge, tmp_path, monkeypatch
+):
+    write_gguf(tmp_path / "m.gguf", {"a": np.ones(1, np.float32)}, hyperparameters(architecture), architecture)
+    given = Input({"m.gguf": (tmp_path / "m.gguf").read_bytes()}, model="m.gguf")
+    monkeypatch.setattr(verdict, "damaged", lambda *_: given)
+    monkeypatch.setattr(Judge, "convert", lambda self, _, given: self._folder.hold(given.files) or ("accepted", ""))
+    monkeypatch.setattr(verdict.loading, "load", lambda path: output if path.name == "out.gguf" else source)
+    found = judge.judge("gguf", NUMBER)
+    assert found.outcome == outcome
+    assert (found.loaded, found.excused) == (output is None, outcome == "accepted" and output is not None)
 
 
 @pytest.mark.parametrize("kind", RANDOM)

@@ -20,6 +20,10 @@ from fuzz import headers, loading
 from fuzz.seeds import Input
 from fuzz.targets import KINDS, Kind, damaged
 from quantize_cli import Observer, QuantizeError, plan, quantize
+from quantize_cli.architectures.loading_tensors import LAYOUTS
+from quantize_cli.architectures.loading_tokens import MODEL
+from quantize_cli.checkpoints.gguf import is_gguf
+from quantize_cli.checkpoints.open import open_checkpoint
 
 Outcome = Literal["refused", "accepted", "fault"]
 
@@ -37,6 +41,7 @@ class Verdict:
     outcome: Outcome
     detail: str = ""  #: the sentence, or the fault
     loaded: bool = False  #: whether llama.cpp loaded the output
+    excused: bool = False  #: whether it does not load the input either, a GGUF file that we cannot know to be wrong
     seconds: float = 0.0  #: of the processor
     peak_bytes: int = 0  #: by how much the resident memory grew
 
@@ -99,12 +104,14 @@ class Judge:
                 raise FaultError(f"the second time it is {again}, the first time it was {(outcome, detail)}")
             if kind == "safetensors" and (trouble := headers.disagreement(self._folder.path / "model.safetensors")):
                 raise FaultError(trouble)
-            loaded = outcome == "accepted" and ggml.INSTALLED and KINDS[kind].loads
-            if loaded and (reason := self._load()):
+            tried = outcome == "accepted" and ggml.INSTALLED and KINDS[kind].loads
+            reason = self._load(self._output) if tried else None
+            excused = reason is not None and self._is_excused(given)
+            if reason is not None and not excused:
                 raise FaultError(f"{NOT_LOADED}: {reason}")
         except FaultError as fault:
             return Verdict(kind, number, "fault", str(fault))
-        return Verdict(kind, number, outcome, detail, loaded, seconds, grown)
+        return Verdict(kind, number, outcome, detail, tried and not excused, excused, seconds, grown)
 
     def convert(self, kind: str, given: Input) -> tuple[Outcome, str]:
         """Convert the input; return what it became, and its digest or the sentence that refused it."""
@@ -135,12 +142,21 @@ class Judge:
         os.truncate(self._output, file.file_bytes)
         return planned.warnings
 
-    def _load(self) -> str | None:
-        """Load the output in llama.cpp, which may end the process; return why it does not load, or None."""
+    def _load(self, path: Path) -> str | None:
+        """Load a file in llama.cpp, which may end the process; return why it does not load, or None."""
         self._loading.touch()
-        reason = loading.load(self._output)
+        reason = loading.load(path)
         self._loading.unlink()
         return reason
+
+    def _is_excused(self, given: Input) -> bool:
+        """Tell whether the input is a GGUF file whose tensors are not looked at, and does not load either."""
+        path = self._folder.path / given.model
+        if not is_gguf(path):
+            return False
+        fields = {field.key: field.value for field in open_checkpoint(path).metadata}
+        looked_at = fields.get("general.architecture") in LAYOUTS and MODEL in fields
+        return not looked_at and self._load(path) is not None
 
 
 def _check_sentence(sentence: str) -> None:
