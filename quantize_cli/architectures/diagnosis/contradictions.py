@@ -59,9 +59,9 @@ def numbers(found: Findings) -> CheckpointError | None:
     changes = fitting_changes(found) if found.wrong else []
     if not changes:
         return None
-    numbers_now = " and ".join(f"{change.key} {change.now}" for change in changes)
+    now = " and ".join(f"{change.key} {change.now}" for change in changes)
     return CheckpointError(
-        f"{found.model.config.where} leads to {numbers_now}, but {contradictions(found.wrong)}; {_set(changes)}, or take "
+        f"{found.model.config.where} leads to {now}, but {contradictions(found.wrong)}; {_set(changes)}, or take "
         "config.json and weights of the same model."
     )
 
