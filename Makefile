@@ -15,7 +15,7 @@ demo: .venv/installed ## Quantize the example model to five formats, show the re
 test: .venv/tested ## The tests (a few minutes at most)
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal
 
-test-slow: .venv/tested-slow ## The tests that take longer: whole real models
+test-slow: .venv/tested-slow ## The tests that take longer: whole real models, more damaged inputs
 	$(BIN)/python -m pytest -m slow
 
 test-versions: .venv/tested ## Convert the example with the lowest and the newest versions of the dependencies

@@ -14,7 +14,7 @@ from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.errors import OutputError, UsageError
 from quantize_cli.importance.matrix import ImportanceMatrix
-from quantize_cli.keywords import Keywords, PlanKeywords, check_keywords, plain_values, plan_options
+from quantize_cli.keywords import Keywords, PlanKeywords, check_keywords, held, plain_values, plan_options
 from quantize_cli.mixes.base import Mix
 from quantize_cli.mixes.find import find_format
 from quantize_cli.observer import Observer
@@ -81,6 +81,7 @@ def quantize(
         QuantizeError: See `quantize_cli.errors`. No unfinished file is left behind.
     """
     check_keywords("quantize", options, Keywords.__optional_keys__)
+    options = held(options)
     mixes, meant, observer = _mixes(formats), plan_options(options), observer or Observer()
     force, in_parts = options.get("force", False), meant.keep_split or meant.split_max_size is not None
     place, report = place_of(output, len(mixes), in_parts=in_parts), _report_path(options)

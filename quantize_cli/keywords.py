@@ -5,9 +5,9 @@ The command line's options have the same names and are passed on as these keywor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar, cast
 
 from quantize_cli.errors import UsageError
 from quantize_cli.importance.matrix import ImportanceMatrix
@@ -98,6 +98,11 @@ def plan_options(said: PlanKeywords) -> PlanOptions:
     )
 
 
+def held(said: Keywords) -> Keywords:
+    """Return the keywords with lists for iterators, which give their items only once."""
+    return cast("Keywords", {name: list(v) if isinstance(v, Iterator) else v for name, v in said.items()})
+
+
 def plain_values(said: PlanKeywords) -> dict[str, Any]:
     """Return the given keywords that decide the bytes of the output as JSON values, for a report.
 
@@ -111,6 +116,8 @@ def plain_values(said: PlanKeywords) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, str | int | float):
         return value
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value]

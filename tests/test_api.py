@@ -19,6 +19,7 @@ from quantize_cli import Observer, Plan, Report, UsageError, plan, quantize, rea
 from quantize_cli.cli.options import OF_A_RUN, PASSED_ON
 from quantize_cli.errors import CheckpointError
 from quantize_cli.keywords import Keywords, PlanKeywords
+from quantize_cli.report.model import SourceReport
 
 PRE = {"pre_tokenizer": PRE_TOKENIZER}
 
@@ -176,7 +177,8 @@ def test_neither_report_nor_importance_matrix_take_a_files_place(own_llama, tmp_
 
 def test_another_file_beside_the_model_may_be_written(own_llama):
     quantize(own_llama, "q8_0", own_llama / "tiny.gguf", report=own_llama / "report.json", **PRE)
-    assert json.loads((own_llama / "report.json").read_text())["output"] == str(own_llama / "tiny.gguf")
+    (report,) = json.loads((own_llama / "report.json").read_text())["reports"]
+    assert report["output"] == str(own_llama / "tiny.gguf")
     before = {path: path.read_bytes() for path in own_llama.iterdir()}
     with pytest.raises(UsageError, match="one of the files that the run reads"):
         quantize(own_llama / "tiny.gguf", "q8_0", own_llama / "tiny.gguf", force=True)
@@ -259,19 +261,31 @@ def test_errors_have_one_base_and_a_missing_model_is_one_of_them():
 
 
 @pytest.mark.parametrize("where", ["parts", "stream"])
-def test_the_report_is_built_from_the_size_and_hash_of_every_file(where, llama, tmp_path, monkeypatch):
-    facts = []
-    monkeypatch.setattr("quantize_cli.report.build.build_report", lambda _plan, _sums, seen: facts.append(seen))
+def test_the_report_tells_the_size_and_hash_of_every_file(where, llama, tmp_path):
     stream = BytesIO()
     if where == "parts":
-        quantize(llama, ["f32", "q8_0"], tmp_path, split_max_size="1M", **PRE)
-        whole = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        reports = quantize(llama, ["f32", "q8_0"], tmp_path, split_max_size="1M", **PRE)
+        whole = {str(path): path.read_bytes() for path in tmp_path.iterdir()}
     else:
-        quantize(llama, "q8_0", stream, **PRE)
-        whole = {None: stream.getvalue()}
-    files = [file for seen in facts for file in seen.files]
+        reports = [quantize(llama, "q8_0", stream, **PRE)]
+        whole = {"-": stream.getvalue()}
+    files = [file for report in reports for file in report.files]
     assert len(files) == len(whole)
-    assert {file.path: (file.nbytes, file.sha256) for file in files} == {
+    assert {file.path: (file.bytes, file.sha256) for file in files} == {
         path: (len(data), hashlib.sha256(data).hexdigest()) for path, data in whole.items()
     }
-    assert [seen.output for seen in facts] == [str(seen.files[0].path) if where == "parts" else "-" for seen in facts]
+    assert [report.output for report in reports] == [report.files[0].path for report in reports]
+
+
+def test_the_report_tells_the_source_and_the_options(llama, tmp_path):
+    options = {
+        "tensor_types": {"attn_v": "q6_k"},
+        "pure": True,
+        "prune_layers": iter([1]),
+        "leave_output_tensor": False,
+    }
+    report = quantize(llama, "q8_0", tmp_path, threads=1, **options, **PRE)
+    assert report.source == SourceReport(str(llama), None, None)
+    assert report.imatrix is None
+    assert report.options == {"tensor_types": {"attn_v": "q6_k"}, "pure": True, "prune_layers": [1], **PRE}
+    assert not any(tensor.name.startswith("blk.1.") for tensor in report.tensors)

@@ -20,7 +20,18 @@ PACKAGE = Path(quantize_cli.__file__).parent
 ALLOWED = {
     "__main__": {"cli"},
     "cli": {"api", "errors", "mixes", "observer", "outputs", "report", "run", "version"},
-    "api": {"checkpoints", "errors", "mixes", "keywords", "observer", "outputs", "planning", "report", "run"},
+    "api": {
+        "checkpoints",
+        "errors",
+        "importance",
+        "mixes",
+        "keywords",
+        "observer",
+        "outputs",
+        "planning",
+        "report",
+        "run",
+    },
     "keywords": {"errors", "importance", "mixes", "planning", "tokenizers"},
     "report": {"errors", "measure", "outputs", "planning", "version"},
     "run": {

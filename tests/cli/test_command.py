@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -99,8 +100,8 @@ def test_the_report_is_written_as_its_suffix_says(suffix, quantize, llama, work)
     assert quantize(llama, *USUAL, "-o", "model.gguf", "--report", f"report.{suffix}").exit_code == 0
     text = (work / f"report.{suffix}").read_text()
     if suffix.lower() == "json":
-        report = json.loads(text)
-        assert report["schema_version"] == 1
+        (report,) = json.loads(text)["reports"]
+        assert report["schema_version"] == 2
         assert report["output"] == "model.gguf"
         assert report["totals"]["file_bytes"] == (work / "model.gguf").stat().st_size
         assert {tensor["name"] for tensor in report["tensors"]} == {
@@ -226,7 +227,9 @@ def test_standard_output_holds_the_file_and_nothing_else(llama, quantize, work):
     assert process.returncode == 0, stderr
     assert stdout == (work / "model.gguf").read_bytes()
     assert b"standard output" in stderr
-    assert json.loads((work / "report.json").read_text())["output"] == "-"
+    (report,) = json.loads((work / "report.json").read_text())["reports"]
+    assert report["output"] == "-"
+    assert report["files"] == [{"path": "-", "bytes": len(stdout), "sha256": hashlib.sha256(stdout).hexdigest()}]
 
 
 def test_a_reader_that_goes_away_is_one_sentence(llama, work):

@@ -100,7 +100,7 @@ def test_every_command_that_is_shown_is_understood(line, tmp_path, monkeypatch):
         heard.append(of_what if isinstance(of_what, list) else str(of_what))
         return []
 
-    for job in ("api.quantize", "api.plan", "run.warm.warm"):
+    for job in ("api.quantize", "api.plan", "run.compiling.warm"):
         monkeypatch.setattr(f"quantize_cli.{job}", hear)
     monkeypatch.setattr(console, "show", lambda _reports: None)
     result = invoke(*line.partition(" |")[0].split()[1:])

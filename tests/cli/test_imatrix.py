@@ -34,7 +34,8 @@ def imatrix(work):
 
 
 def report_of(work, name="report.json"):
-    return json.loads((work / name).read_text())
+    (report,) = json.loads((work / name).read_text())["reports"]
+    return report
 
 
 def test_it_changes_the_file_and_stands_in_its_metadata(quantize, llama, imatrix, work):

@@ -70,7 +70,7 @@ def test_a_run_that_fails_takes_its_folders_away(quantize, llama, work, monkeypa
         ("dangling", True, 1, "dangling is a link to .*/nowhere, which does not exist; create that folder"),
         ("dangling/model.gguf", False, 1, "The folder .*/nowhere does not exist; create it"),
         ("loop", False, 1, "loop is a link that leads back to itself"),
-        ("", False, 2, "The path given with -o is empty"),
+        ("", False, 2, "--output is empty"),
         ("a\0b", False, 2, "'a.x00b' cannot be the name of a file; choose another path with -o"),
         ("/proc/model.gguf", False, 1, "/proc/model.gguf is on a file system of the kernel's"),
         (os.devnull, True, 2, "One stream cannot hold several files|not a folder"),

@@ -83,7 +83,7 @@ def _every_third_in_bfloat16(tensors: Tensors) -> Tensors:
     }
 
 
-LLAMA = config("LlamaForCausalLM", "llama")
+LLAMA = config("LlamaForCausalLM", "llama", vocab_size=314)  # the tokens of `llama_json`
 BASE = {**LLAMA, "architectures": ["LlamaModel"]}
 QWEN2 = config("Qwen2Model", "qwen2", bos_token_id=280, eos_token_id=282)
 QWEN3 = config("Qwen3Model", "qwen3", bos_token_id=280, eos_token_id=282)
@@ -96,7 +96,7 @@ CASES = (
     # The reference knows the base class of Llama but not of Mistral, whose decoder is the same.
     Case(
         "Mistral-base-class",
-        config("MistralModel", "mistral"),
+        config("MistralModel", "mistral", vocab_size=314),
         headless(DENSE),
         llama_json(),
         weights_of="Llama-base-class",
