@@ -90,10 +90,10 @@ def test_an_added_token_has_another_id(tmp_path: Path):
     decoder = {"280": {"content": "<a>"}, "300": {"content": "<b>"}, "301": {"content": "<c>"}}
     write_json(tmp_path, "tokenizer_config", added_tokens_decoder=decoder)
     found = read(tmp_path, rows=400)
+    config, tokenizer = tmp_path / "tokenizer_config.json", tmp_path / "tokenizer.json"
     assert found.notes == (
-        f"{tmp_path / 'tokenizer_config.json'} gives '<b>' the id 300, but it gets the id 281, the next one by the vocabulary "
-        f"of {tmp_path / 'tokenizer.json'}, which is used (and so on for 1 more); check that the files belong "
-        "together.",
+        f"{config} gives '<b>' the id 300, but it gets the id 281, the next one by the vocabulary of {tokenizer}, "
+        "which is used (and so on for 1 more); check that the files belong together.",
     )
     assert keys(tmp_path)["ggml.tokens"][280:] == ("<a>", "<b>", "<c>")
 
