@@ -73,6 +73,9 @@ COMMANDS: list[tuple[str, int, str]] = [
     ("tiny-llama -f q8_0 -f Q8_0", 2, "The format Q8_0 is given twice; name each format once."),
     # Words of llama-quantize.
     ("in.gguf out.gguf 15", 2, "Unknown format '15'; llama-quantize has this number for q4_k_m; write q4_k_m."),
+    ("in.gguf out.gguf 15 4", 2, "Unknown format '15'; llama-quantize has this number for q4_k_m; write q4_k_m."),
+    (r"C:\models\x -f q8_0", 1, rf"C:\models\x does not exist; {WHAT_MODELS_ARE}"),
+    ("--hlep", 2, "--hlep is not an option; the nearest is --help."),
     (
         "in.gguf 8",
         2,
@@ -306,6 +309,13 @@ def test_a_dry_run_shows_what_the_run_then_writes(quantize, llama, work):
     for name, size in zip(("q4_k_m", "q8_0"), sizes, strict=True):
         assert quantize(llama, "-f", name, "--tensor-type", "attn_v=q5_0", "-o", f"{name}.gguf", *PRE).exit_code == 0
         assert (work / f"{name}.gguf").stat().st_size == size
+
+
+def test_a_dry_run_tells_that_it_does_not_write_the_report(quantize, llama, work):
+    result = quantize(llama, "-f", "q8_0", "--dry-run", "--report", "report.json", *PRE)
+    assert result.exit_code == 0
+    assert result.stderr == "warning: --report has no effect with --dry-run, which does not write any file.\n"
+    assert names(work) == []
 
 
 def test_a_dry_run_tells_faults_and_warnings(quantize, llama, work):
