@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from checkpoint_factory import make_checkpoint
-from command_line import Result, invoke, sentence, started
+from command_line import COMMAND, Result, invoke, sentence, started
 
 from quantize_cli.cli import app, console
 from quantize_cli.cli.failures import ISSUES
@@ -386,8 +386,21 @@ def test_a_full_disk_behind_the_list_is_one_sentence(work):
     with open("/dev/full", "wb") as full:  # noqa: PTH123
         for command in ("formats", "--help", "--version"):
             process = started(command, stdout=full)
-            assert "No space left on device" in sentence(process.communicate()[1].decode())
+            said = sentence(process.communicate()[1].decode())
+            assert "No space left on device" in said
+            assert command == "--help" or said.startswith("Standard output cannot be written (")
             assert process.returncode == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not remove a folder that is in use")
+def test_a_current_folder_that_is_gone_does_not_matter_to_a_whole_path(llama, work):
+    gone = work / "gone"
+    gone.mkdir()
+    run = ("sh", "-c", f'rmdir "{gone}" && exec "$@"', "sh", *COMMAND)
+    process = started(llama, "-f", "q8_0", "--dry-run", *PRE, command=run, cwd=gone)
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, b"")
+    assert b"bytes (" in out
 
 
 @pytest.mark.parametrize(
