@@ -30,11 +30,14 @@ class Observer:
     def downloaded(self, nbytes: int) -> None:
         """Hear that `nbytes` more bytes are here; the number is negative if some must be downloaded again."""
 
-    def compiling(self, types: Sequence[str]) -> None:
-        """Hear that kernels must be compiled, which takes seconds, among them those of the block types `types`."""
+    def compiling(self, types: Sequence[str], *, kept: bool) -> None:
+        """Hear that kernels must be compiled, which takes seconds, among them those of the block types `types`.
 
-    def compiled(self, seconds: float) -> None:
-        """Hear that the kernels are compiled, and how long that took; later runs take them from the cache."""
+        `kept` tells whether the cache keeps them for later runs; a sentence to `noted` has told why not.
+        """
+
+    def compiled(self, seconds: float, *, kept: bool) -> None:
+        """Hear that the kernels are compiled, how long that took, and whether the cache has kept them."""
 
     def started(self, plan: Plan) -> None:
         """Hear that the work on the weights begins; `plan` is that of the first format."""

@@ -96,13 +96,13 @@ class _Sentences(Observer):
         self.settle()
         _say(sentence)
 
-    def compiling(self, types: Sequence[str]) -> None:
+    def compiling(self, types: Sequence[str], *, kept: bool) -> None:
         self.settle()
-        _say(f"{_compiling(types)} ...")
+        _say(f"{_compiling(types)}{', once for this machine' if kept else ''} ...")
 
-    def compiled(self, seconds: float) -> None:
+    def compiled(self, seconds: float, *, kept: bool) -> None:
         self.settle()
-        _say(f"Compiled in {seconds:.1f} s; later runs take them from the cache.")
+        _say(f"Compiled in {seconds:.1f} s{'; later runs take them from the cache' if kept else ''}.")
 
     def settle(self) -> None:
         """Leave the cursor at the beginning of a line."""
@@ -121,8 +121,8 @@ class _Bars(_Sentences):
     def downloaded(self, nbytes: int) -> None:
         self._advance(nbytes)
 
-    def compiling(self, types: Sequence[str]) -> None:
-        super().compiling(types)
+    def compiling(self, types: Sequence[str], *, kept: bool) -> None:
+        super().compiling(types, kept=kept)
         self._ticking.enter_context(_refreshed(self._show(bar_format="{elapsed}")))
 
     def started(self, plan: Plan) -> None:
@@ -221,7 +221,7 @@ class _Lines(_Sentences):
 
 
 def _compiling(types: Sequence[str]) -> str:
-    return f"Compiling kernels{' for ' if types else ''}{listed(types)}, once for this machine"
+    return f"Compiling kernels{' for ' if types else ''}{listed(types)}"
 
 
 def _files(count: int) -> str:

@@ -67,7 +67,8 @@ def _compile(missing: Sequence[Kernel], observer: Observer) -> float:
     started = time.perf_counter()
     folder = writable()
     _tell_notes(observer)
-    observer.compiling(list(dict.fromkeys(kernel.type for kernel in missing if kernel.type is not None)))
+    types = list(dict.fromkeys(kernel.type for kernel in missing if kernel.type is not None))
+    observer.compiling(types, kept=not anything_lost())
     processes = min(len(missing), available_threads(), MOST_PROCESSES)
     if processes > 1 and folder is not None:
         compile_in_processes(missing, processes, folder)
@@ -75,7 +76,7 @@ def _compile(missing: Sequence[Kernel], observer: Observer) -> float:
         for kernel in missing:
             kernel.run()  # loads it, or compiles it if no process has
     seconds = time.perf_counter() - started
-    observer.compiled(seconds)
+    observer.compiled(seconds, kept=not anything_lost())
     return seconds
 
 

@@ -34,8 +34,8 @@ def told(stream, monkeypatch):
         observer.download_started(2, 5_000_000)
         for _ in range(50):
             observer.downloaded(100_000)
-        observer.compiling(["Q5_0", "Q8_0"])
-        observer.compiled(1.25)
+        observer.compiling(["Q5_0", "Q8_0"], kept=True)
+        observer.compiled(1.25, kept=True)
         observer.started(cast("Plan", SimpleNamespace(weights=300)))
         for name in ("output.weight", "blk.0.x\x1b[2J", "blk.0.y", "blk.1.\nx"):
             observer.tensor_started(cast("PlannedTensor", SimpleNamespace(name=name, type="Q8_0")))
@@ -58,12 +58,12 @@ def test_the_time_goes_on_while_kernels_are_compiled(monkeypatch):
     monkeypatch.setattr(console, "TICK", 0)
     monkeypatch.setattr(console, "DELAY", 0)
     with console.progress() as observer:
-        observer.compiling([])
+        observer.compiling([], kept=False)
         while stream.getvalue().count("00:0") < 3:
             pass
-        observer.compiled(0.5)
-    assert stream.getvalue().startswith("Compiling kernels, once for this machine ...\n")
-    assert stream.getvalue().endswith("\rCompiled in 0.5 s; later runs take them from the cache.\n")
+        observer.compiled(0.5, kept=False)
+    assert stream.getvalue().startswith("Compiling kernels ...\n")
+    assert stream.getvalue().endswith("\rCompiled in 0.5 s.\n")
 
 
 def test_bars_follow_each_other_and_leave_the_sentences(monkeypatch):
