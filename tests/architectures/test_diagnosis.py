@@ -551,6 +551,18 @@ LAYERS_OF_FAMILIES = {
 }
 
 
+#: config.json has null; llama.cpp then takes the metadata's default, so the tensors are held against that.
+NULLS_OF_GEMMA = {"head_dim": ("head_dim 256", "head_dim to 64"), "num_attention_heads": ("num_attention_heads 8",)}
+
+
+@pytest.mark.parametrize(("key", "words"), NULLS_OF_GEMMA.items())
+def test_a_number_that_is_null_is_the_default_of_the_metadata(make_checkpoint, key, words):
+    record = headers_of(CASES["Gemma3-json"])
+    values = record["files"]["config.json"]
+    values.get("text_config", values)[key] = None
+    refuse(make_checkpoint(**record), CheckpointError, *words)
+
+
 @pytest.mark.parametrize(("case", "change", "words"), [(a, b, c) for a, b, *c in LAYERS_OF_FAMILIES.values()])
 def test_layers_of_a_family_that_has_layers_of_several_kinds(make_checkpoint, case, change, words):
     record = headers_of(CASES[case])
