@@ -39,7 +39,7 @@ lint: .venv/linted ## ruff and mypy; in the tests, functions need no annotations
 	$(BIN)/mypy
 	$(BIN)/mypy $(MYPY_TESTS) tests
 
-bench: .venv/tested .venv-reference/installed ## Speed against the reference, side by side, and memory (half an hour, 9 GB)
+bench: .venv/tested .venv-reference/installed ## Speed against the reference, side by side, and memory (45 minutes, 14 GB)
 	$(BIN)/python bench/everything.py --reference-python .venv-reference/bin/python
 
 dist: .venv/packaging ## Build the wheel and the source distribution into dist, check them, and run the installed command

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -91,7 +89,6 @@ def quantize(
     with closing(open_checkpoint(model, options.get("revision"), observer)) as checkpoint:
         started = time.perf_counter()
         plans = make_plans(checkpoint, mixes, options.get("pre_tokenizer"), meant)
-        _return_free_memory()
         for sentence in dict.fromkeys(sentence for plan in plans for sentence in plan.warnings):
             observer.warned(sentence)
         targets = [target_of(plan, place) for plan in plans]
@@ -203,10 +200,3 @@ def _write_report(reports: Sequence[Report], path: Path, *, force: bool) -> None
         write_report(reports, path, force=force)
     except OutputError as error:
         raise OutputError(f"{str(error).removesuffix('.')}; the model itself is complete.") from error
-
-
-def _return_free_memory() -> None:
-    """Return freed memory to the system; planning a tokenizer of 150,000 tokens leaves 140 MiB of it with glibc."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)

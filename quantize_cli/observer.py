@@ -33,11 +33,11 @@ class Observer:
     def compiling(self, types: Sequence[str], *, kept: bool) -> None:
         """Hear that kernels must be compiled, which takes seconds, among them those of the block types `types`.
 
-        `kept` tells whether the cache keeps them for later runs; a sentence to `noted` has told why not.
+        `kept` tells whether a cache will keep them for later runs.
         """
 
     def compiled(self, seconds: float, *, kept: bool) -> None:
-        """Hear that the kernels are compiled, how long that took, and whether the cache has kept them."""
+        """Hear that the kernels are compiled, how long that took, and whether later runs can take them from a cache."""
 
     def started(self, plan: Plan) -> None:
         """Hear that the work on the weights begins; `plan` is that of the first format."""

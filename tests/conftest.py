@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from checkpoint_factory import make_checkpoint
 from hypothesis import settings
 
+from quantize_cli.tokenizers import tokenizer_file
+
 # A busy machine must not fail a test: time is measured by benchmarks.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tokenizers_read_once() -> Iterator[None]:
+    """Keep the answers of the process that reads tokenizers: to start one takes 0.1 s, and most tests need the same."""
+    in_child = tokenizer_file.in_child
+    answers: dict[bytes, bytes] = {}
+
+    def kept(request: bytes, *rest: Any) -> bytes:
+        key = hashlib.sha256(request).digest()
+        if key not in answers:
+            answers[key] = in_child(request, *rest)
+        return answers[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokenizer_file, "in_child", kept)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -199,9 +199,9 @@ class Recorder(Observer):
         if not hasattr(Observer, name) or name.startswith("__"):
             return object.__getattribute__(self, name)
 
-        def record(*values):
+        def record(*values, kept=None):
             self.threads.add(threading.get_ident())
-            self.events.append((name, *values))
+            self.events.append((name, *values) if kept is None else (name, *values, kept))
 
         return record
 

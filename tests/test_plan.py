@@ -196,3 +196,9 @@ def test_plans_differ_only_where_their_mixes_do(llama):
     q8, q4 = plan_of(llama, "q8_0"), plan_of(llama, "q4_k_m")
     assert [t.name for t in q8.tensors] == [t.name for t in q4.tensors]
     assert replace(q8, format="", files=()) == replace(q4, format="", files=())
+
+
+def test_repr_fits_on_a_screen(tmp_path):
+    text = repr(plan_of(make_checkpoint(tmp_path / "llama", "llama"), "q8_0"))
+    assert len(text) < 300
+    assert "format='Q8_0'" in text

@@ -98,7 +98,9 @@ class _Sentences(Observer):
 
     def compiling(self, types: Sequence[str], *, kept: bool) -> None:
         self.settle()
-        _say(f"{_compiling(types)}{', once for this machine' if kept else ''} ...")
+        _say(
+            f"Compiling kernels{' for ' if types else ''}{listed(types)}{', once for this machine' if kept else ''} ..."
+        )
 
     def compiled(self, seconds: float, *, kept: bool) -> None:
         self.settle()
@@ -218,10 +220,6 @@ class _Lines(_Sentences):
 
     def _say_share(self, of: str) -> None:
         _say(f"{self._done / self._total:4.0%} {of}" if self._total else of)
-
-
-def _compiling(types: Sequence[str]) -> str:
-    return f"Compiling kernels{' for ' if types else ''}{listed(types)}"
 
 
 def _files(count: int) -> str:

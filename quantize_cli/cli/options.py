@@ -61,7 +61,7 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
             help="File or folder to write to, or - for standard output; end the name of a new folder with /. Default: "
             "NAME-FORMAT.gguf in the current folder.",
         ),
-        _option("--report", value="FILE", meaning=file_name, help="Write the full report to a .json or .md file."),
+        _option("--report", value="FILE", meaning=file_name, help="Write a full report: .json, .md or .html."),
         _flag("--force", "Overwrite an existing output or report."),
         _flag("--dry-run", "Show the sizes and types that would be written, without reading a weight."),
         _flag("--keep-split", "Write as many files as the source has."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from quantize_cli.architectures.maps import Map
@@ -79,8 +79,8 @@ class PlannedFile:
     """One file of the output."""
 
     suffix: str  #: the part of its name after the output's stem: "" or "-00001-of-00003"
-    metadata: tuple[Field, ...]
-    tensors: tuple[PlannedTensor, ...]  #: in file order
+    metadata: tuple[Field, ...] = field(repr=False)  # a vocabulary would fill many screens
+    tensors: tuple[PlannedTensor, ...] = field(repr=False)  #: in file order
 
     @cached_property
     def header(self) -> bytes:

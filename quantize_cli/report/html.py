@@ -13,9 +13,8 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; }
 section { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 14px; }
-th, td { border-bottom: 1px solid #8884; padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top; }
-th { white-space: nowrap; }
-.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th, td { border-bottom: 1px solid #8884; padding: .25rem .75rem .25rem 0; text-align: left; white-space: nowrap; }
+.n { text-align: right; font-variant-numeric: tabular-nums; }
 .w { border-left: .25rem solid #d90; padding-left: .75rem; }
 """
 

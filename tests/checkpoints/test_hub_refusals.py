@@ -51,7 +51,7 @@ CASES = {
     "named-output-exists": Case((*USUAL, "-o", "there.gguf"), 1, "there.gguf exists", "nothing"),
     "no-folder-for-the-output": Case((*USUAL, "-o", "missing/x.gguf"), 1, "missing does not exist", "nothing"),
     "no-folder-for-the-report": Case((*USUAL, "--report", "missing/x.md"), 1, "missing does not exist", "nothing"),
-    "report-of-unknown-kind": Case((*USUAL, "--report", "x.txt"), 2, "must end in .json or .md", "nothing"),
+    "report-of-unknown-kind": Case((*USUAL, "--report", "x.txt"), 2, "must end in .json, .md or .html", "nothing"),
     # What the small files and the headers tell.
     "unknown-architecture": Case(USUAL, 1, "names the architecture 'MambaForCausalLM'", "headers"),
     "lacks-a-tensor": Case(USUAL, 1, "lacks", "headers"),

@@ -68,7 +68,6 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
 def test_the_commands_of_the_readme_work(tmp_path, monkeypatch):
     """Those on the example, in their order, as in a fresh clone."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    (tmp_path / "models").mkdir()
     monkeypatch.chdir(tmp_path)
     lines = re.findall(r"^    quantize ((?:examples/|shakespeare).*)$", README, re.MULTILINE)
     commands = [line for line in lines if "|" not in line]  # a pipe needs a shell

@@ -58,12 +58,21 @@ def test_the_time_goes_on_while_kernels_are_compiled(monkeypatch):
     monkeypatch.setattr(console, "TICK", 0)
     monkeypatch.setattr(console, "DELAY", 0)
     with console.progress() as observer:
-        observer.compiling([], kept=False)
+        observer.compiling([], kept=True)
         while stream.getvalue().count("00:0") < 3:
             pass
+        observer.compiled(0.5, kept=True)
+    assert stream.getvalue().startswith("Compiling kernels, once for this machine ...\n")
+    assert stream.getvalue().endswith("\rCompiled in 0.5 s; later runs take them from the cache.\n")
+
+
+def test_nothing_is_promised_where_no_cache_keeps_the_kernels(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with console.progress() as observer:
+        observer.compiling(["Q5_0"], kept=False)
         observer.compiled(0.5, kept=False)
-    assert stream.getvalue().startswith("Compiling kernels ...\n")
-    assert stream.getvalue().endswith("\rCompiled in 0.5 s.\n")
+    assert stream.getvalue() == "Compiling kernels for Q5_0 ...\nCompiled in 0.5 s.\n"
 
 
 def test_bars_follow_each_other_and_leave_the_sentences(monkeypatch):
