@@ -56,7 +56,7 @@ class Config:
         value = self.integer(*names, maximum=maximum)
         if value is None:
             raise CheckpointError(
-                f"{self.where} lacks {' or '.join(names)}, which the shapes depend on; download it again."
+                f"{self.where} lacks {' or '.join(names)}, which the model needs; take its whole config.json."
             )
         return value
 

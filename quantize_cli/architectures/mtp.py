@@ -13,7 +13,9 @@ _LAYER = re.compile(r"^(?:model\.)?mtp\.layers\.(\d{1,4})\.")
 
 
 def _of_text_layers(match: re.Match[str], model: Model) -> str | None:
-    return match.string if int(match[1]) < model.layers else None
+    """Return None for an MTP layer; another later layer stays, so that a num_hidden_layers too small is refused."""
+    predicts = int(match[1]) >= model.layers and f"{match[0]}eh_proj.weight" in model.infos
+    return None if predicts else match.string
 
 
 #: For families whose MTP layers follow the others and cannot run in llama.cpp.

@@ -56,14 +56,21 @@ class Sizes(Mapping[str, int | None]):
 
 
 class Named:
-    """The size that config.json gives under one of `names`."""
+    """The size that config.json gives under one of `names`, or `default` if it does not."""
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, default: int | None = None) -> None:
         self.names = names
+        self.default = default
 
     def __call__(self, sizes: Sizes) -> int | None:
-        """Return the size, or None if config.json does not give it."""
-        return sizes.model.config.integer(*self.names)
+        """Return the size, or None if config.json does not give it and there is no default."""
+        size = sizes.model.config.integer(*self.names)
+        return self.default if size is None else size
+
+
+def or_default(symbol: str, default: int, *names: str) -> Size:
+    """Return the size of the common table, or `default` if config.json does not give any of `names`."""
+    return lambda sizes: default if sizes.model.config.get(*names) is None else SIZES[symbol](sizes)
 
 
 def product(*symbols: str) -> Size:

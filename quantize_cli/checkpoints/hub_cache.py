@@ -29,7 +29,7 @@ class Origin(NamedTuple):
 
 def origin_of(folder: Path) -> Origin | None:
     """Return the origin of a snapshot's folder in the cache, also behind links; return None for other folders."""
-    for path in (Path.cwd() / folder, folder.resolve()):
+    for path in (folder.absolute(), folder.resolve()):
         *_, models, snapshots, commit = ("", "", "", *path.parts)
         repository = _repository(models)
         if repository is not None and snapshots == "snapshots" and COMMIT.fullmatch(commit):

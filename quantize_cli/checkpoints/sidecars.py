@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias
 from quantize_cli.checkpoints.hub_cache import is_blob
 from quantize_cli.checkpoints.reading import irregular, leads_to, opened, reading
 from quantize_cli.errors import CheckpointError, shown
-from quantize_cli.gguf_file.other_files import LFS_POINTER, mistaken_for
+from quantize_cli.gguf_file.other_files import LFS_POINTER, START_BYTES, mistaken_for
 
 #: Any value that a JSON file may hold.
 Json: TypeAlias = Any
@@ -183,7 +183,7 @@ def read_json(sidecars: Sidecars, name: str) -> Json:
     try:
         return parse_json(sidecars.read(name))
     except ValueError as error:
-        raise CheckpointError(f"{sidecars.where(name)} is not valid JSON ({error}); download it again.") from error
+        raise _not_json(sidecars, name, f"is not valid JSON ({error})") from error
 
 
 def read_object(sidecars: Sidecars, name: str) -> dict[str, Json]:
@@ -197,7 +197,14 @@ def read_object(sidecars: Sidecars, name: str) -> dict[str, Json]:
     try:
         return parse_object(sidecars.read(name))
     except ValueError as error:
-        raise CheckpointError(f"{sidecars.where(name)} is not a JSON object ({error}); download it again.") from error
+        raise _not_json(sidecars, name, f"is not a JSON object ({error})") from error
+
+
+def _not_json(sidecars: Sidecars, name: str, fault: str) -> CheckpointError:
+    """Return the error of a file that is not JSON: what it is instead, if its first bytes tell."""
+    start = sidecars.read(name)[:START_BYTES]
+    mistaken = None if start.lstrip()[:1] in (b"{", b"[") else mistaken_for(start, name)
+    return CheckpointError(f"{sidecars.where(name)} {f'is {mistaken}' if mistaken else f'{fault}; download it again'}.")
 
 
 def parse_json(content: bytes) -> Json:

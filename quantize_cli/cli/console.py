@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from quantize_cli.errors import listed, printable
+from quantize_cli.errors import QuantizeError, listed, printable
 from quantize_cli.observer import Observer
 
 if TYPE_CHECKING:
@@ -42,20 +42,35 @@ def fail(sentence: str, cause: BaseException | None) -> None:
 def put(text: str) -> None:
     """Print what was asked for on standard output; characters that its encoding lacks are escaped."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
+    with _standard_output():
+        click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def flush() -> None:
     """Write what standard output still holds, so that an error is not met at exit."""
     if sys.stdout is not None:
-        sys.stdout.flush()
+        with _standard_output():
+            sys.stdout.flush()
+
+
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    """Name standard output in the error of a full disk; that nobody reads any more ends the command silently."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise QuantizeError(
+            f"Standard output cannot be written ({error.strerror}); free some space, or redirect it elsewhere."
+        ) from error
 
 
 def settle() -> None:
     """Redirect standard output to the null device if it is closed or full, because Python flushes it at exit."""
     try:
         flush()
-    except OSError:
+    except (OSError, QuantizeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

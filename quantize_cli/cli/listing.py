@@ -6,9 +6,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 
-import click
-
-from quantize_cli.cli import table
+from quantize_cli.cli import console, table
 from quantize_cli.errors import UsageError
 from quantize_cli.mixes.catalogue import MODEL, FormatFacts
 from quantize_cli.mixes.other_names import unknown_format
@@ -36,7 +34,7 @@ def having(parts: Sequence[str], formats: Sequence[FormatFacts]) -> Sequence[For
 def show(formats: Sequence[FormatFacts], *, as_json: bool) -> None:
     """Print the list."""
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(facts) for facts in formats], indent=2))
+        console.put(json.dumps([dataclasses.asdict(facts) for facts in formats], indent=2))
         return
     rows = [
         (
@@ -49,8 +47,8 @@ def show(formats: Sequence[FormatFacts], *, as_json: bool) -> None:
         for facts in formats
     ]
     header = ("format", "bits", "block", "imatrix", "good for")
-    click.echo("\n".join(table.lines(header, rows, right=frozenset({1, 2}))))
-    click.echo(_LEGEND)
+    console.put("\n".join(table.lines(header, rows, right=frozenset({1, 2}))))
+    console.put(_LEGEND)
 
 
 def _also(aliases: Sequence[str]) -> str:

@@ -84,5 +84,6 @@ def _instead_of(name: str, context: click.Context | None) -> str:
     if name in _OF_OTHERS:
         return f"; {_OF_OTHERS[name]}"
     known = [other for option in command.params if isinstance(option, click.Option) for other in option.opts]
+    known += ["--help", "--version"]
     near = get_close_matches(name.lower().replace("_", "-"), known, n=1, cutoff=0.7)
     return f"; the nearest is {near[0]}" if near else "; `quantize --help` shows all"

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import click
 
+from quantize_cli.cli import console
 from quantize_cli.cli.values import file_name, filled, threads
 from quantize_cli.errors import UsageError
 from quantize_cli.version import GENERATOR
@@ -24,7 +25,7 @@ def _flag(name: str, help: str, **said: Any) -> click.Option:
 
 def _show_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
-        click.echo(GENERATOR)
+        console.put(GENERATOR)
         context.exit()
 
 

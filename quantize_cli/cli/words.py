@@ -117,7 +117,7 @@ def _check_model(words: Sequence[str], commands: Collection[str]) -> None:
         raise UsageError(f"{word} is a format, and the model is missing; {_MODELS}.")
     from quantize_cli.mixes.other_names import means_format, unknown_format
 
-    plain = "/" not in word and "." not in word
+    plain = not set(word) & set("/.\\")
     if plain and means_format(word):
         raise UsageError(unknown_format(word))
     near = _nearest(word, commands if plain else ())
@@ -165,7 +165,8 @@ def _check_rest(words: Sequence[str], job: Job) -> None:
     if not job.formats and not (os.path.lexists(last) or _is_gguf(last)):
         from quantize_cli.mixes.other_names import unknown_format
 
-        raise UsageError(unknown_format(last))
+        before = words[-2]  # llama-quantize's number of a format; then `last` is a number of threads
+        raise UsageError(unknown_format(before if len(words) > 2 and before.isdecimal() else last))
     if not job.formats:
         return
     if second.startswith("-"):

@@ -61,7 +61,7 @@ def readable() -> list[Path]:
     """Return the folders to read from, without links on the way: the user's if it is safe, and the private one."""
     folder = cache_folder()
     found = []
-    if folder is not None and folder.is_dir() and _is_safe(folder):
+    if folder is not None and os.path.isdir(folder) and _is_safe(folder):  # noqa: PTH112  a refusal is False to it
         found.append(Path(os.path.realpath(folder)))
     return found if _private is None else [*found, _private]
 

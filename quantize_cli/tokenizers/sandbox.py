@@ -69,7 +69,7 @@ def in_child(request: bytes, what: str, limits: Limits, packages: Sequence[str])
     except OSError as error:
         raise QuantizeError(
             f"{what} is read in a process of its own, but the system does not start one ({error.strerror}); "
-            "raise the limits on processes and memory."
+            "raise the limits on processes, memory and open files."
         ) from error
     if ended.returncode == 0:
         return ended.stdout

@@ -36,6 +36,17 @@ def rows(number: int):
 NUMBERS = {
     "a token was added": ([reshape(ENDS, rows(513))], "vocab_size 512", "513 rows", "set vocab_size to 513"),
     "rows are padded": ([reshape(ENDS, rows(576))], "576 rows", "set vocab_size to 576"),
+    "a vocabulary that is not given": (
+        [config(vocab_size=None)],
+        "does not give vocab_size, which is then 32000, but",
+        "512 rows",
+        "set vocab_size to 512",
+    ),
+    "layers that are not given": (
+        [config(num_hidden_layers=None)],
+        "does not give num_hidden_layers, which is then 32, but",
+        "set num_hidden_layers to 2",
+    ),
     "rows were removed": ([reshape(ENDS, rows(500))], "500 rows", "set vocab_size to 500"),
     "only one was resized": (
         [reshape("embed_tokens", rows(513))],
@@ -360,6 +371,12 @@ CLASSES = {
         "near names are LlamaForCausalLM",
     ),
     "another text model": ({"architectures": ["PhiForCausalLM"]}, "'PhiForCausalLM'", "--outtype bf16", "GGUF file"),
+    "a later version": ({"architectures": ["Gemma2ForCausalLM"]}, "(near names are Gemma3ForCausalLM,"),
+    "lower case": ({"architectures": ["llamaforcausallm"]}, "(near names are LlamaForCausalLM)"),
+    "an ending alone is not near": (
+        {"architectures": ["T5ForConditionalGeneration"]},
+        "'T5ForConditionalGeneration', which this version cannot convert; if llama.cpp",
+    ),
     "nothing near": ({"architectures": ["BertModel"]}, "'BertModel', which this version cannot convert; if llama.cpp"),
     "a classifier": ({"architectures": ["LlamaForSequenceClassification"]}, "a classifier or reward model"),
     "images": ({"architectures": ["SiglipVisionModel"]}, "an image model, not a language model"),
@@ -486,6 +503,71 @@ def test_experts_that_do_not_fit(make_checkpoint, changes, words):
         assert describe(make_checkpoint(**record)).recipes
     else:
         refuse(make_checkpoint(**record), CheckpointError, *words)
+
+
+def layers(number: int):
+    """Set the number of layers where the text model has it."""
+
+    def change(record):
+        values = record["files"]["config.json"]
+        values.get("text_config", values)["num_hidden_layers"] = number
+        values.get("text_config", values).pop("layer_types", None)
+
+    return change
+
+
+#: Family's case -> changes, and words. DeepSeek-V3-small has two layers, a dense one first, and then one that predicts;
+#: Qwen3.5-equal-heads has four, and one that predicts, which is numbered apart.
+LAYERS_OF_FAMILIES = {
+    "DeepSeek, fewer": (
+        "DeepSeek-V3-small",
+        layers(1),
+        "num_hidden_layers 1, but",
+        "tensors of later layers ('model.layers.1.self_attn.q_a_proj.weight'",
+        "so it has 2 layers; set num_hidden_layers to 2",
+    ),
+    "DeepSeek, a sparse layer for a dense one": (
+        "DeepSeek-V3-small",
+        config(first_k_dense_replace=0),
+        "makes layers of another kind than",
+        "'model.layers.0.mlp.down_proj.weight'",
+        "in place of the tensors that become blk.0.ffn_gate_inp.weight",
+    ),
+    "DeepSeek, a dense layer for a sparse one": (
+        "DeepSeek-V3-small",
+        config(first_k_dense_replace=2),
+        "makes layers of another kind than",
+        "in place of the tensors that become blk.1.ffn_gate.weight, blk.1.ffn_up.weight",
+    ),
+    "Qwen 3.5, fewer": (
+        "Qwen3.5-equal-heads",
+        layers(2),
+        "num_hidden_layers 2, but",
+        "tensors of later layers ('model.layers.2.",
+        "so it has 4 layers; set",
+    ),
+    "Qwen 3.5, one fewer": ("Qwen3.5-equal-heads", layers(3), "num_hidden_layers 3, but", "so it has 4 layers; set"),
+    "Qwen 3.5, more": ("Qwen3.5-equal-heads", layers(12), "no tensor of layer 4", "so it has 4 layers; set"),
+}
+
+
+#: config.json has null; llama.cpp then takes the metadata's default, so the tensors are held against that.
+NULLS_OF_GEMMA = {"head_dim": ("head_dim 256", "head_dim to 64"), "num_attention_heads": ("num_attention_heads 8",)}
+
+
+@pytest.mark.parametrize(("key", "words"), NULLS_OF_GEMMA.items())
+def test_a_number_that_is_null_is_the_default_of_the_metadata(make_checkpoint, key, words):
+    record = headers_of(CASES["Gemma3-json"])
+    values = record["files"]["config.json"]
+    values.get("text_config", values)[key] = None
+    refuse(make_checkpoint(**record), CheckpointError, *words)
+
+
+@pytest.mark.parametrize(("case", "change", "words"), [(a, b, c) for a, b, *c in LAYERS_OF_FAMILIES.values()])
+def test_layers_of_a_family_that_has_layers_of_several_kinds(make_checkpoint, case, change, words):
+    record = headers_of(CASES[case])
+    change(record)
+    refuse(make_checkpoint(**record), CheckpointError, *words)
 
 
 def told(make_checkpoint, changes, kind, *words):

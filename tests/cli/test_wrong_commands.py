@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from checkpoint_factory import make_checkpoint
-from command_line import Result, invoke, sentence, started
+from command_line import COMMAND, Result, invoke, sentence, started
 
 from quantize_cli.cli import app, console
 from quantize_cli.cli.failures import ISSUES
@@ -73,6 +73,9 @@ COMMANDS: list[tuple[str, int, str]] = [
     ("tiny-llama -f q8_0 -f Q8_0", 2, "The format Q8_0 is given twice; name each format once."),
     # Words of llama-quantize.
     ("in.gguf out.gguf 15", 2, "Unknown format '15'; llama-quantize has this number for q4_k_m; write q4_k_m."),
+    ("in.gguf out.gguf 15 4", 2, "Unknown format '15'; llama-quantize has this number for q4_k_m; write q4_k_m."),
+    (r"C:\models\x -f q8_0", 1, rf"C:\models\x does not exist; {WHAT_MODELS_ARE}"),
+    ("--hlep", 2, "--hlep is not an option; the nearest is --help."),
     (
         "in.gguf 8",
         2,
@@ -308,6 +311,13 @@ def test_a_dry_run_shows_what_the_run_then_writes(quantize, llama, work):
         assert (work / f"{name}.gguf").stat().st_size == size
 
 
+def test_a_dry_run_tells_that_it_does_not_write_the_report(quantize, llama, work):
+    result = quantize(llama, "-f", "q8_0", "--dry-run", "--report", "report.json", *PRE)
+    assert result.exit_code == 0
+    assert result.stderr == "warning: --report has no effect with --dry-run, which does not write any file.\n"
+    assert names(work) == []
+
+
 def test_a_dry_run_tells_faults_and_warnings(quantize, llama, work):
     result = quantize(llama, "-f", "iq2_xs", "--dry-run", *PRE)
     assert (result.exit_code, result.stdout) == (2, "")
@@ -376,8 +386,21 @@ def test_a_full_disk_behind_the_list_is_one_sentence(work):
     with open("/dev/full", "wb") as full:  # noqa: PTH123
         for command in ("formats", "--help", "--version"):
             process = started(command, stdout=full)
-            assert "No space left on device" in sentence(process.communicate()[1].decode())
+            said = sentence(process.communicate()[1].decode())
+            assert "No space left on device" in said
+            assert command == "--help" or said.startswith("Standard output cannot be written (")
             assert process.returncode == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not remove a folder that is in use")
+def test_a_current_folder_that_is_gone_does_not_matter_to_a_whole_path(llama, work):
+    gone = work / "gone"
+    gone.mkdir()
+    run = ("sh", "-c", f'rmdir "{gone}" && exec "$@"', "sh", *COMMAND)
+    process = started(llama, "-f", "q8_0", "--dry-run", *PRE, command=run, cwd=gone)
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, b"")
+    assert b"bytes (" in out
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,22 @@ def test_a_user_without_a_home_gets_a_private_place(monkeypatch, fresh_notes, no
     assert notes.anything_lost()
 
 
+def test_a_home_of_another_user_that_cannot_be_looked_into_is_no_fault(monkeypatch, no_private_folder):
+    """As in a container that runs with a number of a user, and with the home of root."""
+    usual = os.stat
+
+    def stat_of_others(path, *args, **options):
+        if str(path).startswith("/root-of-others"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return usual(path, *args, **options)
+
+    monkeypatch.setattr(os, "stat", stat_of_others)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/root-of-others/.cache")
+    with pytest.raises(PermissionError):
+        Path("/root-of-others").stat()
+    assert folders.readable() == []
+
+
 def test_the_second_process_finds_what_the_first_one_compiled(base):
     assert hits_and_misses(base) == (1, 0, "")
 

@@ -17,6 +17,7 @@ from quantize_cli.errors import CheckpointError
 from quantize_cli.tokenizers.vocabularies import BPE, QWEN2
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 499723\n"
+FLAGS = ("single_word", "lstrip", "rstrip", "normalized")
 #: What is not a SentencePiece model: nothing, noise, the vocabulary of tiktoken, a page, a pickle.
 OTHERS = (b"", b"\xff" * 100, b"IQ== 0\nIg== 1\n", b"<!DOCTYPE html><html></html>", b"\x80\x04.")
 #: The first pieces of `make_llama_json`.
@@ -89,12 +90,28 @@ def test_an_added_token_has_another_id(tmp_path: Path):
     decoder = {"280": {"content": "<a>"}, "300": {"content": "<b>"}, "301": {"content": "<c>"}}
     write_json(tmp_path, "tokenizer_config", added_tokens_decoder=decoder)
     found = read(tmp_path, rows=400)
+    config, tokenizer = tmp_path / "tokenizer_config.json", tmp_path / "tokenizer.json"
     assert found.notes == (
-        f"{tmp_path / 'tokenizer_config.json'} gives '<b>' the id 300, but it has the id 281 by the vocabulary of "
-        f"{tmp_path / 'tokenizer.json'}, which is used, and 1 more tokens likewise; check that the files belong "
-        "together.",
+        f"{config} gives '<b>' the id 300, but it gets the id 281, the next one by the vocabulary of {tokenizer}, "
+        "which is used (and so on for 1 more); check that the files belong together.",
     )
     assert keys(tmp_path)["ggml.tokens"][280:] == ("<a>", "<b>", "<c>")
+
+
+@pytest.mark.parametrize(
+    ("file", "i", "has"),
+    [("tokenizer.json", 5, "gets the id 280, the next one"), ("added_tokens.json", 7, "has the id 3")],
+)
+def test_the_file_that_gives_the_other_id_is_named(tmp_path: Path, file: str, i: int, has: str):
+    content = make_bpe(tmp_path)
+    text = next(text for text, number in content["model"]["vocab"].items() if number == 3) if "added" in file else "<b>"
+    if "added" in file:
+        write_json(tmp_path, "added_tokens", **{text: i})
+    else:
+        content["added_tokens"].append({"id": i, "content": text, "special": True, **dict.fromkeys(FLAGS, False)})
+        (tmp_path / file).write_text(json.dumps(content))
+    (note,) = read(tmp_path, rows=400).notes
+    assert note.startswith(f"{tmp_path / file} gives {text!r} the id {i}, but it {has} by the vocabulary of ")
 
 
 @pytest.mark.parametrize(

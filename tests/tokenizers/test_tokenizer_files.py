@@ -31,7 +31,10 @@ def test_no_tokenizer(tmp_path: Path, vocabulary: Vocabulary):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "is not a JSON object"),
+        (b"", "is empty, so it cannot be read as"),
+        (b"<!DOCTYPE html><html>", "is a web page, so it cannot be read as"),
+        (b"\xef\xbb\xbf{}", "is JSON text with a byte order mark, as Windows programs write it"),
+        ('{"model": {}}'.encode("utf-16"), "is JSON text with a byte order mark, as Windows programs write it"),
         (b'{"model": ', "is not a JSON object"),
         (b"[" * 100_000, "is not a JSON object"),
         (b'{"a": 1, "a": 2}', "is not a JSON object"),

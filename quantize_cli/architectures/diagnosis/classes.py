@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 
 from quantize_cli.architectures.families.table import FAMILIES
 from quantize_cli.architectures.family import GGUF_WAY
@@ -14,8 +14,10 @@ from quantize_cli.errors import CheckpointError, QuantizeError, UnsupportedError
 
 #: The most characters of a class's name that are looked at.
 _LONGEST = 200
-#: How near a class's name must be, as a ratio of difflib.
-_NEAR = 0.75
+#: How near a class's name must be, as a ratio of difflib: all of it, or the part before its ending, which says most.
+_NEAR, _NEAR_STEM = 0.9, 0.75
+_ENDING = re.compile(r"(LMHead)?Model$|For[A-Z]\w*$")
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def unsupported_class(name: str, where: str) -> UnsupportedError:
     """Return the error of a class that is not in the table: what it is, or near classes and a way out."""
     if (kind := _kind(name)) is not None:
         return UnsupportedError(f"{where} names the architecture {shown(name)}, which is {kind.what}.")
-    near = get_close_matches(name[:_LONGEST], FAMILIES, n=3, cutoff=_NEAR)
+    near = _near(name[:_LONGEST])
     nearest = f" (near names are {', '.join(near)})" if near else ""
     return UnsupportedError(
         f"{where} names the architecture {shown(name)}, which this version cannot convert{nearest}; {GGUF_WAY}."
@@ -82,6 +84,22 @@ def unnamed_class(values: Mapping[str, Json], where: str) -> QuantizeError:
         f'{where} lacks architectures, which names the model\'s class{known}; add it, as "architectures": '
         f'["{next(iter(FAMILIES))}"], if the class is known, or take the whole config.json of the model.'
     )
+
+
+def _near(name: str) -> list[str]:
+    """Return the classes of the table with a name, or a stem, that is spelled nearly alike; the nearest come first."""
+
+    def nearness(other: str) -> float:
+        whole = SequenceMatcher(None, name.lower(), other.lower()).ratio()
+        stem = SequenceMatcher(None, _stem(name), _stem(other)).ratio()
+        return max(whole if whole >= _NEAR else 0, stem if stem >= _NEAR_STEM else 0)
+
+    ranked = sorted(FAMILIES, key=nearness, reverse=True)
+    return [other for other in ranked if nearness(other)][:_NAMED]
+
+
+def _stem(name: str) -> str:
+    return _ENDING.sub("", name).lower()
 
 
 def _kind(name: str) -> Kind | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from quantize_cli.architectures.diagnosis.search import Change, fits, fitting_changes, with_value
+from quantize_cli.architectures.diagnosis.search import Change, fits, fitting_changes, gives, with_value
 from quantize_cli.architectures.diagnosis.text import contradictions, counted, placed, places
 from quantize_cli.architectures.examine import EMBEDDING, OUTPUT, Findings, Wrong
 from quantize_cli.errors import CheckpointError
@@ -36,16 +36,16 @@ def vocabulary(found: Findings) -> CheckpointError | None:
     rows, now = sorted({tensor.shape[0] for tensor in ends}), found.sizes.known("vocab")
     has = " and ".join(f"{placed(tensor.sources[0])} has {tensor.shape[0]} rows" for tensor in ends)
     label, values = with_value(found.raw.values, "vocab_size", rows[0])
-    gives = f"{found.model.config.where} gives {label} {now}, but {has}"
+    differs = f"{gives(found, 'vocab_size')} {now}, but {has}"
     if len(rows) > 1:
         return CheckpointError(
-            f"{gives}, as if only one was resized when tokens were added; resize both (resize_token_embeddings of "
+            f"{differs}, as if only one was resized when tokens were added; resize both (resize_token_embeddings of "
             "transformers), and save the model again."
         )
     if not fits(replace(found.raw, values=values)):
         return None
     why = ", as after tokens are added or rows padded" if rows[0] > now else ""
-    return CheckpointError(f"{gives}{why}; set {label} to {rows[0]}.")
+    return CheckpointError(f"{differs}{why}; set {label} to {rows[0]}.")
 
 
 def _differs_in_rows(wrong: Wrong) -> bool:
@@ -59,9 +59,9 @@ def numbers(found: Findings) -> CheckpointError | None:
     changes = fitting_changes(found) if found.wrong else []
     if not changes:
         return None
-    gives = " and ".join(f"{change.key} {change.now}" for change in changes)
+    now = " and ".join(f"{change.key} {change.now}" for change in changes)
     return CheckpointError(
-        f"{found.model.config.where} leads to {gives}, but {contradictions(found.wrong)}; {_set(changes)}, or take "
+        f"{found.model.config.where} leads to {now}, but {contradictions(found.wrong)}; {_set(changes)}, or take "
         "config.json and weights of the same model."
     )
 

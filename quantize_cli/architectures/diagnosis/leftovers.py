@@ -39,7 +39,7 @@ LEFTOVERS = (
     Leftover(
         r"(^|\.)(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module|_ddp_module)\.|^module\.|"
         r"^base_model\.|^(student|policy|actor|llm|backbone|net)\.",
-        "tensors whose names have the prefix of a wrapper, such as DDP, FSDP, torch.compile or a trainer",
+        "tensors whose names have the prefix of a wrapper, such as DDP, FSDP, torch.compile, peft or a trainer",
         "unwrap the model before it is saved, or remove the prefix from the names",
     ),
     Leftover(

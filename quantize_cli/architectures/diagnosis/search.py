@@ -38,6 +38,15 @@ def with_value(values: Mapping[str, Json], key: str, value: Json) -> tuple[str, 
     return f"{section}.{key}", {**values, section: {**values[section], key: value}}
 
 
+def gives(found: Findings, key: str) -> str:
+    """Return the start of a sentence on a number of config.json, which may be the default of its class."""
+    label, _ = with_value(found.raw.values, key, None)
+    where = found.model.config.where
+    if _key(found.raw.values, (key,)) is None:
+        return f"{where} does not give {label}, which is then"
+    return f"{where} gives {label}"
+
+
 def _text_sections(values: Mapping[str, Json]) -> list[str]:
     return [name for name in ("text_config", *TEXT_CONFIGS) if isinstance(values.get(name), dict)]
 

@@ -24,8 +24,8 @@ def doubled(found: Findings) -> CheckpointError | None:
         return None
     pairs = [f"{placed(second)} and {placed(first)}" for first, second in found.doubled]
     return CheckpointError(
-        f"{found.raw.name} holds {counted(len(pairs), 'tensor')} twice: {few(pairs, len(pairs))} are the same of "
-        "the model; remove one of each pair."
+        f"{found.raw.name} holds {counted(len(pairs), 'tensor')} twice: {few(pairs, len(pairs))} are the same "
+        "tensor of the model; remove one of each pair."
     )
 
 
@@ -33,6 +33,8 @@ def prefixed(found: Findings) -> UnsupportedError | None:
     """Tell that a prefix keeps the names of tensors from being known."""
     names = TensorNames(found.model.architecture, found.model.blocks)
     unknown = [tensor.name for tensor in found.unknown]
+    if any(gguf_name(names, name) for name in unknown):
+        return None  # they have a name in GGUF as they are, but no place in this model
     parts = unknown[0].split(".")[:_MAX_PREFIX] if unknown else []
     for length in range(1, len(parts) + 1):
         prefix = ".".join(parts[:length]) + "."
@@ -88,6 +90,20 @@ def uneven(found: Findings) -> CheckpointError | None:
         f"{found.raw.name} holds {counted(len(found.arranged.uneven), 'expert')} unlike the first of their layer: "
         f"{placed(info)} is {info.dtype} of shape {list(info.shape)}, but {placed(first)} is {first.dtype} of shape "
         f"{list(first.shape)}; save all experts in one dtype and shape."
+    )
+
+
+def other_kind(found: Findings) -> CheckpointError | None:
+    """Tell of layers that hold the tensors of another kind of layer, such as a dense one among sparse ones."""
+    names = TensorNames(found.model.architecture, found.model.blocks)
+    layers = {match[1] for name in found.missing if (match := IN_LAYER.match(name))}
+    matches = [IN_LAYER.match(gguf_name(names, tensor.name) or "") for tensor in found.unknown]
+    if not matches or not all(match and match[1] in layers for match in matches):
+        return None
+    return CheckpointError(
+        f"{found.model.config.where} makes layers of another kind than {found.raw.name} has: it holds "
+        f"{places([tensor.sources[0] for tensor in found.unknown])} in place of the tensors that become "
+        f"{few(found.missing, len(found.missing))}; take config.json and weights of the same model."
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures.common import COMMON
+from quantize_cli.architectures.common import COMMON, HEADS, KV_HEADS
 from quantize_cli.architectures.config import Config
 from quantize_cli.architectures.family import Family, Part, change, move
 from quantize_cli.architectures.maps import Add
@@ -11,7 +11,7 @@ from quantize_cli.architectures.moves import Move, Rows
 from quantize_cli.architectures.parts import ATTENTION, FFN, FFN_NORM, QK_NORM
 from quantize_cli.architectures.rope import main_parameters
 from quantize_cli.architectures.rows import F32, U32
-from quantize_cli.architectures.sizes import Sizes
+from quantize_cli.architectures.sizes import Named, Sizes, or_default
 from quantize_cli.checkpoints.sidecars import read_object
 from quantize_cli.tokenizers.vocabularies import GEMMA
 
@@ -56,5 +56,10 @@ GEMMA3 = Family(
     vocabulary=GEMMA,
     parts=(ATTENTION, QK_NORM, FFN_NORM, FFN, Part(("post_attention_norm.weight", "post_ffw_norm.weight"))),
     rules=(move(r"embed_tokens\.weight$", _of_vocabulary), change(r"norm\.weight$", Add(1.0))),
+    sizes={  # the metadata above has the same defaults
+        "heads": Named(*HEADS, default=8),
+        "kv_heads": or_default("kv_heads", 4, *KV_HEADS),
+        "head": or_default("head", 256, "head_dim"),
+    },
     shapes={"token_embd.weight": ("tokens", "hidden")},  # as many as the tokenizer has, see _of_vocabulary
 )

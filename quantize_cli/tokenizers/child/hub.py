@@ -47,6 +47,7 @@ class _Settings:
     class_name: str
     values: Mapping[str, Any]  #: of tokenizer_config.json, over the class's own tokens
     declared: Mapping[int, AddedToken]  #: added tokens by id
+    declared_by: Mapping[int, str]  #: id -> the file that gives it to a token
     origins: Mapping[str, str]
 
 
@@ -104,10 +105,11 @@ def _misplaced(backend: Tokenizer, settings: _Settings, sidecars: Sidecars) -> I
     odd = [(text, i, has) for text, i, has in placed if i != has]
     if odd:
         text, i, has = odd[0]
-        where = settings.origins.get(text, sidecars.where(TOKENIZER_JSON))
-        more = f", and {len(odd) - 1:,} more tokens likewise" if len(odd) > 1 else ""
+        new = backend.model.token_to_id(text) is None
+        has_it = f"gets the id {has}, the next one" if new else f"has the id {has}"
+        more = f" (and so on for {len(odd) - 1:,} more)" if len(odd) > 1 else ""
         yield (
-            f"{where} gives {shown(text)} the id {i}, but it has the id {has} by the vocabulary of "
+            f"{settings.declared_by[i]} gives {shown(text)} the id {i}, but it {has_it} by the vocabulary of "
             f"{sidecars.where(TOKENIZER_JSON)}, which is used{more}; check that the files belong together."
         )
 
@@ -124,16 +126,20 @@ def _settings(shell: Mapping[str, Any], sidecars: Sidecars, hf_class: str | None
     values = {key: value for layer in layers.values() for key, value in layer.items()}
     named = {where: {token.content for token in _all_tokens(layer)} for where, layer in layers.items()}
     if is_older:
-        declared = _older_tokens(shell, values, sidecars)
-        named[sidecars.where(_ADDED)] = {token.content for token in declared.values()}
+        added = read_object(sidecars, _ADDED)
+        declared, declared_by = _older_tokens(shell, values, added, sidecars)
+        named[sidecars.where(_ADDED)] = set(added)
     else:
         declared = _declared_tokens(config, sidecars.where(_CONFIG))
+        declared_by = dict.fromkeys(declared, sidecars.where(_CONFIG))
         named[sidecars.where(_CONFIG)] |= {token.content for token in declared.values()}
     origins: dict[str, list[str]] = {}
     for where, texts in named.items():
         for text in texts:
             origins.setdefault(text, []).append(where)
-    return _Settings(class_name, values, declared, {text: " and ".join(wheres) for text, wheres in origins.items()})
+    return _Settings(
+        class_name, values, declared, declared_by, {text: " and ".join(wheres) for text, wheres in origins.items()}
+    )
 
 
 def _class_name(
@@ -161,17 +167,21 @@ def _declared_tokens(config: Mapping[str, Any], where: str) -> dict[int, AddedTo
     return declared
 
 
-def _older_tokens(shell: Mapping[str, Any], values: Mapping[str, Any], sidecars: Sidecars) -> dict[int, AddedToken]:
-    """Return added tokens by id, from added_tokens.json and tokenizer.json."""
+def _older_tokens(
+    shell: Mapping[str, Any], values: Mapping[str, Any], added: Mapping[str, Any], sidecars: Sidecars
+) -> tuple[dict[int, AddedToken], dict[int, str]]:
+    """Return added tokens by id, from `added`, which is added_tokens.json, and tokenizer.json; and ids' files."""
     special = {token.content for token in _all_tokens(values)}
     tokens = {
         token_id(i, sidecars.where(_ADDED)): AddedToken(text, normalized=text not in special, special=text in special)
-        for text, i in read_object(sidecars, _ADDED).items()
+        for text, i in added.items()
     }
+    given_by = dict.fromkeys(tokens, sidecars.where(_ADDED))
     for entry in map(mapping, sequence(shell.get("added_tokens"))):
         if type(i := entry.get("id")) is int:  # the library refuses others
             tokens[i] = _added_token(entry)
-    return tokens
+            given_by[i] = sidecars.where(TOKENIZER_JSON)
+    return tokens, given_by
 
 
 def _undeclared(shell: Mapping[str, Any], declared: Mapping[int, AddedToken]) -> frozenset[str]:
