@@ -26,7 +26,8 @@ def merge(sums: Sums) -> Sums:
     A tensor is merged from its rows, a type or a whole file from its tensors.
     """
     if len(sums) == 1:  # a model may have very many tensors of one row
-        return sums[0].copy()
+        row: Sums = sums[0].copy()
+        return row
     with np.errstate(invalid="ignore"):  # inf - inf, where decoded values overflowed
         merged = np.ascontiguousarray(sums.T).sum(axis=1)
     merged[MAX_D] = sums[:, MAX_D].max()
