@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from checkpoint_factory import make_checkpoint
 from hypothesis import settings
 
 from quantize_cli.tokenizers import tokenizer_file
+from quantize_cli.tokenizers.child.main import answer
+from quantize_cli.tokenizers.sandbox import Limits
 
 # A busy machine must not fail a test: time is measured by benchmarks.
 settings.register_profile("suite", deadline=None)
@@ -33,6 +35,16 @@ def _tokenizers_read_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tokenizer_file, "in_child", kept)
         yield
+
+
+@pytest.fixture
+def without_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read tokenizer.json in this process, for tests that read hundreds of sound ones, or that change a table."""
+
+    def here(request: bytes, what: str, limits: Limits, packages: Sequence[str]) -> bytes:
+        return answer(request)
+
+    monkeypatch.setattr(tokenizer_file, "in_child", here)
 
 
 @pytest.fixture(scope="session")

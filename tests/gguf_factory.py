@@ -58,7 +58,7 @@ def file(
     return head + bytes(padding) + data
 
 
-def hyperparameters(architecture: str = ANY, **values: int | float) -> Fields:
+def hyperparameters(architecture: str = ANY, **values: int | float) -> dict[str, Any]:
     """What llama.cpp demands of a small model's fields; `values` have "__" for the dots of their keys."""
     usual = {
         "block_count": 1,

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from broken import headers_of
+from architectures.broken import headers_of
+from architectures.refusals import refuse
 from golden.families.checkpoints import CASES
-from refusals import refuse
 
 from quantize_cli.architectures.describe import describe
 from quantize_cli.architectures.moves import RotaryInterleave

@@ -7,11 +7,12 @@ import re
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from broken import add, config, files, headers_of, remove, rename, reshape
+from architectures.broken import add, config, files, headers_of, remove, rename, reshape
+from architectures.refusals import refuse
 from golden.families.checkpoints import CASES
-from refusals import refuse
 
 from quantize_cli.architectures.describe import describe
 from quantize_cli.architectures.diagnosis.encodings import ENCODINGS
@@ -24,7 +25,7 @@ Q = "model.layers.0.self_attn.q_proj"
 ENDS = r"embed_tokens|lm_head"
 
 
-def load(stem: str = "llama-untied") -> dict:
+def load(stem: str = "llama-untied") -> dict[str, Any]:
     """Load a record: llama-untied has two layers, hidden 256, 4 heads, 2 key-value heads, ffn 512, vocabulary 512."""
     return json.loads((GOLDEN / f"{stem}.json").read_text())
 

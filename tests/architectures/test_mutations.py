@@ -8,9 +8,9 @@ import random
 from collections.abc import Callable
 
 import pytest
-from broken import FILE, Record, headers_of
+from architectures.broken import FILE, Record, headers_of
+from architectures.refusals import one_sentence
 from golden.families.checkpoints import CASES
-from refusals import one_sentence
 
 from quantize_cli.architectures.describe import describe
 from quantize_cli.errors import QuantizeError

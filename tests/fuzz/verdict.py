@@ -22,7 +22,7 @@ from fuzz.targets import KINDS, Kind, damaged
 from quantize_cli import Observer, QuantizeError, plan, quantize
 from quantize_cli.architectures.loading_tensors import LAYOUTS
 from quantize_cli.architectures.loading_tokens import MODEL
-from quantize_cli.checkpoints.gguf import is_gguf
+from quantize_cli.checkpoints.gguf import GgufCheckpoint, is_gguf
 from quantize_cli.checkpoints.open import open_checkpoint
 
 Outcome = Literal["refused", "accepted", "fault"]
@@ -154,7 +154,9 @@ class Judge:
         path = self._folder.path / given.model
         if not is_gguf(path):
             return False
-        fields = {field.key: field.value for field in open_checkpoint(path).metadata}
+        checkpoint = open_checkpoint(path)
+        assert isinstance(checkpoint, GgufCheckpoint)
+        fields = {field.key: field.value for field in checkpoint.metadata}
         looked_at = fields.get("general.architecture") in LAYOUTS and MODEL in fields
         return not looked_at and self._load(path) is not None
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from projector import write_projector
+from planning.projector import write_projector
 
 from quantize_cli import plan, quantize
 
