@@ -16,7 +16,7 @@ test: .venv/tested ## The tests (a few minutes at most)
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal
 
 test-slow: .venv/tested-slow ## The tests that take longer: whole real models, more damaged inputs
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n auto --dist worksteal
 
 test-versions: .venv/tested ## Convert the example with the lowest and the newest versions of the dependencies
 	$(BIN)/python tools/check_versions.py

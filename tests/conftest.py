@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,13 @@ from quantize_cli.tokenizers.sandbox import Limits
 # A busy machine must not fail a test: time is measured by benchmarks.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile all kernels before several workers run the suite, because each of them would compile most of them."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if whole and config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        subprocess.run([sys.executable, "-m", "quantize_cli", "warm"], check=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -250,6 +250,7 @@ def test_two_builds_of_the_reference_differ_where_rounding_is_no_rounding(name: 
     assert_reference_s_blocks(block_type, rows, weights)
 
 
+@pytest.mark.slow
 @with_importance
 def test_bytes_with_importance_are_the_twin_s(block_type: BlockType) -> None:
     for recipe, name in TWIN_PAIRS:

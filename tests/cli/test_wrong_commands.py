@@ -403,6 +403,7 @@ def test_a_current_folder_that_is_gone_does_not_matter_to_a_whole_path(llama, wo
     assert b"bytes (" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "variables",
     [

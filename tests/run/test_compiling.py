@@ -77,6 +77,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", BROKEN)
 def test_without_processes_the_run_compiles(tmp_path, broken):
     assert prepared(tmp_path, BROKEN[broken]) == [[["BF16"], True, "kept"], [0, 1]]
