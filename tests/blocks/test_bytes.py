@@ -197,6 +197,7 @@ def test_random_rows_give_the_reference_s_bytes(block_type: BlockType, data: st.
     assert_reference_s_blocks(block_type, rows)
 
 
+@pytest.mark.slow
 @without_importance
 def test_bytes_are_the_twin_s(block_type: BlockType) -> None:
     rows = np.concatenate([hard_rows(recipe, block_type.block_size)[:1] for recipe in TWIN_RECIPES])
