@@ -24,7 +24,8 @@ def main() -> int:
     parser.add_argument("--start", type=int, default=0, help="number of the first")
     parser.add_argument("--verbose", action="store_true", help="write what became of each")
     options = parser.parse_args()
-    rows, faults = [], 0
+    faults = 0
+    sys.stdout.write("\n".join([*TABLE, ""]))
     with tries() as running:
         for kind in options.kind or KINDS:
             started, verdicts = time.perf_counter(), []
@@ -35,9 +36,10 @@ def main() -> int:
                 verdicts.append(verdict)
                 if verdict.outcome == "fault" or options.verbose:
                     sys.stderr.write(f"{verdict}\n")
-            rows.append(_row(kind, verdicts, time.perf_counter() - started))
+            if verdicts:
+                sys.stdout.write(f"{_row(kind, verdicts, time.perf_counter() - started)}\n")
+                sys.stdout.flush()
             faults += sum(verdict.outcome == "fault" for verdict in verdicts)
-    sys.stdout.write("\n".join([*TABLE, *rows, ""]))
     return 1 if faults else 0
 
 
