@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from golden.families.case import Case, build
@@ -10,6 +12,9 @@ from golden.families.checkpoints import CASES
 from golden.families.compact import compare, load
 
 from quantize_cli import quantize
+
+#: Cases whose IQ4_XS is compared by `make test`; all others' by `make test-slow`.
+QUICK_IQ4_XS = ("Qwen3-MoE-single", "DeepSeek-V3-small", "Gemma3-json")
 
 RECORDS = Path(__file__).parent / "golden" / "families" / "records"
 TOKENIZERS = Path(__file__).parents[2] / "shared" / "tokenizers"
@@ -40,11 +45,15 @@ def converted(tmp_path_factory):
     return convert
 
 
-@pytest.mark.parametrize(
-    ("case", "format_name"),
-    [(case, name) for case in CASES.values() for name in formats_of(case)],
-    ids=lambda value: value.name if isinstance(value, Case) else value,
-)
+def files() -> Iterator[Any]:
+    """All files to compare; one of each kind of type and of each quick case is enough for `make test`."""
+    for case in CASES.values():
+        for name in formats_of(case):
+            slow = case.slow or (name == "IQ4_XS" and case.recorded_as not in QUICK_IQ4_XS)
+            yield pytest.param(case, name, id=f"{case.name}-{name}", marks=[pytest.mark.slow] if slow else [])
+
+
+@pytest.mark.parametrize(("case", "format_name"), list(files()))
 def test_files_equal_the_references(case, format_name, converted):
     record = load(RECORDS / case.recorded_as / f"{format_name}.jsonl")
     assert compare(converted(case)[format_name], record) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from quantize_cli.architectures.defaults import why_as_it_stands
 from quantize_cli.architectures.description import ModelDescription
@@ -12,9 +13,10 @@ from quantize_cli.architectures.examine import EMBEDDING, RawModel, examine
 from quantize_cli.architectures.families.table import BASE_CLASSES, CLASSES_OF_TYPES, FAMILIES
 from quantize_cli.architectures.from_gguf import describe_gguf
 from quantize_cli.architectures.general import ParameterCounts, general_fields
-from quantize_cli.architectures.loading import Origin
+from quantize_cli.architectures.origin import Origin
 from quantize_cli.architectures.recipes import tensor_recipes
 from quantize_cli.architectures.rows import fields_of, names_of
+from quantize_cli.architectures.small_tensors import read_small
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.gguf import GgufCheckpoint
 from quantize_cli.checkpoints.sidecars import Json, read_object
@@ -59,7 +61,8 @@ def describe(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> ModelD
 def _described(checkpoint: Checkpoint, values: dict[str, Json], pre_tokenizer: str | None) -> ModelDescription:
     class_name, notes = _class_name(values, checkpoint.sidecars.where("config.json"))
     family = FAMILIES[BASE_CLASSES.get(class_name, class_name)]
-    found = examine(RawModel(checkpoint.name, family, class_name, values, checkpoint.sidecars, checkpoint.infos))
+    raw = RawModel(checkpoint.name, family, class_name, values, checkpoint.sidecars, checkpoint.infos)
+    found = examine(replace(raw, read=lambda name: read_small(checkpoint, name)))
     family.check(found.model)
     if found.faulty:
         raise diagnose(found)

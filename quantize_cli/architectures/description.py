@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quantize_cli.architectures.loading import Origin
 from quantize_cli.architectures.maps import Map
 from quantize_cli.architectures.moves import Move
+from quantize_cli.architectures.origin import Origin
 from quantize_cli.gguf_file.fields import Field
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from quantize_cli.architectures.config import Config
 from quantize_cli.architectures.defaults import with_defaults
 from quantize_cli.architectures.family import Family, Part
-from quantize_cli.architectures.model import Model
+from quantize_cli.architectures.model import Model, Weights, unread
 from quantize_cli.architectures.names import TensorNames
 from quantize_cli.architectures.shapes import contradiction
 from quantize_cli.architectures.sizes import Sizes
@@ -33,11 +33,12 @@ class RawModel:
     values: Mapping[str, Json]  #: config.json as it stands
     sidecars: Sidecars
     infos: Mapping[str, TensorInfo]
+    read: Callable[[str], Weights] = unread
 
     def model(self) -> Model:
         """Return the model, with defaults filled in."""
         config = Config(self.sidecars.where("config.json"), with_defaults(self.values))
-        model = Model(self.name, self.family.architecture, config, self.sidecars, self.infos)
+        model = Model(self.name, self.family.architecture, config, self.sidecars, self.infos, self.read)
         return replace(model, extra_layers=self.family.extra_layers(model))
 
 

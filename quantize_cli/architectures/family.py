@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.description import TensorRecipe
 from quantize_cli.architectures.maps import Map
 from quantize_cli.architectures.model import Model
@@ -73,6 +74,18 @@ leave_out_tied_head = Naming(
 
 
 @dataclass(frozen=True, slots=True)
+class Stack:
+    """Tensors of equal shapes that become one: names that differ only in a number, from 0 on without a gap."""
+
+    pattern: str  #: regular expression of the whole name, with three groups: stack, number, rest
+    joined: bool = False  #: whether rows follow each other in one dimension, or the stack is a new one
+
+
+#: The tensors of single experts.
+EXPERTS = Stack(r"(.*\.experts)\.(\d{1,9})\.(.+)")
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """A change of the tensors whose name has `pattern`; all rules that match apply, one after another."""
 
@@ -113,14 +126,18 @@ class Family:
 
     architecture: str  #: GGUF name, "llama"
     metadata: tuple[Row, ...]
+    demands: tuple[Demand, ...]  #: what llama.cpp demands of its keys, beside those of every architecture
     vocabulary: Vocabulary
     parts: tuple[Part, ...]  #: tensors that layers must have
     optional: tuple[Part, ...] = ()  #: tensors that layers may have; llama.cpp does not load a file with others
     outside: tuple[str, ...] = ("token_embd.weight", "output_norm.weight")  #: GGUF names of tensors outside the layers
     optional_outside: tuple[str, ...] = ("output.weight",)
     namings: tuple[Naming, ...] = ()
+    stacks: tuple[Stack, ...] = (EXPERTS,)
     rules: tuple[Rule, ...] = ()
     sizes: Mapping[str, Size] = field(default_factory=dict)  #: over the common table of sizes.py
+    #: Patterns of GGUF names, searched -> the type in the converter's own file, where it is not that of all matrices.
+    stored_types: tuple[tuple[str, str], ...] = ()
     shapes: Mapping[str, Shape] = field(default_factory=dict)  #: over the common table of shapes.py
     extra_layers: Callable[[Model], int] = lambda _model: 0  #: layers that only predict further tokens
     computed: Callable[[Sizes], tuple[TensorRecipe, ...]] = lambda _sizes: ()

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from quantize_cli.architectures.description import ModelDescription, TensorRecipe
-from quantize_cli.architectures.loading import PROJECTOR, Origin
+from quantize_cli.architectures.loading import PROJECTOR
+from quantize_cli.architectures.origin import Origin
 from quantize_cli.checkpoints.gguf import SPLIT_KEYS, GgufCheckpoint
 from quantize_cli.gguf_file.fields import Field, ValueType
 from quantize_cli.gguf_file.header import ALIGNMENT

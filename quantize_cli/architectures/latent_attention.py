@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.family import Output, Part, Rule
 from quantize_cli.architectures.maps import Map, Transpose
 from quantize_cli.architectures.moves import Move, Rows
@@ -47,6 +48,14 @@ LATENT_ROWS = (
     U32("{arch}.attention.value_length", "kv_lora_rank", value=512),
     U32("{arch}.attention.key_length_mla", value=_total("qk_nope_head_dim", "qk_rope_head_dim")),
     U32("{arch}.attention.value_length_mla", "v_head_dim"),
+)
+
+
+LATENT_DEMANDS = (
+    Demand("attention.kv_lora_rank", required=True, least=1),
+    Demand("attention.q_lora_rank"),
+    Demand("attention.key_length_mla"),
+    Demand("attention.value_length_mla"),
 )
 
 

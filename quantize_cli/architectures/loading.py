@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from quantize_cli.architectures.demands import EVERY_ARCHITECTURE, Demand
+from quantize_cli.architectures.families.table import FAMILIES
 from quantize_cli.architectures.hyperparameters import Hyperparameters
+from quantize_cli.architectures.origin import Origin
 from quantize_cli.architectures.reference_data import read_data
 from quantize_cli.errors import CheckpointError, UnsupportedError, shown
 from quantize_cli.gguf_file.fields import Field, ValueType
@@ -19,9 +22,6 @@ from quantize_cli.gguf_file.fields import Field, ValueType
 PROJECTOR = "clip"
 
 _NAME = "general.name"
-
-_MAX_LAYERS = 512  # LLAMA_MAX_LAYERS
-_MAX_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
 
 #: Names that `llama_rope_scaling_type_from_string` knows.
 _SCALINGS = frozenset({"none", "linear", "yarn", "longrope"})
@@ -45,129 +45,8 @@ _IN_SECTIONS = frozenset({"qwen35", "qwen35moe"})
 _WHOLE_HEAD_ROTATES = frozenset({"llama", "deci", "falcon", "llama-embed"})
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """What the loader demands of one key."""
-
-    key: str  #: after the architecture's name and a dot
-    type: ValueType = ValueType.UINT32
-    required: bool = False
-    least: float | None = 0  #: None if any number will do
-    most: float = math.inf
-    each_layer: bool = False  #: whether an array with an item for each layer does as well
-    items: int | None = None  #: number of items of an array; None if the value must not be one
-    unless: str = ""  #: a key in whose presence the loader does not look for this one
-
-
-#: The demands of every architecture.
-_COMMON = (
-    Demand("context_length", required=True, least=1),
-    Demand("embedding_length", required=True, least=1),
-    Demand("block_count", required=True, least=1, most=_MAX_LAYERS),
-    Demand("nextn_predict_layers"),
-    Demand("expert_count", most=_MAX_EXPERTS),
-    Demand("expert_used_count", each_layer=True),
-    Demand("expert_group_count"),
-    Demand("expert_group_used_count"),
-    Demand("feed_forward_length", each_layer=True),
-    Demand("attention.head_count", each_layer=True),
-    Demand("attention.head_count_kv", each_layer=True),
-    Demand("attention.key_length"),
-    Demand("attention.value_length"),
-    Demand("rope.dimension_count"),
-    Demand("rope.freq_base", ValueType.FLOAT32),
-    Demand("rope.scaling.type", ValueType.STRING),
-    Demand("rope.scaling.factor", ValueType.FLOAT32),
-    Demand("rope.scaling.original_context_length"),
-    Demand("rope.scaling.finetuned", ValueType.BOOL),
-    Demand("rope.scaling.attn_factor", ValueType.FLOAT32, least=None),
-    Demand("rope.scaling.alpha", ValueType.FLOAT32, least=None),
-    Demand("embedding_length_out"),
-    Demand("pooling_type"),
-    Demand("classifier.pooling_type"),
-    Demand("attention.causal", ValueType.BOOL),
-    Demand("attention.key_length_swa"),
-    Demand("attention.value_length_swa"),
-    Demand("rope.dimension_count_swa"),
-)
-
-_RMS_NORM = Demand("attention.layer_norm_rms_epsilon", ValueType.FLOAT32, required=True)
-_HEADS = (
-    Demand("attention.head_count", required=True, least=1, each_layer=True),
-    Demand("attention.head_count_kv", least=1, each_layer=True),
-)
-_ATTENTION = (_RMS_NORM, *_HEADS)
-_VOCABULARY = Demand("vocab_size")
-_EXPERTS = (
-    Demand("expert_count", required=True, least=1, most=_MAX_EXPERTS),
-    Demand("expert_used_count", required=True, least=1, each_layer=True),
-)
-_EXPERT_WIDTH = Demand("expert_feed_forward_length", each_layer=True)
-_GATED_DELTA_NET = (
-    Demand("rope.dimension_sections", ValueType.INT32, required=True, items=4),
-    *(
-        Demand(f"ssm.{name}", required=True, least=1)
-        for name in ("conv_kernel", "inner_size", "state_size", "time_step_rank", "group_count")
-    ),
-    Demand("attention.recurrent_layers", each_layer=True),
-    Demand("full_attention_interval", least=1, unless="attention.recurrent_layers"),
-)
-
-#: Architecture -> what it demands beyond, or instead of, `_COMMON`. The others are known by `_COMMON` alone.
-_OWN: Mapping[str, tuple[Demand, ...]] = {
-    "llama": (*_ATTENTION, _VOCABULARY),
-    "qwen2": _ATTENTION,
-    "qwen3": _ATTENTION,
-    "qwen3moe": (*_ATTENTION, *_EXPERTS, _EXPERT_WIDTH),
-    "qwen35": (*_ATTENTION, *_GATED_DELTA_NET),
-    "qwen35moe": (
-        *_ATTENTION,
-        *_EXPERTS,
-        _EXPERT_WIDTH,
-        Demand("expert_shared_feed_forward_length"),
-        *_GATED_DELTA_NET,
-    ),
-    "deepseek2": (
-        *_ATTENTION,
-        _VOCABULARY,
-        Demand("attention.kv_lora_rank", required=True, least=1),
-        Demand("attention.q_lora_rank"),
-        Demand("expert_feed_forward_length", required=True, each_layer=True),
-        Demand("expert_shared_count", required=True),
-        Demand("leading_dense_block_count"),
-        Demand("attention.key_length_mla"),
-        Demand("attention.value_length_mla"),
-        Demand("expert_weights_scale", ValueType.FLOAT32, least=None),
-        Demand("expert_weights_norm", ValueType.BOOL),
-        Demand("expert_gating_func"),
-        Demand("rope.scaling.yarn_log_multiplier", ValueType.FLOAT32, least=None),
-        Demand("attention.temperature_scale", ValueType.FLOAT32, least=None),
-        Demand("attention.temperature_length"),
-    ),
-    "gemma3": (
-        *_ATTENTION,
-        Demand("attention.sliding_window"),
-        Demand("rope.freq_base_swa", ValueType.FLOAT32),
-        Demand("final_logit_softcapping", ValueType.FLOAT32, least=None),
-    ),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The place that metadata comes from, for messages."""
-
-    where: str  #: config.json with its folder, or the GGUF file
-    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: key -> its names in config.json
-
-    def refusal(self, key: str, finding: str) -> CheckpointError:
-        """Return the error to raise for a value; `finding` is the value, and what llama.cpp wants."""
-        names = self.names.get(key, ())
-        made_of = f" (made of {' or '.join(names)})" if names else ""
-        return CheckpointError(
-            f"{self.where} leads to a file that llama.cpp does not load: {key}{made_of} is {finding}; correct the "
-            "file, or take the model from another source."
-        )
+#: Architecture -> what it demands beyond, or instead of, EVERY_ARCHITECTURE. Families of one architecture agree.
+_DEMANDS: Mapping[str, tuple[Demand, ...]] = {family.architecture: family.demands for family in FAMILIES.values()}
 
 
 def check_loads(metadata: Iterable[Field], origin: Origin) -> None:
@@ -207,7 +86,7 @@ class _Loader:
         name = self.model.fields.get(_NAME)
         if name is not None and name.type is not ValueType.STRING:
             raise self.origin.refusal(_NAME, f"{name.type.name}, but llama.cpp wants STRING")
-        demands = {demand.key: demand for demand in (*_COMMON, *_OWN.get(self.model.architecture, ()))}
+        demands = {demand.key: demand for demand in (*EVERY_ARCHITECTURE, *_DEMANDS.get(self.model.architecture, ()))}
         for demand in demands.values():
             if self.model.held(demand.unless) is None:
                 self._check(demand)
@@ -290,7 +169,7 @@ def _prediction(model: Hyperparameters) -> _Findings:
 
 def _rotation(model: Hyperparameters) -> _Findings:
     heads, hidden = model.first("attention.head_count"), model.natural("embedding_length") or 0
-    if not heads or model.architecture not in _OWN:
+    if not heads or model.architecture not in _DEMANDS:
         return
     head = model.natural("attention.key_length")
     head = hidden // heads if head is None else head

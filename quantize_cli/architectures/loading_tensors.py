@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from quantize_cli.architectures.hyperparameters import Hyperparameters
-from quantize_cli.architectures.loading import PROJECTOR, Origin
+from quantize_cli.architectures.loading import PROJECTOR
 from quantize_cli.architectures.loading_sizes import KEYS, Sizes, sizes_of
 from quantize_cli.architectures.loading_tokens import MODEL, WITHOUT_TOKENS, count_tokens
+from quantize_cli.architectures.origin import Origin
 from quantize_cli.architectures.parts import (
     ATTENTION,
     EXPERT_FFN,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from quantize_cli.architectures.hyperparameters import Hyperparameters
-from quantize_cli.architectures.loading import Origin
+from quantize_cli.architectures.origin import Origin
 from quantize_cli.errors import CheckpointError, shown
 from quantize_cli.gguf_file.fields import Field, ValueType
 from quantize_cli.tokenizers.pre_tokenizers import known_names

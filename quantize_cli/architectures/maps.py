@@ -85,6 +85,17 @@ class Add(_Elementwise):
 
 
 @dataclass(frozen=True, slots=True)
+class Scale(_Elementwise):
+    """The multiplication by a constant."""
+
+    factor: float
+
+    def apply(self, values: Values, window: Window) -> Values:  # noqa: ARG002
+        """Return the products, in the dtype of `values`."""
+        return np.asarray(values * values.dtype.type(self.factor))
+
+
+@dataclass(frozen=True, slots=True)
 class NegExp(_Elementwise):
     """-exp(x), the decay of linear attention, which is stored as its logarithm.
 

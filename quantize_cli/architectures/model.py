@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from quantize_cli.architectures.config import Config
 from quantize_cli.architectures.rope import rope_parameters
@@ -19,6 +23,15 @@ LAYERS = ("n_layers", "num_hidden_layers", "n_layer", "num_layers")
 MAX_LAYERS = 1_000
 
 
+#: Values of a small tensor: float32 for all float dtypes, int64 for all integers.
+Weights: TypeAlias = NDArray[np.float32] | NDArray[np.int64]
+
+
+def unread(name: str) -> Weights:
+    """Raise: values cannot be read where there are headers alone."""
+    raise LookupError(name)
+
+
 @dataclass(frozen=True)
 class Model:
     """Everything that metadata rows, sizes and tensor rules may use."""
@@ -28,6 +41,7 @@ class Model:
     config: Config  #: text part merged, defaults filled in
     sidecars: Sidecars
     infos: Mapping[str, TensorInfo]  #: the checkpoint's tensors by name, in file order
+    read: Callable[[str], Weights] = unread  #: the values of a tensor of at most 1 MiB
     extra_layers: int = 0  #: number of layers that only predict further tokens (MTP), which follow the others
 
     @cached_property

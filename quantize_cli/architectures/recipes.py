@@ -16,7 +16,7 @@ def tensor_recipes(found: Findings) -> tuple[TensorRecipe, ...]:
             tuple(source.name for source in tensor.sources),
             tensor.moves,
             tensor.maps,
-            stored_type=stored_type(name, len(tensor.shape)),
+            stored_type=stored_type(name, len(tensor.shape), found.raw.family.stored_types),
         )
         for name, tensor in found.named.items()
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from quantize_cli.architectures.family import Family, Output, leave_out, rename
+from quantize_cli.architectures.family import Family, Output, Stack, leave_out, rename
 from quantize_cli.architectures.maps import Map
 from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.moves import Move
@@ -27,9 +27,6 @@ COMMON_NAMINGS = (
     rename(r"e_score_correction_bias$", "e_score_correction.bias"),
     rename(r"language_model\.", ""),
 )
-
-#: One expert's tensor: stack, number, rest.
-_EXPERT = re.compile(r"^(.*\.experts)\.(\d{1,9})\.(.+)$", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,7 @@ def arranged(family: Family, model: Model, sizes: Sizes) -> Tensors:
     """
     result = Tensors()
     compiled = [(re.compile(rule.pattern), rule.outputs) for rule in family.rules]
-    for tensor in _stacked(_named(family, model, result), result):
+    for tensor in _stacked(_named(family, model, result), family.stacks, result):
         made = [tensor]
         for pattern, outputs in compiled:
             made = [
@@ -93,17 +90,32 @@ def _named(family: Family, model: Model, result: Tensors) -> Iterator[Tensor]:
             yield Tensor(name, (info,), info.shape)
 
 
-def _stacked(tensors: Iterable[Tensor], result: Tensors) -> Iterator[Tensor]:
-    """Stack the tensors of single experts."""
-    stacks: dict[str, dict[int, TensorInfo]] = {}
+@dataclass(frozen=True, slots=True)
+class _Numbered:
+    """The tensors of a stack by number."""
+
+    prefix: str
+    rest: str
+    joined: bool
+    infos: dict[int, TensorInfo] = field(default_factory=dict)
+
+
+def _stacked(tensors: Iterable[Tensor], kinds: Iterable[Stack], result: Tensors) -> Iterator[Tensor]:
+    """Make one tensor of the tensors of each stack."""
+    compiled = [(re.compile(kind.pattern, re.ASCII), kind.joined) for kind in kinds]
+    stacks: dict[str, _Numbered] = {}
     found: dict[str, Tensor] = {}
     for tensor in tensors:
         info = tensor.sources[0]
-        match = _EXPERT.match(tensor.name)
+        match, joined = next(
+            ((match, joined) for pattern, joined in compiled if (match := pattern.fullmatch(tensor.name))),
+            (None, False),
+        )
         name = f"{match[1]}.{match[3]}" if match else tensor.name
         held = found.setdefault(name, tensor)
         if match and (held is tensor or name in stacks):
-            first = stacks.setdefault(name, {}).setdefault(int(match[2]), info)
+            stack = stacks.setdefault(name, _Numbered(match[1], match[3], joined))
+            first = stack.infos.setdefault(int(match[2]), info)
         else:
             first = held.sources[0]
         if first is not info:
@@ -112,14 +124,16 @@ def _stacked(tensors: Iterable[Tensor], result: Tensors) -> Iterator[Tensor]:
         yield _stack(name, stacks[name], result) if name in stacks else tensor
 
 
-def _stack(name: str, experts: Mapping[int, TensorInfo], result: Tensors) -> Tensor:
-    sources = tuple(info for _, info in sorted(experts.items()))
+def _stack(name: str, stack: _Numbered, result: Tensors) -> Tensor:
+    sources = tuple(info for _, info in sorted(stack.infos.items()))
     first = sources[0]
-    missing = next((number for number in range(len(experts)) if number not in experts), None)
+    missing = next((number for number in range(len(sources)) if number not in stack.infos), None)
     if missing is not None:
-        result.lacking.append(name.replace(".experts.", f".experts.{missing}.", 1))
+        result.lacking.append(f"{stack.prefix}.{missing}.{stack.rest}")
     result.uneven += [(info, first) for info in sources if (info.shape, info.dtype) != (first.shape, first.dtype)]
-    return Tensor(name, sources, (len(sources), *first.shape))
+    joined = stack.joined and bool(first.shape)
+    shape = (len(sources) * first.shape[0], *first.shape[1:]) if joined else (len(sources), *first.shape)
+    return Tensor(name, sources, shape)
 
 
 def _applied(tensor: Tensor, pattern: re.Pattern[str], output: Output, sizes: Sizes) -> Tensor:

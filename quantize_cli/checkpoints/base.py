@@ -97,6 +97,14 @@ class Checkpoint(Protocol):
         """
         ...
 
+    def read_small(self, name: str) -> NDArray[np.uint8]:
+        """Read a small tensor's bytes, uint8[nbytes], also of a file that is missing.
+
+        Raises:
+            CheckpointError: The file cannot be read, or the Hub does not send it.
+        """
+        ...
+
     def reads(self, path: Path) -> bool:
         """Tell whether `path` leads, by any link, to a file that was read or belongs to the model."""
         ...

@@ -83,6 +83,13 @@ class TensorFiles:
         self._read(info, start * row_bytes, data.reshape(-1).data)
         return data
 
+    def read_small(self, name: str) -> NDArray[np.uint8]:
+        """Read a small tensor's bytes, uint8[nbytes]; see `Checkpoint.read_small`."""
+        info = self._infos[name]
+        data = np.empty(info.nbytes, np.uint8)
+        self._read(info, 0, data.data)
+        return data
+
     def reads(self, path: Path) -> bool:
         """Tell whether `path` leads to one of the files that hold the tensors, or to a small file that was read."""
         files = {*self._stamps, *(info.file for info in self._infos.values())}

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import numpy as np
 from huggingface_hub import constants
 from huggingface_hub.errors import RevisionNotFoundError
+from numpy.typing import NDArray
 
 from quantize_cli.checkpoints.download import THREADS, download, quiet
 from quantize_cli.checkpoints.files import Located
 from quantize_cli.checkpoints.hub_cache import COMMIT
 from quantize_cli.checkpoints.hub_errors import asking
-from quantize_cli.checkpoints.remote import RemoteFile, read_listing, read_remote_header
+from quantize_cli.checkpoints.remote import RemoteFile, read_listing, read_remote_bytes, read_remote_header
 from quantize_cli.checkpoints.safetensors import SafetensorsFiles
 from quantize_cli.checkpoints.sidecars import SMALL_FILES, FolderSidecars, check_size
 from quantize_cli.checkpoints.weight_files import other_weights, read_index, weight_files
@@ -95,6 +97,17 @@ class HubCheckpoint(SafetensorsFiles):
                     f"{path} is not the file whose header {constants.ENDPOINT} sent before; delete it and run again."
                 )
         self._pending.clear()
+
+    def read_small(self, name: str) -> NDArray[np.uint8]:
+        """Read a small tensor's bytes, uint8[nbytes], on the Hub if its file is not here."""
+        info = self.infos[name]
+        if info.file not in self._pending:
+            return super().read_small(name)
+        with asking(self.location, self._snapshot.commit), quiet():
+            content = read_remote_bytes(
+                self.location, self._snapshot.commit, info.file, self._offsets[name], info.nbytes
+            )
+        return np.frombuffer(content, np.uint8)
 
     def _add_all(self, files: Sequence[str], observer: Observer) -> None:
         """Add the tensors of all files in order; for missing files, read the headers on the Hub."""

@@ -110,6 +110,20 @@ def read_remote_header(model_id: str, commit: str, name: str) -> tuple[int, list
     return size, read_tensors(read, size, f"{model_id}/{name}")
 
 
+def read_remote_bytes(model_id: str, commit: str, name: str, start: int, count: int) -> bytes:
+    """Read a few bytes of one file of a repository.
+
+    Raises:
+        CheckpointError: The server does not send so many.
+        Exception: Whatever `huggingface_hub` raises.
+    """
+    url = hf_hub_url(model_id, name, revision=commit)
+    content = _request(url, start, start + count)[1] if count else b""
+    if len(content) != count:
+        raise CheckpointError(f"The server of {url} sends {len(content):,} of {count:,} bytes; try again later.")
+    return content
+
+
 def _request(url: str, start: int, stop: int) -> tuple[int, bytes]:
     """Return the size of a file and its bytes `start:stop`, or fewer if it ends before.
 

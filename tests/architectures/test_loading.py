@@ -7,7 +7,8 @@ import re
 import pytest
 
 from quantize_cli.architectures.families.table import FAMILIES
-from quantize_cli.architectures.loading import Origin, check_loads
+from quantize_cli.architectures.loading import check_loads
+from quantize_cli.architectures.origin import Origin
 from quantize_cli.errors import CheckpointError, UnsupportedError
 from quantize_cli.gguf_file.fields import Field, ValueType, array, field
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from quantize_cli.architectures import demands
 from quantize_cli.architectures.common import COMMON
+from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.family import Family, Part, leave_out_tied_head
 from quantize_cli.architectures.latent_attention import (
     LATENT_ATTENTION,
+    LATENT_DEMANDS,
     LATENT_QUERIES,
     LATENT_ROWS,
     LATENT_SIZES,
@@ -16,6 +19,7 @@ from quantize_cli.architectures.mtp import leave_out_mtp
 from quantize_cli.architectures.parts import EXPERT_FFN, FFN, FFN_NORM, SHARED_EXPERT_FFN, dense_first, sparse_rest
 from quantize_cli.architectures.rows import BOOL, F32, U32
 from quantize_cli.architectures.sizes import Named, product
+from quantize_cli.gguf_file.fields import ValueType
 from quantize_cli.tokenizers.vocabularies import DEEPSEEK as VOCABULARY
 
 
@@ -42,6 +46,20 @@ DEEPSEEK2 = Family(
         BOOL("{arch}.expert_weights_norm", value=lambda model: model.config.flag("norm_topk_prob") or None),
         U32("{arch}.rope.dimension_count", "qk_rope_head_dim"),
         F32("{arch}.rope.scaling.yarn_log_multiplier", value=_yarn_log_multiplier),
+    ),
+    demands=(
+        *demands.ATTENTION,
+        demands.VOCABULARY,
+        *LATENT_DEMANDS,
+        Demand("expert_feed_forward_length", required=True, each_layer=True),
+        Demand("expert_shared_count", required=True),
+        Demand("leading_dense_block_count"),
+        Demand("expert_weights_scale", ValueType.FLOAT32, least=None),
+        Demand("expert_weights_norm", ValueType.BOOL),
+        Demand("expert_gating_func"),
+        Demand("rope.scaling.yarn_log_multiplier", ValueType.FLOAT32, least=None),
+        Demand("attention.temperature_scale", ValueType.FLOAT32, least=None),
+        Demand("attention.temperature_length"),
     ),
     vocabulary=VOCABULARY,
     parts=(LATENT_ATTENTION, FFN_NORM, FFN.among(dense_first), *_EXPERTS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from quantize_cli.architectures import demands
 from quantize_cli.architectures.common import COMMON, HEADS, KV_HEADS
 from quantize_cli.architectures.config import Config
 from quantize_cli.architectures.family import Family, Part, change, move
@@ -13,6 +14,7 @@ from quantize_cli.architectures.rope import main_parameters
 from quantize_cli.architectures.rows import F32, U32
 from quantize_cli.architectures.sizes import Named, Sizes, or_default
 from quantize_cli.checkpoints.sidecars import read_object
+from quantize_cli.gguf_file.fields import ValueType
 from quantize_cli.tokenizers.vocabularies import GEMMA
 
 
@@ -52,6 +54,12 @@ GEMMA3 = Family(
         ),
         U32("{arch}.attention.sliding_window", value=_window),
         U32("{arch}.attention.head_count_kv", "num_key_value_heads", value=4),
+    ),
+    demands=(
+        *demands.ATTENTION,
+        demands.Demand("attention.sliding_window"),
+        demands.Demand("rope.freq_base_swa", ValueType.FLOAT32),
+        demands.Demand("final_logit_softcapping", ValueType.FLOAT32, least=None),
     ),
     vocabulary=GEMMA,
     parts=(ATTENTION, QK_NORM, FFN_NORM, FFN, Part(("post_attention_norm.weight", "post_ffw_norm.weight"))),

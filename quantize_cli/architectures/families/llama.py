@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from quantize_cli.architectures import demands
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.description import TensorRecipe
 from quantize_cli.architectures.experts import STACKED_EXPERTS
@@ -43,6 +44,7 @@ LLAMA = Family(
         U32("{arch}.vocab_size", "vocab_size"),
         U32("{arch}.rope.dimension_count", value=head_size),
     ),
+    demands=(*demands.ATTENTION, demands.VOCABULARY),
     vocabulary=LLAMA_VOCABULARY,
     parts=(ATTENTION, FFN_NORM, FFN.among(without_experts), EXPERT_FFN.among(with_experts)),
     optional=(QKV_BIAS, OUTPUT_BIAS, FFN_BIAS),

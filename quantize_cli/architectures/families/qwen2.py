@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from quantize_cli.architectures import demands
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.family import Family
 from quantize_cli.architectures.parts import ATTENTION, FFN, FFN_NORM, QKV_BIAS
@@ -12,6 +13,7 @@ from quantize_cli.tokenizers.vocabularies import QWEN2 as QWEN2_VOCABULARY
 QWEN2 = Family(
     architecture="qwen2",
     metadata=(*COMMON, U32("{arch}.pooling_type", value=lambda model: pooling_type(model.sidecars))),
+    demands=demands.ATTENTION,
     vocabulary=QWEN2_VOCABULARY,
     parts=(ATTENTION, QKV_BIAS, FFN_NORM, FFN),
 )

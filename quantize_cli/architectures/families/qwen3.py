@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from quantize_cli.architectures import demands
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.experts import STACKED_EXPERTS
 from quantize_cli.architectures.families.qwen2 import QWEN2
@@ -44,6 +45,7 @@ EXPERT_ROWS = (
 QWEN3_MOE = Family(
     architecture="qwen3moe",
     metadata=(*COMMON, *EXPERT_ROWS),
+    demands=(*demands.ATTENTION, *demands.EXPERTS, demands.EXPERT_WIDTH),
     vocabulary=BPE,
     parts=(ATTENTION, QK_NORM, FFN_NORM, EXPERT_FFN),
     optional=(QKV_BIAS, OUTPUT_BIAS),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from quantize_cli.architectures import demands
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.experts import STACKED_EXPERTS
 from quantize_cli.architectures.families.qwen3 import EXPERT_ROWS
@@ -44,6 +45,7 @@ QWEN3_5 = Family(
         *LINEAR_ROWS,
         ARRAY(ValueType.INT32, "{arch}.rope.dimension_sections", value=_sections),
     ),
+    demands=(*demands.ATTENTION, *demands.GATED_DELTA_NET),
     vocabulary=BPE,
     parts=(*_LAYERS, FFN, *(part.among(stored_mtp_layers) for part in (*_MTP_LAYERS, FFN))),
     optional=(OWN_MTP_HEAD.among(stored_mtp_layers),),
@@ -58,5 +60,11 @@ QWEN3_5_MOE = replace(
     architecture="qwen35moe",
     parts=(*_LAYERS, *_EXPERTS, *(part.among(stored_mtp_layers) for part in (*_MTP_LAYERS, *_EXPERTS))),
     rules=(*QWEN3_5.rules, *STACKED_EXPERTS),
+    demands=(
+        *QWEN3_5.demands,
+        *demands.EXPERTS,
+        demands.EXPERT_WIDTH,
+        demands.Demand("expert_shared_feed_forward_length"),
+    ),
     needed=("vocab", "hidden", "heads", "expert_ffn"),
 )

@@ -1,12 +1,16 @@
-"""The checkpoints of the five families, and of dense models in other layouts, by name."""
+"""The checkpoints of all families by name: the CASES of every module beside this one."""
 
 from __future__ import annotations
 
-from golden.families import deepseek, gemma3, mixtral, other_layouts, qwen3_5, qwen3_moe
+import pkgutil
+from importlib import import_module
+
+from golden import families
 from golden.families.case import Case
 
 CASES: dict[str, Case] = {
     case.name: case
-    for family in (mixtral, qwen3_moe, deepseek, gemma3, qwen3_5, other_layouts)
-    for case in family.CASES
+    for module in pkgutil.iter_modules(families.__path__)
+    if not module.name.startswith("test_") and module.name not in ("checkpoints", "record")
+    for case in getattr(import_module(f"golden.families.{module.name}"), "CASES", ())
 }

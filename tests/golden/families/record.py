@@ -3,13 +3,12 @@
     PYTHONPATH=tests:LLAMA_CPP/gguf-py python -m golden.families.record [--shared SHARED] LLAMA_CPP WORK [CASE ...]
 
 Writes records/CASE/FILE.jsonl: SOURCE is the converter's own file, the others are what the quantizer makes of it. Cases
-with a real tokenizer are recorded where SHARED is given. records/checkpoints.json names the digest of each checkpoint.
+with a real tokenizer are recorded where SHARED is given. digests/CASE.sha256 has the digest of the checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import runpy
@@ -24,7 +23,7 @@ from golden.families.checkpoints import CASES
 from golden.families.compact import dump, summarize
 
 RECORDS = Path(__file__).resolve().parent / "records"
-DIGESTS = RECORDS / "checkpoints.json"
+DIGESTS = Path(__file__).resolve().parent / "digests"
 
 #: llama.cpp's file types (`enum llama_ftype`).
 FILE_TYPES = {
@@ -129,7 +128,6 @@ def main() -> None:
     args.work.mkdir(parents=True, exist_ok=True)
     load_reference(args.llama_cpp.resolve())
     RECORDS.mkdir(exist_ok=True)
-    digests = json.loads(DIGESTS.read_text()) if DIGESTS.exists() else {}
     tokenizers = args.shared / "tokenizers" if args.shared else None
     for name in args.cases or CASES:
         case = CASES[name]
@@ -138,10 +136,8 @@ def main() -> None:
         parent = args.work.resolve() / name
         parent.mkdir()
         folder = build(case, parent, tokenizers)
-        digests[name] = digest(folder)
+        (DIGESTS / f"{name}.sha256").write_text(f"{digest(folder)}\n")
         make(args.llama_cpp.resolve(), case, folder)
-    ordered = {name: digests[name] for name in CASES if name in digests}
-    DIGESTS.write_text(json.dumps(ordered, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from golden.families.weights import SAFE_DISTANCE, decay_logarithm
 
 RECORDS = Path(__file__).resolve().parent / "records"
 SHARED = Path(os.environ.get("QUANTIZE_SHARED", Path(__file__).resolve().parents[3] / ".." / "shared"))
-DIGESTS = json.loads((RECORDS / "checkpoints.json").read_text())
+DIGESTS = Path(__file__).resolve().parent / "digests"
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the folder shared/ beside the project")
 EVERY_CASE = [
@@ -26,7 +25,7 @@ EVERY_CASE = [
 
 @pytest.mark.parametrize("case", EVERY_CASE)
 def test_the_checkpoint_is_the_one_that_was_recorded(case, tmp_path):
-    assert digest(build(case, tmp_path, SHARED / "tokenizers")) == DIGESTS[case.name]
+    assert digest(build(case, tmp_path, SHARED / "tokenizers")) == (DIGESTS / f"{case.name}.sha256").read_text().strip()
 
 
 def test_a_checkpoint_has_the_same_bytes_twice(tmp_path):
