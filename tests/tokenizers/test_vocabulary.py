@@ -47,7 +47,7 @@ def remote(folder: Path) -> Remote:
 
 def test_vocabularies_are_values():
     assert replace(LLAMA) == LLAMA
-    assert len({BPE, DEEPSEEK, GEMMA, LLAMA, QWEN2}) == 4
+    assert len({BPE, DEEPSEEK, GEMMA, LLAMA, QWEN2}) == 5
     assert BPE == DEEPSEEK
     with pytest.raises(FrozenInstanceError):
         LLAMA.kinds = ()  # type: ignore[misc]
@@ -79,7 +79,9 @@ def test_a_model_that_is_not_on_the_disk(tmp_path: Path):
 
 
 def test_messages_name_the_repository():
-    with pytest.raises(CheckpointError, match=r"^org/model:tokenizer\.json or tokenizer\.model is missing"):
+    with pytest.raises(
+        CheckpointError, match=r"^org/model:tekken\.json or tokenizer\.json or tokenizer\.model is missing"
+    ):
         read_vocabulary(LLAMA, Remote({}), {})
     with pytest.raises(CheckpointError, match=r"^org/model:tokenizer_config\.json is not a JSON object"):
         read_vocabulary(LLAMA, Remote({"tokenizer_config.json": b"{"}), {})
