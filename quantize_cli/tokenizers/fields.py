@@ -63,7 +63,8 @@ def _kind_fields(tokens: Tokens) -> Iterator[Field]:
 def _list_fields(tokens: Tokens) -> Iterator[Field]:
     yield array("tokenizer.ggml.tokens", ValueType.STRING, tokens.tokens)
     if tokens.scores is not None:
-        yield array("tokenizer.ggml.scores", ValueType.FLOAT32, tokens.scores)
+        item = ValueType.FLOAT32 if isinstance(tokens.scores[0], float) else ValueType.INT32
+        yield array("tokenizer.ggml.scores", item, tokens.scores)
     yield array("tokenizer.ggml.token_type", ValueType.INT32, map(int, tokens.types))
 
 

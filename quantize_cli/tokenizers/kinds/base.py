@@ -18,7 +18,7 @@ class Tokens:
     pre: str  #: tokenizer.ggml.pre
     tokens: Sequence[str]
     types: Sequence[TokenType]
-    scores: Sequence[float] | None = None
+    scores: Sequence[float] | Sequence[int] | None = None  #: integers are stored as INT32
     merges: Sequence[str] = ()
     space_prefix: bool | None = None  #: tokenizer.ggml.add_space_prefix, if it comes right behind the vocabulary
     special: SpecialTokens | None = None  #: of the kind's own file, in place of what the JSON files tell

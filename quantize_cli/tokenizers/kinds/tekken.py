@@ -16,7 +16,7 @@ from quantize_cli.tokenizers.kinds.base import Kind, Tokens
 from quantize_cli.tokenizers.ranks import all_merges, index_ranks
 from quantize_cli.tokenizers.source import Source
 from quantize_cli.tokenizers.special_tokens import SpecialTokens
-from quantize_cli.tokenizers.token_types import PAD_SCORE, TokenType, padding
+from quantize_cli.tokenizers.token_types import TokenType, padding
 from quantize_cli.tokenizers.tokenizer_file import TOKENIZER_JSON
 
 TEKKEN_JSON = "tekken.json"
@@ -58,10 +58,9 @@ def _read(source: Source) -> Tokens:
             f"{where} has {known} tokens, but the model has {size} rows for them; take the tokenizer files that belong "
             "to the weights."
         )
-    tokens, types, scores = padding(size), [TokenType.UNUSED] * size, [PAD_SCORE] * size
+    tokens, types = padding(size), [TokenType.UNUSED] * size
     tokens[:known] = *special, *map(letters_of, by_rank)
     types[:known] = [TokenType.CONTROL] * len(special) + [TokenType.NORMAL] * len(by_rank)
-    scores[:known] = [0.0] * known
     template, notes = _chat_template(source, str(config.get("version")))
     ids = {role: special.index(text) for role, text in _ROLES.items() if text in special}
     return Tokens(
@@ -69,7 +68,7 @@ def _read(source: Source) -> Tokens:
         source.pre_tokenizer or "tekken",
         tokens,
         types,
-        scores,
+        [0] * size,
         merges,
         special=SpecialTokens(ids, {"bos": True, "eos": False}, {}, template),
         notes=notes,
