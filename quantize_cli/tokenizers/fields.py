@@ -33,21 +33,53 @@ _NAME_LETTERS = frozenset(ascii_letters + digits)
 
 def token_fields(tokens: Tokens) -> Iterator[Field]:
     """Yield the keys of a vocabulary, in the reference converter's order."""
-    yield field("tokenizer.ggml.model", ValueType.STRING, tokens.model)
-    yield field("tokenizer.ggml.pre", ValueType.STRING, tokens.pre)
-    yield array("tokenizer.ggml.tokens", ValueType.STRING, tokens.tokens)
-    if tokens.scores is not None:
-        yield array("tokenizer.ggml.scores", ValueType.FLOAT32, tokens.scores)
-    yield array("tokenizer.ggml.token_type", ValueType.INT32, map(int, tokens.types))
-    if tokens.merges:
-        yield array("tokenizer.ggml.merges", ValueType.STRING, tokens.merges)
+    yield from _kind_fields(tokens)
+    yield from _list_fields(tokens)
+    yield from _merge_fields(tokens)
+    if tokens.space_prefix is not None:
+        yield field(ADD_SPACE_PREFIX, ValueType.BOOL, tokens.space_prefix)
 
 
 def special_fields(special: SpecialTokens) -> Iterator[Field]:
     """Yield the keys of special tokens and of the chat template, in the reference converter's order."""
+    yield from _id_fields(special)
+    yield from _behaviour_fields(special)
+
+
+def mistral_fields(tokens: Tokens, special: SpecialTokens) -> Iterator[Field]:
+    """Yield all keys of Mistral's own format; the reference converter writes the tokens after what is about them."""
+    yield from _kind_fields(tokens)
+    yield from _merge_fields(tokens)
+    yield from _id_fields(special)
+    yield from _list_fields(tokens)
+    yield from _behaviour_fields(special)
+
+
+def _kind_fields(tokens: Tokens) -> Iterator[Field]:
+    yield field("tokenizer.ggml.model", ValueType.STRING, tokens.model)
+    yield field("tokenizer.ggml.pre", ValueType.STRING, tokens.pre)
+
+
+def _list_fields(tokens: Tokens) -> Iterator[Field]:
+    yield array("tokenizer.ggml.tokens", ValueType.STRING, tokens.tokens)
+    if tokens.scores is not None:
+        item = ValueType.FLOAT32 if isinstance(tokens.scores[0], float) else ValueType.INT32
+        yield array("tokenizer.ggml.scores", item, tokens.scores)
+    yield array("tokenizer.ggml.token_type", ValueType.INT32, map(int, tokens.types))
+
+
+def _merge_fields(tokens: Tokens) -> Iterator[Field]:
+    if tokens.merges:
+        yield array("tokenizer.ggml.merges", ValueType.STRING, tokens.merges)
+
+
+def _id_fields(special: SpecialTokens) -> Iterator[Field]:
     for role, token_id in special.ids.items():
         if role in ID_KEYS:
             yield field(ID_KEYS[role], ValueType.UINT32, token_id)
+
+
+def _behaviour_fields(special: SpecialTokens) -> Iterator[Field]:
     for role, added in special.added.items():
         if role in ADD_KEYS:
             yield field(ADD_KEYS[role], ValueType.BOOL, added)

@@ -36,6 +36,11 @@ _TYPES = {
 }
 
 
+#: The normalizer in the model, and in it the switch that puts a space before a text.
+_NORMALIZER = 3 << 3 | _BYTES
+_DUMMY_PREFIX = 3 << 3 | _VARINT
+
+
 class Piece(NamedTuple):
     """A piece of the vocabulary; its place in the file is its token id."""
 
@@ -59,6 +64,20 @@ def read_pieces(content: bytes) -> list[Piece]:
     if not pieces:
         raise ValueError("it does not have pieces")
     return pieces
+
+
+def adds_space_prefix(content: bytes) -> bool:
+    """Tell whether a tokenizer.model puts a space before a text.
+
+    Raises:
+        ValueError: The content is not such a file.
+    """
+    adds = True
+    for key, value in _fields(content):
+        if key == _NORMALIZER:
+            for inner, switch in _fields(value):
+                adds = bool(switch) if inner == _DUMMY_PREFIX else adds
+    return adds
 
 
 def _piece(content: bytes) -> Piece:

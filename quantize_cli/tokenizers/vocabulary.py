@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from quantize_cli.checkpoints.sidecars import Json, Sidecars
 from quantize_cli.errors import CheckpointError, UsageError, shown
 from quantize_cli.gguf_file.fields import Field, ValueType, field, merged
-from quantize_cli.tokenizers.fields import special_fields, token_fields
-from quantize_cli.tokenizers.json_values import mapping
-from quantize_cli.tokenizers.kinds.base import Kind
+from quantize_cli.tokenizers.fields import mistral_fields, special_fields, token_fields
+from quantize_cli.tokenizers.json_values import ID_LIMIT, mapping
+from quantize_cli.tokenizers.kinds.base import Kind, Tokens
 from quantize_cli.tokenizers.loads import check_loads
 from quantize_cli.tokenizers.pre_tokenizers import check_name
 from quantize_cli.tokenizers.source import TOKENIZER_MODEL, Source
@@ -28,18 +28,23 @@ _MAX_VOCAB_SIZE = 1 << 20
 class Extra:
     """A key that a family adds to those of every vocabulary; its value is the first that is present.
 
-    `setting` names a boolean of tokenizer_config.json, `role` a special token whose id is the value, and `default`
-    is the value otherwise. The key is left out if there is no value, or if a condition does not hold.
+    `setting` names a boolean of tokenizer_config.json, `role` a special token whose id is the value, `token` a token
+    whose id is the value, by its text or by its name in tokenizer_config.json, `number` a number of config.json, and
+    `default` is the value otherwise. The key is left out if there is no value, or if a condition does not hold. A key
+    that is there already keeps its place and gets the value.
     """
 
     key: str
     type: ValueType
     setting: str | None = None
     role: str | None = None
+    token: str | None = None
+    number: str | None = None
     default: Json = None
     first: bool = False  #: whether the key comes before the vocabulary, or after it
     kind: Kind | None = None  #: condition: the vocabulary is stored in this way
     vocab_size: int | None = None  #: condition: config.json gives this vocab_size
+    hidden_size: int | None = None  #: condition: config.json gives this hidden_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +106,16 @@ def read_vocabulary(
     kind = _kind(vocabulary, source)
     tokens = kind.read(source)
     check_loads(tokens, kind, source)
-    special = read_special_tokens(source, id_limit=tokens.id_limit)
-    extras = [extra for extra in vocabulary.fields if _applies(extra, kind, source)]
-    fields = (
-        *_extra_fields((extra for extra in extras if extra.first), source),
-        *token_fields(tokens),
-        *special_fields(special),
-        *_extra_fields((extra for extra in extras if not extra.first), source),
-    )
+    if tokens.special is not None:
+        fields = [*mistral_fields(tokens, tokens.special)]
+    else:
+        extras = [extra for extra in vocabulary.fields if _applies(extra, kind, source)]
+        fields = [
+            *_extra_fields((extra for extra in extras if extra.first), tokens, source),
+            *token_fields(tokens),
+            *special_fields(read_special_tokens(source, id_limit=tokens.id_limit)),
+            *_extra_fields((extra for extra in extras if not extra.first), tokens, source),
+        ]
     return VocabularyFields(merged(fields), (*source.notes, *tokens.notes))
 
 
@@ -137,19 +144,29 @@ def _kind(vocabulary: Vocabulary, source: Source) -> Kind:
 
 
 def _applies(extra: Extra, kind: Kind, source: Source) -> bool:
-    return extra.kind in (None, kind) and extra.vocab_size in (None, source.vocab_size)
+    return (
+        extra.kind in (None, kind)
+        and extra.vocab_size in (None, source.vocab_size)
+        and extra.hidden_size in (None, source.config.get("hidden_size"))
+    )
 
 
-def _extra_fields(extras: Iterator[Extra], source: Source) -> Iterator[Field]:
+def _extra_fields(extras: Iterator[Extra], tokens: Tokens, source: Source) -> Iterator[Field]:
     for extra in extras:
-        value = _value(extra, source)
+        value = _value(extra, tokens, source)
         if value is not None:
             yield field(extra.key, extra.type, value)
 
 
-def _value(extra: Extra, source: Source) -> Json:
+def _value(extra: Extra, tokens: Tokens, source: Source) -> Json:
     if extra.setting and isinstance(flag := source.tokenizer_config.get(extra.setting), bool):
         return flag
     if extra.role:
         return read_special_tokens(source, roles=(extra.role,)).ids.get(extra.role, extra.default)
+    if extra.token:
+        entry = source.tokenizer_config.get(extra.token, extra.token)
+        text = mapping(entry).get("content", entry)
+        return tokens.tokens.index(text) if text in tokens.tokens else extra.default
+    if extra.number and type(number := source.config.get(extra.number)) is int and 0 <= number < ID_LIMIT:
+        return number
     return extra.default

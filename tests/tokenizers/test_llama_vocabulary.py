@@ -9,7 +9,7 @@ from gguf import TokenType
 from tokenizer_factory import keys, make_bpe, make_llama_json, make_sentencepiece, write_json
 from tokenizers import AddedToken
 
-from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError
+from quantize_cli.errors import CheckpointError, UsageError
 from quantize_cli.tokenizers.vocabularies import LLAMA, QWEN2
 from quantize_cli.tokenizers.vocabulary import Vocabulary
 
@@ -123,9 +123,3 @@ def test_a_sentencepiece_vocabulary_has_no_pre_tokenizer_to_choose(tmp_path: Pat
     make_sentencepiece(tmp_path)
     with pytest.raises(UsageError, match=r"tokenizer\.model"):
         keys(tmp_path, pre_tokenizer="gpt-2")
-
-
-def test_mistrals_own_format_alone(tmp_path: Path):
-    write_json(tmp_path, "tekken")
-    with pytest.raises(UnsupportedError, match=r"tekken\.json"):
-        keys(tmp_path)

@@ -13,7 +13,23 @@ from tokenizer_cases import CASES, GOLDEN, Case
 
 from quantize_cli.checkpoints.sidecars import FolderSidecars
 from quantize_cli.gguf_file.fields import Field
-from quantize_cli.tokenizers.vocabularies import BPE, DEEPSEEK, GEMMA, LLAMA, QWEN2
+from quantize_cli.tokenizers.vocabularies import (
+    APERTUS,
+    BAICHUAN,
+    BPE,
+    DEEPSEEK,
+    ERNIE,
+    GEMMA,
+    GEMMA1,
+    GEMMA_SPM,
+    GRANITE,
+    INTERNLM2,
+    INTERNLM3,
+    LLAMA,
+    MINICPM,
+    PHI3,
+    QWEN2,
+)
 from quantize_cli.tokenizers.vocabulary import read_vocabulary
 
 SHARED = Path(os.environ.get("QUANTIZE_SHARED", Path(__file__).resolve().parents[2] / ".." / "shared"))
@@ -32,6 +48,17 @@ VOCABULARIES = {
     "deepseek_v3": DEEPSEEK,
     "gemma3_text": GEMMA,
     "gemma3": GEMMA,
+    "gemma": GEMMA1,
+    "gemma2": GEMMA_SPM,
+    "phi3": PHI3,
+    "internlm2": INTERNLM2,
+    "internlm3": INTERNLM3,
+    "minicpm": MINICPM,
+    "minicpm3": MINICPM,
+    "ernie4_5": ERNIE,
+    "baichuan": BAICHUAN,
+    "granite": GRANITE,
+    "apertus": APERTUS,
 }
 
 PARAMETERS = [pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case.slow else []) for case in CASES]

@@ -13,7 +13,7 @@ from quantize_cli.checkpoints.sidecars import FolderSidecars
 from quantize_cli.errors import CheckpointError
 from quantize_cli.gguf_file.fields import ValueType
 from quantize_cli.tokenizers.token_types import TokenType
-from quantize_cli.tokenizers.vocabularies import BPE, DEEPSEEK, GEMMA, LLAMA, QWEN2
+from quantize_cli.tokenizers.vocabularies import BPE, DEEPSEEK, GEMMA, KIMI, LLAMA, QWEN2
 from quantize_cli.tokenizers.vocabulary import Extra, Vocabulary, read_vocabulary
 
 pytestmark = pytest.mark.usefixtures("without_child")
@@ -47,8 +47,8 @@ def remote(folder: Path) -> Remote:
 
 def test_vocabularies_are_values():
     assert replace(LLAMA) == LLAMA
-    assert len({BPE, DEEPSEEK, GEMMA, LLAMA, QWEN2}) == 4
-    assert BPE == DEEPSEEK
+    assert len({BPE, DEEPSEEK, GEMMA, LLAMA, QWEN2}) == 5
+    assert KIMI == DEEPSEEK
     with pytest.raises(FrozenInstanceError):
         LLAMA.kinds = ()  # type: ignore[misc]
 
@@ -79,7 +79,9 @@ def test_a_model_that_is_not_on_the_disk(tmp_path: Path):
 
 
 def test_messages_name_the_repository():
-    with pytest.raises(CheckpointError, match=r"^org/model:tokenizer\.json or tokenizer\.model is missing"):
+    with pytest.raises(
+        CheckpointError, match=r"^org/model:tekken\.json or tokenizer\.json or tokenizer\.model is missing"
+    ):
         read_vocabulary(LLAMA, Remote({}), {})
     with pytest.raises(CheckpointError, match=r"^org/model:tokenizer_config\.json is not a JSON object"):
         read_vocabulary(LLAMA, Remote({"tokenizer_config.json": b"{"}), {})

@@ -25,6 +25,17 @@ ARCHITECTURES = {
     "qwen3_5_text": "Qwen3_5ForCausalLM",
     "qwen3_5": "Qwen3_5ForConditionalGeneration",
     "qwen3_5_moe_text": "Qwen3_5MoeForCausalLM",
+    "gemma": "GemmaForCausalLM",
+    "gemma2": "Gemma2ForCausalLM",
+    "phi3": "Phi3ForCausalLM",
+    "internlm2": "InternLM2ForCausalLM",
+    "internlm3": "InternLM3ForCausalLM",
+    "minicpm": "MiniCPMForCausalLM",
+    "minicpm3": "MiniCPM3ForCausalLM",
+    "ernie4_5": "Ernie4_5ForCausalLM",
+    "baichuan": "BaichuanForCausalLM",
+    "granite": "GraniteForCausalLM",
+    "apertus": "ApertusForCausalLM",
 }
 #: Classes whose language model has a config of its own -> its model_type.
 NESTED = {"gemma3": "gemma3_text", "qwen3_5": "qwen3_5_text"}
@@ -42,6 +53,9 @@ SHAPE = {
     "hidden_act": "silu",
     "tie_word_embeddings": False,
     "mtp_num_hidden_layers": 1,
+    "scale_emb": 12,
+    "scale_depth": 1.4,
+    "dim_model_base": 256,
 }
 #: Files of shared/tokenizers that are no tokenizer files.
 OTHERS = ("config", "generation_config.json", "params.json", "model.safetensors.index.json", "tokenizer.model.v3")
@@ -93,6 +107,10 @@ DEEPSEEK = {"bos_token_id": 0, "eos_token_id": 1}
 QWEN = {"bos_token_id": 151643, "eos_token_id": 151645}
 MISTRAL_SPM = {"tokenizer.model.v3": "tokenizer.model"}
 
+#: Llama 2's pieces beside JSON files of its fine-tunes; Phi-3's own tokenizer.model is Llama 2's.
+MERLINITE = "llama2-spm+merlinite-7b-mistral-v0.1"
+PHI3 = "llama2-spm+phi3-mini"
+
 CASES = (
     Case("llama", "llama2", 32000, LLAMA_2),
     Case("llama", "llama2-spm", 32000, LLAMA_2),
@@ -123,8 +141,22 @@ CASES = (
     Case("qwen3_moe", "qwen3", 151936, QWEN),
     Case("deepseek_v2", "deepseek_v3", 129400, DEEPSEEK, slow=True),
     Case("deepseek_v3", "deepseek_v3", 129280, DEEPSEEK),
-    Case("gemma3_text", "llama2-spm+merlinite-7b-mistral-v0.1", 32064, LLAMA_2),
-    Case("gemma3_text", "llama2-spm+merlinite-7b-mistral-v0.1", 32003, LLAMA_2, suffix="-cut"),
+    Case("gemma3_text", MERLINITE, 32064, LLAMA_2),
+    Case("gemma3_text", MERLINITE, 32003, LLAMA_2, suffix="-cut"),
+    Case("gemma", MERLINITE, 32064, LLAMA_2),
+    Case("gemma2", MERLINITE, 32064, LLAMA_2),
+    Case("phi3", PHI3, 32064, {"bos_token_id": 1, "eos_token_id": 32000, "pad_token_id": 32000}),
+    Case("phi3", "granite-3.1-moe", 49155, {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}),
+    Case("internlm2", "mistral-7b-v0.3", 32768, LLAMA_2, renamed=MISTRAL_SPM),
+    Case("internlm3", MERLINITE, 32064, LLAMA_2),
+    Case("minicpm", "llama2-spm", 32000, LLAMA_2),
+    Case("minicpm3", MERLINITE, 32064, LLAMA_2),
+    Case("ernie4_5", MERLINITE, 32064, LLAMA_2),
+    Case("ernie4_5", "mistral-7b-v0.3", 32768, LLAMA_2, renamed=MISTRAL_SPM),
+    Case("baichuan", "llama2-spm", 32000, LLAMA_2),
+    Case("granite", "granite-3.1-moe", 49155, {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}),
+    Case("granite", "smollm2", 49152, SMOLLM2),
+    Case("apertus", "mistral-7b-v0.3", 32768, LLAMA_2),
     Case("gemma3_text", "gemma3", 262208, slow=True),
     Case("gemma3", "gemma3", 262208, slow=True),
     Case("qwen3_5_text", "llama3_1", 128256, LLAMA_3),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from quantize_cli.tokenizers.source import Source
+from quantize_cli.tokenizers.special_tokens import SpecialTokens
 from quantize_cli.tokenizers.token_types import TokenType
 
 
@@ -17,8 +18,10 @@ class Tokens:
     pre: str  #: tokenizer.ggml.pre
     tokens: Sequence[str]
     types: Sequence[TokenType]
-    scores: Sequence[float] | None = None
+    scores: Sequence[float] | Sequence[int] | None = None  #: integers are stored as INT32
     merges: Sequence[str] = ()
+    space_prefix: bool | None = None  #: tokenizer.ggml.add_space_prefix, if it comes right behind the vocabulary
+    special: SpecialTokens | None = None  #: of the kind's own file, in place of what the JSON files tell
     id_limit: int | None = None  #: ids of special tokens from here on are left out
     origins: Mapping[int, str] = field(default_factory=dict)  #: files of the tokens that the kind's own file lacks
     notes: tuple[str, ...] = ()  #: sentences for the user

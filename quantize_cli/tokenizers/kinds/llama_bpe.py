@@ -13,10 +13,10 @@ from quantize_cli.tokenizers.token_types import PAD_SCORE, TokenType, padding
 from quantize_cli.tokenizers.tokenizer_file import TOKENIZER_JSON
 
 _SCORE = -1000.0  #: tokenizer.json has no scores
-_BYTE = re.compile("<0x[0-9A-Fa-f]{2}>")
+BYTE = re.compile("<0x[0-9A-Fa-f]{2}>")  #: the text of a byte token
 
 
-def _applies(source: Source) -> bool:
+def has_byte_tokens(source: Source) -> bool:
     """Tell whether tokenizer.json is a SentencePiece BPE vocabulary in disguise."""
     model = mapping(source.tokenizer.get("model"))
     decoder = mapping(source.tokenizer.get("decoder"))
@@ -53,11 +53,11 @@ def _read(source: Source) -> Tokens:
 
 
 def _type(token: str, special: frozenset[str], *, added: bool) -> TokenType:
-    if not added and _BYTE.fullmatch(token):
+    if not added and BYTE.fullmatch(token):
         return TokenType.BYTE
     if token in special:
         return TokenType.CONTROL
     return TokenType.USER_DEFINED if added else TokenType.NORMAL
 
 
-LLAMA_BPE = Kind(TOKENIZER_JSON, _applies, _read)
+LLAMA_BPE = Kind(TOKENIZER_JSON, has_byte_tokens, _read)

@@ -1,0 +1,199 @@
+"""Checkpoint folders whose vocabularies are stored as ranks or in files of the package mistral-common.
+
+`tekken.json` in `data/` is a cut of a real one. The ranks of the other cases are the same tokens in tiktoken's form.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from shutil import copy
+from typing import Any
+
+from tokenizer_cases import SHAPE
+
+HERE = Path(__file__).resolve().parent
+GOLDEN = HERE / "golden" / "ranks"
+TEKKEN = HERE / "data" / "tekken.json"
+
+#: Ten scripts, code, runs of white space, emoji and control characters.
+TEXTS = (
+    "The quick brown fox doesn't jump over the LAZY dogs' beds; it'll sleep.",
+    "Le cœur a ses raisons que la raison ne connaît point — Straße, naïveté, Ærø.",
+    "Съешь же ещё этих мягких французских булок, да выпей чаю.",
+    "Ξεσκεπάζω την ψυχοφθόρα βδελυγμία.",
+    "我想在apple工作1314151天～ 天地玄黄，宇宙洪荒。",
+    "いろはにほへと ちりぬるを カタカナ ヴァイオリン",
+    "키스의 고유조건은 입술끼리 만나야 하고",
+    "نص حكيم له سر قاطع وذو شأن عظيم",
+    "דג סקרן שט בים מאוכזב ולפתע מצא חברה",
+    "ऋषियों को सताने वाले दुष्ट राक्षसों के राजा",
+    "นายสังฆภัณฑ์ เฮงพิทักษ์ฝั่ง",
+    "def f(x: int) -> str:\n\treturn f\"{x!r:>8}\"  # 0x7F\n\n\nif __name__ == '__main__':\n    print(f(1_000_000))\n",
+    "#include <vector>\r\nint main() { std::vector<int> v{1, 22, 333, 4444}; return v[0] << 2 /* */; }\r\n",
+    " \t \n\n   \n\t\t x     y\n \n  z   ",
+    "🚀 (normal) 😶\u200d🌫\ufe0f ✅ 🦙🦙 👩🏽\u200d🚀",
+    "a\x01b\x07c\x1bd\x7fe\u200bf\ufeffg\u2028h\x85i",
+    "3 33 333 3333 33333 3.3 3..3 ٣٤٥ ⅷ",
+    "<s>[INST] not special [/INST]</s>",
+)
+
+_COMMON = {**SHAPE, "bos_token_id": 1, "eos_token_id": 2}
+_DEEPSEEK = {
+    **SHAPE,
+    "vocab_size": 1300,
+    "bos_token_id": 1024,
+    "eos_token_id": 1026,
+    "pad_token_id": 1027,
+    "kv_lora_rank": 64,
+    "q_lora_rank": None,
+    "qk_nope_head_dim": 64,
+    "qk_rope_head_dim": 64,
+    "v_head_dim": 64,
+    "n_routed_experts": 4,
+    "n_shared_experts": 1,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 128,
+    "first_k_dense_replace": 1,
+    "routed_scaling_factor": 1.0,
+}
+_KIMI = {
+    "added_tokens_decoder": {
+        "1024": {"content": "[BOS]", "special": True},
+        "1025": {"content": "[EOS]", "special": True},
+        "1026": {"content": "<|im_end|>", "special": True},
+        "1029": {"content": "<think>", "special": False},
+    },
+    "bos_token": "[BOS]",
+    "eos_token": "[EOS]",
+    "chat_template": "{{ messages }}",
+    "tokenizer_class": "TikTokenTokenizer",
+}
+_KIMI_LINEAR = {
+    **_DEEPSEEK,
+    "num_experts": 4,
+    "num_experts_per_token": 2,
+    "num_shared_experts": 1,
+    "moe_renormalize": True,
+    "linear_attn_config": {
+        "full_attn_layers": [2],
+        "kda_layers": [1],
+        "num_heads": 4,
+        "head_dim": 64,
+        "short_conv_kernel_size": 4,
+    },
+}
+_HUNYUAN = {
+    **SHAPE,
+    "vocab_size": 1232,
+    "bos_token_id": 1,
+    "eos_token_id": 1027,
+    "pad_token_id": 1028,
+    "moe_intermediate_size": [128, 128],
+    "moe_topk": [2, 2],
+    "num_shared_expert": [1, 1],
+    "num_experts": 4,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One checkpoint folder."""
+
+    name: str
+    architecture: str
+    config: dict[str, Any]
+    files: dict[str, str] = field(default_factory=dict)  #: name -> what `make` writes there
+    tokenizer_config: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def from_package(self) -> bool:
+        """Whether the case needs mistral-common."""
+        return any(content.startswith("package:") for content in self.files.values())
+
+    def make(self, parent: Path) -> Path:
+        """Make the folder in `parent`."""
+        folder = parent / self.name
+        folder.mkdir()
+        model_type = self.architecture.removesuffix("ForCausalLM").lower()
+        config = {"architectures": [self.architecture], "model_type": model_type, **self.config}
+        (folder / "config.json").write_text(json.dumps(config))
+        for name, content in self.files.items():
+            _write(folder / name, content)
+        if self.tokenizer_config:
+            (folder / "tokenizer_config.json").write_text(json.dumps(self.tokenizer_config))
+        return folder
+
+
+def _write(path: Path, content: str) -> None:
+    if content.startswith("package:"):
+        folder = package_data()
+        assert folder is not None
+        copy(folder / content.removeprefix("package:"), path)
+    elif content == "ranks":
+        lines = (b"%s %d\n" % (base64.b64encode(token), rank) for rank, token in enumerate(tokens()))
+        path.write_bytes(b"".join(lines))
+    else:
+        path.write_text(json.dumps(tekken(content)))
+
+
+@cache
+def tokens() -> tuple[bytes, ...]:
+    """The tokens of the cut tekken.json, without special ones."""
+    return tuple(base64.b64decode(entry["token_bytes"]) for entry in json.loads(TEKKEN.read_text())["vocab"][:1024])
+
+
+def tekken(version: str) -> dict[str, Any]:
+    """The cut tekken.json as another version of the format, the newer of which list their special tokens."""
+    content: dict[str, Any] = json.loads(TEKKEN.read_text())
+    content["config"]["version"] = version
+    if version not in ("v1", "v3"):
+        texts = ["<unk>", "<s>", "</s>", "<pad>", "[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]"]
+        texts += ["[TOOL_RESULTS]", "[/TOOL_RESULTS]", "[TOOL_CALLS]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"]
+        texts += ["[TOOL_CONTENT]", "[CALL_ID]", "[ARGS]", "[IMG]", "[IMG_BREAK]", "[IMG_END]", "[PREFIX]"]
+        texts += ["[MIDDLE]", "[SUFFIX]", "[THINK]"]
+        content["special_tokens"] = [{"rank": i, "token_str": text, "is_control": True} for i, text in enumerate(texts)]
+    return content
+
+
+def package_data() -> Path | None:
+    """The folder of tokenizers in mistral-common, if that is installed; it is not imported."""
+    spec = find_spec("mistral_common")
+    return Path(spec.submodule_search_locations[0]) / "data" if spec and spec.submodule_search_locations else None
+
+
+def _package(name: str, file: str, to: str, rows: int) -> Case:
+    return Case(name, "LlamaForCausalLM", {**_COMMON, "vocab_size": rows}, {to: f"package:{file}"})
+
+
+_SPM = "mistral_instruct_tokenizer"
+CASES = (
+    Case("tekken", "LlamaForCausalLM", {**_COMMON, "vocab_size": 1048}, {"tekken.json": "v3"}),
+    Case(
+        "tekken-v7",
+        "LlamaForCausalLM",
+        {**_COMMON, "vocab_size": 1048},
+        {"tekken.json": "v7"},
+        {"add_prefix_space": True, "chat_template": "{{ not_this }}"},
+    ),
+    Case("kimi", "DeepseekV3ForCausalLM", _DEEPSEEK, {"tiktoken.model": "ranks"}, _KIMI),
+    Case("kimi-linear", "KimiLinearForCausalLM", _KIMI_LINEAR, {"tiktoken.model": "ranks"}, _KIMI),
+    Case(
+        "hunyuan-moe",
+        "HunYuanMoEV1ForCausalLM",
+        _HUNYUAN,
+        {"hy.tiktoken": "ranks"},
+        {"tokenizer_class": "HYTokenizer", "chat_template": "{{ messages }}"},
+    ),
+    _package("tekken_240718", "tekken_240718.json", "tekken.json", 131072),
+    _package("tekken_240911", "tekken_240911.json", "tekken.json", 131072),
+    _package("spm-v1", "tokenizer.model.v1", "tokenizer.model", 32000),
+    _package("spm-v2", f"{_SPM}_240216.model.v2", "tokenizer.model", 32768),
+    _package("spm-v3", f"{_SPM}_240323.model.v3", "tokenizer.model", 32768),
+    _package("spm-v7", f"{_SPM}_241114.model.v7", "tokenizer.model", 32768),
+    _package("spm-v7m1", f"{_SPM}_241114.model.v7m1", "tokenizer.model", 32768),
+)
