@@ -1,4 +1,4 @@
-"""tekken, tiktoken's ranks and Mistral's SentencePiece files: keys as the reference wrote them, ids as the libraries'."""
+"""tekken, tiktoken's ranks and Mistral's SentencePiece files: keys as the reference's, ids as the libraries'."""
 
 from __future__ import annotations
 

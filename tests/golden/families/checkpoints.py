@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import pkgutil
+import re
 from importlib import import_module
+from pathlib import Path
 
-from golden import families
 from golden.families.case import Case
 
+#: Modules that define CASES; the others are not imported, because some need the reference's environment.
+_MODULES = sorted(
+    path.stem
+    for path in Path(__file__).parent.glob("*.py")
+    if path != Path(__file__) and re.search(r"^CASES\b.* = ", path.read_text(), re.MULTILINE)
+)
+
 CASES: dict[str, Case] = {
-    case.name: case
-    for module in pkgutil.iter_modules(families.__path__)
-    if not module.name.startswith("test_") and module.name not in ("checkpoints", "record")
-    for case in getattr(import_module(f"golden.families.{module.name}"), "CASES", ())
+    case.name: case for module in _MODULES for case in import_module(f"golden.families.{module}").CASES
 }

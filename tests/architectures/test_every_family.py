@@ -1,0 +1,112 @@
+"""What holds for every family: wrong inputs are refused, and its file is small."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from architectures.broken import headers_of
+from architectures.refusals import one_sentence, refuse
+from golden.families.case import Case
+from golden.families.checkpoints import CASES
+
+from quantize_cli.architectures import families
+from quantize_cli.architectures.describe import describe
+from quantize_cli.architectures.examine import Findings, RawModel, examine, of_parts
+from quantize_cli.architectures.families.table import BASE_CLASSES, FAMILIES
+from quantize_cli.architectures.small_tensors import read_small
+from quantize_cli.errors import CheckpointError
+
+#: A family is at most so many lines of data: those of its file without docstrings, comments, imports and blank lines.
+MAX_LINES = 60
+#: File -> why it is longer.
+LONGER: dict[str, str] = {}
+
+#: Names of the hidden size in config.json.
+HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
+
+
+def class_of(case: Case) -> str:
+    """Return the class that converts a case."""
+    text = case.config.get("text_config") or {}
+    name = (text.get("architectures") or case.config.get("architectures") or [""])[0]
+    return BASE_CLASSES.get(name, name)
+
+
+def examples() -> Iterator[Case]:
+    """Yield the first case of every architecture."""
+    seen = set()
+    for case in CASES.values():
+        family = FAMILIES.get(class_of(case))
+        if family is not None and not case.refusal and family.architecture not in seen:
+            seen.add(family.architecture)
+            yield case
+
+
+EXAMPLES = [pytest.param(case, id=FAMILIES[class_of(case)].architecture) for case in examples()]
+
+
+def findings_of(checkpoint, case: Case) -> Findings:
+    """Examine a case from its headers."""
+    name = class_of(case)
+    raw = RawModel(case.name, FAMILIES[name], name, case.config, checkpoint.sidecars, checkpoint.infos)
+    return examine(RawModel(**{**vars(raw), "read": lambda tensor: read_small(checkpoint, tensor)}))
+
+
+def test_every_architecture_has_a_case():
+    assert {FAMILIES[class_of(case.values[0])].architecture for case in EXAMPLES} == {
+        family.architecture for family in FAMILIES.values()
+    }
+
+
+@pytest.mark.parametrize("case", EXAMPLES)
+def test_a_missing_tensor_is_named(case, make_checkpoint):
+    record = headers_of(case)
+    found = findings_of(make_checkpoint(**record), case)
+    assert not found.faulty
+    required = [*found.raw.family.outside, *of_parts(found.raw.family.parts, found.model)]
+    for number, name in enumerate((required[0], required[len(required) // 2], required[-1])):
+        lost = found.named[name].sources[0].name
+        tensors = {key: tensor for key, tensor in record["tensors"].items() if key != lost}
+        message = refuse(
+            make_checkpoint(**{**record, "name": f"without-{number}", "tensors": tensors}), CheckpointError
+        )
+        assert lost in message or name in message, message
+
+
+@pytest.mark.parametrize("case", EXAMPLES)
+def test_a_config_that_contradicts_a_shape_is_refused(case, make_checkpoint):
+    record = copy.deepcopy(headers_of(case))
+    config = record["files"]["config.json"]
+    parts = (config, *(part for part in config.values() if isinstance(part, dict)))
+    changed = [(part, key) for part in parts for key in HIDDEN if key in part]
+    assert changed
+    for part, key in changed:
+        part[key] = 2 * part[key]
+    with pytest.raises(CheckpointError) as caught:
+        describe(make_checkpoint(**record))
+    one_sentence(caught.value)
+
+
+def test_a_family_is_a_small_file_of_data():
+    long = set()
+    for path in Path(families.__path__[0]).glob("*.py"):
+        if path.name != "table.py" and lines_of_data(path.read_text()) > MAX_LINES:
+            long.add(path.stem)
+    assert long == LONGER.keys()
+
+
+def lines_of_data(source: str) -> int:
+    """Count the lines of a module without its docstrings, comments, imports and blank lines."""
+    left_out: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if isinstance(node, ast.Import | ast.ImportFrom) or is_text:
+            left_out.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    lines = enumerate(source.splitlines(), 1)
+    return sum(
+        bool(line.strip()) and not line.strip().startswith("#") for number, line in lines if number not in left_out
+    )
