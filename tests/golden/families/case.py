@@ -54,6 +54,7 @@ class Case:
     shards: int = 1
     weights_of: str | None = None  #: the case whose weights these are, in another layout
     options: tuple[str, ...] = ()  #: options to give to the reference's converter
+    raw_config: bool = False  #: whether the reference reads config.json itself, because transformers loses keys of it
     slow: bool = False  #: whether only `make test-slow` converts it
     refusal: str | None = None  #: part of the reference's message, where it cannot read this layout
 
