@@ -23,8 +23,8 @@ def longrope_factors(sizes: Sizes) -> tuple[TensorRecipe, ...]:
         if factors is None or len(factors) != pairs:
             count = "none" if factors is None else f"{len(factors)}"
             raise CheckpointError(
-                f"{rope.where} gives {count} of the factors {kind}_factor, but half a head is {pairs} wide; download it "
-                "again."
+                f"{rope.where} gives {count} of the factors {kind}_factor, but half a head is {pairs} wide; download "
+                "it again."
             )
     return tuple(
         TensorRecipe(f"rope_factors_{kind}.weight", (pairs,), (), values=tuple(factors or ()), stored_type="F32")

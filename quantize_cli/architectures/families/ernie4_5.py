@@ -8,9 +8,9 @@ from quantize_cli.architectures import demands
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.experts import STACKED_EXPERTS
-from quantize_cli.architectures.family import Family, Moves, Output, Part, Rule, leave_out, rename
+from quantize_cli.architectures.family import Family, Moves, Output, Part, Rule, leave_out, move, rename
 from quantize_cli.architectures.model import Model
-from quantize_cli.architectures.moves import Move, Rows
+from quantize_cli.architectures.moves import Move, Rows, Squeeze
 from quantize_cli.architectures.parts import ATTENTION, EXPERT_FFN, FFN, FFN_NORM, OUTPUT_BIAS, SHARED_EXPERT_FFN
 from quantize_cli.architectures.rows import U32
 from quantize_cli.architectures.sizes import Sizes
@@ -85,7 +85,7 @@ ERNIE4_5_MOE = replace(
     parts=(ATTENTION, FFN_NORM, FFN.among(_dense), EXPERT_FFN.among(_sparse)),
     optional=(OUTPUT_BIAS, SHARED_EXPERT_FFN.among(_sparse), Part(("exp_probs_b.bias",), _sparse)),
     namings=(*ERNIE4_5.namings, leave_out(r"^model\.mtp_(block|emb_norm|hidden_norm|linear_proj)\.\d")),
-    rules=(*ERNIE4_5.rules, *STACKED_EXPERTS),
+    rules=(*ERNIE4_5.rules, *STACKED_EXPERTS, move(r"e_score_correction", lambda _sizes, _shape: (Squeeze(),))),
     sizes={
         "experts": lambda sizes: sizes.model.config.integer("moe_num_experts"),
         "shared_ffn": lambda sizes: _shared_ffn(sizes.model),

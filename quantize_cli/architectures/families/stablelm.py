@@ -45,6 +45,6 @@ STABLELM = Family(
     outside=("token_embd.weight", "output_norm.weight", "output_norm.bias", "output.weight"),
     optional_outside=(),
     # The reference loses these norms of the 12B model.
-    stacks=(EXPERTS, Stack(r"(.*\.[qk]_layernorm\.norms)\.(\d{1,9})\.(weight)")),
+    stacks=(EXPERTS, Stack(r"(.*\.[qk]_layernorm)\.norms\.(\d{1,9})\.(weight)")),
     shapes={"attn_q_norm.weight": ("heads", "head"), "attn_k_norm.weight": ("kv_heads", "head")},
 )
