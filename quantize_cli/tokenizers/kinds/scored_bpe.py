@@ -21,7 +21,7 @@ from quantize_cli.tokenizers.source import Source
 from quantize_cli.tokenizers.token_types import BOUNDARY, PAD_SCORE, TokenType, looks_like_control, padding
 from quantize_cli.tokenizers.tokenizer_file import TOKENIZER_JSON
 
-#: The score of several spaces in Llama's and Mistral's tokenizer.model: they are joined last.
+#: The score of spaces alone in Llama's and Mistral's tokenizer.model: they are joined last.
 _RUN_SCORE = -1e9
 
 
@@ -52,7 +52,7 @@ def _pieces(source: Source) -> list[Piece]:
         elif text in added:
             pieces.append(Piece(text, 0.0, TokenType.NORMAL))
         else:
-            is_run = len(text) > 1 and not text.strip(BOUNDARY)
+            is_run = not text.strip(BOUNDARY)
             pieces.append(Piece(text, _RUN_SCORE if is_run else float(-learned), TokenType.NORMAL))
             learned += 1
     return pieces
