@@ -70,6 +70,10 @@ FALCON = Family(
         "kv_heads": lambda sizes: _groups(sizes.model),
         "qkv": _fused,
     },
-    shapes={"attn_qkv.weight": ("qkv", "hidden")},
+    shapes={
+        "attn_qkv.weight": ("qkv", "hidden"),
+        "attn_norm_2.weight": ("hidden",),
+        "attn_norm_2.bias": ("hidden",),
+    },
     check=_refuse_alibi,
 )
