@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import dataclass, field
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import copy
@@ -113,7 +111,7 @@ class Case:
     @property
     def from_package(self) -> bool:
         """Whether the case needs mistral-common."""
-        return any(content.startswith("package:") for content in self.files.values())
+        return any("package" in content for content in self.files.values())
 
     def make(self, parent: Path) -> Path:
         """Make the folder in `parent`."""
@@ -134,17 +132,18 @@ def _write(path: Path, content: str) -> None:
         folder = package_data()
         assert folder is not None
         copy(folder / content.removeprefix("package:"), path)
-    elif content == "ranks":
-        lines = (b"%s %d\n" % (base64.b64encode(token), rank) for rank, token in enumerate(tokens()))
-        path.write_bytes(b"".join(lines))
+    elif content.startswith("ranks"):
+        entries = ranks(None if content == "ranks" else package_data())
+        path.write_text("".join(f"{entry['token_bytes']} {entry['rank']}\n" for entry in entries))
     else:
         path.write_text(json.dumps(tekken(content)))
 
 
-@cache
-def tokens() -> tuple[bytes, ...]:
-    """The tokens of the cut tekken.json, without special ones."""
-    return tuple(base64.b64decode(entry["token_bytes"]) for entry in json.loads(TEKKEN.read_text())["vocab"][:1024])
+def ranks(package: Path | None) -> list[dict[str, Any]]:
+    """The tokens of the cut tekken.json, or of the whole one in the package, without special ones."""
+    if package is None:
+        return list(json.loads(TEKKEN.read_text())["vocab"][:1024])
+    return list(json.loads((package / "tekken_240911.json").read_text())["vocab"])
 
 
 def tekken(version: str) -> dict[str, Any]:
@@ -188,6 +187,20 @@ CASES = (
         _HUNYUAN,
         {"hy.tiktoken": "ranks"},
         {"tokenizer_class": "HYTokenizer", "chat_template": "{{ messages }}"},
+    ),
+    Case(
+        "kimi-whole",
+        "DeepseekV3ForCausalLM",
+        {**_DEEPSEEK, "vocab_size": 150256},
+        {"tiktoken.model": "ranks of the package"},
+        {**_KIMI, "added_tokens_decoder": {"150000": {"content": "[BOS]"}, "150001": {"content": "[EOS]"}}},
+    ),
+    Case(
+        "hunyuan-whole",
+        "HunYuanMoEV1ForCausalLM",
+        {**_HUNYUAN, "vocab_size": 150210},
+        {"hy.tiktoken": "ranks of the package"},
+        {"tokenizer_class": "HYTokenizer"},
     ),
     _package("tekken_240718", "tekken_240718.json", "tekken.json", 131072),
     _package("tekken_240911", "tekken_240911.json", "tekken.json", 131072),

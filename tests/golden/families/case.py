@@ -56,6 +56,7 @@ class Case:
     options: tuple[str, ...] = ()  #: options to give to the reference's converter
     further: tuple[str, ...] = ()  #: formats to record beside the usual ones
     requantize: bool = False  #: whether tensors are quantized again, as with --allow-requantize
+    raw_config: bool = False  #: whether the reference reads config.json itself, because transformers loses keys of it
     slow: bool = False  #: whether only `make test-slow` converts it
     refusal: str | None = None  #: part of the reference's message, where it cannot read this layout
 

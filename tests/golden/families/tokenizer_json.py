@@ -72,6 +72,11 @@ def byte_fallback(normalizer: Json, pre_tokenizer: Json | None, first: Sequence[
     }
 
 
+def token_ids(tokenizer: Json) -> dict[str, int]:
+    """Return the id of each token, added ones too."""
+    return {**tokenizer["model"]["vocab"], **{token["content"]: token["id"] for token in tokenizer["added_tokens"]}}
+
+
 def _byte_letters() -> list[str]:
     """Return the letters that byte-level BPE writes the bytes 0 to 255 as."""
     plain = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}

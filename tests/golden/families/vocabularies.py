@@ -4,10 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from golden.families.case import Vocabulary
 from golden.families.sentencepiece_model import CONTROL, UNKNOWN, USER_DEFINED, pieces, sentencepiece
-from golden.families.tokenizer_json import Json, added, byte_fallback, byte_level
+from golden.families.tokenizer_json import Json, added, byte_fallback, byte_level, token_ids
+
+CUT = Path(__file__).resolve().parent / "tokenizers"  # real tokenizers with fewer tokens, by cut_tokenizers.py
+#: What the reference finds for the whole tokenizer; none where it would not ask.
+CUT_PRE_TOKENIZERS = {
+    "deepseek_v3": "deepseek-v3",
+    "gemma3": "granite-embed-multi-311m",
+    "gpt2": "gpt-2",
+    "gptoss": "gpt-4o",
+    "granite-3.1-moe": "refact",
+    "llama3_1": "llama-bpe",
+    "mistral-7b-v0.3": None,
+    "phi3-mini": None,
+    "pythia-410m": "olmo",
+    "qwen3": "qwen2",
+    "smollm2": "smollm",
+}
 
 QWEN_3_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -40,6 +57,18 @@ GEMMA_SPECIALS = {
 }
 GEMMA_NOT_SPECIAL = ("<mask>", "[multimodal]")  # in Hugging Face's files; SentencePiece's differ
 IMAGE = "<image_soft_token>"  # the token that lies beyond Gemma 3's SentencePiece vocabulary
+
+
+def real(name: str) -> Vocabulary:
+    """Return a real tokenizer, cut to some 2,000 tokens: `tokens` tells their ids."""
+    return Vocabulary(
+        {path.name: path.read_bytes() for path in sorted((CUT / name).iterdir())}, CUT_PRE_TOKENIZERS[name]
+    )
+
+
+def tokens(vocabulary: Vocabulary) -> dict[str, int]:
+    """Return the id of each token of a vocabulary with a tokenizer.json, for config.json."""
+    return token_ids(json.loads(vocabulary.files["tokenizer.json"]))
 
 
 def qwen(split: str, pre_tokenizer: str) -> Vocabulary:
