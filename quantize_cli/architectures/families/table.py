@@ -11,6 +11,7 @@ from quantize_cli.architectures.families.exaone4 import EXAONE4
 from quantize_cli.architectures.families.falcon import FALCON
 from quantize_cli.architectures.families.falcon_h1 import FALCON_H1
 from quantize_cli.architectures.families.gemma3 import GEMMA3
+from quantize_cli.architectures.families.gpt_oss import GPT_OSS
 from quantize_cli.architectures.families.gpt2 import GPT2
 from quantize_cli.architectures.families.gpt_neox import GPT_NEOX
 from quantize_cli.architectures.families.internlm2 import INTERNLM2
@@ -63,6 +64,7 @@ FAMILIES: Mapping[str, Family] = {
     "FalconH1ForCausalLM": FALCON_H1,
     "Gemma3ForCausalLM": GEMMA3,
     "Gemma3ForConditionalGeneration": GEMMA3,
+    "GptOssForCausalLM": GPT_OSS,
 }
 
 #: Classes without a head, from which embedding models are saved -> the class with the same decoder. The reference knows
@@ -80,6 +82,7 @@ BASE_CLASSES: Mapping[str, str] = {
     "Qwen3_5MoeTextModel": "Qwen3_5MoeForCausalLM",
     "DeepseekV2Model": "DeepseekV2ForCausalLM",
     "DeepseekV3Model": "DeepseekV3ForCausalLM",
+    "GptOssModel": "GptOssForCausalLM",
 }
 
 #: `model_type` of config.json -> class, for configurations that lack `architectures`.
@@ -98,4 +101,5 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "deepseek_v3": "DeepseekV3ForCausalLM",
     "gemma3": "Gemma3ForConditionalGeneration",
     "gemma3_text": "Gemma3ForCausalLM",
+    "gpt_oss": "GptOssForCausalLM",
 }
