@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -75,7 +76,9 @@ def quantization(values: Mapping[str, Json]) -> tuple[str | None, dict[str, Any]
 
 
 def _is_plain(value: Json) -> bool:
-    return isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= _LONGEST)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, bool | int) or (isinstance(value, str) and len(value) <= _LONGEST)
 
 
 def _parts(values: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
