@@ -64,7 +64,7 @@ def _rows(found: Inspection) -> Iterator[tuple[str, str]]:
     commit = f", commit {source.commit[:12]}" if source.commit else ""
     missing = f", {size(source.missing_bytes)} to download" if source.missing_bytes else ""
     yield "source", f"{source.location}{commit}, {_count(source.files, 'file')}{missing}"
-    yield "architecture", f"{found.architecture or 'not supported'} ({found.class_name or NONE})"
+    yield "architecture", _architecture(found)
     yield "parameters", _parameters(found.parameters)
     if sizes.layers is not None:
         mtp = f", and {_count(sizes.mtp_layers, 'layer')} for further tokens (MTP)" if sizes.mtp_layers else ""
@@ -93,6 +93,12 @@ def _rows(found: Inspection) -> Iterator[tuple[str, str]]:
     yield "quantization", "none stated" if found.quantization is None else _quantization(found.quantization)
 
 
+def _architecture(found: Inspection) -> str:
+    if found.architecture is None:
+        return "unknown" if found.class_name is None else f"{found.class_name}, which is not supported"
+    return found.architecture if found.class_name is None else f"{found.architecture} ({found.class_name})"
+
+
 def _parameters(counted: Parameters | None) -> str:
     if counted is None:
         return "not known, because weights are packed"
@@ -114,10 +120,14 @@ def _tokenizer(held: TokenizerFacts) -> str:
 
 
 def _quantization(held: Quantization) -> str:
-    stated = [held.method or "", *(f"{name} {value}" for name, value in held.settings.items())]
+    stated = [held.method or "", *(f"{name} {_setting(value)}" for name, value in held.settings.items())]
     config = [f"{', '.join(filter(None, stated))} (config.json)"] if any(stated) else []
     types = [f"{held.format or 'blocks'} ({', '.join(held.types)})"] if held.types else []
     return "; ".join([*types, *config])
+
+
+def _setting(value: bool | float | str) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _of_format(held: FormatSize) -> tuple[str, str]:

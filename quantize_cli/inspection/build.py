@@ -59,10 +59,11 @@ def _of_described(checkpoint: Checkpoint, description: ModelDescription, values:
 
 def _of_any(checkpoint: Checkpoint, values: Mapping[str, Json]) -> dict[str, Any]:
     """Return what is known of a model that cannot be converted."""
+    files = _of_files(checkpoint, values)
     fields, architecture = _metadata(checkpoint, values)
     return {
-        **_of_files(checkpoint, values),
-        "architecture": None if architecture == stated.ANY else architecture,
+        **files,
+        "architecture": stated.architecture(files["class_name"]) if architecture == stated.ANY else architecture,
         "parameters": _parameters(checkpoint),
         "hyperparameters": _hyperparameters(fields, architecture),
         "tokenizer": None,
