@@ -1,7 +1,4 @@
-"""Write the README's table of models from the code's; `--check` only tells whether it is up to date.
-
-python tools/readme_models.py [--check]
-"""
+"""Write the README's table of models from the code's; `--check` only tells whether it is up to date."""
 
 from __future__ import annotations
 

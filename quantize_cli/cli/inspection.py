@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from quantize_cli.cli import console, table
 from quantize_cli.errors import printable
-from quantize_cli.report.figures import NONE, size
+from quantize_cli.report.figures import NONE, fixed, size
 
 if TYPE_CHECKING:
     from quantize_cli.inspection.model import Hyperparameters, Inspection, Parameters, Quantization, TokenizerFacts
@@ -48,10 +48,7 @@ def _lines(found: Inspection) -> Iterator[str]:
         )
     if found.formats:
         yield ""
-        rows = [
-            (held.format.lower(), f"{held.file_bytes:,}", size(held.file_bytes), *_of_format(held))
-            for held in found.formats
-        ]
+        rows = [(held.format.lower(), *_sizes(held), _remark(held)) for held in found.formats]
         yield from table.lines(("format", "bytes", "size", "bits", ""), rows, right=frozenset({1, 2, 3}))
     for note in found.notes:
         yield ""
@@ -130,11 +127,16 @@ def _setting(value: bool | float | str) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _of_format(held: FormatSize) -> tuple[str, str]:
+def _sizes(held: FormatSize) -> tuple[str, str, str]:
+    if held.file_bytes is None:
+        return NONE, NONE, NONE
+    return f"{held.file_bytes:,}", size(held.file_bytes), fixed(held.bits_per_weight, 2)
+
+
+def _remark(held: FormatSize) -> str:
     fallen = f"{_count(held.fallbacks, 'tensor')} in other types" if held.fallbacks else ""
     needs = f"needs {' and '.join(_NEEDS[option] for option in held.needs)}" if held.needs else ""
-    remark = "; ".join(filter(None, (needs, fallen))) if held.possible else "not possible from these tensors"
-    return f"{held.bits_per_weight:.2f}", remark
+    return printable(held.refusal or "; ".join(filter(None, (needs, fallen))))
 
 
 def _value(value: int | tuple[int, ...] | None) -> str:

@@ -50,7 +50,7 @@ def _of_described(checkpoint: Checkpoint, description: ModelDescription, values:
         "formats": tuple(
             sorted(
                 format_sizes(description, checkpoint.infos, FORMATS.values()),
-                key=lambda held: -held.file_bytes,
+                key=lambda held: -(held.file_bytes or 0),
             )
         ),
         "notes": description.notes,

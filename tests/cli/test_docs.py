@@ -117,7 +117,7 @@ def test_every_command_that_is_shown_is_understood(line, tmp_path, monkeypatch):
     for job in ("api.quantize", "api.plan", "api.inspect", "run.compiling.warm"):
         monkeypatch.setattr(f"quantize_cli.{job}", hear)
     monkeypatch.setattr(console, "show", lambda _reports: None)
-    monkeypatch.setattr(inspection, "show", lambda _found, as_json: None)
+    monkeypatch.setattr(inspection, "show", lambda _found, **_how: None)
     words = line.split()
     result = invoke(*line.partition(" |")[0].split()[1:])
     assert result.exit_code == 0, result.stderr
