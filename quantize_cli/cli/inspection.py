@@ -134,7 +134,7 @@ def _sizes(held: FormatSize) -> tuple[str, str, str]:
 
 
 def _remark(held: FormatSize) -> str:
-    fallen = f"{_count(held.fallbacks, 'tensor')} in other types" if held.fallbacks else ""
+    fallen = _count(held.fallbacks, "fallback") if held.fallbacks else ""
     needs = f"needs {' and '.join(_NEEDS[option] for option in held.needs)}" if held.needs else ""
     return printable(held.refusal or "; ".join(filter(None, (needs, fallen))))
 
