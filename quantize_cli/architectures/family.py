@@ -141,5 +141,6 @@ class Family:
     shapes: Mapping[str, Shape] = field(default_factory=dict)  #: over the common table of shapes.py
     extra_layers: Callable[[Model], int] = lambda _model: 0  #: layers that only predict further tokens
     computed: Callable[[Sizes], tuple[TensorRecipe, ...]] = lambda _sizes: ()
+    first_metadata: tuple[Row, ...] = ()  #: keys that the reference writes with the tensors, before all other keys
     needed: tuple[str, ...] = ("vocab", "hidden", "heads", "ffn")  #: sizes that config.json must give
     check: Callable[[Model], None] = lambda _model: None  #: raises UnsupportedError for models that only look alike

@@ -10,13 +10,14 @@ from quantize_cli.architectures.families.ernie4_5 import ERNIE4_5, ERNIE4_5_MOE
 from quantize_cli.architectures.families.exaone4 import EXAONE4
 from quantize_cli.architectures.families.falcon import FALCON
 from quantize_cli.architectures.families.gemma3 import GEMMA3
-from quantize_cli.architectures.families.gpt_oss import GPT_OSS
 from quantize_cli.architectures.families.gpt2 import GPT2
 from quantize_cli.architectures.families.gpt_neox import GPT_NEOX
+from quantize_cli.architectures.families.gpt_oss import GPT_OSS
 from quantize_cli.architectures.families.internlm2 import INTERNLM2
 from quantize_cli.architectures.families.llama import LLAMA
 from quantize_cli.architectures.families.minicpm import MINICPM
 from quantize_cli.architectures.families.olmo import OLMO2, OLMOE
+from quantize_cli.architectures.families.phi import PHI2, PHI3, PHIMOE
 from quantize_cli.architectures.families.qwen2 import QWEN2
 from quantize_cli.architectures.families.qwen3 import QWEN3, QWEN3_MOE
 from quantize_cli.architectures.families.qwen3_5 import QWEN3_5, QWEN3_5_MOE
@@ -59,6 +60,10 @@ FAMILIES: Mapping[str, Family] = {
     "Gemma3ForCausalLM": GEMMA3,
     "Gemma3ForConditionalGeneration": GEMMA3,
     "GptOssForCausalLM": GPT_OSS,
+    "PhiForCausalLM": PHI2,
+    "Phi3ForCausalLM": PHI3,
+    "Phi4ForCausalLMV": PHI3,
+    "PhiMoEForCausalLM": PHIMOE,
 }
 
 #: Classes without a head, from which embedding models are saved -> the class with the same decoder. The reference knows
@@ -77,6 +82,8 @@ BASE_CLASSES: Mapping[str, str] = {
     "DeepseekV2Model": "DeepseekV2ForCausalLM",
     "DeepseekV3Model": "DeepseekV3ForCausalLM",
     "GptOssModel": "GptOssForCausalLM",
+    "PhiModel": "PhiForCausalLM",
+    "Phi3Model": "Phi3ForCausalLM",
 }
 
 #: `model_type` of config.json -> class, for configurations that lack `architectures`.
@@ -96,4 +103,7 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "gemma3": "Gemma3ForConditionalGeneration",
     "gemma3_text": "Gemma3ForCausalLM",
     "gpt_oss": "GptOssForCausalLM",
+    "phi": "PhiForCausalLM",
+    "phi3": "Phi3ForCausalLM",
+    "phimoe": "PhiMoEForCausalLM",
 }
