@@ -17,7 +17,8 @@ from quantize_cli.architectures.families.internlm2 import INTERNLM2
 from quantize_cli.architectures.families.llama import LLAMA
 from quantize_cli.architectures.families.minicpm import MINICPM
 from quantize_cli.architectures.families.olmo import OLMO2, OLMOE
-from quantize_cli.architectures.families.phi import PHI2, PHI3, PHIMOE
+from quantize_cli.architectures.families.phi2 import PHI2
+from quantize_cli.architectures.families.phi3 import PHI3, PHIMOE
 from quantize_cli.architectures.families.qwen2 import QWEN2
 from quantize_cli.architectures.families.qwen3 import QWEN3, QWEN3_MOE
 from quantize_cli.architectures.families.qwen3_5 import QWEN3_5, QWEN3_5_MOE
