@@ -16,6 +16,7 @@ from quantize_cli.architectures.families.gpt_oss import GPT_OSS
 from quantize_cli.architectures.families.internlm2 import INTERNLM2
 from quantize_cli.architectures.families.llama import LLAMA
 from quantize_cli.architectures.families.minicpm import MINICPM
+from quantize_cli.architectures.families.minimax import MINIMAX_M2, MINIMAX_M3
 from quantize_cli.architectures.families.olmo import OLMO2, OLMOE
 from quantize_cli.architectures.families.phi2 import PHI2
 from quantize_cli.architectures.families.phi3 import PHI3, PHIMOE
@@ -65,6 +66,9 @@ FAMILIES: Mapping[str, Family] = {
     "Phi3ForCausalLM": PHI3,
     "Phi4ForCausalLMV": PHI3,
     "PhiMoEForCausalLM": PHIMOE,
+    "MiniMaxM2ForCausalLM": MINIMAX_M2,
+    "MiniMaxM3SparseForCausalLM": MINIMAX_M3,
+    "MiniMaxM3SparseForConditionalGeneration": MINIMAX_M3,
 }
 
 #: Classes without a head, from which embedding models are saved -> the class with the same decoder. The reference knows
@@ -107,4 +111,6 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "phi": "PhiForCausalLM",
     "phi3": "Phi3ForCausalLM",
     "phimoe": "PhiMoEForCausalLM",
+    "minimax_m2": "MiniMaxM2ForCausalLM",
+    "minimax_m3_vl": "MiniMaxM3SparseForConditionalGeneration",
 }
