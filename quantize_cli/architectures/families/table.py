@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from quantize_cli.architectures.families.baichuan import BAICHUAN
+from quantize_cli.architectures.families.bailing import BAILING_MOE_2
 from quantize_cli.architectures.families.deepseek import DEEPSEEK2
 from quantize_cli.architectures.families.ernie4_5 import ERNIE4_5, ERNIE4_5_MOE
 from quantize_cli.architectures.families.exaone4 import EXAONE4
@@ -16,7 +17,8 @@ from quantize_cli.architectures.families.gpt_oss import GPT_OSS
 from quantize_cli.architectures.families.internlm2 import INTERNLM2
 from quantize_cli.architectures.families.llama import LLAMA
 from quantize_cli.architectures.families.minicpm import MINICPM
-from quantize_cli.architectures.families.minimax import MINIMAX_M2, MINIMAX_M3
+from quantize_cli.architectures.families.minimax_m2 import MINIMAX_M2
+from quantize_cli.architectures.families.minimax_m3 import MINIMAX_M3
 from quantize_cli.architectures.families.olmo import OLMO2, OLMOE
 from quantize_cli.architectures.families.phi2 import PHI2
 from quantize_cli.architectures.families.phi3 import PHI3, PHIMOE
@@ -66,6 +68,7 @@ FAMILIES: Mapping[str, Family] = {
     "Phi3ForCausalLM": PHI3,
     "Phi4ForCausalLMV": PHI3,
     "PhiMoEForCausalLM": PHIMOE,
+    "BailingMoeV2ForCausalLM": BAILING_MOE_2,
     "MiniMaxM2ForCausalLM": MINIMAX_M2,
     "MiniMaxM3SparseForCausalLM": MINIMAX_M3,
     "MiniMaxM3SparseForConditionalGeneration": MINIMAX_M3,
