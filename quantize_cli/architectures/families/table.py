@@ -14,6 +14,7 @@ from quantize_cli.architectures.families.gemma3 import GEMMA3
 from quantize_cli.architectures.families.gpt2 import GPT2
 from quantize_cli.architectures.families.gpt_neox import GPT_NEOX
 from quantize_cli.architectures.families.gpt_oss import GPT_OSS
+from quantize_cli.architectures.families.hunyuan import HUNYUAN_DENSE
 from quantize_cli.architectures.families.internlm2 import INTERNLM2
 from quantize_cli.architectures.families.llama import LLAMA
 from quantize_cli.architectures.families.minicpm import MINICPM
@@ -68,6 +69,7 @@ FAMILIES: Mapping[str, Family] = {
     "Phi3ForCausalLM": PHI3,
     "Phi4ForCausalLMV": PHI3,
     "PhiMoEForCausalLM": PHIMOE,
+    "HunYuanDenseV1ForCausalLM": HUNYUAN_DENSE,
     "BailingMoeV2ForCausalLM": BAILING_MOE_2,
     "MiniMaxM2ForCausalLM": MINIMAX_M2,
     "MiniMaxM3SparseForCausalLM": MINIMAX_M3,
@@ -114,6 +116,7 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "phi": "PhiForCausalLM",
     "phi3": "Phi3ForCausalLM",
     "phimoe": "PhiMoEForCausalLM",
+    "hunyuan_v1_dense": "HunYuanDenseV1ForCausalLM",
     "minimax_m2": "MiniMaxM2ForCausalLM",
     "minimax_m3_vl": "MiniMaxM3SparseForConditionalGeneration",
 }
