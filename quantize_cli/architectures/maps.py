@@ -92,7 +92,26 @@ class Scale(_Elementwise):
 
     def apply(self, values: Values, window: Window) -> Values:  # noqa: ARG002
         """Return the products, in the dtype of `values`."""
-        return np.asarray(values * values.dtype.type(self.factor))
+        return _product(values, np.float32(self.factor))
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleRows(_Elementwise):
+    """The multiplication of each band of a matrix's rows by a constant of its own."""
+
+    ends: tuple[int, ...]  #: the row behind the last of each band
+    factors: tuple[float, ...]
+
+    def apply(self, values: Values, window: Window) -> Values:
+        """Return the products, in the dtype of `values`."""
+        bands = np.searchsorted(self.ends, np.arange(window.start, window.stop), side="right")
+        return _product(values, np.array(self.factors, np.float32)[bands][:, None])
+
+
+def _product(values: Values, factors: Any) -> Values:
+    """Return products as torch computes them: in float32, rounded to the dtype of `values`."""
+    with np.errstate(over="ignore"):  # the caller refuses values that overflow
+        return np.asarray((values.astype(np.float32) * factors).astype(values.dtype))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,14 @@ from quantize_cli.architectures.families.deepseek import DEEPSEEK2
 from quantize_cli.architectures.families.ernie4_5 import ERNIE4_5, ERNIE4_5_MOE
 from quantize_cli.architectures.families.exaone4 import EXAONE4
 from quantize_cli.architectures.families.falcon import FALCON
+from quantize_cli.architectures.families.falcon_h1 import FALCON_H1
 from quantize_cli.architectures.families.gemma3 import GEMMA3
 from quantize_cli.architectures.families.gpt2 import GPT2
 from quantize_cli.architectures.families.gpt_neox import GPT_NEOX
 from quantize_cli.architectures.families.gpt_oss import GPT_OSS
 from quantize_cli.architectures.families.hunyuan import HUNYUAN_DENSE
 from quantize_cli.architectures.families.internlm2 import INTERNLM2
+from quantize_cli.architectures.families.lfm2 import LFM2, LFM2_MOE
 from quantize_cli.architectures.families.llama import LLAMA
 from quantize_cli.architectures.families.minicpm import MINICPM
 from quantize_cli.architectures.families.minimax_m2 import MINIMAX_M2
@@ -62,6 +64,10 @@ FAMILIES: Mapping[str, Family] = {
     "Ernie4_5_MoeForCausalLM": ERNIE4_5_MOE,
     "BaichuanForCausalLM": BAICHUAN,
     "BaiChuanForCausalLM": BAICHUAN,
+    "Lfm2ForCausalLM": LFM2,
+    "LFM2ForCausalLM": LFM2,
+    "Lfm2MoeForCausalLM": LFM2_MOE,
+    "FalconH1ForCausalLM": FALCON_H1,
     "Gemma3ForCausalLM": GEMMA3,
     "Gemma3ForConditionalGeneration": GEMMA3,
     "GptOssForCausalLM": GPT_OSS,
