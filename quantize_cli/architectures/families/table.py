@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from quantize_cli.architectures.families.deepseek import DEEPSEEK2
+from quantize_cli.architectures.families.gemma import GEMMA, GEMMA2
 from quantize_cli.architectures.families.gemma3 import GEMMA3
 from quantize_cli.architectures.families.llama import LLAMA
 from quantize_cli.architectures.families.qwen2 import QWEN2
@@ -25,6 +26,8 @@ FAMILIES: Mapping[str, Family] = {
     "Qwen3_5MoeForConditionalGeneration": QWEN3_5_MOE,
     "DeepseekV2ForCausalLM": DEEPSEEK2,
     "DeepseekV3ForCausalLM": DEEPSEEK2,
+    "GemmaForCausalLM": GEMMA,
+    "Gemma2ForCausalLM": GEMMA2,
     "Gemma3ForCausalLM": GEMMA3,
     "Gemma3ForConditionalGeneration": GEMMA3,
 }
@@ -60,6 +63,8 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "qwen3_5_moe_text": "Qwen3_5MoeForCausalLM",
     "deepseek_v2": "DeepseekV2ForCausalLM",
     "deepseek_v3": "DeepseekV3ForCausalLM",
+    "gemma": "GemmaForCausalLM",
+    "gemma2": "Gemma2ForCausalLM",
     "gemma3": "Gemma3ForConditionalGeneration",
     "gemma3_text": "Gemma3ForCausalLM",
 }
