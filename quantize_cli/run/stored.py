@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.architectures.moves import RowNumbers, moved, row_count
+from quantize_cli.architectures.moves import RowNumbers, moved
 from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
 from quantize_cli.planning.model import PlannedTensor
 
@@ -86,7 +86,7 @@ class StoredRows:
 
 def _rows_of(tensor: PlannedTensor, source: TensorInfo) -> int:
     """Return the number of rows that the moves of `tensor` see in a source."""
-    return row_count(source.shape) if len(tensor.shape) > 1 else source.elements
+    return source.rows if len(tensor.shape) > 1 else source.elements
 
 
 def _are_neighbours(rows: RowNumbers) -> bool:

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from quantize_cli.architectures.families.baichuan import BAICHUAN
 from quantize_cli.architectures.families.deepseek import DEEPSEEK2
+from quantize_cli.architectures.families.embedding_gemma import EMBEDDING_GEMMA
+from quantize_cli.architectures.families.ernie4_5 import ERNIE4_5, ERNIE4_5_MOE
+from quantize_cli.architectures.families.exaone4 import EXAONE4
+from quantize_cli.architectures.families.falcon import FALCON
 from quantize_cli.architectures.families.gemma import GEMMA, GEMMA2
 from quantize_cli.architectures.families.gemma3 import GEMMA3
+from quantize_cli.architectures.families.gemma3n import GEMMA3N
+from quantize_cli.architectures.families.gpt2 import GPT2
+from quantize_cli.architectures.families.gpt_neox import GPT_NEOX
+from quantize_cli.architectures.families.internlm2 import INTERNLM2
 from quantize_cli.architectures.families.llama import LLAMA
+from quantize_cli.architectures.families.minicpm import MINICPM
+from quantize_cli.architectures.families.olmo import OLMO2, OLMOE
 from quantize_cli.architectures.families.qwen2 import QWEN2
 from quantize_cli.architectures.families.qwen3 import QWEN3, QWEN3_MOE
 from quantize_cli.architectures.families.qwen3_5 import QWEN3_5, QWEN3_5_MOE
+from quantize_cli.architectures.families.stablelm import STABLELM
+from quantize_cli.architectures.families.starcoder2 import STARCODER2
 from quantize_cli.architectures.family import Family
 
 FAMILIES: Mapping[str, Family] = {
@@ -28,8 +41,30 @@ FAMILIES: Mapping[str, Family] = {
     "DeepseekV3ForCausalLM": DEEPSEEK2,
     "GemmaForCausalLM": GEMMA,
     "Gemma2ForCausalLM": GEMMA2,
+    "Olmo2ForCausalLM": OLMO2,
+    "Olmo3ForCausalLM": OLMO2,
+    "OlmoeForCausalLM": OLMOE,
+    "Exaone4ForCausalLM": EXAONE4,
+    "Starcoder2ForCausalLM": STARCODER2,
+    "GPT2LMHeadModel": GPT2,
+    "GPTNeoXForCausalLM": GPT_NEOX,
+    "FalconForCausalLM": FALCON,
+    "RWForCausalLM": FALCON,
+    "StableLmForCausalLM": STABLELM,
+    "StableLMEpochForCausalLM": STABLELM,
+    "LlavaStableLMEpochForCausalLM": STABLELM,
+    "InternLM2ForCausalLM": INTERNLM2,
+    "MiniCPMForCausalLM": MINICPM,
+    "Ernie4_5ForCausalLM": ERNIE4_5,
+    "Ernie4_5_ForCausalLM": ERNIE4_5,
+    "Ernie4_5_MoeForCausalLM": ERNIE4_5_MOE,
+    "BaichuanForCausalLM": BAICHUAN,
+    "BaiChuanForCausalLM": BAICHUAN,
     "Gemma3ForCausalLM": GEMMA3,
     "Gemma3ForConditionalGeneration": GEMMA3,
+    "Gemma3TextModel": EMBEDDING_GEMMA,
+    "Gemma3nForCausalLM": GEMMA3N,
+    "Gemma3nForConditionalGeneration": GEMMA3N,
 }
 
 #: Classes without a head, from which embedding models are saved -> the class with the same decoder. The reference knows
@@ -67,4 +102,6 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "gemma2": "Gemma2ForCausalLM",
     "gemma3": "Gemma3ForConditionalGeneration",
     "gemma3_text": "Gemma3ForCausalLM",
+    "gemma3n": "Gemma3nForConditionalGeneration",
+    "gemma3n_text": "Gemma3nForCausalLM",
 }

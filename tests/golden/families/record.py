@@ -9,6 +9,7 @@ with a real tokenizer are recorded where SHARED is given. digests/CASE.sha256 ha
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import os
 import runpy
@@ -67,6 +68,10 @@ def _convert(llama_cpp_folder: Path, case: Case, folder: Path, output: Path, log
         from conversion.base import TextModel
 
         TextModel.get_vocab_base_pre = lambda *_: case.vocabulary.pre_tokenizer
+    if case.raw_config:
+        from conversion.base import ModelBase
+
+        ModelBase.load_hparams = staticmethod(lambda folder, _mistral: json.loads((folder / "config.json").read_text()))
     os.chdir(llama_cpp_folder)
     sys.argv = [
         "convert_hf_to_gguf.py",
