@@ -45,7 +45,11 @@ def converted(tmp_path_factory):
             parent = tmp_path_factory.mktemp("case")
             folder = build(case, parent, TOKENIZERS)
             (parent / "out").mkdir()
-            options = {"pre_tokenizer": case.vocabulary.pre_tokenizer, "threads": 2}
+            options = {
+                "pre_tokenizer": case.vocabulary.pre_tokenizer,
+                "threads": 2,
+                "allow_requantize": case.requantize,
+            }
             reports = quantize(folder, formats_of(case), parent / "out", **options)
             made[case.name] = {report.format: Path(report.output) for report in reports}
         return made[case.name]

@@ -9,7 +9,7 @@ from quantize_cli.architectures.describe import describe
 from quantize_cli.architectures.description import ModelDescription, TensorRecipe
 from quantize_cli.architectures.loading import check_loads
 from quantize_cli.architectures.loading_tensors import check_tensors
-from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
+from quantize_cli.checkpoints.base import BLOCK_DTYPES, Checkpoint, TensorInfo
 from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError, listed, shown
 from quantize_cli.gguf_file.fields import with_fields
 from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
@@ -25,6 +25,10 @@ from quantize_cli.planning.traits import traits_of
 from quantize_cli.planning.unmatched import unmatched
 
 _DEFAULTS = PlanOptions()
+
+#: What to do with weights that are quantized already.
+_ORIGINAL = "take the original model"
+_UNTOUCHED = "choose --format mxfp4_moe, which keeps them"
 
 #: Tensors that llama-imatrix does not measure, unless it is told to.
 _VOCABULARY = frozenset({"token_embd.weight", "output.weight"})
@@ -221,11 +225,12 @@ def _check_requantizing(tensors: Sequence[PlannedTensor], options: PlanOptions) 
         for tensor in tensors
         if not tensor.copied and (held := GGML_TYPES.get(tensor.source_dtype)) is not None and held.quantized
     ]
+    packed = all(tensor.source_dtype in BLOCK_DTYPES for tensor in quantized)
     if quantized and not options.allow_requantize:
         raise UnsupportedError(
             f"{len(quantized)} of {len(tensors)} tensors are quantized already "
             f"({listed([f'{tensor.name} as {tensor.source_dtype}' for tensor in quantized])}), and would lose more; "
-            "take the original model, or override with --allow-requantize."
+            f"{_UNTOUCHED if packed else _ORIGINAL}, or override with --allow-requantize."
         )
 
 

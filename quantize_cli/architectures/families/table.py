@@ -10,12 +10,15 @@ from quantize_cli.architectures.families.embedding_gemma import EMBEDDING_GEMMA
 from quantize_cli.architectures.families.ernie4_5 import ERNIE4_5, ERNIE4_5_MOE
 from quantize_cli.architectures.families.exaone4 import EXAONE4
 from quantize_cli.architectures.families.falcon import FALCON
+from quantize_cli.architectures.families.falcon_h1 import FALCON_H1
 from quantize_cli.architectures.families.gemma import GEMMA, GEMMA2
 from quantize_cli.architectures.families.gemma3 import GEMMA3
 from quantize_cli.architectures.families.gemma3n import GEMMA3N
 from quantize_cli.architectures.families.gpt2 import GPT2
 from quantize_cli.architectures.families.gpt_neox import GPT_NEOX
+from quantize_cli.architectures.families.gpt_oss import GPT_OSS
 from quantize_cli.architectures.families.internlm2 import INTERNLM2
+from quantize_cli.architectures.families.lfm2 import LFM2, LFM2_MOE
 from quantize_cli.architectures.families.llama import LLAMA
 from quantize_cli.architectures.families.minicpm import MINICPM
 from quantize_cli.architectures.families.olmo import OLMO2, OLMOE
@@ -60,11 +63,16 @@ FAMILIES: Mapping[str, Family] = {
     "Ernie4_5_MoeForCausalLM": ERNIE4_5_MOE,
     "BaichuanForCausalLM": BAICHUAN,
     "BaiChuanForCausalLM": BAICHUAN,
+    "Lfm2ForCausalLM": LFM2,
+    "LFM2ForCausalLM": LFM2,
+    "Lfm2MoeForCausalLM": LFM2_MOE,
+    "FalconH1ForCausalLM": FALCON_H1,
     "Gemma3ForCausalLM": GEMMA3,
     "Gemma3ForConditionalGeneration": GEMMA3,
     "Gemma3TextModel": EMBEDDING_GEMMA,
     "Gemma3nForCausalLM": GEMMA3N,
     "Gemma3nForConditionalGeneration": GEMMA3N,
+    "GptOssForCausalLM": GPT_OSS,
 }
 
 #: Classes without a head, from which embedding models are saved -> the class with the same decoder. The reference knows
@@ -82,6 +90,7 @@ BASE_CLASSES: Mapping[str, str] = {
     "Qwen3_5MoeTextModel": "Qwen3_5MoeForCausalLM",
     "DeepseekV2Model": "DeepseekV2ForCausalLM",
     "DeepseekV3Model": "DeepseekV3ForCausalLM",
+    "GptOssModel": "GptOssForCausalLM",
 }
 
 #: `model_type` of config.json -> class, for configurations that lack `architectures`.
@@ -104,4 +113,5 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "gemma3_text": "Gemma3ForCausalLM",
     "gemma3n": "Gemma3nForConditionalGeneration",
     "gemma3n_text": "Gemma3nForCausalLM",
+    "gpt_oss": "GptOssForCausalLM",
 }
