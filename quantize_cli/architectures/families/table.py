@@ -14,6 +14,7 @@ from quantize_cli.architectures.families.falcon_h1 import FALCON_H1
 from quantize_cli.architectures.families.gemma import GEMMA, GEMMA2
 from quantize_cli.architectures.families.gemma3 import GEMMA3
 from quantize_cli.architectures.families.gemma3n import GEMMA3N
+from quantize_cli.architectures.families.gemma4 import GEMMA4, GEMMA4_UNIFIED
 from quantize_cli.architectures.families.gpt2 import GPT2
 from quantize_cli.architectures.families.gpt_neox import GPT_NEOX
 from quantize_cli.architectures.families.gpt_oss import GPT_OSS
@@ -72,6 +73,9 @@ FAMILIES: Mapping[str, Family] = {
     "Gemma3TextModel": EMBEDDING_GEMMA,
     "Gemma3nForCausalLM": GEMMA3N,
     "Gemma3nForConditionalGeneration": GEMMA3N,
+    "Gemma4ForCausalLM": GEMMA4,
+    "Gemma4ForConditionalGeneration": GEMMA4,
+    "Gemma4UnifiedForConditionalGeneration": GEMMA4_UNIFIED,
     "GptOssForCausalLM": GPT_OSS,
 }
 
@@ -113,5 +117,8 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "gemma3_text": "Gemma3ForCausalLM",
     "gemma3n": "Gemma3nForConditionalGeneration",
     "gemma3n_text": "Gemma3nForCausalLM",
+    "gemma4": "Gemma4ForConditionalGeneration",
+    "gemma4_text": "Gemma4ForCausalLM",
+    "gemma4_unified": "Gemma4UnifiedForConditionalGeneration",
     "gpt_oss": "GptOssForCausalLM",
 }
