@@ -6,10 +6,17 @@ import re
 from collections.abc import Iterator, Mapping
 
 from quantize_cli.architectures.config import Config
+from quantize_cli.architectures.demands import Demand
+from quantize_cli.architectures.description import TensorRecipe
+from quantize_cli.architectures.family import Part
 from quantize_cli.architectures.model import Model
+from quantize_cli.architectures.rope import main_parameters
+from quantize_cli.architectures.rows import ARRAY, U32
 from quantize_cli.architectures.shapes import Shape
+from quantize_cli.architectures.sizes import Sizes
 from quantize_cli.architectures.sliding_layers import slides
 from quantize_cli.errors import CheckpointError, shown
+from quantize_cli.gguf_file.fields import ValueType
 
 _ROWS = re.compile(r"(?:^|\.)layers\.(\d{1,4})\.(?:self_attn\.([qk])_proj|mlp\.(gate)_proj)\.weight$", re.ASCII)
 
@@ -90,3 +97,32 @@ def _of_full(model: Model, name: str) -> int | None:
             if (size := own.integer(name)) is not None:
                 return size
     return None
+
+
+def proportional_factors(sizes: Sizes) -> tuple[TensorRecipe, ...]:
+    """Return the divisors of frequencies, which stop the rotation of a part of each head."""
+    rope, half = main_parameters(sizes.model.rope), global_head(sizes.model) // 2
+    turning = min(int(2 * half * (rope.number("partial_rotary_factor") or 1.0) / 2), half)
+    values = (1.0,) * turning + (1e30,) * (half - turning)
+    return (TensorRecipe("rope_freqs.weight", (half,), (), values=values, stored_type="F32"),)
+
+
+_ATTENTION = Part(("attn_norm.weight", "attn_q.weight", "attn_output.weight", "attn_q_norm.weight"))
+KEYS = Part(("attn_k.weight", "attn_k_norm.weight"))
+VALUES = Part(("attn_v.weight",))
+GLOBAL_PARTS = (_ATTENTION, KEYS.among(own_layers), VALUES.among(layers_with_values))
+
+GLOBAL_ROWS = (
+    *(U32(f"{{arch}}.attention.{name}_length", value=global_head) for name in ("key", "value")),
+    ARRAY(ValueType.INT32, "{arch}.feed_forward_length", value=ffn_widths),
+    ARRAY(ValueType.INT32, "{arch}.attention.head_count_kv", value=kv_heads),
+    U32("{arch}.rope.dimension_count", value=global_head),
+    U32("{arch}.rope.dimension_count_swa", "head_dim"),
+)
+_DEMANDED = ("attention.sliding_window", "attention.key_length_swa", "attention.value_length_swa")
+GLOBAL_DEMANDS = (
+    Demand("attention.shared_kv_layers"),
+    Demand("attention.sliding_window_pattern", ValueType.BOOL, required=True, each_layer=True),
+    Demand("embedding_length_per_layer_input", required=True),
+    *(Demand(key, required=True) for key in _DEMANDED),
+)

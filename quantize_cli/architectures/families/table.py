@@ -14,7 +14,8 @@ from quantize_cli.architectures.families.falcon_h1 import FALCON_H1
 from quantize_cli.architectures.families.gemma import GEMMA, GEMMA2
 from quantize_cli.architectures.families.gemma3 import GEMMA3
 from quantize_cli.architectures.families.gemma3n import GEMMA3N
-from quantize_cli.architectures.families.gemma4 import GEMMA4, GEMMA4_UNIFIED
+from quantize_cli.architectures.families.gemma4 import GEMMA4
+from quantize_cli.architectures.families.gemma4_unified import GEMMA4_UNIFIED
 from quantize_cli.architectures.families.gpt2 import GPT2
 from quantize_cli.architectures.families.gpt_neox import GPT_NEOX
 from quantize_cli.architectures.families.gpt_oss import GPT_OSS
