@@ -10,11 +10,16 @@ from quantize_cli.architectures.families.baichuan import BAICHUAN
 from quantize_cli.architectures.families.bailing import BAILING_MOE_2
 from quantize_cli.architectures.families.cohere import COHERE, COHERE2
 from quantize_cli.architectures.families.deepseek import DEEPSEEK2
+from quantize_cli.architectures.families.embedding_gemma import EMBEDDING_GEMMA
 from quantize_cli.architectures.families.ernie4_5 import ERNIE4_5, ERNIE4_5_MOE
 from quantize_cli.architectures.families.exaone4 import EXAONE4
 from quantize_cli.architectures.families.falcon import FALCON
 from quantize_cli.architectures.families.falcon_h1 import FALCON_H1
+from quantize_cli.architectures.families.gemma import GEMMA, GEMMA2
 from quantize_cli.architectures.families.gemma3 import GEMMA3
+from quantize_cli.architectures.families.gemma3n import GEMMA3N
+from quantize_cli.architectures.families.gemma4 import GEMMA4
+from quantize_cli.architectures.families.gemma4_unified import GEMMA4_UNIFIED
 from quantize_cli.architectures.families.gpt2 import GPT2
 from quantize_cli.architectures.families.gpt_neox import GPT_NEOX
 from quantize_cli.architectures.families.gpt_oss import GPT_OSS
@@ -51,6 +56,8 @@ FAMILIES: Mapping[str, Family] = {
     "Qwen3_5MoeForConditionalGeneration": QWEN3_5_MOE,
     "DeepseekV2ForCausalLM": DEEPSEEK2,
     "DeepseekV3ForCausalLM": DEEPSEEK2,
+    "GemmaForCausalLM": GEMMA,
+    "Gemma2ForCausalLM": GEMMA2,
     "Olmo2ForCausalLM": OLMO2,
     "Olmo3ForCausalLM": OLMO2,
     "OlmoeForCausalLM": OLMOE,
@@ -85,6 +92,12 @@ FAMILIES: Mapping[str, Family] = {
     "ApertusForCausalLM": APERTUS,
     "Gemma3ForCausalLM": GEMMA3,
     "Gemma3ForConditionalGeneration": GEMMA3,
+    "Gemma3TextModel": EMBEDDING_GEMMA,
+    "Gemma3nForCausalLM": GEMMA3N,
+    "Gemma3nForConditionalGeneration": GEMMA3N,
+    "Gemma4ForCausalLM": GEMMA4,
+    "Gemma4ForConditionalGeneration": GEMMA4,
+    "Gemma4UnifiedForConditionalGeneration": GEMMA4_UNIFIED,
     "GptOssForCausalLM": GPT_OSS,
     "PhiForCausalLM": PHI2,
     "Phi3ForCausalLM": PHI3,
@@ -131,8 +144,15 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "qwen3_5_moe_text": "Qwen3_5MoeForCausalLM",
     "deepseek_v2": "DeepseekV2ForCausalLM",
     "deepseek_v3": "DeepseekV3ForCausalLM",
+    "gemma": "GemmaForCausalLM",
+    "gemma2": "Gemma2ForCausalLM",
     "gemma3": "Gemma3ForConditionalGeneration",
     "gemma3_text": "Gemma3ForCausalLM",
+    "gemma3n": "Gemma3nForConditionalGeneration",
+    "gemma3n_text": "Gemma3nForCausalLM",
+    "gemma4": "Gemma4ForConditionalGeneration",
+    "gemma4_text": "Gemma4ForCausalLM",
+    "gemma4_unified": "Gemma4UnifiedForConditionalGeneration",
     "gpt_oss": "GptOssForCausalLM",
     "phi": "PhiForCausalLM",
     "phi3": "Phi3ForCausalLM",
