@@ -19,6 +19,7 @@ from quantize_cli.architectures.families.olmo import OLMO2, OLMOE
 from quantize_cli.architectures.families.qwen2 import QWEN2
 from quantize_cli.architectures.families.qwen3 import QWEN3, QWEN3_MOE
 from quantize_cli.architectures.families.qwen3_5 import QWEN3_5, QWEN3_5_MOE
+from quantize_cli.architectures.families.qwen3_next import QWEN3_NEXT
 from quantize_cli.architectures.families.stablelm import STABLELM
 from quantize_cli.architectures.families.starcoder2 import STARCODER2
 from quantize_cli.architectures.family import Family
@@ -30,6 +31,7 @@ FAMILIES: Mapping[str, Family] = {
     "Qwen2ForCausalLM": QWEN2,
     "Qwen3ForCausalLM": QWEN3,
     "Qwen3MoeForCausalLM": QWEN3_MOE,
+    "Qwen3NextForCausalLM": QWEN3_NEXT,
     "Qwen3_5ForCausalLM": QWEN3_5,
     "Qwen3_5ForConditionalGeneration": QWEN3_5,
     "Qwen3_5MoeForCausalLM": QWEN3_5_MOE,
@@ -68,6 +70,7 @@ BASE_CLASSES: Mapping[str, str] = {
     "Qwen2Model": "Qwen2ForCausalLM",
     "Qwen3Model": "Qwen3ForCausalLM",
     "Qwen3MoeModel": "Qwen3MoeForCausalLM",
+    "Qwen3NextModel": "Qwen3NextForCausalLM",
     "Qwen3_5Model": "Qwen3_5ForConditionalGeneration",
     "Qwen3_5TextModel": "Qwen3_5ForCausalLM",
     "Qwen3_5MoeModel": "Qwen3_5MoeForConditionalGeneration",
@@ -84,6 +87,7 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "qwen2": "Qwen2ForCausalLM",
     "qwen3": "Qwen3ForCausalLM",
     "qwen3_moe": "Qwen3MoeForCausalLM",
+    "qwen3_next": "Qwen3NextForCausalLM",
     "qwen3_5": "Qwen3_5ForConditionalGeneration",
     "qwen3_5_text": "Qwen3_5ForCausalLM",
     "qwen3_5_moe": "Qwen3_5MoeForConditionalGeneration",
