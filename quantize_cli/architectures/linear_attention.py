@@ -14,18 +14,22 @@ from quantize_cli.architectures.sizes import Named, Size, Sizes, head_size, prod
 from quantize_cli.gguf_file.fields import ValueType
 
 
+#: Kinds of layers with full attention; the second is transformers' name of it where an indexer chooses the tokens.
+FULL_ATTENTION = ("full_attention", "indexed_attention")
+
+
 def linear_layers(model: Model) -> Iterable[int]:
     """Return the numbers of the layers with linear attention."""
-    return _layers(model, "linear_attention")
+    return _layers(model, ("linear_attention",))
 
 
 def full_layers(model: Model) -> Iterable[int]:
     """Return the numbers of the layers with full attention."""
-    return _layers(model, "full_attention")
+    return _layers(model, FULL_ATTENTION)
 
 
-def _layers(model: Model, kind: str) -> Iterable[int]:
-    return [number for number, held in enumerate(model.layer_types() or _kinds(model)) if held == kind]
+def _layers(model: Model, kinds: tuple[str, ...]) -> Iterable[int]:
+    return [number for number, held in enumerate(model.layer_types() or _kinds(model)) if held in kinds]
 
 
 def _kinds(model: Model) -> Iterable[str]:

@@ -22,6 +22,7 @@ from quantize_cli.architectures.families.qwen3_5 import QWEN3_5, QWEN3_5_MOE
 from quantize_cli.architectures.families.qwen3_next import QWEN3_NEXT
 from quantize_cli.architectures.families.stablelm import STABLELM
 from quantize_cli.architectures.families.starcoder2 import STARCODER2
+from quantize_cli.architectures.families.qwen4_exp import QWEN4_EXP
 from quantize_cli.architectures.family import Family
 
 FAMILIES: Mapping[str, Family] = {
@@ -36,6 +37,8 @@ FAMILIES: Mapping[str, Family] = {
     "Qwen3_5ForConditionalGeneration": QWEN3_5,
     "Qwen3_5MoeForCausalLM": QWEN3_5_MOE,
     "Qwen3_5MoeForConditionalGeneration": QWEN3_5_MOE,
+    "Qwen4ExpForCausalLM": QWEN4_EXP,
+    "Qwen4ExpForConditionalGeneration": QWEN4_EXP,
     "DeepseekV2ForCausalLM": DEEPSEEK2,
     "DeepseekV3ForCausalLM": DEEPSEEK2,
     "Olmo2ForCausalLM": OLMO2,
@@ -75,6 +78,8 @@ BASE_CLASSES: Mapping[str, str] = {
     "Qwen3_5TextModel": "Qwen3_5ForCausalLM",
     "Qwen3_5MoeModel": "Qwen3_5MoeForConditionalGeneration",
     "Qwen3_5MoeTextModel": "Qwen3_5MoeForCausalLM",
+    "Qwen4ExpModel": "Qwen4ExpForConditionalGeneration",
+    "Qwen4ExpTextModel": "Qwen4ExpForCausalLM",
     "DeepseekV2Model": "DeepseekV2ForCausalLM",
     "DeepseekV3Model": "DeepseekV3ForCausalLM",
 }
@@ -92,6 +97,8 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "qwen3_5_text": "Qwen3_5ForCausalLM",
     "qwen3_5_moe": "Qwen3_5MoeForConditionalGeneration",
     "qwen3_5_moe_text": "Qwen3_5MoeForCausalLM",
+    "qwen4_exp": "Qwen4ExpForConditionalGeneration",
+    "qwen4_exp_text": "Qwen4ExpForCausalLM",
     "deepseek_v2": "DeepseekV2ForCausalLM",
     "deepseek_v3": "DeepseekV3ForCausalLM",
     "gemma3": "Gemma3ForConditionalGeneration",
