@@ -13,7 +13,6 @@ from quantize_cli.architectures.rows import ARRAY, U32
 from quantize_cli.architectures.sizes import Named, Size, Sizes, head_size, product, total
 from quantize_cli.gguf_file.fields import ValueType
 
-
 #: Kinds of layers with full attention; the second is transformers' name of it where an indexer chooses the tokens.
 FULL_ATTENTION = ("full_attention", "indexed_attention")
 

@@ -20,9 +20,9 @@ from quantize_cli.architectures.families.qwen2 import QWEN2
 from quantize_cli.architectures.families.qwen3 import QWEN3, QWEN3_MOE
 from quantize_cli.architectures.families.qwen3_5 import QWEN3_5, QWEN3_5_MOE
 from quantize_cli.architectures.families.qwen3_next import QWEN3_NEXT
+from quantize_cli.architectures.families.qwen4_exp import QWEN4_EXP
 from quantize_cli.architectures.families.stablelm import STABLELM
 from quantize_cli.architectures.families.starcoder2 import STARCODER2
-from quantize_cli.architectures.families.qwen4_exp import QWEN4_EXP
 from quantize_cli.architectures.family import Family
 
 FAMILIES: Mapping[str, Family] = {

@@ -56,7 +56,6 @@ class Case:
     options: tuple[str, ...] = ()  #: options to give to the reference's converter
     raw_config: bool = False  #: whether the reference reads config.json itself, because transformers loses keys of it
     slow: bool = False  #: whether only `make test-slow` converts it
-    raw_config: bool = False  #: whether the reference reads config.json without transformers' class, as older ones do
     refusal: str | None = None  #: part of the reference's message, where it cannot read this layout
 
     @property

@@ -72,10 +72,6 @@ def _convert(llama_cpp_folder: Path, case: Case, folder: Path, output: Path, log
         from conversion.base import ModelBase
 
         ModelBase.load_hparams = staticmethod(lambda folder, _mistral: json.loads((folder / "config.json").read_text()))
-    if case.raw_config:
-        import conversion.base
-
-        conversion.base.AutoConfig = None
     os.chdir(llama_cpp_folder)
     sys.argv = [
         "convert_hf_to_gguf.py",
