@@ -9,7 +9,7 @@ from quantize_cli.architectures.describe import describe
 from quantize_cli.architectures.description import ModelDescription, TensorRecipe
 from quantize_cli.architectures.loading import check_loads
 from quantize_cli.architectures.loading_tensors import check_tensors
-from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
+from quantize_cli.checkpoints.base import BLOCK_DTYPES, Checkpoint, TensorInfo
 from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError, listed, shown
 from quantize_cli.gguf_file.fields import with_fields
 from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
@@ -25,6 +25,10 @@ from quantize_cli.planning.traits import traits_of
 from quantize_cli.planning.unmatched import unmatched
 
 _DEFAULTS = PlanOptions()
+
+#: What to do with weights that are quantized already.
+_ORIGINAL = "take the original model"
+_UNTOUCHED = "choose --format mxfp4_moe, which keeps them"
 
 #: Tensors that llama-imatrix does not measure, unless it is told to.
 _VOCABULARY = frozenset({"token_embd.weight", "output.weight"})
@@ -100,7 +104,7 @@ def _plan(
         _planned(recipe, choice, infos, old_name if old_name in known else None, candidate.stored_type)
         for (recipe, old_name), candidate, choice in zip(kept.recipes, candidates, choices, strict=True)
     ]
-    _check_decodable(tensors, candidates)
+    check_decodable(candidates, choices)
     _check_importance(tensors, choices, mix, importance)
     _check_requantizing(tensors, options)
     if options.no_fallback:
@@ -181,18 +185,22 @@ def _is_known(matrix: ImportanceMatrix | None, name: str, recipe: TensorRecipe) 
     return matrix is not None and matrix.for_tensor(name, recipe.shape) is not None
 
 
-def _check_decodable(tensors: Sequence[PlannedTensor], candidates: Sequence[Candidate]) -> None:
-    """Refuse to quantize what is not weights; llama-quantize does so when it comes to the tensor."""
+def check_decodable(candidates: Sequence[Candidate], choices: Sequence[Choice]) -> None:
+    """Refuse to quantize what is not weights; llama-quantize does so when it comes to the tensor.
+
+    Raises:
+        UnsupportedError: A tensor would have to be quantized whose type does not hold weights.
+    """
     refused = [
-        tensor
-        for tensor, candidate in zip(tensors, candidates, strict=True)
-        if tensor.type != candidate.stored_type and not GGML_TYPES[candidate.stored_type].writable
+        candidate
+        for candidate, choice in zip(candidates, choices, strict=True)
+        if choice.type != candidate.stored_type and not GGML_TYPES[candidate.stored_type].writable
     ]
     if refused:
+        types = listed([f"{shown(candidate.name)} is {candidate.stored_type}" for candidate in refused])
         raise UnsupportedError(
-            f"{len(refused)} of {len(tensors)} tensors cannot be quantized, because weights cannot be decoded from "
-            f"their types ({listed([f'{shown(tensor.name)} is {tensor.source_dtype}' for tensor in refused])}); take a "
-            "file whose matrices are F32, F16 or BF16."
+            f"{len(refused)} of {len(candidates)} tensors cannot be quantized, because weights cannot be decoded from "
+            f"their types ({types}); take a file whose matrices are F32, F16 or BF16."
         )
 
 
@@ -221,11 +229,12 @@ def _check_requantizing(tensors: Sequence[PlannedTensor], options: PlanOptions) 
         for tensor in tensors
         if not tensor.copied and (held := GGML_TYPES.get(tensor.source_dtype)) is not None and held.quantized
     ]
+    packed = all(tensor.source_dtype in BLOCK_DTYPES for tensor in quantized)
     if quantized and not options.allow_requantize:
         raise UnsupportedError(
             f"{len(quantized)} of {len(tensors)} tensors are quantized already "
             f"({listed([f'{tensor.name} as {tensor.source_dtype}' for tensor in quantized])}), and would lose more; "
-            "take the original model, or override with --allow-requantize."
+            f"{_UNTOUCHED if packed else _ORIGINAL}, or override with --allow-requantize."
         )
 
 

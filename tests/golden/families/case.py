@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from golden.families.weights import Array, Fill, normal
 from golden.small_checkpoints import DTYPES, OUTTYPES, TOKENIZER_FILES, write_weights
 from safetensors.numpy import load_file
@@ -54,6 +55,8 @@ class Case:
     shards: int = 1
     weights_of: str | None = None  #: the case whose weights these are, in another layout
     options: tuple[str, ...] = ()  #: options to give to the reference's converter
+    further: tuple[str, ...] = ()  #: formats to record beside the usual ones
+    requantize: bool = False  #: whether tensors are quantized again, as with --allow-requantize
     raw_config: bool = False  #: whether the reference reads config.json itself, because transformers loses keys of it
     slow: bool = False  #: whether only `make test-slow` converts it
     refusal: str | None = None  #: part of the reference's message, where it cannot read this layout
@@ -75,7 +78,7 @@ class Case:
     def formats(self) -> tuple[str, ...]:
         """The names of the files to record: the converter's own, and what the quantizer makes of it."""
         copied = ("SOURCE", self.outtype.upper(), "Q4_K_M")
-        return copied if self.vocabulary.shared else (*copied, "IQ4_XS")
+        return (*copied, *self.further) if self.vocabulary.shared else (*copied, "IQ4_XS", *self.further)
 
 
 def arrays(case: Case) -> Arrays:
@@ -84,7 +87,7 @@ def arrays(case: Case) -> Arrays:
     drawn = {}
     for name, tensor in case.tensors.items():
         dtype = tensor.dtype or case.dtype
-        drawn[name] = tensor.fill(f"{seed}/{name}", tensor.shape, dtype).astype(DTYPES[dtype])
+        drawn[name] = np.asarray(tensor.fill(f"{seed}/{name}", tensor.shape, dtype), DTYPES[dtype])
     return case.layout(drawn)
 
 
