@@ -86,3 +86,6 @@ HUNYUAN_DENSE = Vocabulary(
         Extra(ID_KEYS["eos"], ValueType.UINT32, number="eod_token_id"),
     ),
 )
+
+MAMBA = Vocabulary((BYTE_LEVEL, SENTENCEPIECE))
+MAMBA2_VOCABULARY = Vocabulary((SENTENCEPIECE, BYTE_LEVEL))

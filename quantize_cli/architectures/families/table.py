@@ -21,6 +21,7 @@ from quantize_cli.architectures.families.granite import GRANITE, GRANITE_MOE
 from quantize_cli.architectures.families.internlm2 import INTERNLM2
 from quantize_cli.architectures.families.lfm2 import LFM2, LFM2_MOE
 from quantize_cli.architectures.families.llama import LLAMA
+from quantize_cli.architectures.families.mamba import MAMBA1, MAMBA_2
 from quantize_cli.architectures.families.minicpm import MINICPM
 from quantize_cli.architectures.families.olmo import OLMO2, OLMOE
 from quantize_cli.architectures.families.qwen2 import QWEN2
@@ -48,6 +49,10 @@ FAMILIES: Mapping[str, Family] = {
     "Qwen3_5MoeForConditionalGeneration": QWEN3_5_MOE,
     "Qwen4ExpForCausalLM": QWEN4_EXP,
     "Qwen4ExpForConditionalGeneration": QWEN4_EXP,
+    "MambaForCausalLM": MAMBA1,
+    "MambaLMHeadModel": MAMBA1,
+    "FalconMambaForCausalLM": MAMBA1,
+    "Mamba2ForCausalLM": MAMBA_2,
     "DeepseekV2ForCausalLM": DEEPSEEK2,
     "DeepseekV3ForCausalLM": DEEPSEEK2,
     "Olmo2ForCausalLM": OLMO2,
@@ -123,6 +128,9 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "qwen3_5_moe_text": "Qwen3_5MoeForCausalLM",
     "qwen4_exp": "Qwen4ExpForConditionalGeneration",
     "qwen4_exp_text": "Qwen4ExpForCausalLM",
+    "mamba": "MambaForCausalLM",
+    "falcon_mamba": "FalconMambaForCausalLM",
+    "mamba2": "Mamba2ForCausalLM",
     "deepseek_v2": "DeepseekV2ForCausalLM",
     "deepseek_v3": "DeepseekV3ForCausalLM",
     "gemma3": "Gemma3ForConditionalGeneration",
