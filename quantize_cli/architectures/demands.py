@@ -80,8 +80,9 @@ SHARED_EXPERTS = (
     Demand("expert_weights_scale", ValueType.FLOAT32, least=None),
     Demand("leading_dense_block_count"),
 )
+SHARED_EXPERT_WIDTH = Demand("expert_shared_feed_forward_length")
+ROPE_SECTIONS = Demand("rope.dimension_sections", ValueType.INT32, required=True, items=4)
 GATED_DELTA_NET = (
-    Demand("rope.dimension_sections", ValueType.INT32, required=True, items=4),
     *(
         Demand(f"ssm.{name}", required=True, least=1)
         for name in ("conv_kernel", "inner_size", "state_size", "time_step_rank", "group_count")

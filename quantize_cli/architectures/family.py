@@ -75,7 +75,10 @@ leave_out_tied_head = Naming(
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Tensors of equal shapes that become one: names that differ only in a number, from 0 on without a gap."""
+    """Tensors that become one: names that differ only in a number, from 0 on without a gap.
+
+    Their shapes are equal; those that are joined may differ in rows.
+    """
 
     pattern: str  #: regular expression of the whole name, with three groups: stack, number, rest
     joined: bool = False  #: whether rows follow each other in one dimension, or the stack is a new one

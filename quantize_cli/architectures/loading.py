@@ -39,7 +39,7 @@ _ONE_EXPERT_IS_NONE = frozenset({"hunyuan-vl", "hunyuan-dense"})
 _HEADS_SHARE_WIDTH = frozenset({"qwen2"})
 
 #: Architectures whose rotation has sections: time, height, width.
-_IN_SECTIONS = frozenset({"qwen35", "qwen35moe"})
+_IN_SECTIONS = frozenset({"qwen35", "qwen35moe", "qwen4exp"})
 
 #: Architectures whose rotation takes the whole head.
 _WHOLE_HEAD_ROTATES = frozenset({"llama", "deci", "falcon", "llama-embed"})

@@ -41,6 +41,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "kv_lora_and_rope": ("attention.kv_lora_rank", "rope.dimension_count"),
     "nope": ("attention.key_length_mla", "rope.dimension_count"),
     "value_head": ("attention.value_length_mla",),
+    "linear_ba": ("ssm.time_step_rank",),
     "linear_kernel": ("ssm.conv_kernel",),
     "linear_value_heads": ("ssm.time_step_rank",),
     "linear_value_head": ("ssm.state_size",),
@@ -107,6 +108,7 @@ def _qwen35(model: Hyperparameters, sizes: Sizes) -> Sizes:
     state, values = model.natural("ssm.state_size") or 0, model.natural("ssm.time_step_rank") or 0
     return {
         "query": 2 * sizes["query"],  # with the gate of the attention's output
+        "linear_ba": 2 * values,
         "linear_kernel": model.natural("ssm.conv_kernel") or 0,
         "linear_value_heads": values,
         "linear_value_head": state,
@@ -150,6 +152,7 @@ OWN: Mapping[str, Callable[[Hyperparameters, Sizes], Sizes]] = {
     "qwen2": _qwen2,
     "qwen3": _qwen3,
     "qwen3moe": _qwen3moe,
+    "qwen3next": _qwen35moe,
     "qwen35": _qwen35,
     "qwen35moe": _qwen35moe,
     "deepseek2": _deepseek2,

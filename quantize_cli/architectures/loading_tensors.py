@@ -7,7 +7,7 @@ held to what all have in common: as many tokens as the embedding has rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quantize_cli.architectures.hyperparameters import Hyperparameters
 from quantize_cli.architectures.loading import PROJECTOR
@@ -225,6 +225,15 @@ def _qwen3moe(_model: Hyperparameters, _number: int) -> _Layer:
     )
 
 
+def _qwen3next(model: Hyperparameters, number: int) -> _Layer:
+    layer = _qwen35moe(model, number)
+    small = "ssm_beta.weight", "ssm_alpha.weight"
+    if not set(small) & set(layer.required):
+        return layer
+    required = (*(name for name in layer.required if name not in small), "ssm_ba.weight")
+    return replace(layer, required=required, optional=(*layer.optional, "ssm_in.weight"))
+
+
 def _qwen35(model: Hyperparameters, number: int) -> _Layer:
     return _hybrid(model, number, FFN.names, ())
 
@@ -286,6 +295,7 @@ LAYOUTS: Mapping[str, _Layout] = {
     "qwen2": _Layout(_dense(), ("output.weight", "output.bias")),
     "qwen3": _Layout(_dense(*QK_NORM.names), ("output.weight", "cls.output.weight")),
     "qwen3moe": _Layout(_qwen3moe),
+    "qwen3next": _Layout(_qwen3next, predicts=True),
     "qwen35": _Layout(_qwen35, predicts=True),
     "qwen35moe": _Layout(_qwen35moe, predicts=True),
     "deepseek2": _Layout(_deepseek2, predicts=True),

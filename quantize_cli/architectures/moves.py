@@ -158,6 +158,28 @@ class Grouped:
 
 
 @dataclass(frozen=True, slots=True)
+class Gathered:
+    """The change from parts interleaved by group to the first part of all groups, then the second, and so on."""
+
+    groups: int
+    parts: tuple[int, ...]  #: rows of each part of a group
+
+    def shape(self, shape: Shape) -> Shape:
+        """Return the same shape."""
+        if row_count(shape) != (rows := self.groups * sum(self.parts)):
+            raise ValueError(f"it has {row_count(shape)} rows instead of {rows}")
+        return shape
+
+    def where(self, rows: RowNumbers) -> RowNumbers:
+        """Return the input row of each of these output rows."""
+        sizes = np.array(self.parts)
+        starts = np.cumsum(sizes) - sizes
+        part = np.searchsorted(self.groups * starts, rows, side="right") - 1
+        group, row = np.divmod(rows - self.groups * starts[part], sizes[part])
+        return np.asarray(group * sum(self.parts) + starts[part] + row)
+
+
+@dataclass(frozen=True, slots=True)
 class Squeeze:
     """The removal of dimensions of 1, as in torch.squeeze; all rows stay in their places."""
 

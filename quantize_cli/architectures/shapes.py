@@ -48,6 +48,7 @@ SHAPES: Mapping[str, Shape] = {
     "ssm_a": ("linear_value_heads",),
     "ssm_alpha.weight": ("linear_value_heads", "hidden"),
     "ssm_beta.weight": ("linear_value_heads", "hidden"),
+    "ssm_ba.weight": ("linear_ba", "hidden"),
     "ssm_norm.weight": ("linear_value_head",),
     "ssm_out.weight": ("hidden", "linear_value"),
     # feed-forward network

@@ -132,10 +132,19 @@ def _stack(name: str, stack: _Numbered, result: Tensors) -> Tensor:
     missing = next((number for number in range(len(sources)) if number not in stack.infos), None)
     if missing is not None:
         result.lacking.append(f"{stack.before}{missing}{stack.after}")
-    result.uneven += [(info, first) for info in sources if (info.shape, info.dtype) != (first.shape, first.dtype)]
     joined = stack.joined and bool(first.shape)
-    shape = (len(sources) * first.shape[0], *first.shape[1:]) if joined else (len(sources), *first.shape)
+    result.uneven += [(info, first) for info in sources if _kind(info, joined) != _kind(first, joined)]
+    shape = (
+        (sum(info.shape[0] for info in sources if info.shape), *first.shape[1:])
+        if joined
+        else (len(sources), *first.shape)
+    )
     return Tensor(name, sources, shape)
+
+
+def _kind(info: TensorInfo, joined: bool) -> tuple[str, int, tuple[int, ...]]:
+    """Return what the tensors of a stack have in common; parts that are joined may differ in rows."""
+    return info.dtype, len(info.shape), info.shape[joined:]
 
 
 def _applied(tensor: Tensor, pattern: re.Pattern[str], output: Output, sizes: Sizes) -> Tensor:

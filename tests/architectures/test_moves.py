@@ -18,7 +18,7 @@ from quantize_cli.architectures.maps import (
     Window,
     ZeroRows,
 )
-from quantize_cli.architectures.moves import Move, RotaryInterleave, Rows, Squeeze, Tiled, moved, row_count
+from quantize_cli.architectures.moves import Gathered, Move, RotaryInterleave, Rows, Squeeze, Tiled, moved, row_count
 
 
 def numbered(*shape: int) -> np.ndarray:
@@ -38,6 +38,12 @@ def reordered(tensor: np.ndarray, groups: int, heads: int, size: int, first: int
     return np.concatenate([tensor[:first], tiles])
 
 
+def split(weights: np.ndarray, groups: int, *parts: int) -> np.ndarray:
+    """Qwen3NextModel.modify_tensors of in_proj_qkvz, without the last step."""
+    found = np.split(weights.reshape(groups, sum(parts), -1), np.cumsum(parts)[:-1], axis=1)
+    return np.concatenate([part.reshape(-1, weights.shape[1]) for part in found])
+
+
 WEIGHT = numbered(96, 5)
 STACK = numbered(4, 24, 6)
 #: (moves, the sources end to end, what the reference makes of them)
@@ -55,6 +61,9 @@ CASES: dict[str, tuple[tuple[Move, ...], np.ndarray, np.ndarray]] = {
     "tiled heads": ((Tiled(4, 3, 8),), WEIGHT, reordered(WEIGHT, 4, 3, 8)),
     "tiled heads behind others": ((Tiled(4, 2, 4, first=64),), WEIGHT, reordered(WEIGHT, 4, 2, 4, 64)),
     "tiled vector": ((Tiled(4, 3, 1),), numbered(12), reordered(numbered(12), 4, 3, 1)),
+    "parts of groups": ((Gathered(8, (2, 2, 4, 4)),), WEIGHT, split(WEIGHT, 8, 2, 2, 4, 4)),
+    "parts of one group": ((Gathered(1, (2, 90, 4)),), WEIGHT, WEIGHT),
+    "one part of groups": ((Gathered(8, (3, 9)), Rows(96, 0, 24)), WEIGHT, split(WEIGHT, 8, 3, 9)[:24]),
     "squeezed": ((Squeeze(),), numbered(8, 1, 4), numbered(8, 4)),
     "squeezed, then tiled": (
         (Squeeze(), Tiled(2, 2, 1, first=4)),
@@ -91,6 +100,7 @@ def test_a_part_of_the_rows_is_a_part_of_the_whole(moves, source, expected):
         (Rows(25, 0, 5), (96, 5)),
         (Rows(12, 8, 5), (96, 5)),
         (Tiled(4, 3, 7), (96, 5)),
+        (Gathered(4, (3, 7)), (96, 5)),
         (Transpose(5, 96), (96, 5)),
         (TiledColumns(2, 2, 2), (96, 5)),
         (Columns(6, 0, 3), (96, 5)),

@@ -28,6 +28,7 @@ from quantize_cli.architectures.families.hunyuan import HUNYUAN_DENSE
 from quantize_cli.architectures.families.internlm2 import INTERNLM2
 from quantize_cli.architectures.families.lfm2 import LFM2, LFM2_MOE
 from quantize_cli.architectures.families.llama import LLAMA
+from quantize_cli.architectures.families.mamba import MAMBA1, MAMBA_2
 from quantize_cli.architectures.families.minicpm import MINICPM
 from quantize_cli.architectures.families.minimax_m2 import MINIMAX_M2
 from quantize_cli.architectures.families.minimax_m3 import MINIMAX_M3
@@ -37,6 +38,8 @@ from quantize_cli.architectures.families.phi3 import PHI3, PHIMOE
 from quantize_cli.architectures.families.qwen2 import QWEN2
 from quantize_cli.architectures.families.qwen3 import QWEN3, QWEN3_MOE
 from quantize_cli.architectures.families.qwen3_5 import QWEN3_5, QWEN3_5_MOE
+from quantize_cli.architectures.families.qwen3_next import QWEN3_NEXT
+from quantize_cli.architectures.families.qwen4_exp import QWEN4_EXP
 from quantize_cli.architectures.families.seed_oss import SEED_OSS
 from quantize_cli.architectures.families.smollm3 import SMOLLM3
 from quantize_cli.architectures.families.stablelm import STABLELM
@@ -50,10 +53,17 @@ FAMILIES: Mapping[str, Family] = {
     "Qwen2ForCausalLM": QWEN2,
     "Qwen3ForCausalLM": QWEN3,
     "Qwen3MoeForCausalLM": QWEN3_MOE,
+    "Qwen3NextForCausalLM": QWEN3_NEXT,
     "Qwen3_5ForCausalLM": QWEN3_5,
     "Qwen3_5ForConditionalGeneration": QWEN3_5,
     "Qwen3_5MoeForCausalLM": QWEN3_5_MOE,
     "Qwen3_5MoeForConditionalGeneration": QWEN3_5_MOE,
+    "Qwen4ExpForCausalLM": QWEN4_EXP,
+    "Qwen4ExpForConditionalGeneration": QWEN4_EXP,
+    "MambaForCausalLM": MAMBA1,
+    "MambaLMHeadModel": MAMBA1,
+    "FalconMambaForCausalLM": MAMBA1,
+    "Mamba2ForCausalLM": MAMBA_2,
     "DeepseekV2ForCausalLM": DEEPSEEK2,
     "DeepseekV3ForCausalLM": DEEPSEEK2,
     "GemmaForCausalLM": GEMMA,
@@ -119,10 +129,13 @@ BASE_CLASSES: Mapping[str, str] = {
     "Qwen2Model": "Qwen2ForCausalLM",
     "Qwen3Model": "Qwen3ForCausalLM",
     "Qwen3MoeModel": "Qwen3MoeForCausalLM",
+    "Qwen3NextModel": "Qwen3NextForCausalLM",
     "Qwen3_5Model": "Qwen3_5ForConditionalGeneration",
     "Qwen3_5TextModel": "Qwen3_5ForCausalLM",
     "Qwen3_5MoeModel": "Qwen3_5MoeForConditionalGeneration",
     "Qwen3_5MoeTextModel": "Qwen3_5MoeForCausalLM",
+    "Qwen4ExpModel": "Qwen4ExpForConditionalGeneration",
+    "Qwen4ExpTextModel": "Qwen4ExpForCausalLM",
     "DeepseekV2Model": "DeepseekV2ForCausalLM",
     "DeepseekV3Model": "DeepseekV3ForCausalLM",
     "GptOssModel": "GptOssForCausalLM",
@@ -138,10 +151,16 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "qwen2": "Qwen2ForCausalLM",
     "qwen3": "Qwen3ForCausalLM",
     "qwen3_moe": "Qwen3MoeForCausalLM",
+    "qwen3_next": "Qwen3NextForCausalLM",
     "qwen3_5": "Qwen3_5ForConditionalGeneration",
     "qwen3_5_text": "Qwen3_5ForCausalLM",
     "qwen3_5_moe": "Qwen3_5MoeForConditionalGeneration",
     "qwen3_5_moe_text": "Qwen3_5MoeForCausalLM",
+    "qwen4_exp": "Qwen4ExpForConditionalGeneration",
+    "qwen4_exp_text": "Qwen4ExpForCausalLM",
+    "mamba": "MambaForCausalLM",
+    "falcon_mamba": "FalconMambaForCausalLM",
+    "mamba2": "Mamba2ForCausalLM",
     "deepseek_v2": "DeepseekV2ForCausalLM",
     "deepseek_v3": "DeepseekV3ForCausalLM",
     "gemma": "GemmaForCausalLM",
