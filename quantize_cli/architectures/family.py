@@ -136,6 +136,8 @@ class Family:
     outside: tuple[str, ...] = ("token_embd.weight", "output_norm.weight")  #: GGUF names of tensors outside the layers
     optional_outside: tuple[str, ...] = ("output.weight",)
     namings: tuple[Naming, ...] = ()
+    #: Rows that the reference writes while it makes the tensors, before all other keys.
+    of_tensors: tuple[Row, ...] = ()
     stacks: tuple[Stack, ...] = (EXPERTS,)
     rules: tuple[Rule, ...] = ()
     sizes: Mapping[str, Size] = field(default_factory=dict)  #: over the common table of sizes.py
@@ -144,6 +146,5 @@ class Family:
     shapes: Mapping[str, Shape] = field(default_factory=dict)  #: over the common table of shapes.py
     extra_layers: Callable[[Model], int] = lambda _model: 0  #: layers that only predict further tokens
     computed: Callable[[Sizes], tuple[TensorRecipe, ...]] = lambda _sizes: ()
-    first_metadata: tuple[Row, ...] = ()  #: keys that the reference writes with the tensors, before all other keys
     needed: tuple[str, ...] = ("vocab", "hidden", "heads", "ffn")  #: sizes that config.json must give
     check: Callable[[Model], None] = lambda _model: None  #: raises UnsupportedError for models that only look alike

@@ -31,7 +31,7 @@ def _of_layers(number: str) -> Source:
 APERTUS = replace(
     LLAMA,
     architecture="apertus",
-    first_metadata=tuple(ARRAY(ValueType.FLOAT32, f"xielu.{number}", value=_of_layers(number)) for number in _NUMBERS),
+    of_tensors=tuple(ARRAY(ValueType.FLOAT32, f"xielu.{number}", value=_of_layers(number)) for number in _NUMBERS),
     demands=demands.ATTENTION,
     vocabulary=VOCABULARY,
     parts=(ATTENTION, QK_NORM, FFN_NORM, PLAIN_FFN),

@@ -43,7 +43,7 @@ def _factors(sizes: Sizes) -> tuple[TensorRecipe, ...]:
 
 PHI3 = Family(
     architecture="phi3",
-    first_metadata=(F32("{arch}.rope.scaling.attn_factor", value=longrope.attention_factor),),
+    of_tensors=(F32("{arch}.rope.scaling.attn_factor", value=longrope.attention_factor),),
     metadata=(
         U32("{arch}.context_length", *CONTEXT),
         U32("{arch}.rope.scaling.original_context_length", value=longrope.original_context),
