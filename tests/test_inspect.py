@@ -22,7 +22,8 @@ from quantize_cli.inspection.model import Hyperparameters
 from quantize_cli.inspection.parameters import parameters_of
 from quantize_cli.mixes.tables import FORMATS
 
-CONFIGS = Path(__file__).parents[2] / "shared" / "configs"
+SHARED = Path(__file__).parents[2] / "shared"
+CONFIGS, TOKENIZERS = SHARED / "configs", SHARED / "tokenizers"
 
 
 def inspected(folder: Path):
@@ -58,6 +59,19 @@ def test_every_size_is_that_of_the_plan(family, tmp_path):
                 plan(folder, name, pre_tokenizer=PRE_TOKENIZER)
     assert [name for name, held in found.items() if held.file_bytes is None] == ["Q1_0"]
     assert {"IQ2_XS", "IQ1_S"} <= {name for name, held in found.items() if held.needs == ("imatrix",)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_every_familys_sizes_are_those_of_the_plan(name, tmp_path):
+    case = CASES[name]
+    if case.vocabulary.shared and not TOKENIZERS.is_dir():
+        pytest.skip("needs ../shared/tokenizers")
+    options = {"pre_tokenizer": case.vocabulary.pre_tokenizer}
+    folder = build(case, tmp_path, TOKENIZERS)
+    found = {held.format: held.file_bytes for held in inspect(folder, **options).formats}
+    plans = plan(folder, ["BF16", "Q8_0", "Q4_K_M", "IQ4_XS"], allow_requantize=True, **options)
+    assert [found[planned.format] for planned in plans] == [planned.file_bytes for planned in plans]
 
 
 def test_formats_are_in_the_order_of_their_sizes(llama):
@@ -110,7 +124,7 @@ def test_what_told_the_pre_tokenizer(llama, gguf):
 
 
 def test_a_tokenizer_that_is_published_is_recognised_by_its_hash(tmp_path):
-    tokenizer = Path(__file__).parents[2] / "shared" / "tokenizers" / "smollm2" / "tokenizer.json"
+    tokenizer = TOKENIZERS / "smollm2" / "tokenizer.json"
     if not tokenizer.is_file():
         pytest.skip("needs ../shared/tokenizers")
     folder = make_checkpoint(tmp_path / "model", vocab_size=49152)
@@ -185,7 +199,7 @@ def test_experts_that_are_used_may_differ_by_layer(used, active):
 
 def test_a_model_with_experts_and_mtp_layers(tmp_path):
     case = CASES["Qwen3.5-MoE-stacked"]
-    found = inspect(build(case, tmp_path, None), pre_tokenizer=case.vocabulary.pre_tokenizer)
+    found = inspect(build(case, tmp_path, TOKENIZERS), pre_tokenizer=case.vocabulary.pre_tokenizer)
     assert found.parameters is not None
     assert found.parameters.active is not None
     assert found.hyperparameters.mtp_layers == 1
