@@ -84,7 +84,12 @@ def test_the_model_is_described_once(llama, monkeypatch):
 
     calls = []
     describe = module.describe
-    monkeypatch.setattr(module, "describe", lambda *given: calls.append(given) or describe(*given))
+
+    def counted(*given):
+        calls.append(given)
+        return describe(*given)
+
+    monkeypatch.setattr(module, "describe", counted)
     assert len(inspected(llama).formats) == len(FORMATS)
     assert len(calls) == 1
 
@@ -158,7 +163,7 @@ def test_a_quantized_gguf_file_needs_a_flag_for_all_that_changes_it(gguf):
 
 def test_integers_cannot_become_weights(tmp_path):
     tensors = {"blk.0.attn_q.weight": np.zeros((32, 256), np.int32), "token_embd.weight": np.zeros((8, 256), "f4")}
-    write_gguf(tmp_path / "model.gguf", tensors, hyperparameters(vocab_size=8))
+    write_gguf(tmp_path / "model.gguf", tensors, hyperparameters("dream", vocab_size=8), "dream")
     found = inspect(tmp_path / "model.gguf")
     (refusal,) = [held.refusal for held in found.formats if held.format == "Q8_0"]
     assert refusal is not None
@@ -200,11 +205,13 @@ def test_experts_that_are_used_may_differ_by_layer(used, active):
 def test_a_model_with_experts_and_mtp_layers(tmp_path):
     case = CASES["Qwen3.5-MoE-stacked"]
     found = inspect(build(case, tmp_path, TOKENIZERS), pre_tokenizer=case.vocabulary.pre_tokenizer)
-    assert found.parameters is not None
-    assert found.parameters.active is not None
     assert found.hyperparameters.mtp_layers == 1
-    assert 0 < found.parameters.mtp < found.parameters.total
-    assert found.parameters.active < found.parameters.total - found.parameters.mtp
+    assert found.parameters is not None
+    total, active, mtp = found.parameters.total, found.parameters.active, found.parameters.mtp
+    assert active is not None
+    assert mtp is not None
+    assert 0 < mtp < total
+    assert active < total - mtp
 
 
 # Models that are refused.
