@@ -86,3 +86,11 @@ HUNYUAN_DENSE = Vocabulary(
         Extra(ID_KEYS["eos"], ValueType.UINT32, number="eod_token_id"),
     ),
 )
+
+_GLM_END = "<|endoftext|>"
+#: GLM 4; its end of a turn is the beginning of the next one.
+GLM4 = Vocabulary((BYTE_LEVEL,), roles=(("eos", _GLM_END), ("eot", "<|user|>"), ("unk", _GLM_END), ("bos", _GLM_END)))
+#: GLM 4.5 and later.
+GLM4_MOE = Vocabulary(
+    (BYTE_LEVEL,), roles=(("bos", "[gMASK]"), ("eot", "<|user|>"), ("unk", _GLM_END), ("eom", "<|observation|>"))
+)

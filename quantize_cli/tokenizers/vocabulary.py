@@ -7,7 +7,7 @@ family is a value, and a new kind is one file in `kinds/`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quantize_cli.checkpoints.sidecars import Json, Sidecars
 from quantize_cli.errors import CheckpointError, UsageError, shown
@@ -18,7 +18,7 @@ from quantize_cli.tokenizers.kinds.base import Kind, Tokens
 from quantize_cli.tokenizers.loads import check_loads
 from quantize_cli.tokenizers.pre_tokenizers import check_name
 from quantize_cli.tokenizers.source import TOKENIZER_MODEL, Source
-from quantize_cli.tokenizers.special_tokens import read_special_tokens
+from quantize_cli.tokenizers.special_tokens import SpecialTokens, read_special_tokens
 
 #: Vocabularies in use end near 300,000 tokens; a config.json that asks for more than this is damaged.
 _MAX_VOCAB_SIZE = 1 << 20
@@ -54,6 +54,8 @@ class Vocabulary:
     kinds: tuple[Kind, ...]  #: the first match wins
     fields: tuple[Extra, ...] = ()
     hf_class: str | None = None  #: the tokenizer class that transformers takes, which overrides that of the files
+    #: Roles and texts of the tokens that have them, unless the files tell of another token.
+    roles: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,9 @@ def read_vocabulary(
         fields = [
             *_extra_fields((extra for extra in extras if extra.first), tokens, source),
             *token_fields(tokens),
-            *special_fields(read_special_tokens(source, id_limit=tokens.id_limit)),
+            *special_fields(
+                _with_roles(read_special_tokens(source, id_limit=tokens.id_limit), vocabulary, tokens, source)
+            ),
             *_extra_fields((extra for extra in extras if not extra.first), tokens, source),
         ]
     by = tokens.recognised_by if pre_tokenizer is None else "user"
@@ -143,6 +147,20 @@ def _kind(vocabulary: Vocabulary, source: Source) -> Kind:
             "choose; leave --pre-tokenizer out."
         )
     return kind
+
+
+def _with_roles(vocabulary: Vocabulary, tokens: Tokens, source: Source) -> SpecialTokens:
+    """Read the special tokens, and add the family's roles behind those that the files tell of."""
+    special = read_special_tokens(source, id_limit=tokens.id_limit)
+    ids = dict(special.ids)
+    for role, text in vocabulary.roles:
+        if text not in tokens.tokens:
+            raise CheckpointError(
+                f"{source.where('tokenizer.json')} lacks the token {shown(text)}, which this model family needs; take "
+                "the file from the model's repository."
+            )
+        ids.setdefault(role, tokens.tokens.index(text))
+    return replace(special, ids=ids)
 
 
 def _applies(extra: Extra, kind: Kind, source: Source) -> bool:

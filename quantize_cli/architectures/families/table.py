@@ -10,6 +10,7 @@ from quantize_cli.architectures.families.ernie4_5 import ERNIE4_5, ERNIE4_5_MOE
 from quantize_cli.architectures.families.exaone4 import EXAONE4
 from quantize_cli.architectures.families.falcon import FALCON
 from quantize_cli.architectures.families.gemma3 import GEMMA3
+from quantize_cli.architectures.families.glm import GLM4, GLM4_MOE
 from quantize_cli.architectures.families.gpt2 import GPT2
 from quantize_cli.architectures.families.gpt_neox import GPT_NEOX
 from quantize_cli.architectures.families.internlm2 import INTERNLM2
@@ -36,6 +37,10 @@ FAMILIES: Mapping[str, Family] = {
     "Qwen3_5MoeForConditionalGeneration": QWEN3_5_MOE,
     "DeepseekV2ForCausalLM": DEEPSEEK2,
     "DeepseekV3ForCausalLM": DEEPSEEK2,
+    "Glm4ForCausalLM": GLM4,
+    "Glm4vForConditionalGeneration": GLM4,
+    "Glm4MoeForCausalLM": GLM4_MOE,
+    "Glm4vMoeForConditionalGeneration": GLM4_MOE,
     "Olmo2ForCausalLM": OLMO2,
     "Olmo3ForCausalLM": OLMO2,
     "OlmoeForCausalLM": OLMOE,
@@ -90,6 +95,10 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "qwen3_5_moe_text": "Qwen3_5MoeForCausalLM",
     "deepseek_v2": "DeepseekV2ForCausalLM",
     "deepseek_v3": "DeepseekV3ForCausalLM",
+    "glm4": "Glm4ForCausalLM",
+    "glm4v": "Glm4vForConditionalGeneration",
+    "glm4_moe": "Glm4MoeForCausalLM",
+    "glm4v_moe": "Glm4vMoeForConditionalGeneration",
     "gemma3": "Gemma3ForConditionalGeneration",
     "gemma3_text": "Gemma3ForCausalLM",
 }
