@@ -116,9 +116,7 @@ def read_vocabulary(
         fields = [
             *_extra_fields((extra for extra in extras if extra.first), tokens, source),
             *token_fields(tokens),
-            *special_fields(
-                _with_roles(read_special_tokens(source, id_limit=tokens.id_limit), vocabulary, tokens, source)
-            ),
+            *special_fields(_with_roles(vocabulary, tokens, source)),
             *_extra_fields((extra for extra in extras if not extra.first), tokens, source),
         ]
     by = tokens.recognised_by if pre_tokenizer is None else "user"

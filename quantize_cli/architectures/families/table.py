@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from quantize_cli.architectures.families.baichuan import BAICHUAN
-from quantize_cli.architectures.families.deepseek import DEEPSEEK2
+from quantize_cli.architectures.families.deepseek import DEEPSEEK2, GLM4_MOE_LITE
 from quantize_cli.architectures.families.ernie4_5 import ERNIE4_5, ERNIE4_5_MOE
 from quantize_cli.architectures.families.exaone4 import EXAONE4
 from quantize_cli.architectures.families.falcon import FALCON
@@ -20,6 +20,7 @@ from quantize_cli.architectures.families.olmo import OLMO2, OLMOE
 from quantize_cli.architectures.families.qwen2 import QWEN2
 from quantize_cli.architectures.families.qwen3 import QWEN3, QWEN3_MOE
 from quantize_cli.architectures.families.qwen3_5 import QWEN3_5, QWEN3_5_MOE
+from quantize_cli.architectures.families.sparse_attention import GLM_DSA
 from quantize_cli.architectures.families.stablelm import STABLELM
 from quantize_cli.architectures.families.starcoder2 import STARCODER2
 from quantize_cli.architectures.family import Family
@@ -37,6 +38,9 @@ FAMILIES: Mapping[str, Family] = {
     "Qwen3_5MoeForConditionalGeneration": QWEN3_5_MOE,
     "DeepseekV2ForCausalLM": DEEPSEEK2,
     "DeepseekV3ForCausalLM": DEEPSEEK2,
+    "KimiK25ForConditionalGeneration": DEEPSEEK2,
+    "Glm4MoeLiteForCausalLM": GLM4_MOE_LITE,
+    "GlmMoeDsaForCausalLM": GLM_DSA,
     "Glm4ForCausalLM": GLM4,
     "Glm4vForConditionalGeneration": GLM4,
     "Glm4MoeForCausalLM": GLM4_MOE,
@@ -95,6 +99,10 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "qwen3_5_moe_text": "Qwen3_5MoeForCausalLM",
     "deepseek_v2": "DeepseekV2ForCausalLM",
     "deepseek_v3": "DeepseekV3ForCausalLM",
+    "kimi_k2": "DeepseekV3ForCausalLM",
+    "kimi_k25": "KimiK25ForConditionalGeneration",
+    "glm4_moe_lite": "Glm4MoeLiteForCausalLM",
+    "glm_moe_dsa": "GlmMoeDsaForCausalLM",
     "glm4": "Glm4ForCausalLM",
     "glm4v": "Glm4vForConditionalGeneration",
     "glm4_moe": "Glm4MoeForCausalLM",
