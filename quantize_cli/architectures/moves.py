@@ -209,6 +209,31 @@ class Folded:
         return rows
 
 
+@dataclass(frozen=True, slots=True)
+class RotarySplit:
+    """The change from rotated neighbours to rotated halves, in the first `rotated` rows of each head; others stay.
+
+    It is the inverse of `RotaryInterleave` for heads of which rope rotates all rows.
+    """
+
+    head: int  #: rows of one attention head
+    rotated: int
+
+    def shape(self, shape: Shape) -> Shape:
+        """Return the same shape."""
+        if row_count(shape) % self.head:
+            raise ValueError(f"its {row_count(shape)} rows are not heads of {self.head}")
+        if self.rotated % 2 or self.rotated > self.head:
+            raise ValueError(f"rope would rotate {self.rotated} rows of a head of {self.head}")
+        return shape
+
+    def where(self, rows: RowNumbers) -> RowNumbers:
+        """Return the input row of each of these output rows."""
+        within, half = rows % self.head, self.rotated // 2
+        source = np.where(within < half, 2 * within, 2 * (within - half) + 1)
+        return np.where(within < self.rotated, rows - within + source, rows)
+
+
 def moved(moves: Sequence[Move], rows: RowNumbers) -> RowNumbers:
     """Return, for each of these rows after all `moves`, its row among those of all sources end to end."""
     for move in reversed(moves):

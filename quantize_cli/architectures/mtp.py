@@ -53,6 +53,21 @@ def mtp_layers(model: Model) -> int:
     return layers
 
 
+def appended_mtp_layers(model: Model) -> int:
+    """Return the number of MTP layers that follow the others under their names, by config.json (DeepSeek, GLM).
+
+    transformers leaves the tensors out when it saves a model, but not their number. llama.cpp loads a file without any.
+    """
+    return model.config.natural("num_nextn_predict_layers") or 0
+
+
+def stored_appended_layers(model: Model) -> Iterable[int]:
+    """Return the numbers of the MTP layers that follow the others, and whose tensors are there."""
+    numbers = range(model.layers, model.layers + model.extra_layers)
+    names = {name[name.rfind("layers.") :] for name in model.infos if name.endswith(".eh_proj.weight")}
+    return [number for number in numbers if f"layers.{number}.eh_proj.weight" in names]
+
+
 def _stored(model: Model) -> int:
     return max((int(match[1]) + 1 for name in model.infos if (match := _LAYER.match(name))), default=0)
 

@@ -18,7 +18,17 @@ from quantize_cli.architectures.maps import (
     Window,
     ZeroRows,
 )
-from quantize_cli.architectures.moves import Gathered, Move, RotaryInterleave, Rows, Squeeze, Tiled, moved, row_count
+from quantize_cli.architectures.moves import (
+    Gathered,
+    Move,
+    RotaryInterleave,
+    RotarySplit,
+    Rows,
+    Squeeze,
+    Tiled,
+    moved,
+    row_count,
+)
 
 
 def numbered(*shape: int) -> np.ndarray:
@@ -29,6 +39,13 @@ def permuted(weights: np.ndarray, heads: int) -> np.ndarray:
     """LlamaModel.permute."""
     halves = weights.reshape(heads, 2, weights.shape[0] // heads // 2, *weights.shape[1:])
     return halves.swapaxes(1, 2).reshape(weights.shape)
+
+
+def unrotated(weights: np.ndarray, heads: int, rotated: int) -> np.ndarray:
+    """Glm4Model.normal_to_neox."""
+    each = weights.reshape(heads, weights.shape[0] // heads, -1)
+    first, rest = each[:, :rotated], each[:, rotated:]
+    return np.concatenate([first[:, ::2], first[:, 1::2], rest], axis=1).reshape(weights.shape)
 
 
 def reordered(tensor: np.ndarray, groups: int, heads: int, size: int, first: int = 0) -> np.ndarray:
@@ -52,6 +69,9 @@ CASES: dict[str, tuple[tuple[Move, ...], np.ndarray, np.ndarray]] = {
     "rotary, heads of 8": ((RotaryInterleave(8),), WEIGHT, permuted(WEIGHT, 12)),
     "rotary, bias": ((RotaryInterleave(4),), numbered(12), permuted(numbered(12), 3)),
     "rotary, heads of 2": ((RotaryInterleave(2),), WEIGHT, WEIGHT),
+    "rotary halves": ((RotarySplit(8, 8),), WEIGHT, unrotated(WEIGHT, 12, 8)),
+    "rotary halves of a part": ((RotarySplit(16, 8),), WEIGHT, unrotated(WEIGHT, 6, 8)),
+    "rotary halves, bias": ((RotarySplit(16, 6),), numbered(96), unrotated(numbered(96), 6, 6)),
     "gates of fused experts": ((Rows(24, 0, 12),), STACK, STACK[:, :12]),
     "the other half of fused experts": ((Rows(24, 12, 12),), STACK, STACK[:, 12:]),
     "cut vocabulary": ((Rows(96, 0, 90),), WEIGHT, WEIGHT[:90]),

@@ -1,6 +1,8 @@
-"""DeepSeek V2 and V3: latent attention, shared experts, and dense first layers."""
+"""DeepSeek V2 and V3, Kimi K2, GLM-4.7-Flash: latent attention, shared experts, and dense first layers."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from quantize_cli.architectures import demands
 from quantize_cli.architectures.common import COMMON
@@ -15,12 +17,19 @@ from quantize_cli.architectures.latent_attention import (
     SPLIT_KEYS_AND_VALUES,
 )
 from quantize_cli.architectures.model import Model
-from quantize_cli.architectures.mtp import leave_out_mtp
+from quantize_cli.architectures.mtp import (
+    MTP,
+    OWN_MTP_HEAD,
+    appended_mtp_layers,
+    leave_out_mtp,
+    stored_appended_layers,
+)
 from quantize_cli.architectures.parts import EXPERT_FFN, FFN, FFN_NORM, SHARED_EXPERT_FFN, dense_first, sparse_rest
 from quantize_cli.architectures.rows import BOOL, F32, U32
 from quantize_cli.architectures.sizes import Named, product
 from quantize_cli.gguf_file.fields import ValueType
 from quantize_cli.tokenizers.vocabularies import DEEPSEEK as VOCABULARY
+from quantize_cli.tokenizers.vocabularies import GLM as GLM_VOCABULARY
 
 
 def _yarn_log_multiplier(model: Model) -> float | None:
@@ -72,4 +81,22 @@ DEEPSEEK2 = Family(
         "shared_experts": Named("n_shared_experts"),
         "shared_ffn": product("shared_experts", "expert_ffn"),
     },
+)
+
+#: Parts of an MTP layer that follows the others, and what else it may have.
+MTP_PARTS = tuple(
+    part.among(stored_appended_layers) for part in (LATENT_ATTENTION, FFN_NORM, EXPERT_FFN, SHARED_EXPERT_FFN, MTP)
+)
+MTP_OPTIONAL = tuple(
+    part.among(stored_appended_layers) for part in (LATENT_QUERIES, Part(("exp_probs_b.bias",)), OWN_MTP_HEAD)
+)
+
+GLM4_MOE_LITE = replace(
+    DEEPSEEK2,
+    metadata=(*DEEPSEEK2.metadata, U32("{arch}.nextn_predict_layers", value=lambda model: model.extra_layers or None)),
+    vocabulary=GLM_VOCABULARY,
+    parts=(*DEEPSEEK2.parts, *MTP_PARTS),
+    optional=(*DEEPSEEK2.optional, *MTP_OPTIONAL),
+    namings=(leave_out_tied_head,),
+    extra_layers=appended_mtp_layers,
 )

@@ -9,7 +9,7 @@ from quantize_cli.architectures.families.arcee import ARCEE
 from quantize_cli.architectures.families.baichuan import BAICHUAN
 from quantize_cli.architectures.families.bailing import BAILING_MOE_2
 from quantize_cli.architectures.families.cohere import COHERE, COHERE2
-from quantize_cli.architectures.families.deepseek import DEEPSEEK2
+from quantize_cli.architectures.families.deepseek import DEEPSEEK2, GLM4_MOE_LITE
 from quantize_cli.architectures.families.embedding_gemma import EMBEDDING_GEMMA
 from quantize_cli.architectures.families.ernie4_5 import ERNIE4_5, ERNIE4_5_MOE
 from quantize_cli.architectures.families.exaone4 import EXAONE4
@@ -20,6 +20,7 @@ from quantize_cli.architectures.families.gemma3 import GEMMA3
 from quantize_cli.architectures.families.gemma3n import GEMMA3N
 from quantize_cli.architectures.families.gemma4 import GEMMA4
 from quantize_cli.architectures.families.gemma4_unified import GEMMA4_UNIFIED
+from quantize_cli.architectures.families.glm import GLM4, GLM4_MOE
 from quantize_cli.architectures.families.gpt2 import GPT2
 from quantize_cli.architectures.families.gpt_neox import GPT_NEOX
 from quantize_cli.architectures.families.gpt_oss import GPT_OSS
@@ -42,6 +43,7 @@ from quantize_cli.architectures.families.qwen3_next import QWEN3_NEXT
 from quantize_cli.architectures.families.qwen4_exp import QWEN4_EXP
 from quantize_cli.architectures.families.seed_oss import SEED_OSS
 from quantize_cli.architectures.families.smollm3 import SMOLLM3
+from quantize_cli.architectures.families.sparse_attention import GLM_DSA
 from quantize_cli.architectures.families.stablelm import STABLELM
 from quantize_cli.architectures.families.starcoder2 import STARCODER2
 from quantize_cli.architectures.family import Family
@@ -68,6 +70,13 @@ FAMILIES: Mapping[str, Family] = {
     "DeepseekV3ForCausalLM": DEEPSEEK2,
     "GemmaForCausalLM": GEMMA,
     "Gemma2ForCausalLM": GEMMA2,
+    "KimiK25ForConditionalGeneration": DEEPSEEK2,
+    "Glm4MoeLiteForCausalLM": GLM4_MOE_LITE,
+    "GlmMoeDsaForCausalLM": GLM_DSA,
+    "Glm4ForCausalLM": GLM4,
+    "Glm4vForConditionalGeneration": GLM4,
+    "Glm4MoeForCausalLM": GLM4_MOE,
+    "Glm4vMoeForConditionalGeneration": GLM4_MOE,
     "Olmo2ForCausalLM": OLMO2,
     "Olmo3ForCausalLM": OLMO2,
     "OlmoeForCausalLM": OLMOE,
@@ -165,6 +174,14 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "deepseek_v3": "DeepseekV3ForCausalLM",
     "gemma": "GemmaForCausalLM",
     "gemma2": "Gemma2ForCausalLM",
+    "kimi_k2": "DeepseekV3ForCausalLM",
+    "kimi_k25": "KimiK25ForConditionalGeneration",
+    "glm4_moe_lite": "Glm4MoeLiteForCausalLM",
+    "glm_moe_dsa": "GlmMoeDsaForCausalLM",
+    "glm4": "Glm4ForCausalLM",
+    "glm4v": "Glm4vForConditionalGeneration",
+    "glm4_moe": "Glm4MoeForCausalLM",
+    "glm4v_moe": "Glm4vMoeForConditionalGeneration",
     "gemma3": "Gemma3ForConditionalGeneration",
     "gemma3_text": "Gemma3ForCausalLM",
     "gemma3n": "Gemma3nForConditionalGeneration",

@@ -72,7 +72,7 @@ def _convert(llama_cpp_folder: Path, case: Case, folder: Path, output: Path, log
     if case.raw_config:
         from conversion.base import ModelBase
 
-        ModelBase.load_hparams = staticmethod(lambda folder, _mistral: json.loads((folder / "config.json").read_text()))
+        ModelBase.load_hparams = staticmethod(lambda folder, *_, **__: json.loads((folder / "config.json").read_text()))
     os.chdir(llama_cpp_folder)
     sys.argv = [
         "convert_hf_to_gguf.py",

@@ -44,6 +44,12 @@ DEEPSEEK_SPLITS = (
 DEEPSEEK_FIRST = ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>")
 DEEPSEEK_ADDED = {"<｜place▁holder▁no▁0｜>": True, "<｜User｜>": False, "<｜Assistant｜>": False}
 
+#: GLM's split is Qwen 2's with runs of up to three digits.
+GLM_SPLIT = QWEN_3_SPLIT.replace(r"\p{N}|", r"\p{N}{1,3}|")
+GLM_ADDED = dict.fromkeys(
+    ("<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>", "<|system|>", "<|user|>", "<|assistant|>"), True
+) | {"<|observation|>": True, "<think>": False, "</think>": False}
+
 LLAMA_SPECIALS = {"<unk>": UNKNOWN, "<s>": CONTROL, "</s>": CONTROL}
 GEMMA_SPECIALS = {
     "<pad>": CONTROL,
@@ -104,6 +110,24 @@ def deepseek() -> Vocabulary:
         "unk_token": None,
     }
     return Vocabulary(_files(settings, tokenizer), "deepseek-v3")
+
+
+def glm(**settings: Json) -> Vocabulary:
+    """Return a tokenizer like GLM 4's: byte-level BPE, added tokens last, no BOS; `settings` replace some."""
+    tokenizer = byte_level({"type": "Sequence", "normalizers": []}, [GLM_SPLIT], ())
+    tokenizer["normalizer"] = None
+    tokenizer["added_tokens"] = _last(tokenizer, GLM_ADDED)
+    found = {
+        "added_tokens_decoder": _decoder(tokenizer["added_tokens"]),
+        "chat_template": "[gMASK]<sop>{% for m in messages %}<|{{ m['role'] }}|>\n{{ m['content'] }}{% endfor %}",
+        "clean_up_tokenization_spaces": False,
+        "do_lower_case": False,
+        "eos_token": "<|endoftext|>",
+        "pad_token": "<|endoftext|>",
+        "remove_space": False,
+        "tokenizer_class": "PreTrainedTokenizerFast",
+    }
+    return Vocabulary(_files({**found, **settings}, tokenizer), "glm4")
 
 
 def llama_sentencepiece() -> Vocabulary:

@@ -1,0 +1,100 @@
+"""GLM 4, and GLM 4.5 to 4.7 with experts: half of each head is rotated."""
+
+from __future__ import annotations
+
+from quantize_cli.architectures import demands
+from quantize_cli.architectures.common import COMMON, GATING
+from quantize_cli.architectures.demands import Demand
+from quantize_cli.architectures.family import Family, Part, move
+from quantize_cli.architectures.model import Model
+from quantize_cli.architectures.moves import Move, RotarySplit
+from quantize_cli.architectures.mtp import MTP, OWN_MTP_HEAD, appended_mtp_layers, stored_appended_layers
+from quantize_cli.architectures.parts import (
+    ATTENTION,
+    EXPERT_FFN,
+    FFN,
+    FFN_NORM,
+    PLAIN_FFN,
+    POST_NORMS,
+    QK_NORM,
+    QKV_BIAS,
+    SHARED_EXPERT_FFN,
+    dense_first,
+    sparse_rest,
+)
+from quantize_cli.architectures.rows import BOOL, F32, U32
+from quantize_cli.architectures.sizes import Named, Sizes, head_size, product
+from quantize_cli.gguf_file.fields import ValueType
+from quantize_cli.tokenizers.vocabularies import GLM as VOCABULARY
+from quantize_cli.tokenizers.vocabularies import GLM4 as GLM4_VOCABULARY
+
+
+def _rotated(model: Model) -> int | None:
+    """Return the number of a head's rows that rope rotates."""
+    factor, head = model.rope.number("partial_rotary_factor"), head_size(model)
+    return None if head is None else int(head * (0.5 if factor is None else factor))
+
+
+def _halves(sizes: Sizes, _shape: tuple[int, ...]) -> tuple[Move, ...]:
+    if "mrope_section" not in sizes.model.rope.values:
+        return ()
+    return (RotarySplit(sizes.known("head"), _rotated(sizes.model) or 0),)
+
+
+_ROPE = U32("{arch}.rope.dimension_count", value=_rotated)
+_SECTIONS = Demand("rope.dimension_sections", ValueType.INT32, items=4)
+
+GLM4 = Family(
+    architecture="glm4",
+    metadata=(*COMMON, _ROPE),
+    demands=(*demands.ATTENTION, _SECTIONS),
+    vocabulary=GLM4_VOCABULARY,
+    parts=(ATTENTION, FFN_NORM, PLAIN_FFN, POST_NORMS),
+    optional=(QKV_BIAS,),
+    rules=(move(r"\.[qk]_proj\.(weight|bias)$", _halves),),  # llama.cpp's rope for images rotates halves
+    sizes={"two_ffn": product("two", "ffn"), "two": lambda _sizes: 2},
+    shapes={"ffn_up.weight": ("two_ffn", "hidden")},  # gates and others
+)
+
+_LAYER = (ATTENTION, Part(("post_attention_norm.weight",)))
+_EXPERTS = (EXPERT_FFN, SHARED_EXPERT_FFN, Part(("exp_probs_b.bias",)))
+
+GLM4_MOE = Family(
+    architecture="glm4moe",
+    metadata=(
+        *COMMON,
+        _ROPE,
+        U32("{arch}.expert_count", "n_routed_experts"),
+        U32("{arch}.expert_feed_forward_length", "moe_intermediate_size"),
+        U32("{arch}.expert_shared_count", "n_shared_experts"),
+        U32("{arch}.leading_dense_block_count", "first_k_dense_replace"),
+        U32("{arch}.expert_gating_func", value=GATING["sigmoid"]),
+        F32("{arch}.expert_weights_scale", "routed_scaling_factor"),
+        BOOL("{arch}.expert_weights_norm", "norm_topk_prob"),
+        U32("{arch}.nextn_predict_layers", "num_nextn_predict_layers"),
+    ),
+    demands=(
+        *demands.ATTENTION,
+        *demands.EXPERTS,
+        demands.EXPERT_WIDTH,
+        _SECTIONS,
+        Demand("expert_shared_count", required=True),
+    ),
+    vocabulary=VOCABULARY,
+    parts=(
+        *_LAYER,
+        FFN.among(dense_first),
+        *(part.among(sparse_rest) for part in _EXPERTS),
+        *(part.among(stored_appended_layers) for part in (*_LAYER, *_EXPERTS, MTP)),
+    ),
+    optional=(
+        *(QKV_BIAS, QK_NORM),
+        *(part.among(stored_appended_layers) for part in (QKV_BIAS, QK_NORM, OWN_MTP_HEAD)),
+    ),
+    sizes={
+        "expert_ffn": Named("moe_intermediate_size"),
+        "shared_experts": Named("n_shared_experts"),
+        "shared_ffn": product("shared_experts", "expert_ffn"),
+    },
+    extra_layers=appended_mtp_layers,
+)
