@@ -51,6 +51,8 @@ def read_special_tokens(
     for role, token_id in (*_ids_by_text(found, source), *_ids_by_number(found, source), *(otherwise or {}).items()):
         if type(token_id) is int and 0 <= token_id < (id_limit or _ID_LIMIT):
             ids.setdefault(role, token_id)
+    if _is_negative(source.config.get("pad_token_id")):
+        ids.pop("pad", None)  # Hunyuan's models for images; the reference refuses such an id elsewhere
     for role in found.types:
         if isinstance(flag := source.tokenizer_config.get(f"add_{role}_token"), bool):
             found.added.setdefault(role, flag)
@@ -83,6 +85,10 @@ def _ids_by_number(roles: Roles, source: Source) -> Iterator[tuple[str, Any]]:
         key = f"{role}_token_id"
         token_id = source.config.get(key)
         yield role, language.get(key) if token_id is None else token_id
+
+
+def _is_negative(token_id: object) -> bool:
+    return type(token_id) is int and token_id < 0
 
 
 def _normalizer_flags(normalizer: dict[str, Any]) -> Iterator[tuple[str, bool]]:

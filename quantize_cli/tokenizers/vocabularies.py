@@ -36,7 +36,9 @@ GLM4 = Vocabulary(
     roles=(("eos", "<|endoftext|>"), ("eot", "<|user|>"), ("unk", "<|endoftext|>"), ("bos", "<|endoftext|>")),
 )
 #: GLM-4 of 2024.
-CHATGLM = Vocabulary((BYTE_LEVEL,), roles=GLM4.roles[:3])
+CHATGLM = Vocabulary(
+    (BYTE_LEVEL,), (Extra(ADD_KEYS["bos"], ValueType.BOOL, default=False, first=True),), roles=GLM4.roles[:3]
+)
 #: GLM-4.5 and later.
 GLM = Vocabulary(
     (BYTE_LEVEL,),

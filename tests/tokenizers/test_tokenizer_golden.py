@@ -17,16 +17,25 @@ from quantize_cli.tokenizers.vocabularies import (
     APERTUS,
     BAICHUAN,
     BPE,
+    CHATGLM,
     DEEPSEEK,
     ERNIE,
     GEMMA,
     GEMMA1,
+    GEMMA4,
     GEMMA_SPM,
+    GLM,
+    GLM4,
     GRANITE,
+    GRANITE_HYBRID,
+    HUNYUAN_DENSE,
     INTERNLM2,
     INTERNLM3,
     LLAMA,
+    MAMBA,
+    MAMBA2,
     MINICPM,
+    NEMOTRON_H,
     PHI3,
     QWEN2,
 )
@@ -59,6 +68,15 @@ VOCABULARIES = {
     "baichuan": BAICHUAN,
     "granite": GRANITE,
     "apertus": APERTUS,
+    "glm4": GLM4,
+    "glm4_moe": GLM,
+    "chatglm": CHATGLM,
+    "gemma4_text": GEMMA4,
+    "mamba": MAMBA,
+    "mamba2": MAMBA2,
+    "granitemoehybrid": GRANITE_HYBRID,
+    "nemotron_h": NEMOTRON_H,
+    "hunyuan_v1_dense": HUNYUAN_DENSE,
 }
 
 PARAMETERS = [pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case.slow else []) for case in CASES]
@@ -86,7 +104,7 @@ def test_there_is_a_golden_file_for_every_case():
 def test_keys_equal_the_references(case: Case, tmp_path: Path):
     folder = case.make(tmp_path, SHARED / "tokenizers")
     config = {**case.config, **case.config.get("text_config", {})}
-    found = read_vocabulary(VOCABULARIES[case.model_type], FolderSidecars(folder), config)
+    found = read_vocabulary(VOCABULARIES[case.model_type], FolderSidecars(folder), config, rows=case.rows)
 
     golden = json.loads((GOLDEN / f"{case.name}.json").read_text())
     assert [field.key for field in found.fields] == list(golden)

@@ -36,6 +36,15 @@ ARCHITECTURES = {
     "baichuan": "BaichuanForCausalLM",
     "granite": "GraniteForCausalLM",
     "apertus": "ApertusForCausalLM",
+    "glm4": "Glm4ForCausalLM",
+    "glm4_moe": "Glm4MoeForCausalLM",
+    "chatglm": "ChatGLMModel",
+    "gemma4_text": "Gemma4ForCausalLM",
+    "mamba": "MambaForCausalLM",
+    "mamba2": "Mamba2ForCausalLM",
+    "granitemoehybrid": "GraniteMoeHybridForCausalLM",
+    "nemotron_h": "NemotronHForCausalLM",
+    "hunyuan_v1_dense": "HunYuanDenseV1ForCausalLM",
 }
 #: Classes whose language model has a config of its own -> its model_type.
 NESTED = {"gemma3": "gemma3_text", "qwen3_5": "qwen3_5_text"}
@@ -57,6 +66,43 @@ SHAPE = {
     "scale_depth": 1.4,
     "dim_model_base": 256,
 }
+_MAMBA = {"layer_norm_epsilon": 1e-5, "state_size": 16, "conv_kernel": 4, "n_groups": 1, "expand": 2}
+OWN_SHAPES: dict[str, dict[str, Any]] = {
+    "gemma4_text": {
+        "global_head_dim": 128,
+        "layer_types": ["sliding_attention", "full_attention"],
+        "num_kv_shared_layers": 0,
+        "sliding_window": 512,
+    },
+    "mamba": {**_MAMBA, "intermediate_size": 512},
+    "mamba2": {**_MAMBA, "intermediate_size": 512, "head_dim": 64, "num_heads": 8},
+    "granitemoehybrid": {
+        "attention_multiplier": 1.0,
+        "embedding_multiplier": 1.0,
+        "layer_types": ["mamba", "attention"],
+        "logits_scaling": 1.0,
+        "mamba_d_conv": 4,
+        "mamba_d_head": 64,
+        "mamba_d_state": 16,
+        "mamba_expand": 2,
+        "mamba_n_groups": 1,
+        "mamba_n_heads": 8,
+        "num_experts_per_tok": 2,
+        "num_local_experts": 4,
+        "residual_multiplier": 1.0,
+        "shared_intermediate_size": 512,
+    },
+    "nemotron_h": {
+        "expand": 2,
+        "hybrid_override_pattern": "M*",
+        "layer_norm_epsilon": 1e-5,
+        "mamba_head_dim": 64,
+        "mamba_num_heads": 8,
+        "n_groups": 1,
+        "ssm_state_size": 16,
+        "conv_kernel": 4,
+    },
+}
 #: Files of shared/tokenizers that are no tokenizer files.
 OTHERS = ("config", "generation_config.json", "params.json", "model.safetensors.index.json", "tokenizer.model.v3")
 
@@ -71,6 +117,9 @@ class Case:
     ids: dict[str, Any] = field(default_factory=dict)  #: special token ids of config.json
     suffix: str = ""
     renamed: dict[str, str] = field(default_factory=dict)  #: file -> its name in the checkpoint
+    added: tuple[str, ...] = ()  #: texts of added tokens that the files get besides
+    rows: int | None = None  #: of the embedding, where the reference pads vocab_size
+    generation: dict[str, Any] = field(default_factory=dict)  #: generation_config.json
     slow: bool = False
 
     @property
@@ -82,7 +131,7 @@ class Case:
     def config(self) -> dict[str, Any]:
         """config.json."""
         top = {"architectures": [ARCHITECTURES[self.model_type]], "model_type": self.model_type}
-        language = {"vocab_size": self.vocab_size, **SHAPE, **self.ids}
+        language = {"vocab_size": self.vocab_size, **SHAPE, **OWN_SHAPES.get(self.model_type, {}), **self.ids}
         if self.model_type not in NESTED:
             return {**top, **language}
         return {**top, "text_config": {"model_type": NESTED[self.model_type], **language}}
@@ -97,7 +146,28 @@ class Case:
                 copy(source, folder / self.renamed[source.name])
             elif not source.name.startswith(OTHERS):
                 (folder / source.name).symlink_to(source)
+        if self.generation:
+            (folder / "generation_config.json").write_text(json.dumps(self.generation))
+        self._add(folder)
         return folder
+
+    def _add(self, folder: Path) -> None:
+        """Add tokens behind the vocabulary; they are special unless their text looks so already."""
+        if not self.added:
+            return
+        tokenizer = json.loads((folder / "tokenizer.json").read_text())
+        start = 1 + max(*tokenizer["model"]["vocab"].values(), *(token["id"] for token in tokenizer["added_tokens"]))
+        flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+        new = [
+            {"id": i, "content": text, **flags, "special": "|" not in text} for i, text in enumerate(self.added, start)
+        ]
+        tokenizer["added_tokens"] += new
+        settings = json.loads((folder / "tokenizer_config.json").read_text())
+        decoder = {str(token["id"]): {key: token[key] for key in token if key != "id"} for token in new}
+        settings.setdefault("added_tokens_decoder", {}).update(decoder)
+        for name, content in (("tokenizer.json", tokenizer), ("tokenizer_config.json", settings)):
+            (folder / name).unlink()
+            (folder / name).write_text(json.dumps(content))
 
 
 LLAMA_2 = {"bos_token_id": 1, "eos_token_id": 2}
@@ -105,6 +175,8 @@ LLAMA_3 = {"bos_token_id": 128000, "eos_token_id": [128001, 128008, 128009]}
 SMOLLM2 = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
 DEEPSEEK = {"bos_token_id": 0, "eos_token_id": 1}
 QWEN = {"bos_token_id": 151643, "eos_token_id": 151645}
+GLM_ADDED = ("[gMASK]", "<|user|>", "<|observation|>")
+TWO_ENDS = {"eos_token_id": [5, 2]}
 MISTRAL_SPM = {"tokenizer.model.v3": "tokenizer.model"}
 
 #: Llama 2's pieces beside JSON files of its fine-tunes; Phi-3's own tokenizer.model is Llama 2's.
@@ -162,4 +234,15 @@ CASES = (
     Case("qwen3_5_text", "llama3_1", 128256, LLAMA_3),
     Case("qwen3_5", "qwen3", 151936, QWEN),
     Case("qwen3_5_moe_text", "qwen3", 152064, QWEN, slow=True),
+    Case("glm4", "smollm2", 49160, added=GLM_ADDED),
+    Case("glm4", "smollm2", 49160, SMOLLM2, suffix="-ids", added=GLM_ADDED),
+    Case("glm4_moe", "smollm2", 49160, {"eos_token_id": [0, 49154]}, added=GLM_ADDED),
+    Case("chatglm", "smollm2", 49160, {"eos_token_id": [0, 49154]}, added=GLM_ADDED),
+    Case("gemma4_text", "mistral-7b-v0.3", 32772, LLAMA_2, added=("<|tool_call>", "<end>", "<x|>", '<|"|>')),
+    Case("mamba", "pythia-410m", 50277, rows=50280),
+    Case("mamba2", "pythia-410m", 50277, rows=50288),
+    Case("granitemoehybrid", "granite-3.1-moe", 49155, rows=49160),
+    Case("nemotron_h", "granite-3.1-moe", 49155, rows=49160),
+    Case("hunyuan_v1_dense", "smollm2", 49152, {**SMOLLM2, "pad_token_id": -1, "eod_token_id": 7}, generation=TWO_ENDS),
+    Case("gemma4_text", "gemma3", 262208, slow=True),
 )
