@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from quantize_cli.architectures.maps import Add, Columns, NegExp, TiledColumns, Transpose, Window
-from quantize_cli.architectures.moves import Move, RotaryInterleave, Rows, Squeeze, Tiled, moved, row_count
+from quantize_cli.architectures.moves import Chosen, Move, RotaryInterleave, Rows, Squeeze, Tiled, moved, row_count
 
 
 def numbered(*shape: int) -> np.ndarray:
@@ -46,6 +46,7 @@ CASES: dict[str, tuple[tuple[Move, ...], np.ndarray, np.ndarray]] = {
     "tiled heads": ((Tiled(4, 3, 8),), WEIGHT, reordered(WEIGHT, 4, 3, 8)),
     "tiled heads behind others": ((Tiled(4, 2, 4, first=64),), WEIGHT, reordered(WEIGHT, 4, 2, 4, 64)),
     "tiled vector": ((Tiled(4, 3, 1),), numbered(12), reordered(numbered(12), 4, 3, 1)),
+    "chosen": ((Chosen((3, 1)),), numbered(8, 4), numbered(8, 4)[[3, 1]]),
     "squeezed": ((Squeeze(),), numbered(8, 1, 4), numbered(8, 4)),
     "squeezed, then tiled": (
         (Squeeze(), Tiled(2, 2, 1, first=4)),
@@ -82,6 +83,7 @@ def test_a_part_of_the_rows_is_a_part_of_the_whole(moves, source, expected):
         (Rows(25, 0, 5), (96, 5)),
         (Rows(12, 8, 5), (96, 5)),
         (Tiled(4, 3, 7), (96, 5)),
+        (Chosen((1, 96)), (96, 5)),
         (Transpose(5, 96), (96, 5)),
         (TiledColumns(2, 2, 2), (96, 5)),
         (Columns(6, 0, 3), (96, 5)),
