@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import pytest
 from golden.families.case import Case, build
 from golden.families.checkpoints import CASES
 from golden.families.compact import compare, load
+from golden.generate import generated
 
 from quantize_cli import quantize
 
@@ -30,15 +29,6 @@ def formats_of(case: Case) -> list[str]:
 #: Case -> why the llama.cpp of xllamacpp does not run its files.
 DOES_NOT_RUN: dict[str, str] = {}
 
-GENERATE = """
-import sys, xllamacpp
-params = xllamacpp.CommonParams()
-params.model.path, params.n_ctx, params.warmup, params.n_parallel = sys.argv[1], 64, False, 1
-asked = {"prompt": "a", "max_tokens": 3, "temperature": 0, "ignore_eos": True}
-answer = xllamacpp.Server(params).handle_completions(asked)
-print(answer["usage"]["completion_tokens"])
-"""
-
 
 @pytest.fixture(scope="module")
 def converted(tmp_path_factory):
@@ -52,7 +42,11 @@ def converted(tmp_path_factory):
             parent = tmp_path_factory.mktemp("case")
             folder = build(case, parent, TOKENIZERS)
             (parent / "out").mkdir()
-            options = {"pre_tokenizer": case.vocabulary.pre_tokenizer, "threads": 2}
+            options = {
+                "pre_tokenizer": case.vocabulary.pre_tokenizer,
+                "threads": 2,
+                "allow_requantize": case.requantize,
+            }
             reports = quantize(folder, formats_of(case), parent / "out", **options)
             made[case.name] = {report.format: Path(report.output) for report in reports}
         return made[case.name]
@@ -77,9 +71,6 @@ def test_files_equal_the_references(case, format_name, converted):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", [case for case in CASES.values() if not case.refusal], ids=lambda case: case.name)
 def test_llama_cpp_generates(case, converted):
-    pytest.importorskip("xllamacpp")
     if reason := DOES_NOT_RUN.get(case.name):
         pytest.skip(reason)
-    command = [sys.executable, "-c", GENERATE, converted(case)["Q4_K_M"]]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.stdout.strip().endswith("3"), done.stderr[-2000:]
+    assert generated(converted(case)["Q4_K_M"]) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -80,6 +81,15 @@ class Config:
         if value is not None and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
             raise self.error(names, "a list of texts")
         return value
+
+    def numbers(self, *names: str) -> list[float] | None:
+        """Return a list of numbers, or None if it is missing."""
+        value = self.get(*names)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(type(item) in (int, float) and math.isfinite(item) for item in value):
+            raise self.error(names, "a list of numbers")
+        return [float(item) for item in value]
 
     def naturals(self, *names: str) -> list[int] | None:
         """Return a list of whole numbers, 0 to MAX_INTEGER."""

@@ -62,6 +62,7 @@ EVERY_ARCHITECTURE = (
 )
 
 RMS_NORM = Demand("attention.layer_norm_rms_epsilon", ValueType.FLOAT32, required=True)
+LAYER_NORM = Demand("attention.layer_norm_epsilon", ValueType.FLOAT32, required=True)
 HEADS = (
     Demand("attention.head_count", required=True, least=1, each_layer=True),
     Demand("attention.head_count_kv", least=1, each_layer=True),

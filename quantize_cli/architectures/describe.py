@@ -81,7 +81,8 @@ def _described(checkpoint: Checkpoint, values: dict[str, Json], pre_tokenizer: s
     origin = Origin(model.config.where, names_of(family.metadata, family.architecture))
     reason = why_as_it_stands(values)
     as_it_stands = [] if reason is None else [f"{origin.where} {_AS_IT_STANDS.format(reason=reason)}."]
-    return ModelDescription(merged(fields), recipes, origin, (*notes, *as_it_stands, *general.notes, *vocabulary.notes))
+    told = (*notes, *as_it_stands, *general.notes, *vocabulary.notes)
+    return ModelDescription(merged(fields), recipes, origin, told, vocabulary.recognised_by)
 
 
 def _read_config(checkpoint: Checkpoint) -> dict[str, Json]:

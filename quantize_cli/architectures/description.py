@@ -31,3 +31,4 @@ class ModelDescription:
     recipes: tuple[TensorRecipe, ...]  #: in the reference converter's order
     origin: Origin  #: the place that the metadata comes from
     notes: tuple[str, ...] = ()  #: sentences for the user about guesses and their reasons
+    recognised_by: str | None = None  #: what told the pre-tokenizer; see `VocabularyFields`

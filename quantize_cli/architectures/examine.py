@@ -15,7 +15,7 @@ from quantize_cli.architectures.names import TensorNames
 from quantize_cli.architectures.shapes import contradiction
 from quantize_cli.architectures.sizes import Sizes
 from quantize_cli.architectures.tensors import Tensor, Tensors, arranged
-from quantize_cli.checkpoints.base import FLOAT_DTYPES, TensorInfo
+from quantize_cli.checkpoints.base import BLOCK_DTYPES, FLOAT_DTYPES, TensorInfo
 from quantize_cli.checkpoints.sidecars import Json, Sidecars
 
 EMBEDDING, OUTPUT = "token_embd.weight", "output.weight"
@@ -114,7 +114,9 @@ def examine(raw: RawModel) -> Findings:
         tuple(doubled),
         missing=tuple(name for name in _required(raw, model, named) if name not in named),
         wrong=tuple(_wrong(named, family, sizes)),
-        coded=tuple(info for tensor in named.values() if (info := tensor.sources[0]).dtype not in FLOAT_DTYPES),
+        coded=tuple(
+            info for tensor in named.values() if (info := tensor.sources[0]).dtype not in (*FLOAT_DTYPES, *BLOCK_DTYPES)
+        ),
     )
 
 

@@ -92,7 +92,26 @@ class Scale(_Elementwise):
 
     def apply(self, values: Values, window: Window) -> Values:  # noqa: ARG002
         """Return the products, in the dtype of `values`."""
-        return np.asarray(values * values.dtype.type(self.factor))
+        return _product(values, np.float32(self.factor))
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleRows(_Elementwise):
+    """The multiplication of each band of a matrix's rows by a constant of its own."""
+
+    ends: tuple[int, ...]  #: the row behind the last of each band
+    factors: tuple[float, ...]
+
+    def apply(self, values: Values, window: Window) -> Values:
+        """Return the products, in the dtype of `values`."""
+        bands = np.searchsorted(self.ends, np.arange(window.start, window.stop), side="right")
+        return _product(values, np.array(self.factors, np.float32)[bands][:, None])
+
+
+def _product(values: Values, factors: Any) -> Values:
+    """Return products as torch computes them: in float32, rounded to the dtype of `values`."""
+    with np.errstate(over="ignore"):  # the caller refuses values that overflow
+        return np.asarray((values.astype(np.float32) * factors).astype(values.dtype))
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,3 +216,31 @@ class TiledColumns:
         """Return the same rows with their columns in the order of tiles."""
         grouped = values.reshape(-1, self.groups, self.heads, self.size)
         return grouped.swapaxes(1, 2).reshape(values.shape)[:, window.left : window.right]
+
+
+@dataclass(frozen=True, slots=True)
+class StridedColumns:
+    """The choice of every `step`-th column, from `phase` on: `moves.Strided`, for columns."""
+
+    step: int
+    phase: int
+
+    @property
+    def computes(self) -> bool:
+        """Whether values become other values: they do not."""
+        return False
+
+    def shape(self, shape: Shape) -> Shape:
+        """Return the row-major shape of the output, given the input's."""
+        if shape[-1] % self.step:
+            raise ValueError(f"its {shape[-1]} columns do not alternate between {self.step}")
+        return (*shape[:-1], shape[-1] // self.step)
+
+    def window(self, window: Window) -> Window:
+        """Return the same rows, and the columns from the first to the last that are chosen."""
+        right = (window.right - 1) * self.step + self.phase + 1
+        return window._replace(left=window.left * self.step + self.phase, right=right)
+
+    def apply(self, values: Values, window: Window) -> Values:  # noqa: ARG002
+        """Return the chosen columns."""
+        return values[:, :: self.step]

@@ -187,6 +187,23 @@ class Squeeze:
         return rows
 
 
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """The change from a vector to rows of `columns` elements."""
+
+    columns: int
+
+    def shape(self, shape: Shape) -> Shape:
+        """Return the row-major shape of the output, given the input's."""
+        if len(shape) != 1 or shape[0] % self.columns:
+            raise ValueError(f"it is not a vector of rows of {self.columns}")
+        return (shape[0] // self.columns, self.columns)
+
+    def where(self, rows: RowNumbers) -> RowNumbers:
+        """Return the same rows: the reader cuts a vector into rows of the output's length."""
+        return rows
+
+
 def moved(moves: Sequence[Move], rows: RowNumbers) -> RowNumbers:
     """Return, for each of these rows after all `moves`, its row among those of all sources end to end."""
     for move in reversed(moves):

@@ -9,11 +9,22 @@ from quantize_cli.architectures.family import Part
 from quantize_cli.architectures.model import Model
 
 ATTENTION = Part(("attn_norm.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight", "attn_output.weight"))
+#: Attention without a norm before it.
+PROJECTIONS = Part(ATTENTION.names[1:])
 QKV_BIAS = Part(("attn_q.bias", "attn_k.bias", "attn_v.bias"))
 QK_NORM = Part(("attn_q_norm.weight", "attn_k_norm.weight"))
 OUTPUT_BIAS = Part(("attn_output.bias",))
 FFN_BIAS = Part(("ffn_gate.bias", "ffn_up.bias", "ffn_down.bias"))
 FFN_NORM = Part(("ffn_norm.weight",))
+FFN_NORM_BIAS = Part(("ffn_norm.bias",))
+ATTENTION_NORM_BIAS = Part(("attn_norm.bias",))
+#: Norms behind both halves of a layer.
+POST_NORMS = Part(("post_attention_norm.weight", "post_ffw_norm.weight"))
+#: Attention whose queries, keys and values are one matrix.
+FUSED_ATTENTION = Part(("attn_norm.weight", "attn_qkv.weight", "attn_output.weight"))
+#: A feed-forward network without gates.
+PLAIN_FFN = Part(("ffn_up.weight", "ffn_down.weight"))
+PLAIN_FFN_BIAS = Part(("ffn_up.bias", "ffn_down.bias"))
 FFN = Part(("ffn_gate.weight", "ffn_up.weight", "ffn_down.weight"))
 EXPERT_FFN = Part(("ffn_gate_inp.weight", "ffn_gate_exps.weight", "ffn_up_exps.weight", "ffn_down_exps.weight"))
 SHARED_EXPERT_FFN = Part(("ffn_gate_shexp.weight", "ffn_up_shexp.weight", "ffn_down_shexp.weight"))

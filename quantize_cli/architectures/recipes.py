@@ -5,6 +5,8 @@ from __future__ import annotations
 from quantize_cli.architectures.description import TensorRecipe
 from quantize_cli.architectures.examine import Findings
 from quantize_cli.architectures.stored_types import stored_type
+from quantize_cli.architectures.tensors import Tensor
+from quantize_cli.checkpoints.base import BLOCK_DTYPES
 
 
 def tensor_recipes(found: Findings) -> tuple[TensorRecipe, ...]:
@@ -16,7 +18,13 @@ def tensor_recipes(found: Findings) -> tuple[TensorRecipe, ...]:
             tuple(source.name for source in tensor.sources),
             tensor.moves,
             tensor.maps,
-            stored_type=stored_type(name, len(tensor.shape), found.raw.family.stored_types),
+            stored_type=_block_type(tensor) or stored_type(name, len(tensor.shape), found.raw.family.stored_types),
         )
         for name, tensor in found.named.items()
     )
+
+
+def _block_type(tensor: Tensor) -> str | None:
+    """Return the type of a tensor whose blocks the reference copies, or None."""
+    dtype = tensor.sources[0].dtype
+    return dtype if dtype in BLOCK_DTYPES else None

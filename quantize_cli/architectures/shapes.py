@@ -15,9 +15,12 @@ Shape = tuple[str, ...]
 SHAPES: Mapping[str, Shape] = {
     "token_embd.weight": ("vocab", "hidden"),
     "output_norm.weight": ("hidden",),
+    "output_norm.bias": ("hidden",),
     "output.weight": ("vocab", "hidden"),
+    "position_embd.weight": ("context", "hidden"),
     # attention
     "attn_norm.weight": ("hidden",),
+    "attn_norm.bias": ("hidden",),
     "attn_q.weight": ("query", "hidden"),
     "attn_k.weight": ("key", "hidden"),
     "attn_v.weight": ("value", "hidden"),
@@ -49,6 +52,7 @@ SHAPES: Mapping[str, Shape] = {
     "ssm_out.weight": ("hidden", "linear_value"),
     # feed-forward network
     "ffn_norm.weight": ("hidden",),
+    "ffn_norm.bias": ("hidden",),
     "ffn_gate.weight": ("ffn", "hidden"),
     "ffn_up.weight": ("ffn", "hidden"),
     "ffn_down.weight": ("hidden", "ffn"),

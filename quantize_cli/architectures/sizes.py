@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
-from quantize_cli.architectures.common import EXPERTS, FFN, HEADS, HIDDEN, KV_HEADS
+from quantize_cli.architectures.common import CONTEXT, EXPERTS, FFN, HEADS, HIDDEN, KV_HEADS
 from quantize_cli.architectures.model import Model
 from quantize_cli.errors import CheckpointError
 
@@ -138,6 +138,7 @@ def _rotated_head(sizes: Sizes) -> int | None:
 #: Symbol -> its size.
 SIZES: Mapping[str, Size] = {
     "vocab": Named("vocab_size"),
+    "context": Named(*CONTEXT),
     "hidden": Named(*HIDDEN),
     "ffn": Named(*FFN),
     "heads": Named(*HEADS),

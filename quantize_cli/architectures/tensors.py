@@ -94,8 +94,8 @@ def _named(family: Family, model: Model, result: Tensors) -> Iterator[Tensor]:
 class _Numbered:
     """The tensors of a stack by number."""
 
-    prefix: str
-    rest: str
+    before: str  #: the part of their names before the number
+    after: str
     joined: bool
     infos: dict[int, TensorInfo] = field(default_factory=dict)
 
@@ -114,7 +114,9 @@ def _stacked(tensors: Iterable[Tensor], kinds: Iterable[Stack], result: Tensors)
         name = f"{match[1]}.{match[3]}" if match else tensor.name
         held = found.setdefault(name, tensor)
         if match and (held is tensor or name in stacks):
-            stack = stacks.setdefault(name, _Numbered(match[1], match[3], joined))
+            stack = stacks.setdefault(
+                name, _Numbered(tensor.name[: match.start(2)], tensor.name[match.end(2) :], joined)
+            )
             first = stack.infos.setdefault(int(match[2]), info)
         else:
             first = held.sources[0]
@@ -129,7 +131,7 @@ def _stack(name: str, stack: _Numbered, result: Tensors) -> Tensor:
     first = sources[0]
     missing = next((number for number in range(len(sources)) if number not in stack.infos), None)
     if missing is not None:
-        result.lacking.append(f"{stack.prefix}.{missing}.{stack.rest}")
+        result.lacking.append(f"{stack.before}{missing}{stack.after}")
     result.uneven += [(info, first) for info in sources if (info.shape, info.dtype) != (first.shape, first.dtype)]
     joined = stack.joined and bool(first.shape)
     shape = (len(sources) * first.shape[0], *first.shape[1:]) if joined else (len(sources), *first.shape)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: safetensors' names of the dtypes whose values can become weights of a GGUF file.
 FLOAT_DTYPES = ("BF16", "F16", "F32", "F64")
+#: GGML's names of the types whose blocks can be copied from a checkpoint; encodings/ offers tensors of them.
+BLOCK_DTYPES = ("MXFP4",)
 
 
 @dataclass(frozen=True, slots=True)

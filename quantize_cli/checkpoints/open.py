@@ -7,6 +7,7 @@ from pathlib import Path
 
 from quantize_cli.checkpoints.address import Address, check_revision, read_address
 from quantize_cli.checkpoints.base import Checkpoint
+from quantize_cli.checkpoints.encodings.mxfp4 import unpacked
 from quantize_cli.checkpoints.gguf import GgufCheckpoint, is_gguf
 from quantize_cli.checkpoints.reading import irregular, reading
 from quantize_cli.checkpoints.safetensors import SafetensorsCheckpoint
@@ -49,7 +50,7 @@ def open_checkpoint(model: str | Path, revision: str | None = None, observer: Ob
                 f"{path} is a piece of a file; join all its pieces in their order with `cat`, and give the result."
             )
         gguf = is_gguf(path)
-    return GgufCheckpoint(path, observer) if gguf else SafetensorsCheckpoint(path, observer)
+    return GgufCheckpoint(path, observer) if gguf else unpacked(SafetensorsCheckpoint(path, observer))
 
 
 def _open_address(address: Address, revision: str | None, observer: Observer) -> Checkpoint:
@@ -66,4 +67,4 @@ def _open_address(address: Address, revision: str | None, observer: Observer) ->
         raise CheckpointError(f"{address.file} of {address.model_id} is a GGUF file; download it and give its path.")
     if address.file is not None:
         observer.noted(f"{address.file} is one of the files of {address.model_id}: reading the whole model.")
-    return HubCheckpoint(address.model_id, revision or address.revision, observer)
+    return unpacked(HubCheckpoint(address.model_id, revision or address.revision, observer))

@@ -9,7 +9,7 @@ from quantize_cli.architectures.describe import describe
 from quantize_cli.architectures.description import ModelDescription, TensorRecipe
 from quantize_cli.architectures.loading import check_loads
 from quantize_cli.architectures.loading_tensors import check_tensors
-from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
+from quantize_cli.checkpoints.base import BLOCK_DTYPES, Checkpoint, TensorInfo
 from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError, listed, shown
 from quantize_cli.gguf_file.fields import with_fields
 from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
@@ -25,6 +25,10 @@ from quantize_cli.planning.traits import traits_of
 from quantize_cli.planning.unmatched import unmatched
 
 _DEFAULTS = PlanOptions()
+
+#: What to do with weights that are quantized already.
+_ORIGINAL = "take the original model"
+_UNTOUCHED = "choose --format mxfp4_moe, which keeps them"
 
 #: Tensors that llama-imatrix does not measure, unless it is told to.
 _VOCABULARY = frozenset({"token_embd.weight", "output.weight"})
@@ -52,14 +56,23 @@ def make_plans(
         UsageError: The options do not fit the model; for example, an importance matrix is missing.
     """
     description = describe(checkpoint, pre_tokenizer)
+    check_description(description, options)
+    kept = pruned(in_file_order(description.recipes), options.prune_layers)
+    if options.prune_layers:
+        _check_pruned(description, kept, options)
+    return [_plan(checkpoint, description, kept, mix, options) for mix in mixes]
+
+
+def check_description(description: ModelDescription, options: PlanOptions = _DEFAULTS) -> None:
+    """Check that llama.cpp would load the model.
+
+    Raises:
+        CheckpointError, UnsupportedError: It would not.
+    """
     # Like llama-quantize, prefer the fields that are set to those of the model.
     metadata = with_fields(description.metadata, options.metadata)
     check_loads(metadata, description.origin)
     check_tensors(metadata, {recipe.name: recipe.shape for recipe in description.recipes}, description.origin)
-    kept = pruned(_in_file_order(description.recipes), options.prune_layers)
-    if options.prune_layers:
-        _check_pruned(description, kept, options)
-    return [_plan(checkpoint, description, kept, mix, options) for mix in mixes]
 
 
 def _check_pruned(description: ModelDescription, kept: Kept, options: PlanOptions) -> None:
@@ -80,11 +93,7 @@ def _plan(
     options: PlanOptions,
 ) -> Plan:
     infos = checkpoint.infos
-    stored = _stored_types([recipe for recipe, _ in kept.recipes], infos)
-    candidates = [
-        Candidate(recipe.name, recipe.shape, type_name)
-        for (recipe, _), type_name in zip(kept.recipes, stored, strict=True)
-    ]
+    candidates = candidates_of([recipe for recipe, _ in kept.recipes], infos)
     importance = options.importance
     metadata = final_metadata(description, mix, options, kept.layers)
     # Like llama-quantize, prefer the fields that are set to those of the model, and count layers before pruning.
@@ -121,7 +130,7 @@ def _plan(
     )
 
 
-def _in_file_order(recipes: Iterable[TensorRecipe]) -> list[TensorRecipe]:
+def in_file_order(recipes: Iterable[TensorRecipe]) -> list[TensorRecipe]:
     """Sort as llama-quantize does: tensors outside the layers first, then layer by layer, and by name in a layer."""
 
     def key(recipe: TensorRecipe) -> tuple[int, bytes]:
@@ -131,15 +140,15 @@ def _in_file_order(recipes: Iterable[TensorRecipe]) -> list[TensorRecipe]:
     return sorted(recipes, key=key)
 
 
-def _stored_types(recipes: Sequence[TensorRecipe], infos: Mapping[str, TensorInfo]) -> Iterator[str]:
-    """Yield each tensor's type in a lossless file, which it keeps if no type is chosen for it.
+def candidates_of(recipes: Sequence[TensorRecipe], infos: Mapping[str, TensorInfo]) -> list[Candidate]:
+    """Return the tensors before they have a type, with the type in a lossless file, which they keep without a choice.
 
     The reference's converter writes all matrices in one type, except some that are F32 in every file. It reads F64 as
     F32.
     """
     dtypes = {infos[name].dtype for recipe in recipes if recipe.stored_type is None for name in recipe.sources}
     matrices = dtypes.pop() if len(dtypes) == 1 and "F64" not in dtypes else "F32"
-    return (recipe.stored_type or matrices for recipe in recipes)
+    return [Candidate(recipe.name, recipe.shape, recipe.stored_type or matrices) for recipe in recipes]
 
 
 def _planned(
@@ -216,11 +225,12 @@ def _check_requantizing(tensors: Sequence[PlannedTensor], options: PlanOptions) 
         for tensor in tensors
         if not tensor.copied and (held := GGML_TYPES.get(tensor.source_dtype)) is not None and held.quantized
     ]
+    packed = all(tensor.source_dtype in BLOCK_DTYPES for tensor in quantized)
     if quantized and not options.allow_requantize:
         raise UnsupportedError(
             f"{len(quantized)} of {len(tensors)} tensors are quantized already "
             f"({listed([f'{tensor.name} as {tensor.source_dtype}' for tensor in quantized])}), and would lose more; "
-            "take the original model, or override with --allow-requantize."
+            f"{_UNTOUCHED if packed else _ORIGINAL}, or override with --allow-requantize."
         )
 
 

@@ -75,7 +75,10 @@ class Derive:
         return row
 
     def _copied(self, slab: Slab, tensor: PlannedTensor) -> Result:
-        packed = self._checkpoint.read_bytes(tensor.sources[0], slab.start, slab.stop)
+        if len(tensor.shape) > 1:
+            packed = self._sources.stored.read(tensor, slab.start, slab.stop)
+        else:  # to moves, a vector has many rows
+            packed = self._checkpoint.read_bytes(tensor.sources[0], slab.start, slab.stop)
         sums = np.zeros((len(packed), SUMS))
         if tensor.type in BLOCK_TYPES:
             rows = decoded(packed, tensor.type)

@@ -11,7 +11,7 @@ from quantize_cli.architectures.maps import Values, Window
 from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.planning.model import PlannedTensor
-from quantize_cli.run.stored import Packed, StoredRows
+from quantize_cli.run.stored import Packed, StoredRows, row_length
 
 #: Rows of weights, float32[n, columns].
 Rows = NDArray[np.float32]
@@ -68,8 +68,7 @@ class SourceRows:
 
     def _values(self, tensor: PlannedTensor, window: Window) -> Values:
         """Return what the sources, behind the moves, have in a window, in the dtype in which maps see it."""
-        shape = self._checkpoint.infos[tensor.sources[0]].shape
-        columns = shape[-1] if len(tensor.shape) > 1 else 1
+        columns = row_length(tensor, self._checkpoint.infos[tensor.sources[0]])
         dtype = np.dtype(_STORED[tensor.source_dtype])
         if (window.left, window.right) == (0, columns):
             return self.stored.read(tensor, window.start, window.stop).view(dtype)

@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.architectures.moves import RowNumbers, moved, row_count
+from quantize_cli.architectures.moves import RowNumbers, moved
 from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
 from quantize_cli.planning.model import PlannedTensor
 
@@ -86,7 +86,14 @@ class StoredRows:
 
 def _rows_of(tensor: PlannedTensor, source: TensorInfo) -> int:
     """Return the number of rows that the moves of `tensor` see in a source."""
-    return row_count(source.shape) if len(tensor.shape) > 1 else source.elements
+    return source.elements // row_length(tensor, source)
+
+
+def row_length(tensor: PlannedTensor, source: TensorInfo) -> int:
+    """Return the elements of a source's row: one if the tensor is a vector, and the tensor's if the source is one."""
+    if len(tensor.shape) == 1:
+        return 1
+    return tensor.columns if len(source.shape) == 1 else source.shape[-1]
 
 
 def _are_neighbours(rows: RowNumbers) -> bool:

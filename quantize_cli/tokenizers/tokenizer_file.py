@@ -43,7 +43,7 @@ class TokenizerFile:
     merges: Sequence[str] = ()  #: each with a space between its two parts
     added: Sequence[AddedToken] = ()  #: by id
     special: frozenset[str] = frozenset()  #: texts of the tokens with a role
-    pre: Mapping[str, Any] | None = None  #: `name` and `notes` of the pre-tokenizer, or `refusal`, if it was asked for
+    pre: Mapping[str, Any] | None = None  #: `name`, `by` and `notes` of the pre-tokenizer, or `refusal`, if asked for
     notes: tuple[str, ...] = ()  #: sentences for the user about files that disagree
 
     def tokens(self) -> Iterator[tuple[int, str]]:

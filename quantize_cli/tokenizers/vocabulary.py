@@ -62,6 +62,7 @@ class VocabularyFields:
 
     fields: tuple[Field, ...]  #: `tokenizer.*`, in the reference converter's order
     notes: tuple[str, ...]  #: sentences
+    recognised_by: str | None = None  #: what told the pre-tokenizer: "user", "hash" ...; None if the kind fixes it
 
 
 def read_vocabulary(
@@ -116,7 +117,8 @@ def read_vocabulary(
             *special_fields(read_special_tokens(source, id_limit=tokens.id_limit)),
             *_extra_fields((extra for extra in extras if not extra.first), tokens, source),
         ]
-    return VocabularyFields(merged(fields), (*source.notes, *tokens.notes))
+    by = tokens.recognised_by if pre_tokenizer is None else "user"
+    return VocabularyFields(merged(fields), (*source.notes, *tokens.notes), by)
 
 
 def _vocab_size(config: Mapping[str, Json], sidecars: Sidecars) -> int | None:

@@ -14,13 +14,14 @@ Record = dict[str, Any]
 Break = Callable[[Record], None]
 
 FILE = "model.safetensors"
-DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
+DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32", "float64": "F64", "uint8": "U8"}
 
 
 def headers_of(case: Case) -> Record:
     """Return a golden checkpoint as headers with its small files."""
     layout = case.layout({name: np.empty(tensor.shape, np.int8) for name, tensor in case.tensors.items()})
-    tensors = {name: [DTYPES[case.dtype], list(values.shape), FILE] for name, values in layout.items()}
+    own = {name: tensor.dtype for name, tensor in case.tensors.items() if tensor.dtype is not None}
+    tensors = {name: [DTYPES[own.get(name, case.dtype)], list(values.shape), FILE] for name, values in layout.items()}
     small = {file: content.decode() for file, content in case.vocabulary.files.items() if file.endswith(".json")}
     return {"name": case.name, "files": {**small, "config.json": dict(case.config)}, "tensors": tensors}
 

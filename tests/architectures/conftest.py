@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from quantize_cli.checkpoints.base import TensorInfo
+from quantize_cli.checkpoints.encodings.mxfp4 import unpacked
 from quantize_cli.checkpoints.safetensors_header import DTYPE_BITS
 from quantize_cli.checkpoints.sidecars import FolderSidecars
 from quantize_cli.tokenizers.vocabulary import VocabularyFields
@@ -62,7 +63,7 @@ def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
             tensor: TensorInfo(tensor, dtype, tuple(shape), math.prod(shape) * DTYPE_BITS[dtype] // 8, file)
             for tensor, (dtype, shape, file) in tensors.items()
         }
-        return Headers(folder, name, infos)
+        return unpacked(Headers(folder, name, infos))
 
     return make
 

@@ -445,10 +445,10 @@ def test_what_a_folder_without_config_json_is(make_checkpoint, file, words):
 
 
 def test_every_tensor_that_a_family_may_have_has_a_shape():
-    parts = [part for family in FAMILIES.values() for part in (*family.parts, *family.optional)]
-    names = {name for part in parts for name in part.names}
-    names |= {name for family in FAMILIES.values() for name in (*family.outside, *family.optional_outside)}
-    assert names <= set(SHAPES)
+    for family in FAMILIES.values():
+        in_layers = {name for part in (*family.parts, *family.optional) for name in part.names}
+        names = in_layers | {*family.outside, *family.optional_outside}
+        assert names <= {*SHAPES, *family.shapes}, family.architecture
 
 
 FAMILIES_OF_TENSORS = (

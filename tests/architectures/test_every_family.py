@@ -25,6 +25,9 @@ MAX_LINES = 60
 #: File -> why it is longer.
 LONGER: dict[str, str] = {}
 
+#: Architectures that the reference cannot convert; tests/test_better_than_the_reference.py has their cases.
+WITHOUT_RECORD = {"baichuan"}
+
 #: Names of the hidden size in config.json.
 HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
 
@@ -59,7 +62,7 @@ def findings_of(checkpoint, case: Case) -> Findings:
 def test_every_architecture_has_a_case():
     assert {FAMILIES[class_of(case.values[0])].architecture for case in EXAMPLES} == {
         family.architecture for family in FAMILIES.values()
-    }
+    } - WITHOUT_RECORD
 
 
 @pytest.mark.parametrize("case", EXAMPLES)
@@ -67,7 +70,8 @@ def test_a_missing_tensor_is_named(case, make_checkpoint):
     record = headers_of(case)
     found = findings_of(make_checkpoint(**record), case)
     assert not found.faulty
-    required = [*found.raw.family.outside, *of_parts(found.raw.family.parts, found.model)]
+    # A tied embedding may be saved under the output's name alone, so the last of these tensors is tried.
+    required = [*found.raw.family.outside[-1:], *of_parts(found.raw.family.parts, found.model)]
     for number, name in enumerate((required[0], required[len(required) // 2], required[-1])):
         lost = found.named[name].sources[0].name
         tensors = {key: tensor for key, tensor in record["tensors"].items() if key != lost}

@@ -8,7 +8,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 
-from quantize_cli.architectures.maps import Add, Columns, NegExp, TiledColumns, Transpose, Window
+from quantize_cli.architectures.maps import Add, Columns, NegExp, StridedColumns, TiledColumns, Transpose, Window
 from quantize_cli.architectures.moves import Chosen, Move, RotaryInterleave, Rows, Squeeze, Tiled, moved, row_count
 
 
@@ -88,6 +88,7 @@ def test_a_part_of_the_rows_is_a_part_of_the_whole(moves, source, expected):
         (TiledColumns(2, 2, 2), (96, 5)),
         (Columns(6, 0, 3), (96, 5)),
         (Columns(5, 3, 3), (96, 5)),
+        (StridedColumns(2, 0), (96, 5)),
     ],
 )
 def test_a_shape_that_does_not_suit_is_refused(move, shape):
@@ -109,9 +110,10 @@ def windows(shape: tuple[int, ...]) -> Iterator[Window]:
     [
         (Transpose(4, 6), numbered(3, 4, 6).swapaxes(1, 2)),
         (Columns(6, 1, 3), numbered(3, 4, 6)[..., 1:4]),
+        (StridedColumns(3, 1), numbered(3, 4, 6)[..., 1::3]),
         (TiledColumns(3, 2, 1), np.stack([reordered(matrix.T, 3, 2, 1).T for matrix in numbered(3, 4, 6)])),
     ],
-    ids=["transpose", "columns", "tiled columns"],
+    ids=["transpose", "columns", "strided columns", "tiled columns"],
 )
 def test_a_window_is_made_of_its_window_of_the_input(change, whole):
     source = numbered(3, 4, 6)

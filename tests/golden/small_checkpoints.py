@@ -31,6 +31,7 @@ DTYPES: Mapping[str, Any] = {
     "float16": np.float16,
     "float32": np.float32,
     "float64": np.float64,
+    "uint8": np.uint8,
 }
 OUTTYPES = {"bfloat16": "bf16", "float16": "f16", "float32": "f32", "float64": "f32"}
 MIXED = ("bfloat16", "float16", "float32")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from quantize_cli.architectures.diagnosis.text import telling, typed
 from quantize_cli.architectures.examine import Findings
 from quantize_cli.architectures.model import Model
-from quantize_cli.checkpoints.base import FLOAT_DTYPES, TensorInfo
+from quantize_cli.checkpoints.base import BLOCK_DTYPES, FLOAT_DTYPES, TensorInfo
 from quantize_cli.errors import UnsupportedError, shown
 
 _ORIGINAL = "take the repository of the same model in 16 bits"
@@ -91,7 +91,7 @@ def _shows(encoding: Encoding, strange: list[TensorInfo], stated: str | None) ->
 
 
 def _without_weights(infos: list[TensorInfo]) -> list[TensorInfo]:
-    return [info for info in infos if info.dtype not in FLOAT_DTYPES]
+    return [info for info in infos if info.dtype not in (*FLOAT_DTYPES, *BLOCK_DTYPES)]
 
 
 def _strange(found: Findings) -> Iterator[TensorInfo]:

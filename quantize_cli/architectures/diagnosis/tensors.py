@@ -121,7 +121,7 @@ def unexpected(found: Findings) -> UnsupportedError | None:
 def missing(found: Findings) -> CheckpointError | None:
     """Tell of missing tensors, where nothing tells more."""
     name = found.raw.name
-    if found.missing == (OUTPUT,):
+    if found.missing == (OUTPUT,) and OUTPUT not in found.raw.family.outside:
         return CheckpointError(
             f"{name} lacks lm_head.weight, and config.json does not tie it to the embedding; download the missing "
             "file, or set tie_word_embeddings to true if it is the embedding."

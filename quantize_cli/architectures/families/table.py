@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from quantize_cli.architectures.families.baichuan import BAICHUAN
 from quantize_cli.architectures.families.deepseek import DEEPSEEK2
+from quantize_cli.architectures.families.ernie4_5 import ERNIE4_5, ERNIE4_5_MOE
+from quantize_cli.architectures.families.exaone4 import EXAONE4
+from quantize_cli.architectures.families.falcon import FALCON
+from quantize_cli.architectures.families.falcon_h1 import FALCON_H1
 from quantize_cli.architectures.families.gemma3 import GEMMA3
+from quantize_cli.architectures.families.gpt2 import GPT2
+from quantize_cli.architectures.families.gpt_neox import GPT_NEOX
+from quantize_cli.architectures.families.gpt_oss import GPT_OSS
+from quantize_cli.architectures.families.internlm2 import INTERNLM2
+from quantize_cli.architectures.families.lfm2 import LFM2, LFM2_MOE
 from quantize_cli.architectures.families.llama import LLAMA
+from quantize_cli.architectures.families.minicpm import MINICPM
+from quantize_cli.architectures.families.olmo import OLMO2, OLMOE
 from quantize_cli.architectures.families.qwen2 import KORMO, QWEN2
 from quantize_cli.architectures.families.qwen2_moe import QWEN2_MOE
 from quantize_cli.architectures.families.qwen2_vl import QWEN2_VL
 from quantize_cli.architectures.families.qwen3 import QWEN3, QWEN3_MOE
 from quantize_cli.architectures.families.qwen3_5 import QWEN3_5, QWEN3_5_MOE
 from quantize_cli.architectures.families.qwen3_vl import QWEN3_ASR, QWEN3_OMNI_MOE, QWEN3_VL, QWEN3_VL_MOE
+from quantize_cli.architectures.families.stablelm import STABLELM
+from quantize_cli.architectures.families.starcoder2 import STARCODER2
 from quantize_cli.architectures.family import Family
 
 FAMILIES: Mapping[str, Family] = {
@@ -40,8 +54,32 @@ FAMILIES: Mapping[str, Family] = {
     "Qwen3_5MoeForConditionalGeneration": QWEN3_5_MOE,
     "DeepseekV2ForCausalLM": DEEPSEEK2,
     "DeepseekV3ForCausalLM": DEEPSEEK2,
+    "Olmo2ForCausalLM": OLMO2,
+    "Olmo3ForCausalLM": OLMO2,
+    "OlmoeForCausalLM": OLMOE,
+    "Exaone4ForCausalLM": EXAONE4,
+    "Starcoder2ForCausalLM": STARCODER2,
+    "GPT2LMHeadModel": GPT2,
+    "GPTNeoXForCausalLM": GPT_NEOX,
+    "FalconForCausalLM": FALCON,
+    "RWForCausalLM": FALCON,
+    "StableLmForCausalLM": STABLELM,
+    "StableLMEpochForCausalLM": STABLELM,
+    "LlavaStableLMEpochForCausalLM": STABLELM,
+    "InternLM2ForCausalLM": INTERNLM2,
+    "MiniCPMForCausalLM": MINICPM,
+    "Ernie4_5ForCausalLM": ERNIE4_5,
+    "Ernie4_5_ForCausalLM": ERNIE4_5,
+    "Ernie4_5_MoeForCausalLM": ERNIE4_5_MOE,
+    "BaichuanForCausalLM": BAICHUAN,
+    "BaiChuanForCausalLM": BAICHUAN,
+    "Lfm2ForCausalLM": LFM2,
+    "LFM2ForCausalLM": LFM2,
+    "Lfm2MoeForCausalLM": LFM2_MOE,
+    "FalconH1ForCausalLM": FALCON_H1,
     "Gemma3ForCausalLM": GEMMA3,
     "Gemma3ForConditionalGeneration": GEMMA3,
+    "GptOssForCausalLM": GPT_OSS,
 }
 
 #: Classes without a head, from which embedding models are saved -> the class with the same decoder. The reference knows
@@ -64,6 +102,7 @@ BASE_CLASSES: Mapping[str, str] = {
     "Qwen3_5MoeTextModel": "Qwen3_5MoeForCausalLM",
     "DeepseekV2Model": "DeepseekV2ForCausalLM",
     "DeepseekV3Model": "DeepseekV3ForCausalLM",
+    "GptOssModel": "GptOssForCausalLM",
 }
 
 #: `model_type` of config.json -> class, for configurations that lack `architectures`.
@@ -94,4 +133,5 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "deepseek_v3": "DeepseekV3ForCausalLM",
     "gemma3": "Gemma3ForConditionalGeneration",
     "gemma3_text": "Gemma3ForCausalLM",
+    "gpt_oss": "GptOssForCausalLM",
 }

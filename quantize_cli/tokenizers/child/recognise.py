@@ -28,6 +28,7 @@ class Recognised:
     """The name of a pre-tokenizer, and sentences for the user about what is left to decide."""
 
     name: str
+    by: str  #: what told: "hash", "hash without added tokens" or "structure"
     notes: tuple[str, ...] = ()
 
 
@@ -47,10 +48,10 @@ def recognise(tokenizer: HubTokenizer, shell: Mapping[str, Any], vocabulary: Col
     bos = tokenizer.backend.token_to_id(tokenizer.bos) if tokenizer.bos else None
     # the reference's older hashes are from the time when `transformers` preferred add_bos_token to the post-processor
     if name := _first_name(ids, bos if tokenizer.adds_bos else None):
-        return Recognised(name)
+        return Recognised(name, "hash")
     for fewer in _without_additions(tokenizer.backend):
         if name := _first_name(fewer, bos):
-            return Recognised(name)
+            return Recognised(name, "hash without added tokens")
     names = _by_structure(tokenizer.backend, shell, vocabulary)
     if not names:
         raise UnsupportedError(
@@ -62,7 +63,7 @@ def recognise(tokenizer: HubTokenizer, shell: Mapping[str, Any], vocabulary: Col
             f"{where} may have one of several pre-tokenizers, which differ in other respects: {', '.join(names)}; "
             "choose one by --pre-tokenizer NAME."
         )
-    return Recognised(names[0], tuple(_joins_otherwise(names, where)))
+    return Recognised(names[0], "structure", tuple(_joins_otherwise(names, where)))
 
 
 def _joins_otherwise(names: Sequence[str], where: str) -> Iterator[str]:

@@ -25,6 +25,7 @@ class Tokens:
     id_limit: int | None = None  #: ids of special tokens from here on are left out
     origins: Mapping[int, str] = field(default_factory=dict)  #: files of the tokens that the kind's own file lacks
     notes: tuple[str, ...] = ()  #: sentences for the user
+    recognised_by: str | None = None  #: what told `pre`, if it was recognised
 
 
 @dataclass(frozen=True, slots=True)

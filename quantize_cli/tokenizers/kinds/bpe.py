@@ -23,7 +23,7 @@ def _read(source: Source) -> Tokens:
             f"{source.where(TOKENIZER_JSON)} holds a tokenizer of the type {shown(model)}, but this family needs BPE; "
             "take another model."
         )
-    pre, notes = _pre_tokenizer(source)
+    pre, by, notes = _pre_tokenizer(source)
     file = source.tokenizer_file
     size = source.size or len({*file.texts, *(added.text for added in file.added)})
     cut = cut_tokens(source, size)
@@ -43,17 +43,18 @@ def _read(source: Source) -> Tokens:
         id_limit=size if cut else None,
         origins={added.id: added.origin for added in file.added if added.origin},
         notes=(*notes, *file.notes, *left_out(cut, size)),
+        recognised_by=by,
     )
 
 
-def _pre_tokenizer(source: Source) -> tuple[str, tuple[str, ...]]:
-    """Return the name of the pre-tokenizer, which the user chose or which was recognised, and notes about it."""
+def _pre_tokenizer(source: Source) -> tuple[str, str | None, tuple[str, ...]]:
+    """Return the name of the pre-tokenizer, what told it unless the user chose it, and notes about it."""
     if source.pre_tokenizer:
-        return source.pre_tokenizer, ()
+        return source.pre_tokenizer, None, ()
     found = mapping(source.tokenizer_file.pre)
     if "refusal" in found:
         raise UnsupportedError(found["refusal"])
-    return found["name"], tuple(found["notes"])
+    return found["name"], found["by"], tuple(found["notes"])
 
 
 def _as_added(added: AddedToken) -> tuple[str, TokenType]:

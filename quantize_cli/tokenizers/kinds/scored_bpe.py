@@ -21,6 +21,9 @@ from quantize_cli.tokenizers.source import Source
 from quantize_cli.tokenizers.token_types import BOUNDARY, PAD_SCORE, TokenType, looks_like_control, padding
 from quantize_cli.tokenizers.tokenizer_file import TOKENIZER_JSON
 
+#: The score of spaces alone in Llama's and Mistral's tokenizer.model: they are joined last.
+_RUN_SCORE = -1e9
+
 
 def _read(source: Source, over: Callable[[Source], Iterable[Added]]) -> Tokens:
     cut_tokens(source, len(source.tokenizer_file.texts) if source.size is None else source.size)  # refuses odd ids
@@ -33,6 +36,7 @@ def _pieces(source: Source) -> list[Piece]:
     file = source.tokenizer_file
     unknown = mapping(file.shell.get("model")).get("unk_token")
     added = {token.text for token in file.added}
+    control = file.special | {token.text for token in file.added if token.special}
     by_id = dict(file.tokens())
     pieces, learned = [], 0
     for i, pad in enumerate(padding(max(by_id, default=-1) + 1)):
@@ -43,12 +47,13 @@ def _pieces(source: Source) -> list[Piece]:
             pieces.append(Piece(text, 0.0, TokenType.UNKNOWN))
         elif BYTE.fullmatch(text):
             pieces.append(Piece(text, 0.0, TokenType.BYTE))
-        elif text in file.special:
+        elif text in control:
             pieces.append(Piece(text, 0.0, TokenType.CONTROL))
         elif text in added:
             pieces.append(Piece(text, 0.0, TokenType.NORMAL))
         else:
-            pieces.append(Piece(text, float(-learned), TokenType.NORMAL))
+            is_run = not text.strip(BOUNDARY)
+            pieces.append(Piece(text, _RUN_SCORE if is_run else float(-learned), TokenType.NORMAL))
             learned += 1
     return pieces
 

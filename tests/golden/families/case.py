@@ -54,6 +54,9 @@ class Case:
     shards: int = 1
     weights_of: str | None = None  #: the case whose weights these are, in another layout
     options: tuple[str, ...] = ()  #: options to give to the reference's converter
+    further: tuple[str, ...] = ()  #: formats to record beside the usual ones
+    requantize: bool = False  #: whether tensors are quantized again, as with --allow-requantize
+    raw_config: bool = False  #: whether the reference reads config.json itself, because transformers loses keys of it
     slow: bool = False  #: whether only `make test-slow` converts it
     refusal: str | None = None  #: part of the reference's message, where it cannot read this layout
 
@@ -74,7 +77,7 @@ class Case:
     def formats(self) -> tuple[str, ...]:
         """The names of the files to record: the converter's own, and what the quantizer makes of it."""
         copied = ("SOURCE", self.outtype.upper(), "Q4_K_M")
-        return copied if self.vocabulary.shared else (*copied, "IQ4_XS")
+        return (*copied, *self.further) if self.vocabulary.shared else (*copied, "IQ4_XS", *self.further)
 
 
 def arrays(case: Case) -> Arrays:

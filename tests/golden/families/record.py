@@ -9,6 +9,7 @@ with a real tokenizer are recorded where SHARED is given. digests/CASE.sha256 ha
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import os
 import runpy
@@ -32,6 +33,7 @@ FILE_TYPES = {
     "BF16": llama_cpp.LLAMA_FTYPE_MOSTLY_BF16,
     "Q4_K_M": llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_K_M,
     "IQ4_XS": llama_cpp.LLAMA_FTYPE_MOSTLY_IQ4_XS,
+    "MXFP4_MOE": llama_cpp.LLAMA_FTYPE_MOSTLY_MXFP4_MOE,
 }
 
 
@@ -67,6 +69,10 @@ def _convert(llama_cpp_folder: Path, case: Case, folder: Path, output: Path, log
         from conversion.base import TextModel
 
         TextModel.get_vocab_base_pre = lambda *_: case.vocabulary.pre_tokenizer
+    if case.raw_config:
+        from conversion.base import ModelBase
+
+        ModelBase.load_hparams = staticmethod(lambda folder, _mistral: json.loads((folder / "config.json").read_text()))
     os.chdir(llama_cpp_folder)
     sys.argv = [
         "convert_hf_to_gguf.py",
@@ -80,11 +86,12 @@ def _convert(llama_cpp_folder: Path, case: Case, folder: Path, output: Path, log
     runpy.run_path("convert_hf_to_gguf.py", run_name="__main__")
 
 
-def quantize(source: Path, output: Path, file_type: int) -> None:
+def quantize(source: Path, output: Path, file_type: int, *, requantize: bool) -> None:
     """Run what llama-quantize runs, with its defaults, on two threads."""
     parameters = llama_cpp.llama_model_quantize_default_params()
     parameters.nthread = 2
     parameters.ftype = file_type
+    parameters.allow_requantize = requantize
     status = llama_cpp.llama_model_quantize(bytes(source), bytes(output), parameters)
     if status != 0:
         raise RuntimeError(f"llama_model_quantize gave {status} on {source}")
@@ -113,7 +120,7 @@ def make(llama_cpp_folder: Path, case: Case, folder: Path) -> None:
     for name in case.formats:
         output = folder.with_name(f"{case.name}.{name}.gguf")
         if name != "SOURCE":
-            quantize(source, output, FILE_TYPES[name])
+            quantize(source, output, FILE_TYPES[name], requantize=case.requantize)
         (RECORDS / case.name / f"{name}.jsonl").write_text(dump(summarize(output)))
 
 

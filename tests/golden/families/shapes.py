@@ -39,3 +39,18 @@ def ends(vocabulary: int, hidden: int, norm: Fill, tied: bool = False) -> Tensor
     """Return the embedding, the last norm and, unless it is tied to the embedding, the head."""
     head = {} if tied else {"lm_head.weight": Tensor((vocabulary, hidden))}
     return {"model.embed_tokens.weight": Tensor((vocabulary, hidden)), **norms(norm, hidden, "model.norm"), **head}
+
+
+def linear(name: str, rows: int, columns: int) -> Tensors:
+    """Return one matrix."""
+    return {f"{name}.weight": Tensor((rows, columns))}
+
+
+def biased(tensors: Tensors, part: str = "") -> Tensors:
+    """Add a bias to each tensor whose name has a part: as many values as the matrix has rows."""
+    biases = {
+        name.removesuffix("weight") + "bias": Tensor(tensor.shape[:1])
+        for name, tensor in tensors.items()
+        if part in name and name.endswith(".weight")
+    }
+    return {**tensors, **biases}

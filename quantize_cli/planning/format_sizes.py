@@ -1,0 +1,87 @@
+"""The size of a model's file in every format, from one description."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from quantize_cli.architectures.description import ModelDescription
+from quantize_cli.checkpoints.base import TensorInfo
+from quantize_cli.gguf_file.header import TensorEntry, encode_header, padded
+from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
+from quantize_cli.mixes.base import Candidate, Choice, Mix
+from quantize_cli.mixes.rules import choose_types
+from quantize_cli.planning.metadata import final_metadata
+from quantize_cli.planning.options import PlanOptions
+from quantize_cli.planning.planner import candidates_of, in_file_order
+from quantize_cli.planning.traits import traits_of
+
+
+@dataclass(frozen=True, slots=True)
+class FormatSize:
+    """A model in one format."""
+
+    format: str
+    file_bytes: int  #: header and padding included; a file with an importance matrix also has keys that name it
+    bits_per_weight: float  #: of the tensors' data
+    fallbacks: int  #: tensors that get another type than the format's, because their rows are not whole blocks
+    #: Options without which the format is refused: "imatrix", with which the size is computed, and "allow_requantize".
+    needs: tuple[str, ...]
+    possible: bool  #: False if tensors that are not weights would have to be quantized
+
+
+def format_sizes(
+    description: ModelDescription, infos: Mapping[str, TensorInfo], mixes: Iterable[Mix]
+) -> Iterator[FormatSize]:
+    """Yield the size in each format, for one file without options; it is `Plan.file_bytes`.
+
+    Args:
+        description: The model, which llama.cpp loads.
+        infos: The checkpoint's tensors.
+        mixes: The formats.
+    """
+    recipes = in_file_order(description.recipes)
+    candidates = candidates_of(recipes, infos)
+    weights = sum(math.prod(candidate.shape) for candidate in candidates)
+    dtypes = [infos[recipe.sources[0]].dtype if recipe.sources else "F32" for recipe in recipes]
+    traits = traits_of(description.metadata)
+    header = 0
+    for mix in mixes:
+        choices = choose_types(candidates, mix, traits)
+        if imatrix := any(map(_needs_importance, choices)):
+            choices = choose_types(candidates, mix, traits, has_importance=True)
+        again = any(map(_requantizes, dtypes, choices))
+        sizes = [_nbytes(candidate.shape, choice.type) for candidate, choice in zip(candidates, choices, strict=True)]
+        # To encode a vocabulary takes up to a second, and only the values of fields with fixed sizes differ.
+        header = header or _header_bytes(description, mix, candidates)
+        yield FormatSize(
+            format=mix.name,
+            file_bytes=header + sum(map(padded, sizes)),
+            bits_per_weight=8 * sum(sizes) / max(weights, 1),
+            fallbacks=sum(choice.instead_of is not None for choice in choices),
+            needs=tuple(option for option, needed in (("imatrix", imatrix), ("allow_requantize", again)) if needed),
+            possible=all(
+                choice.type == candidate.stored_type or GGML_TYPES[candidate.stored_type].writable
+                for candidate, choice in zip(candidates, choices, strict=True)
+            ),
+        )
+
+
+def _needs_importance(choice: Choice) -> bool:
+    return choice.requires_importance or GGML_TYPES[choice.type].importance is UseOfImportance.REQUIRED
+
+
+def _requantizes(dtype: str, choice: Choice) -> bool:
+    held = GGML_TYPES.get(dtype)
+    return held is not None and held.quantized and dtype != choice.type
+
+
+def _nbytes(shape: Sequence[int], type_name: str) -> int:
+    return math.prod(shape[:-1]) * GGML_TYPES[type_name].row_bytes(shape[-1])
+
+
+def _header_bytes(description: ModelDescription, mix: Mix, candidates: Sequence[Candidate]) -> int:
+    """Return the size of everything before the tensor data; it is the same for all types of the tensors."""
+    entries = [TensorEntry(candidate.name, candidate.shape, 0, 0) for candidate in candidates]
+    return len(encode_header(final_metadata(description, mix, PlanOptions(), layers=0), entries))
