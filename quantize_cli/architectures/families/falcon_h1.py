@@ -18,6 +18,7 @@ from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.parts import FFN, OUTPUT_BIAS, PROJECTIONS
 from quantize_cli.architectures.rows import F32, U32
 from quantize_cli.architectures.sizes import Named, Sizes
+from quantize_cli.errors import CheckpointError
 from quantize_cli.tokenizers.vocabularies import BPE
 
 
@@ -31,7 +32,12 @@ def _times(*names: str, item: int | None = None) -> Maps:
     def maps(sizes: Sizes, _shape: tuple[int, ...]) -> tuple[Map, ...]:
         config = sizes.model.config
         if item is not None:
-            return (Scale((config.numbers(*names) or [])[item]),)
+            factors = config.numbers(*names) or []
+            if item >= len(factors):
+                raise CheckpointError(
+                    f"{config.where} lacks {names[0]}, by which weights are multiplied; take its whole config.json."
+                )
+            return (Scale(factors[item]),)
         return tuple(Scale(config.number(name) or 0.0) for name in names)
 
     return maps
