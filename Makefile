@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: demo test test-slow test-versions coverage lint bench dist clean help
+.PHONY: demo test test-slow test-versions coverage lint readme bench dist clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ lint: .venv/linted ## ruff and mypy; in the tests, functions need no annotations
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy $(MYPY_TESTS) tests
+
+readme: .venv/installed ## Write the README's table of models from the code's
+	$(BIN)/python tools/readme_models.py
 
 bench: .venv/tested .venv-reference/installed ## Speed against the reference, side by side, and memory (45 minutes, 14 GB)
 	$(BIN)/python bench/everything.py --reference-python .venv-reference/bin/python

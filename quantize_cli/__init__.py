@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from quantize_cli.version import __version__
 
 if TYPE_CHECKING:
-    from quantize_cli.api import plan, quantize
+    from quantize_cli.api import inspect, plan, quantize
     from quantize_cli.checkpoints.open import open_checkpoint
     from quantize_cli.errors import CheckpointError, OutputError, QuantizeError, UnsupportedError, UsageError
     from quantize_cli.importance.read import read_importance
+    from quantize_cli.inspection.model import Inspection
     from quantize_cli.mixes.tables import FORMATS
     from quantize_cli.observer import Observer
     from quantize_cli.planning.model import Plan
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "CheckpointError",
+    "Inspection",
     "Observer",
     "OutputError",
     "Plan",
@@ -31,6 +33,7 @@ __all__ = [
     "UnsupportedError",
     "UsageError",
     "__version__",
+    "inspect",
     "open_checkpoint",
     "plan",
     "quantize",
@@ -41,6 +44,7 @@ __all__ = [
 _HOMES = {
     "FORMATS": "mixes.tables",
     "CheckpointError": "errors",
+    "Inspection": "inspection.model",
     "Observer": "observer",
     "OutputError": "errors",
     "Plan": "planning.model",
@@ -48,6 +52,7 @@ _HOMES = {
     "Report": "report.model",
     "UnsupportedError": "errors",
     "UsageError": "errors",
+    "inspect": "api",
     "open_checkpoint": "checkpoints.open",
     "plan": "api",
     "quantize": "api",

@@ -12,6 +12,8 @@ from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.errors import OutputError, UsageError
 from quantize_cli.importance.matrix import ImportanceMatrix
+from quantize_cli.inspection.build import inspected
+from quantize_cli.inspection.model import Inspection
 from quantize_cli.keywords import Keywords, PlanKeywords, check_keywords, held, plain_values, plan_options
 from quantize_cli.mixes.base import Mix
 from quantize_cli.mixes.find import find_format
@@ -155,6 +157,24 @@ def plan(model: str | Path, formats: str | Several, **options: Unpack[PlanKeywor
     with closing(open_checkpoint(model, options.get("revision"))) as checkpoint:
         plans = make_plans(checkpoint, mixes, options.get("pre_tokenizer"), meant)
     return plans[0] if isinstance(formats, str) else plans
+
+
+def inspect(model: str | Path, *, revision: str | None = None, pre_tokenizer: str | None = None) -> Inspection:
+    """Find out everything that headers tell of a model; no weight is read or downloaded.
+
+    Args:
+        model: As for `quantize`.
+        revision: As for `quantize`.
+        pre_tokenizer: As for `quantize`.
+
+    Returns:
+        What is known. If the model cannot be converted, its `refusal` is the error that `quantize` would raise.
+
+    Raises:
+        QuantizeError: The model cannot be opened, or an argument is wrong.
+    """
+    with closing(open_checkpoint(model, revision)) as checkpoint:
+        return inspected(checkpoint, pre_tokenizer)
 
 
 def _mixes(formats: str | Several) -> list[Mix]:

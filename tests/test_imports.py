@@ -19,11 +19,12 @@ PACKAGE = Path(quantize_cli.__file__).parent
 #: room.
 ALLOWED = {
     "__main__": {"cli"},
-    "cli": {"api", "errors", "mixes", "observer", "outputs", "report", "run", "version"},
+    "cli": {"api", "architectures", "errors", "mixes", "observer", "outputs", "report", "run", "version"},
     "api": {
         "checkpoints",
         "errors",
         "importance",
+        "inspection",
         "mixes",
         "keywords",
         "observer",
@@ -34,6 +35,7 @@ ALLOWED = {
     },
     "keywords": {"errors", "importance", "mixes", "planning", "tokenizers"},
     "report": {"errors", "measure", "outputs", "planning", "version"},
+    "inspection": {"architectures", "checkpoints", "errors", "gguf_file", "mixes", "planning", "version"},
     "run": {
         "architectures",
         "blocks",
@@ -64,11 +66,22 @@ ALLOWED = {
     "interrupts": set(),
     "errors": set(),
     "version": set(),
-    "__init__": {"api", "checkpoints", "errors", "importance", "mixes", "observer", "planning", "report", "version"},
+    "__init__": {
+        "api",
+        "checkpoints",
+        "errors",
+        "importance",
+        "inspection",
+        "mixes",
+        "observer",
+        "planning",
+        "report",
+        "version",
+    },
 }
 
 #: Imports for type checkers alone, which nothing executes.
-ANNOTATIONS_ONLY = {("cli", "planning"), ("observer", "planning"), ("observer", "report")}
+ANNOTATIONS_ONLY = {("cli", "inspection"), ("cli", "planning"), ("observer", "planning"), ("observer", "report")}
 
 #: What only these rooms may import: the library stays usable without a command line, a hub and a compiler's start-up.
 HEAVY = {

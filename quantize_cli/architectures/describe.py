@@ -74,6 +74,7 @@ def _described(checkpoint: Checkpoint, values: dict[str, Json], pre_tokenizer: s
     vocabulary = read_vocabulary(family.vocabulary, model.sidecars, model.config.values, pre_tokenizer, rows=rows)
     fields = (
         field("general.architecture", ValueType.STRING, family.architecture),
+        *fields_of(family.of_tensors, model),
         *general.fields,
         *fields_of(family.metadata, model),
         *vocabulary.fields,

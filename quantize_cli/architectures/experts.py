@@ -8,21 +8,21 @@ from quantize_cli.architectures.moves import Move, Rows
 from quantize_cli.architectures.sizes import Sizes
 
 
-def _half(number: int) -> Output:
-    """Return the gates (0) or the other projections (1) of every expert."""
+def half(number: int, name: str) -> Output:
+    """Return the first (0) or second (1) half of each matrix's rows; `name` replaces the rule's pattern."""
 
     def moves(_sizes: Sizes, shape: tuple[int, ...]) -> tuple[Move, ...]:
         if len(shape) < 2 or shape[-2] % 2:
             raise ValueError("it cannot be halved into gates and other projections")
-        half = shape[-2] // 2
-        return (Rows(2 * half, number * half, half),)
+        rows = shape[-2] // 2
+        return (Rows(2 * rows, number * rows, rows),)
 
-    return Output(("gate", "up")[number] + "_proj.weight", moves)
+    return Output(name, moves)
 
 
 #: `gate_up_proj`, [experts, 2 * expert_ffn, hidden], is the gates' rows and then the others' of each expert.
 STACKED_EXPERTS = (
-    Rule(r"(?<=\.experts\.)gate_up_proj(\.weight)?$", (_half(0), _half(1))),
+    Rule(r"(?<=\.experts\.)gate_up_proj(\.weight)?$", (half(0, "gate_proj.weight"), half(1, "up_proj.weight"))),
     Rule(r"(?<=\.experts\.)down_proj$", (Output("down_proj.weight"),)),
 )
 

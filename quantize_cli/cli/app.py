@@ -66,6 +66,39 @@ def _formats(parts: tuple[str, ...], json: bool, debug: bool) -> None:  # noqa: 
     listing.show(listing.having(parts, catalogue()), as_json=json)
 
 
+def _architectures(json: bool, debug: bool) -> None:  # noqa: ARG001  `main` looks at `debug`
+    """List the models that convert: their classes in config.json, and their architectures in GGUF."""
+    from quantize_cli.architectures.catalogue import catalogue
+    from quantize_cli.cli import architectures
+
+    architectures.show(catalogue(), as_json=json)
+
+
+def _inspect(
+    words: tuple[str, ...],
+    revision: str | None,
+    pre_tokenizer: str | None,
+    json: bool,
+    debug: bool,  # noqa: ARG001
+) -> None:
+    """Show what is known of a model from headers alone; no weight is read or downloaded.
+
+    It shows the architecture, parameters, tokenizer, context and quantization of MODEL, and the size of its file in
+    every format. MODEL is the same as for quantize MODEL. A model that cannot be converted is shown as far as it is
+    known; then the reason follows, and the exit code is 1.
+    """
+    from quantize_cli.api import inspect
+    from quantize_cli.cli import inspection
+    from quantize_cli.cli.words import only_model, with_near_names
+
+    model = only_model(words, GROUP.commands) or options.default_model()
+    with with_near_names(model):
+        found = inspect(model, revision=revision, pre_tokenizer=pre_tokenizer)
+    inspection.show(found, as_json=json)
+    if found.refusal is not None:
+        raise found.refusal
+
+
 def _warm(formats: tuple[str, ...], debug: bool) -> None:  # noqa: ARG001  `main` looks at `debug`
     """Compile the kernels of these formats, or of all formats, so that no later run has to.
 
@@ -91,6 +124,26 @@ GROUP = Commands(
             help=_model.__doc__,
             short_help="Quantize MODEL, which is what a call without a command does.",
             params=[click.Argument(("words",), metavar="MODEL", nargs=-1, callback=filled), *options.ALL],
+        ),
+        click.Command(
+            "inspect",
+            callback=_inspect,
+            help=_inspect.__doc__,
+            short_help="Show a model, and its size in every format.",
+            params=[
+                click.Argument(("words",), metavar="[MODEL]", nargs=-1, callback=filled),
+                options.REVISION,
+                options.PRE_TOKENIZER,
+                options.AS_JSON,
+                options.DEBUG,
+            ],
+        ),
+        click.Command(
+            "architectures",
+            callback=_architectures,
+            help=_architectures.__doc__,
+            short_help="List the models that convert.",
+            params=[options.AS_JSON, options.DEBUG],
         ),
         click.Command(
             "formats",

@@ -30,7 +30,7 @@ _OF_OTHERS = {
     "--model-name": "write --override-kv general.name=str:NAME",
     "--remote": "write the Hub id as MODEL",
     "--list": "`quantize formats` lists the formats",
-    "--print-supported-models": "the README lists them",
+    "--print-supported-models": "`quantize architectures` lists them",
     **dict.fromkeys(("--max-buffer-size", "--use-temp-file", "--no-lazy"), "leave it out, because memory is bounded"),
 }
 

@@ -39,6 +39,10 @@ VERSION = click.Option(
     help="Show the version and exit.",
 )
 AS_JSON = _flag("--json", "Print JSON instead of a table.")
+REVISION = _option("--revision", value="NAME", help="Branch, tag or commit on the Hub.")
+PRE_TOKENIZER = _option(
+    "--pre-tokenizer", value="NAME", help="llama.cpp's name of the pre-tokenizer. Default: the recognised one."
+)
 
 #: Heading of the help -> its options. Options become the library's keywords of the same name
 #: (`quantize_cli.keywords.Keywords`), except those in `OWN`.
@@ -109,7 +113,7 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
         ),
     ),
     "Model": (
-        _option("--revision", value="NAME", help="Branch, tag or commit on the Hub."),
+        REVISION,
         _option("--prune-layers", value="N,N", help="Leave out these layers."),
         _option(
             "--override-kv",
@@ -117,11 +121,7 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
             multiple=True,
             help="Set a field of the metadata; TYPE is int, float, bool or str.",
         ),
-        _option(
-            "--pre-tokenizer",
-            value="NAME",
-            help="llama.cpp's name of the pre-tokenizer. Default: the recognised one.",
-        ),
+        PRE_TOKENIZER,
     ),
     "Run": (
         _option(

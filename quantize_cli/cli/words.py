@@ -25,6 +25,9 @@ _OTHER_COMMANDS = {
     "version": "`quantize --version` shows the version",
     "list": "`quantize formats` lists the formats",
     "types": "`quantize formats` lists the formats",
+    "models": "`quantize architectures` lists the models that convert",
+    "info": "`quantize inspect MODEL` shows what is known of a model",
+    "show": "`quantize inspect MODEL` shows what is known of a model",
     "plan": "--dry-run shows what a run would write",
     "convert": "leave it out: quantize MODEL --format q4_k_m",
     "quantize": "leave it out: quantize MODEL --format q4_k_m",
@@ -67,6 +70,21 @@ def understood(words: Sequence[str], job: Job, commands: Collection[str]) -> Job
     if not job.formats:
         raise UsageError("No format is given; add one, for example --format q4_k_m (`quantize formats` lists all).")
     return replace(job, model=expanded(words[0]) if words else None)
+
+
+def only_model(words: Sequence[str], commands: Collection[str]) -> str | None:
+    """Return the model of a command that takes nothing else; None is the default.
+
+    Raises:
+        UsageError: There are more words, or the word does not make sense.
+        CheckpointError: The model can only be a local path, and does not exist.
+    """
+    if not words:
+        return None
+    _check_model(words, commands)
+    if len(words) > 1:
+        raise UsageError(f"{words[1]} is one word too many; give one model, and quote a path that has spaces.")
+    return expanded(words[0])
 
 
 def _as_llama_quantize(words: Sequence[str], job: Job) -> tuple[Sequence[str], Job]:

@@ -39,12 +39,12 @@ class DtypeFacts:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Numbers of parameters of the tensors that a GGUF file gets."""
+    """Numbers of parameters: of the tensors that a GGUF file gets, or of all tensors if the model is refused."""
 
     total: int
     active: int | None  #: those that take part in one token; None if the number of used experts is not known
-    experts: int  #: those in experts of which a router chooses some
-    mtp: int  #: those in layers that only predict further tokens; they are not active
+    experts: int | None  #: those in experts of which a router chooses some; None if not known
+    mtp: int | None  #: those in layers that only predict further tokens, which are not active; None if not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class TokenizerFacts:
     model: str  #: tokenizer.ggml.model
     kind: str  #: what that means
     pre_tokenizer: str | None  #: tokenizer.ggml.pre
-    #: What told the pre-tokenizer: "hash", "hash without added tokens", "structure", "user", or "file" if the model is a
+    #: What told the pre-tokenizer: "hash", "hash without added tokens", "structure", "user", or "file" for what is a
     #: GGUF file; None if the kind of tokenizer fixes it.
     recognised_by: str | None
 

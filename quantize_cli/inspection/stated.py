@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.config import Config
 from quantize_cli.architectures.defaults import with_defaults
-from quantize_cli.architectures.families.table import CLASSES_OF_TYPES
+from quantize_cli.architectures.families.table import BASE_CLASSES, CLASSES_OF_TYPES, FAMILIES
 from quantize_cli.architectures.model import Model
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.sidecars import Json, read_object
@@ -40,6 +41,12 @@ def class_name(values: Mapping[str, Json]) -> str | None:
             return classes[0]
     kinds = [part.get("model_type") for part in _parts(values)]
     return next((CLASSES_OF_TYPES[kind] for kind in kinds if isinstance(kind, str) and kind in CLASSES_OF_TYPES), None)
+
+
+def architecture(name: str | None) -> str | None:
+    """Return the GGUF name of a class's architecture, or None for a class that is not supported."""
+    family = None if name is None else FAMILIES.get(BASE_CLASSES.get(name, name))
+    return None if family is None else family.architecture
 
 
 def common_fields(values: Mapping[str, Json], checkpoint: Checkpoint) -> Iterator[Field]:
@@ -75,7 +82,9 @@ def quantization(values: Mapping[str, Json]) -> tuple[str | None, dict[str, Any]
 
 
 def _is_plain(value: Json) -> bool:
-    return isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= _LONGEST)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, bool | int) or (isinstance(value, str) and len(value) <= _LONGEST)
 
 
 def _parts(values: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:

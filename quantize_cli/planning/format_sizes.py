@@ -8,27 +8,29 @@ from dataclasses import dataclass
 
 from quantize_cli.architectures.description import ModelDescription
 from quantize_cli.checkpoints.base import TensorInfo
+from quantize_cli.errors import UnsupportedError, UsageError
 from quantize_cli.gguf_file.header import TensorEntry, encode_header, padded
 from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
 from quantize_cli.mixes.base import Candidate, Choice, Mix
 from quantize_cli.mixes.rules import choose_types
+from quantize_cli.mixes.traits import ModelTraits
 from quantize_cli.planning.metadata import final_metadata
 from quantize_cli.planning.options import PlanOptions
-from quantize_cli.planning.planner import candidates_of, in_file_order
+from quantize_cli.planning.planner import candidates_of, check_decodable, in_file_order
 from quantize_cli.planning.traits import traits_of
 
 
 @dataclass(frozen=True, slots=True)
 class FormatSize:
-    """A model in one format."""
+    """A model in one format; the sizes are None if it is refused whatever the options are."""
 
     format: str
-    file_bytes: int  #: header and padding included; a file with an importance matrix also has keys that name it
-    bits_per_weight: float  #: of the tensors' data
+    file_bytes: int | None  #: header and padding included; a file with an importance matrix also has keys that name it
+    bits_per_weight: float | None  #: of the tensors' data
     fallbacks: int  #: tensors that get another type than the format's, because their rows are not whole blocks
     #: Options without which the format is refused: "imatrix", with which the size is computed, and "allow_requantize".
-    needs: tuple[str, ...]
-    possible: bool  #: False if tensors that are not weights would have to be quantized
+    needs: tuple[str, ...] = ()
+    refusal: str | None = None  #: why the format does not fit the tensors
 
 
 def format_sizes(
@@ -43,29 +45,40 @@ def format_sizes(
     """
     recipes = in_file_order(description.recipes)
     candidates = candidates_of(recipes, infos)
-    weights = sum(math.prod(candidate.shape) for candidate in candidates)
     dtypes = [infos[recipe.sources[0]].dtype if recipe.sources else "F32" for recipe in recipes]
+    weights = sum(math.prod(candidate.shape) for candidate in candidates)
     traits = traits_of(description.metadata)
     header = 0
     for mix in mixes:
-        choices = choose_types(candidates, mix, traits)
-        if imatrix := any(map(_needs_importance, choices)):
-            choices = choose_types(candidates, mix, traits, has_importance=True)
-        again = any(map(_requantizes, dtypes, choices))
-        sizes = [_nbytes(candidate.shape, choice.type) for candidate, choice in zip(candidates, choices, strict=True)]
+        try:
+            choices, imatrix = _choices(candidates, mix, traits)
+        except (UnsupportedError, UsageError) as error:
+            yield FormatSize(mix.name, None, None, fallbacks=0, refusal=str(error))
+            continue
         # To encode a vocabulary takes up to a second, and only the values of fields with fixed sizes differ.
         header = header or _header_bytes(description, mix, candidates)
+        sizes = [_nbytes(candidate.shape, choice.type) for candidate, choice in zip(candidates, choices, strict=True)]
+        again = any(map(_requantizes, dtypes, choices))
         yield FormatSize(
             format=mix.name,
             file_bytes=header + sum(map(padded, sizes)),
             bits_per_weight=8 * sum(sizes) / max(weights, 1),
             fallbacks=sum(choice.instead_of is not None for choice in choices),
             needs=tuple(option for option, needed in (("imatrix", imatrix), ("allow_requantize", again)) if needed),
-            possible=all(
-                choice.type == candidate.stored_type or GGML_TYPES[candidate.stored_type].writable
-                for candidate, choice in zip(candidates, choices, strict=True)
-            ),
         )
+
+
+def _choices(candidates: Sequence[Candidate], mix: Mix, traits: ModelTraits) -> tuple[list[Choice], bool]:
+    """Return the tensors' types, and whether they need an importance matrix, with which they are chosen then.
+
+    Raises:
+        UnsupportedError, UsageError: The format does not fit the tensors.
+    """
+    choices = choose_types(candidates, mix, traits)
+    if needs_importance := any(map(_needs_importance, choices)):
+        choices = choose_types(candidates, mix, traits, has_importance=True)
+    check_decodable(candidates, choices)
+    return choices, needs_importance
 
 
 def _needs_importance(choice: Choice) -> bool:

@@ -104,7 +104,7 @@ def _plan(
         _planned(recipe, choice, infos, old_name if old_name in known else None, candidate.stored_type)
         for (recipe, old_name), candidate, choice in zip(kept.recipes, candidates, choices, strict=True)
     ]
-    _check_decodable(tensors, candidates)
+    check_decodable(candidates, choices)
     _check_importance(tensors, choices, mix, importance)
     _check_requantizing(tensors, options)
     if options.no_fallback:
@@ -185,18 +185,22 @@ def _is_known(matrix: ImportanceMatrix | None, name: str, recipe: TensorRecipe) 
     return matrix is not None and matrix.for_tensor(name, recipe.shape) is not None
 
 
-def _check_decodable(tensors: Sequence[PlannedTensor], candidates: Sequence[Candidate]) -> None:
-    """Refuse to quantize what is not weights; llama-quantize does so when it comes to the tensor."""
+def check_decodable(candidates: Sequence[Candidate], choices: Sequence[Choice]) -> None:
+    """Refuse to quantize what is not weights; llama-quantize does so when it comes to the tensor.
+
+    Raises:
+        UnsupportedError: A tensor would have to be quantized whose type does not hold weights.
+    """
     refused = [
-        tensor
-        for tensor, candidate in zip(tensors, candidates, strict=True)
-        if tensor.type != candidate.stored_type and not GGML_TYPES[candidate.stored_type].writable
+        candidate
+        for candidate, choice in zip(candidates, choices, strict=True)
+        if choice.type != candidate.stored_type and not GGML_TYPES[candidate.stored_type].writable
     ]
     if refused:
+        types = listed([f"{shown(candidate.name)} is {candidate.stored_type}" for candidate in refused])
         raise UnsupportedError(
-            f"{len(refused)} of {len(tensors)} tensors cannot be quantized, because weights cannot be decoded from "
-            f"their types ({listed([f'{shown(tensor.name)} is {tensor.source_dtype}' for tensor in refused])}); take a "
-            "file whose matrices are F32, F16 or BF16."
+            f"{len(refused)} of {len(candidates)} tensors cannot be quantized, because weights cannot be decoded from "
+            f"their types ({types}); take a file whose matrices are F32, F16 or BF16."
         )
 
 

@@ -21,9 +21,12 @@ from quantize_cli.architectures.small_tensors import read_small
 from quantize_cli.errors import CheckpointError
 
 #: A family is at most so many lines of data: those of its file without docstrings, comments, imports and blank lines.
+#: A file may have several families.
 MAX_LINES = 60
 #: File -> why it is longer.
-LONGER: dict[str, str] = {}
+LONGER = {
+    "falcon_h1": "config.json multiplies the weights of thirteen kinds of tensors",
+}
 
 #: Architectures that the reference cannot convert; tests/test_better_than_the_reference.py has their cases.
 WITHOUT_RECORD = {"baichuan"}
@@ -98,7 +101,10 @@ def test_a_config_that_contradicts_a_shape_is_refused(case, make_checkpoint):
 def test_a_family_is_a_small_file_of_data():
     long = set()
     for path in Path(families.__path__[0]).glob("*.py"):
-        if path.name != "table.py" and lines_of_data(path.read_text()) > MAX_LINES:
+        families_of_file = {
+            family.architecture for family in FAMILIES.values() if f'"{family.architecture}"' in path.read_text()
+        }
+        if path.name != "table.py" and lines_of_data(path.read_text()) > MAX_LINES * len(families_of_file):
             long.add(path.stem)
     assert long == LONGER.keys()
 

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import re
+import runpy
+from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from command_line import invoke
 
+from quantize_cli.architectures.catalogue import MODELS, ArchitectureFacts
 from quantize_cli.architectures.families.table import FAMILIES
 from quantize_cli.blocks.table import BLOCK_TYPES
-from quantize_cli.cli import console
+from quantize_cli.cli import console, inspection
 from quantize_cli.cli.app import GROUP
 from quantize_cli.cli.help import EXAMPLES
+from quantize_cli.inspection.model import (
+    SCHEMA_VERSION,
+    DtypeFacts,
+    Hyperparameters,
+    Inspection,
+    Parameters,
+    Quantization,
+    Source,
+    TokenizerFacts,
+)
 from quantize_cli.mixes.catalogue import catalogue
 from quantize_cli.mixes.tables import FORMATS
+from quantize_cli.planning.format_sizes import FormatSize
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -69,7 +84,7 @@ def test_the_commands_of_the_readme_work(tmp_path, monkeypatch):
     """Those on the example, in their order, as in a fresh clone."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
-    lines = re.findall(r"^    quantize ((?:examples/|shakespeare).*)$", README, re.MULTILINE)
+    lines = re.findall(r"^    quantize ((?:inspect )?(?:examples/|shakespeare).*)$", README, re.MULTILINE)
     commands = [line for line in lines if "|" not in line]  # a pipe needs a shell
     assert len(commands) >= 4
     for command in commands:
@@ -97,24 +112,42 @@ def test_every_command_that_is_shown_is_understood(line, tmp_path, monkeypatch):
 
     def hear(of_what, *_arguments, **_options):
         heard.append(of_what if isinstance(of_what, list) else str(of_what))
-        return []
+        return SimpleNamespace(refusal=None) if words[1] == "inspect" else []
 
-    for job in ("api.quantize", "api.plan", "run.compiling.warm"):
+    for job in ("api.quantize", "api.plan", "api.inspect", "run.compiling.warm"):
         monkeypatch.setattr(f"quantize_cli.{job}", hear)
     monkeypatch.setattr(console, "show", lambda _reports: None)
+    monkeypatch.setattr(inspection, "show", lambda _found, **_how: None)
+    words = line.split()
     result = invoke(*line.partition(" |")[0].split()[1:])
     assert result.exit_code == 0, result.stderr
-    words = line.split()
-    assert heard == ([[name.upper() for name in words[2:]]] if words[1] == "warm" else [words[1]])
+    model = words[2] if words[1] == "inspect" else words[1]
+    assert heard == ([[name.upper() for name in words[2:]]] if words[1] == "warm" else [model])
 
 
 def test_many_commands_are_shown():
     assert len(commands_shown()) >= 14
 
 
-def test_readme_names_every_family():
-    table = README.split("## What it converts\n")[1].split("\n\n")[1]
-    assert set(re.findall(r"`(\w+)`", table)) - {"architectures"} == set(FAMILIES)
+def test_readme_lists_the_models_that_the_code_converts():
+    """`make readme` writes the table again."""
+    tool = runpy.run_path(str(ROOT / "tools" / "readme_models.py"))
+    assert tool["renewed"](README) == README
+    table = README.split(tool["HEAD"])[1].split("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", table)) == set(FAMILIES)
+
+
+def test_every_class_has_the_names_of_its_models():
+    assert [name for name in FAMILIES if not MODELS.get(name)] == []
+
+
+def test_the_json_of_an_inspection_is_described():
+    page = (ROOT / "docs" / "inspect.md").read_text()
+    described = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    kinds = (Source, DtypeFacts, Parameters, Hyperparameters, TokenizerFacts, Quantization, Inspection, FormatSize)
+    held = {field.name for kind in (*kinds, ArchitectureFacts) for field in fields(kind)}
+    assert described == held | {"schema_version", "generator"}
+    assert f"version of this description: {SCHEMA_VERSION} " in page
 
 
 def test_readme_names_every_block_type_as_compared():

@@ -48,7 +48,8 @@ COMMANDS: list[tuple[str, int, str]] = [
     (
         "verify tiny-llama",
         1,
-        f"verify does not exist, and it is not a command (formats, model, warm) either; {WHAT_MODELS_ARE}",
+        "verify does not exist, and it is not a command (architectures, formats, inspect, model, warm) either; "
+        f"{WHAT_MODELS_ARE}",
     ),
     ("tiny-lama -f q8_0", 1, "tiny-lama does not exist; the nearest name is tiny-llama."),
     ("Tiny-Llama -f q8_0", 1, "Tiny-Llama does not exist; the nearest name is tiny-llama."),

@@ -18,12 +18,18 @@ from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.parts import FFN, OUTPUT_BIAS, PROJECTIONS
 from quantize_cli.architectures.rows import F32, U32
 from quantize_cli.architectures.sizes import Named, Sizes
-from quantize_cli.errors import CheckpointError
 from quantize_cli.tokenizers.vocabularies import BPE
 
 
 def _ssm_heads(model: Model) -> int:
     return model.config.required("mamba_d_ssm") // model.config.required("mamba_d_head")
+
+
+def _numbers(sizes: Sizes, name: str, count: int) -> list[float]:
+    numbers = sizes.model.config.numbers(name) or []
+    if len(numbers) != count:
+        raise ValueError(f"config.json gives {len(numbers)} {name} instead of {count}")
+    return numbers
 
 
 def _times(*names: str, item: int | None = None) -> Maps:
@@ -32,12 +38,7 @@ def _times(*names: str, item: int | None = None) -> Maps:
     def maps(sizes: Sizes, _shape: tuple[int, ...]) -> tuple[Map, ...]:
         config = sizes.model.config
         if item is not None:
-            factors = config.numbers(*names) or []
-            if item >= len(factors):
-                raise CheckpointError(
-                    f"{config.where} lacks {names[0]}, by which weights are multiplied; take its whole config.json."
-                )
-            return (Scale(factors[item]),)
+            return (Scale(_numbers(sizes, names[0], count=2)[item]),)
         return tuple(Scale(config.number(name) or 0.0) for name in names)
 
     return maps
@@ -47,8 +48,8 @@ def _projection(sizes: Sizes, _shape: tuple[int, ...]) -> tuple[Map, ...]:
     """Scale the gate, the input, B, C and the time steps each by its own number."""
     inner, state = sizes.known("ssm_inner"), sizes.known("ssm_groups") * sizes.known("ssm_state")
     ends = (inner, 2 * inner, 2 * inner + state, 2 * (inner + state), sizes.known("ssm_projection"))
-    factors = sizes.model.config.numbers("ssm_multipliers") or []
-    return (*_times("ssm_in_multiplier")(sizes, ()), ScaleRows(ends, tuple(factors[:5])))
+    factors = _numbers(sizes, "ssm_multipliers", count=5)
+    return (*_times("ssm_in_multiplier")(sizes, ()), ScaleRows(ends, tuple(factors)))
 
 
 def _scaled(pattern: str, maps: Maps) -> Rule:

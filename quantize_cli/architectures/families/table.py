@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from quantize_cli.architectures.families.apertus import APERTUS
+from quantize_cli.architectures.families.arcee import ARCEE
 from quantize_cli.architectures.families.baichuan import BAICHUAN
+from quantize_cli.architectures.families.cohere import COHERE, COHERE2
 from quantize_cli.architectures.families.deepseek import DEEPSEEK2
 from quantize_cli.architectures.families.ernie4_5 import ERNIE4_5, ERNIE4_5_MOE
 from quantize_cli.architectures.families.exaone4 import EXAONE4
@@ -14,6 +17,7 @@ from quantize_cli.architectures.families.gemma3 import GEMMA3
 from quantize_cli.architectures.families.gpt2 import GPT2
 from quantize_cli.architectures.families.gpt_neox import GPT_NEOX
 from quantize_cli.architectures.families.gpt_oss import GPT_OSS
+from quantize_cli.architectures.families.granite import GRANITE, GRANITE_MOE
 from quantize_cli.architectures.families.internlm2 import INTERNLM2
 from quantize_cli.architectures.families.lfm2 import LFM2, LFM2_MOE
 from quantize_cli.architectures.families.llama import LLAMA
@@ -25,6 +29,8 @@ from quantize_cli.architectures.families.qwen2_vl import QWEN2_VL
 from quantize_cli.architectures.families.qwen3 import QWEN3, QWEN3_MOE
 from quantize_cli.architectures.families.qwen3_5 import QWEN3_5, QWEN3_5_MOE
 from quantize_cli.architectures.families.qwen3_vl import QWEN3_ASR, QWEN3_OMNI_MOE, QWEN3_VL, QWEN3_VL_MOE
+from quantize_cli.architectures.families.seed_oss import SEED_OSS
+from quantize_cli.architectures.families.smollm3 import SMOLLM3
 from quantize_cli.architectures.families.stablelm import STABLELM
 from quantize_cli.architectures.families.starcoder2 import STARCODER2
 from quantize_cli.architectures.family import Family
@@ -77,6 +83,15 @@ FAMILIES: Mapping[str, Family] = {
     "LFM2ForCausalLM": LFM2,
     "Lfm2MoeForCausalLM": LFM2_MOE,
     "FalconH1ForCausalLM": FALCON_H1,
+    "GraniteForCausalLM": GRANITE,
+    "GraniteMoeForCausalLM": GRANITE_MOE,
+    "GraniteMoeSharedForCausalLM": GRANITE_MOE,
+    "SmolLM3ForCausalLM": SMOLLM3,
+    "ArceeForCausalLM": ARCEE,
+    "SeedOssForCausalLM": SEED_OSS,
+    "CohereForCausalLM": COHERE,
+    "Cohere2ForCausalLM": COHERE2,
+    "ApertusForCausalLM": APERTUS,
     "Gemma3ForCausalLM": GEMMA3,
     "Gemma3ForConditionalGeneration": GEMMA3,
     "GptOssForCausalLM": GPT_OSS,

@@ -71,7 +71,7 @@ def _plain(hub: HubTokenizer, token: AddedToken) -> str:
 
 
 def _recognised(hub: HubTokenizer, shell: Mapping[str, Any], vocabulary: Collection[str], where: str) -> dict[str, Any]:
-    """Return name and notes of the pre-tokenizer and what told it, or why it is not known, which only some kinds ask for."""
+    """Return name and notes of the pre-tokenizer and what told it, or why it is unknown, which some kinds ask for."""
     try:
         found = recognise(hub, shell, vocabulary, where)
     except UnsupportedError as error:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from golden.families.weights import Array, Fill, normal
 from golden.small_checkpoints import DTYPES, OUTTYPES, TOKENIZER_FILES, write_weights
 from safetensors.numpy import load_file
@@ -86,7 +87,7 @@ def arrays(case: Case) -> Arrays:
     drawn = {}
     for name, tensor in case.tensors.items():
         dtype = tensor.dtype or case.dtype
-        drawn[name] = tensor.fill(f"{seed}/{name}", tensor.shape, dtype).astype(DTYPES[dtype])
+        drawn[name] = np.asarray(tensor.fill(f"{seed}/{name}", tensor.shape, dtype), DTYPES[dtype])
     return case.layout(drawn)
 
 
