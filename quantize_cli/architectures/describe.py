@@ -62,7 +62,8 @@ def _described(checkpoint: Checkpoint, values: dict[str, Json], pre_tokenizer: s
     class_name, notes = _class_name(values, checkpoint.sidecars.where("config.json"))
     family = FAMILIES[BASE_CLASSES.get(class_name, class_name)]
     raw = RawModel(checkpoint.name, family, class_name, values, checkpoint.sidecars, checkpoint.infos)
-    found = examine(replace(raw, read=lambda name: read_small(checkpoint, name)))
+    family = family.special(family, raw.model()) or family
+    found = examine(replace(raw, family=family, read=lambda name: read_small(checkpoint, name)))
     family.check(found.model)
     if found.faulty:
         raise diagnose(found)

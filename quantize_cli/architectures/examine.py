@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from quantize_cli.architectures.config import Config
 from quantize_cli.architectures.defaults import with_defaults
+from quantize_cli.architectures.families.table import BASE_CLASSES
 from quantize_cli.architectures.family import Family, Part
 from quantize_cli.architectures.model import Model, Weights, unread
 from quantize_cli.architectures.names import TensorNames
@@ -93,8 +94,8 @@ def examine(raw: RawModel) -> Findings:
     unknown = []
     doubled = tensors.doubled.copy()
     for tensor in tensors.tensors:
-        name = gguf_name(names, tensor.name)
-        if name is None or name not in allowed:
+        name = gguf_name(names, tensor.name) or tensor.name  # a rule may give the GGUF name itself
+        if name not in allowed:
             unknown.append(tensor)
         elif name in named:
             doubled.append((named[name].sources[0], tensor.sources[0]))
@@ -135,10 +136,9 @@ def _required(raw: RawModel, model: Model, named: Mapping[str, Tensor]) -> Itera
     """Yield the names of the tensors that the GGUF file must have."""
     yield from raw.family.outside
     # Embedding models are saved from the base class: their tensors lack its attribute's name, and they have no head.
-    headless = raw.class_name.endswith("Model") or (
-        EMBEDDING in named and not named[EMBEDDING].name.startswith("model.")
-    )
-    if model.config.get("tie_word_embeddings") is False and not headless:
+    headless = raw.class_name in BASE_CLASSES or (EMBEDDING in named and not named[EMBEDDING].name.startswith("model."))
+    has_head = OUTPUT in raw.family.optional_outside and not headless
+    if model.config.get("tie_word_embeddings") is False and has_head:
         yield OUTPUT
     yield from of_parts(raw.family.parts, model)
 

@@ -147,4 +147,6 @@ class Family:
     extra_layers: Callable[[Model], int] = lambda _model: 0  #: layers that only predict further tokens
     computed: Callable[[Sizes], tuple[TensorRecipe, ...]] = lambda _sizes: ()
     needed: tuple[str, ...] = ("vocab", "hidden", "heads", "ffn")  #: sizes that config.json must give
+    #: The family of models that share the class but are something else, such as rerankers among chat models.
+    special: Callable[[Family, Model], Family | None] = lambda _family, _model: None
     check: Callable[[Model], None] = lambda _model: None  #: raises UnsupportedError for models that only look alike

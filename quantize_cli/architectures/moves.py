@@ -180,6 +180,23 @@ class Gathered:
 
 
 @dataclass(frozen=True, slots=True)
+class Chosen:
+    """The choice of some rows of a matrix, in this order."""
+
+    rows: tuple[int, ...]
+
+    def shape(self, shape: Shape) -> Shape:
+        """Return the row-major shape of the output, given the input's."""
+        if len(shape) != 2 or max(self.rows) >= shape[0]:
+            raise ValueError(f"it is not a matrix with more than {max(self.rows)} rows")
+        return (len(self.rows), shape[1])
+
+    def where(self, rows: RowNumbers) -> RowNumbers:
+        """Return the input row of each of these output rows."""
+        return np.asarray(self.rows, np.int64)[rows]
+
+
+@dataclass(frozen=True, slots=True)
 class Squeeze:
     """The removal of dimensions of 1, as in torch.squeeze; all rows stay in their places."""
 

@@ -230,11 +230,11 @@ def test_a_card_that_says_nothing(make_checkpoint, record, card):
     assert describe(make_checkpoint(**record)).metadata
 
 
-def test_rerankers_are_refused_by_name_and_by_card(make_checkpoint):
+def test_rerankers_need_tokens_for_their_answers(make_checkpoint):
     record = load("qwen3")
-    refuse(make_checkpoint(**{**record, "name": "Qwen3-Reranker-0.6B"}), UnsupportedError, "reranker")
+    refuse(make_checkpoint(**{**record, "name": "Qwen3-Reranker-0.6B"}), CheckpointError, "'yes' and 'no'")
     record["files"]["README.md"] = "# Qwen3-Reranker-0.6B\n"
-    refuse(make_checkpoint(**{**record, "name": "renamed"}), UnsupportedError, "reranker")
+    refuse(make_checkpoint(**{**record, "name": "renamed"}), CheckpointError, "'yes' and 'no'")
 
 
 POOLING = {

@@ -19,6 +19,7 @@ from quantize_cli.architectures.maps import (
     ZeroRows,
 )
 from quantize_cli.architectures.moves import (
+    Chosen,
     Gathered,
     Move,
     RotaryInterleave,
@@ -84,6 +85,7 @@ CASES: dict[str, tuple[tuple[Move, ...], np.ndarray, np.ndarray]] = {
     "parts of groups": ((Gathered(8, (2, 2, 4, 4)),), WEIGHT, split(WEIGHT, 8, 2, 2, 4, 4)),
     "parts of one group": ((Gathered(1, (2, 90, 4)),), WEIGHT, WEIGHT),
     "one part of groups": ((Gathered(8, (3, 9)), Rows(96, 0, 24)), WEIGHT, split(WEIGHT, 8, 3, 9)[:24]),
+    "chosen": ((Chosen((3, 1)),), numbered(8, 4), numbered(8, 4)[[3, 1]]),
     "squeezed": ((Squeeze(),), numbered(8, 1, 4), numbered(8, 4)),
     "squeezed, then tiled": (
         (Squeeze(), Tiled(2, 2, 1, first=4)),
@@ -121,6 +123,7 @@ def test_a_part_of_the_rows_is_a_part_of_the_whole(moves, source, expected):
         (Rows(12, 8, 5), (96, 5)),
         (Tiled(4, 3, 7), (96, 5)),
         (Gathered(4, (3, 7)), (96, 5)),
+        (Chosen((1, 96)), (96, 5)),
         (Transpose(5, 96), (96, 5)),
         (TiledColumns(2, 2, 2), (96, 5)),
         (Columns(6, 0, 3), (96, 5)),

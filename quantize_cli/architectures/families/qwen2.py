@@ -1,6 +1,8 @@
-"""Qwen 1.5, 2 and 2.5: Llama's decoder with biases on queries, keys and values."""
+"""Qwen 1.5, 2 and 2.5: Llama's decoder with biases on queries, keys and values; KORMo has the decoder without them."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from quantize_cli.architectures import demands
 from quantize_cli.architectures.common import COMMON
@@ -17,3 +19,5 @@ QWEN2 = Family(
     vocabulary=QWEN2_VOCABULARY,
     parts=(ATTENTION, QKV_BIAS, FFN_NORM, FFN),
 )
+
+KORMO = replace(QWEN2, parts=(ATTENTION, FFN_NORM, FFN), optional=(QKV_BIAS,))

@@ -8,32 +8,19 @@ from quantize_cli.architectures import demands
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.experts import STACKED_EXPERTS
 from quantize_cli.architectures.families.qwen2 import QWEN2
-from quantize_cli.architectures.family import GGUF_WAY, Family
-from quantize_cli.architectures.model import Model
+from quantize_cli.architectures.families.qwen3_reranker import RERANKER_ROWS, reranker
+from quantize_cli.architectures.family import Family
 from quantize_cli.architectures.parts import ATTENTION, EXPERT_FFN, FFN, FFN_NORM, OUTPUT_BIAS, QK_NORM, QKV_BIAS
 from quantize_cli.architectures.rows import U32
-from quantize_cli.checkpoints.sidecars import read_text
-from quantize_cli.errors import UnsupportedError
 from quantize_cli.tokenizers.vocabularies import BPE
-
-
-def _refuse_rerankers(model: Model) -> None:
-    """Refuse rerankers, which share the chat models' architecture; the reference also tells them by name and card."""
-    card = read_text(model.sidecars, "README.md").lower() if model.sidecars.has("README.md") else ""
-    names = f"{model.name} {model.config.text('_name_or_path') or ''}".lower()
-    if "qwen3-reranker" in names or "# qwen3-reranker" in card:
-        raise UnsupportedError(
-            f"{model.name} is a Qwen3 reranker, whose output layer must be cut to two tokens, which this version "
-            f"cannot do; {GGUF_WAY}."
-        )
-
 
 QWEN3 = replace(
     QWEN2,
     architecture="qwen3",
+    metadata=(*QWEN2.metadata, *RERANKER_ROWS),
     parts=(ATTENTION, QK_NORM, FFN_NORM, FFN),
     optional=(QKV_BIAS, OUTPUT_BIAS),
-    check=_refuse_rerankers,
+    special=reranker,
 )
 
 #: Rows about experts, which Qwen's families have after the common rows.

@@ -36,10 +36,13 @@ from quantize_cli.architectures.families.minimax_m3 import MINIMAX_M3
 from quantize_cli.architectures.families.olmo import OLMO2, OLMOE
 from quantize_cli.architectures.families.phi2 import PHI2
 from quantize_cli.architectures.families.phi3 import PHI3, PHIMOE
-from quantize_cli.architectures.families.qwen2 import QWEN2
+from quantize_cli.architectures.families.qwen2 import KORMO, QWEN2
+from quantize_cli.architectures.families.qwen2_moe import QWEN2_MOE
+from quantize_cli.architectures.families.qwen2_vl import QWEN2_VL
 from quantize_cli.architectures.families.qwen3 import QWEN3, QWEN3_MOE
 from quantize_cli.architectures.families.qwen3_5 import QWEN3_5, QWEN3_5_MOE
 from quantize_cli.architectures.families.qwen3_next import QWEN3_NEXT
+from quantize_cli.architectures.families.qwen3_vl import QWEN3_ASR, QWEN3_OMNI_MOE, QWEN3_VL, QWEN3_VL_MOE
 from quantize_cli.architectures.families.qwen4_exp import QWEN4_EXP
 from quantize_cli.architectures.families.seed_oss import SEED_OSS
 from quantize_cli.architectures.families.smollm3 import SMOLLM3
@@ -53,9 +56,21 @@ FAMILIES: Mapping[str, Family] = {
     "MistralForCausalLM": LLAMA,
     "MixtralForCausalLM": LLAMA,
     "Qwen2ForCausalLM": QWEN2,
+    "Qwen2AudioForConditionalGeneration": QWEN2,
+    "AudioFlamingo3ForConditionalGeneration": QWEN2,
+    "DotsOCRForCausalLM": QWEN2,
+    "KORMoForCausalLM": KORMO,
+    "Qwen2VLForConditionalGeneration": QWEN2_VL,
+    "Qwen2_5_VLForConditionalGeneration": QWEN2_VL,
+    "Qwen2_5OmniModel": QWEN2_VL,
+    "Qwen2MoeForCausalLM": QWEN2_MOE,
     "Qwen3ForCausalLM": QWEN3,
     "Qwen3MoeForCausalLM": QWEN3_MOE,
     "Qwen3NextForCausalLM": QWEN3_NEXT,
+    "Qwen3VLForConditionalGeneration": QWEN3_VL,
+    "Qwen3VLMoeForConditionalGeneration": QWEN3_VL_MOE,
+    "Qwen3OmniMoeForConditionalGeneration": QWEN3_OMNI_MOE,
+    "Qwen3ASRForConditionalGeneration": QWEN3_ASR,
     "Qwen3_5ForCausalLM": QWEN3_5,
     "Qwen3_5ForConditionalGeneration": QWEN3_5,
     "Qwen3_5MoeForCausalLM": QWEN3_5_MOE,
@@ -136,9 +151,14 @@ BASE_CLASSES: Mapping[str, str] = {
     "MistralModel": "MistralForCausalLM",
     "MixtralModel": "MixtralForCausalLM",
     "Qwen2Model": "Qwen2ForCausalLM",
+    "Qwen2VLModel": "Qwen2VLForConditionalGeneration",
+    "Qwen2_5_VLModel": "Qwen2_5_VLForConditionalGeneration",
+    "Qwen2MoeModel": "Qwen2MoeForCausalLM",
     "Qwen3Model": "Qwen3ForCausalLM",
     "Qwen3MoeModel": "Qwen3MoeForCausalLM",
     "Qwen3NextModel": "Qwen3NextForCausalLM",
+    "Qwen3VLModel": "Qwen3VLForConditionalGeneration",
+    "Qwen3VLMoeModel": "Qwen3VLMoeForConditionalGeneration",
     "Qwen3_5Model": "Qwen3_5ForConditionalGeneration",
     "Qwen3_5TextModel": "Qwen3_5ForCausalLM",
     "Qwen3_5MoeModel": "Qwen3_5MoeForConditionalGeneration",
@@ -158,9 +178,21 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "mistral": "MistralForCausalLM",
     "mixtral": "MixtralForCausalLM",
     "qwen2": "Qwen2ForCausalLM",
+    "qwen2_audio": "Qwen2AudioForConditionalGeneration",
+    "audioflamingo3": "AudioFlamingo3ForConditionalGeneration",
+    "dots_ocr": "DotsOCRForCausalLM",
+    "kormo": "KORMoForCausalLM",
+    "qwen2_vl": "Qwen2VLForConditionalGeneration",
+    "qwen2_5_vl": "Qwen2_5_VLForConditionalGeneration",
+    "qwen2_5_omni": "Qwen2_5OmniModel",
+    "qwen2_moe": "Qwen2MoeForCausalLM",
     "qwen3": "Qwen3ForCausalLM",
     "qwen3_moe": "Qwen3MoeForCausalLM",
     "qwen3_next": "Qwen3NextForCausalLM",
+    "qwen3_vl": "Qwen3VLForConditionalGeneration",
+    "qwen3_vl_moe": "Qwen3VLMoeForConditionalGeneration",
+    "qwen3_omni_moe": "Qwen3OmniMoeForConditionalGeneration",
+    "qwen3_asr": "Qwen3ASRForConditionalGeneration",
     "qwen3_5": "Qwen3_5ForConditionalGeneration",
     "qwen3_5_text": "Qwen3_5ForCausalLM",
     "qwen3_5_moe": "Qwen3_5MoeForConditionalGeneration",
