@@ -22,7 +22,8 @@ from quantize_cli.inspection.model import Hyperparameters
 from quantize_cli.inspection.parameters import parameters_of
 from quantize_cli.mixes.tables import FORMATS
 
-CONFIGS = Path(__file__).parents[2] / "shared" / "configs"
+SHARED = Path(__file__).parents[2] / "shared"
+CONFIGS, TOKENIZERS = SHARED / "configs", SHARED / "tokenizers"
 
 
 def inspected(folder: Path):
@@ -60,6 +61,19 @@ def test_every_size_is_that_of_the_plan(family, tmp_path):
     assert {"IQ2_XS", "IQ1_S"} <= {name for name, held in found.items() if held.needs == ("imatrix",)}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_every_familys_sizes_are_those_of_the_plan(name, tmp_path):
+    case = CASES[name]
+    if case.vocabulary.shared and not TOKENIZERS.is_dir():
+        pytest.skip("needs ../shared/tokenizers")
+    options = {"pre_tokenizer": case.vocabulary.pre_tokenizer}
+    folder = build(case, tmp_path, TOKENIZERS)
+    found = {held.format: held.file_bytes for held in inspect(folder, **options).formats}
+    plans = plan(folder, ["BF16", "Q8_0", "Q4_K_M", "IQ4_XS"], allow_requantize=True, **options)
+    assert [found[planned.format] for planned in plans] == [planned.file_bytes for planned in plans]
+
+
 def test_formats_are_in_the_order_of_their_sizes(llama):
     sizes = [held.file_bytes or 0 for held in inspected(llama).formats]
     assert sizes == sorted(sizes, reverse=True)
@@ -70,7 +84,12 @@ def test_the_model_is_described_once(llama, monkeypatch):
 
     calls = []
     describe = module.describe
-    monkeypatch.setattr(module, "describe", lambda *given: calls.append(given) or describe(*given))
+
+    def counted(*given):
+        calls.append(given)
+        return describe(*given)
+
+    monkeypatch.setattr(module, "describe", counted)
     assert len(inspected(llama).formats) == len(FORMATS)
     assert len(calls) == 1
 
@@ -110,7 +129,7 @@ def test_what_told_the_pre_tokenizer(llama, gguf):
 
 
 def test_a_tokenizer_that_is_published_is_recognised_by_its_hash(tmp_path):
-    tokenizer = Path(__file__).parents[2] / "shared" / "tokenizers" / "smollm2" / "tokenizer.json"
+    tokenizer = TOKENIZERS / "smollm2" / "tokenizer.json"
     if not tokenizer.is_file():
         pytest.skip("needs ../shared/tokenizers")
     folder = make_checkpoint(tmp_path / "model", vocab_size=49152)
@@ -144,7 +163,7 @@ def test_a_quantized_gguf_file_needs_a_flag_for_all_that_changes_it(gguf):
 
 def test_integers_cannot_become_weights(tmp_path):
     tensors = {"blk.0.attn_q.weight": np.zeros((32, 256), np.int32), "token_embd.weight": np.zeros((8, 256), "f4")}
-    write_gguf(tmp_path / "model.gguf", tensors, hyperparameters(vocab_size=8))
+    write_gguf(tmp_path / "model.gguf", tensors, hyperparameters("dream", vocab_size=8), "dream")
     found = inspect(tmp_path / "model.gguf")
     (refusal,) = [held.refusal for held in found.formats if held.format == "Q8_0"]
     assert refusal is not None
@@ -185,12 +204,14 @@ def test_experts_that_are_used_may_differ_by_layer(used, active):
 
 def test_a_model_with_experts_and_mtp_layers(tmp_path):
     case = CASES["Qwen3.5-MoE-stacked"]
-    found = inspect(build(case, tmp_path, None), pre_tokenizer=case.vocabulary.pre_tokenizer)
-    assert found.parameters is not None
-    assert found.parameters.active is not None
+    found = inspect(build(case, tmp_path, TOKENIZERS), pre_tokenizer=case.vocabulary.pre_tokenizer)
     assert found.hyperparameters.mtp_layers == 1
-    assert 0 < found.parameters.mtp < found.parameters.total
-    assert found.parameters.active < found.parameters.total - found.parameters.mtp
+    assert found.parameters is not None
+    total, active, mtp = found.parameters.total, found.parameters.active, found.parameters.mtp
+    assert active is not None
+    assert mtp is not None
+    assert 0 < mtp < total
+    assert active < total - mtp
 
 
 # Models that are refused.

@@ -74,6 +74,12 @@ EXPERTS = (
     Demand("expert_used_count", required=True, least=1, each_layer=True),
 )
 EXPERT_WIDTH = Demand("expert_feed_forward_length", each_layer=True)
+#: Experts that every token uses, beside those that are chosen, and layers before them.
+SHARED_EXPERTS = (
+    Demand("expert_shared_count", required=True),
+    Demand("expert_weights_scale", ValueType.FLOAT32, least=None),
+    Demand("leading_dense_block_count"),
+)
 SHARED_EXPERT_WIDTH = Demand("expert_shared_feed_forward_length")
 ROPE_SECTIONS = Demand("rope.dimension_sections", ValueType.INT32, required=True, items=4)
 GATED_DELTA_NET = (

@@ -136,7 +136,7 @@ class Family:
     outside: tuple[str, ...] = ("token_embd.weight", "output_norm.weight")  #: GGUF names of tensors outside the layers
     optional_outside: tuple[str, ...] = ("output.weight",)
     namings: tuple[Naming, ...] = ()
-    #: Rows of values of tensors: the reference writes them when it meets the tensors, before all other keys.
+    #: Rows that the reference writes while it makes the tensors, before all other keys.
     of_tensors: tuple[Row, ...] = ()
     stacks: tuple[Stack, ...] = (EXPERTS,)
     rules: tuple[Rule, ...] = ()

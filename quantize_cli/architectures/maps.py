@@ -244,3 +244,33 @@ class StridedColumns:
     def apply(self, values: Values, window: Window) -> Values:  # noqa: ARG002
         """Return the chosen columns."""
         return values[:, :: self.step]
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroRows:
+    """The addition of `count` rows of zeros behind a matrix of `rows` rows: an embedding that lacks tokens."""
+
+    rows: int
+    count: int
+
+    @property
+    def computes(self) -> bool:
+        """Whether values become other values: they do not."""
+        return False
+
+    def shape(self, shape: Shape) -> Shape:
+        """Return the row-major shape of the output, given the input's."""
+        if len(shape) != 2 or shape[0] != self.rows:
+            raise ValueError(f"its shape is {list(shape)} instead of {self.rows} rows")
+        return (self.rows + self.count, shape[1])
+
+    def window(self, window: Window) -> Window:
+        """Return the rows that the input has, at least one."""
+        return window._replace(start=min(window.start, self.rows - 1), stop=min(window.stop, self.rows))
+
+    def apply(self, values: Values, window: Window) -> Values:
+        """Return the rows with zeros behind them; all bits of a zero are 0 in every dtype."""
+        rows = np.zeros((window.stop - window.start, values.shape[1]), values.dtype)
+        given = max(min(window.stop, self.rows) - window.start, 0)
+        rows[:given] = values[:given]
+        return rows

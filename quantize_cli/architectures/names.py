@@ -17,7 +17,7 @@ from quantize_cli.architectures.reference_data import read_data
 from quantize_cli.errors import UnsupportedError, shown
 
 #: Endings that a pattern leaves out, in the order in which they are tried.
-SUFFIXES = (".weight", ".bias")
+SUFFIXES = (".weight", ".bias", ".scale")
 
 BLOCK = "{bid}"
 

@@ -53,7 +53,7 @@ class Hyperparameters:
 
     context_length: int | tuple[int, ...] | None = None
     layers: int | None = None  #: without MTP layers
-    mtp_layers: int = 0  #: layers of the GGUF file that only predict further tokens
+    mtp_layers: int = 0  #: layers that only predict further tokens, by the GGUF file's metadata
     embedding_length: int | tuple[int, ...] | None = None
     feed_forward_length: int | tuple[int, ...] | None = None
     heads: int | tuple[int, ...] | None = None

@@ -57,7 +57,8 @@ def mistral_fields(tokens: Tokens, special: SpecialTokens) -> Iterator[Field]:
 
 def _kind_fields(tokens: Tokens) -> Iterator[Field]:
     yield field("tokenizer.ggml.model", ValueType.STRING, tokens.model)
-    yield field("tokenizer.ggml.pre", ValueType.STRING, tokens.pre)
+    if tokens.pre is not None:
+        yield field("tokenizer.ggml.pre", ValueType.STRING, tokens.pre)
 
 
 def _list_fields(tokens: Tokens) -> Iterator[Field]:

@@ -9,6 +9,8 @@ from quantize_cli.tokenizers.token_types import TokenType
 
 #: The pre-tokenizers whose vocabulary may lack merges.
 _WITHOUT_MERGES = frozenset({"kimi-k2"})
+#: The values of tokenizer.ggml.model that go with merges.
+_OF_MERGES = frozenset({"gpt2", "gemma4"})
 _BYTE_LETTERS = 3  #: the loader takes the digits behind "<0x"
 
 
@@ -19,7 +21,7 @@ def check_loads(tokens: Tokens, kind: Kind, source: Source) -> None:
         CheckpointError: Two tokens have the same text, a byte token does not name a byte, or merges are missing.
     """
     where = source.where(kind.file)
-    if tokens.model == "gpt2" and not tokens.merges and tokens.pre not in _WITHOUT_MERGES:
+    if tokens.model in _OF_MERGES and not tokens.merges and tokens.pre not in _WITHOUT_MERGES:
         raise CheckpointError(
             f"{where} does not have merges, which BPE needs; download it again, with the merges.txt of its repository."
         )

@@ -30,14 +30,25 @@ class SpecialTokens:
 
 
 def read_special_tokens(
-    source: Source, *, roles: tuple[str, ...] = _ROLES, id_limit: int | None = None
+    source: Source,
+    *,
+    roles: tuple[str, ...] = _ROLES,
+    id_limit: int | None = None,
+    otherwise: Mapping[str, int] | None = None,
 ) -> SpecialTokens:
-    """Read all the files; leave out ids from `id_limit` on, and negative ids, which mean that a token is missing."""
+    """Read all the files; leave out ids from `id_limit` on, and negative ids, which mean that a token is missing.
+
+    Args:
+        source: The checkpoint's files.
+        roles: The roles to look for; a post-processor may add others.
+        id_limit: Where the ids of the vocabulary end.
+        otherwise: Ids of roles for which the files do not tell one.
+    """
     found = Roles(source.tokenizer_config, roles)
     if source.tokenizer:
         found.read(mapping(source.tokenizer.get("post_processor")))
     ids: dict[str, int] = {}
-    for role, token_id in (*_ids_by_text(found, source), *_ids_by_number(found, source)):
+    for role, token_id in (*_ids_by_text(found, source), *_ids_by_number(found, source), *(otherwise or {}).items()):
         if type(token_id) is int and 0 <= token_id < (id_limit or _ID_LIMIT):
             ids.setdefault(role, token_id)
     for role in found.types:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from quantize_cli.gguf_file.fields import ValueType
 from quantize_cli.tokenizers.fields import ADD_KEYS, ADD_SPACE_PREFIX, ID_KEYS
 from quantize_cli.tokenizers.kinds.bpe import BPE as BYTE_LEVEL
+from quantize_cli.tokenizers.kinds.gemma4 import GEMMA4_BPE
 from quantize_cli.tokenizers.kinds.internlm import INTERNLM2_PIECES, INTERNLM3_PIECES
 from quantize_cli.tokenizers.kinds.llama_bpe import LLAMA_BPE
 from quantize_cli.tokenizers.kinds.phi3 import PHI3_PIECES
@@ -29,6 +30,30 @@ KIMI_LINEAR = Vocabulary(
 
 QWEN2 = Vocabulary((SENTENCEPIECE, BYTE_LEVEL))
 
+#: GLM-4 of 2025.
+GLM4 = Vocabulary(
+    (BYTE_LEVEL,),
+    roles=(("eos", "<|endoftext|>"), ("eot", "<|user|>"), ("unk", "<|endoftext|>"), ("bos", "<|endoftext|>")),
+)
+#: GLM-4 of 2024.
+CHATGLM = Vocabulary((BYTE_LEVEL,), roles=GLM4.roles[:3])
+#: GLM-4.5 and later.
+GLM = Vocabulary(
+    (BYTE_LEVEL,),
+    roles=(("bos", "[gMASK]"), ("eot", "<|user|>"), ("unk", "<|endoftext|>"), ("eom", "<|observation|>")),
+)
+SOLAR_OPEN = Vocabulary(
+    (BYTE_LEVEL,),
+    roles=(("eos", "<|endoftext|>"), ("eot", "<|endoftext|>"), ("unk", "<unk>"), ("bos", "<|startoftext|>")),
+)
+DOTS3 = Vocabulary((BYTE_LEVEL,), roles=(("eot", "<|endofassistant|>"),))
+
+# The reference pads these to a multiple of 8 or 16 tokens, which is how many rows the weights have.
+MAMBA = Vocabulary((BYTE_LEVEL, SENTENCEPIECE))
+MAMBA2 = QWEN2
+GRANITE_HYBRID = MAMBA2
+NEMOTRON_H = BPE
+
 #: Llama, Mistral, Mixtral, and what follows them: Mistral 3, Granite, Apertus.
 LLAMA = Vocabulary(
     (TEKKEN, HYBRID_DNA, SENTENCEPIECE, LLAMA_BPE, BYTE_LEVEL),
@@ -52,6 +77,7 @@ GEMMA = Vocabulary(
     (SENTENCEPIECE, BYTE_LEVEL),
     (Extra(ADD_SPACE_PREFIX, ValueType.BOOL, default=False, kind=SENTENCEPIECE),),
 )
+GEMMA3N = GEMMA
 
 _NO_SPACE = Extra(ADD_SPACE_PREFIX, ValueType.BOOL, default=False)
 #: Gemma 1; the end is that of CodeGemma's infilling, and the reference writes it for all.
@@ -60,6 +86,7 @@ GEMMA1 = Vocabulary(
 )
 #: Gemma 2.
 GEMMA_SPM = Vocabulary((SENTENCEPIECE, SCORED_BPE), (_NO_SPACE,))
+GEMMA4 = Vocabulary((GEMMA4_BPE,), (_NO_SPACE, Extra(ADD_KEYS["bos"], ValueType.BOOL, default=True)))
 
 MINICPM = Vocabulary((SENTENCEPIECE, SCORED_BPE))
 BAICHUAN = MINICPM
@@ -84,6 +111,7 @@ HUNYUAN_DENSE = Vocabulary(
     (
         Extra(ID_KEYS["bos"], ValueType.UINT32, token="<|startoftext|>", kind=HUNYUAN_RANKS, hidden_size=4096),
         Extra(ID_KEYS["eos"], ValueType.UINT32, number="eod_token_id"),
+        Extra(ID_KEYS["eot"], ValueType.UINT32, listed="eos_token_id"),
     ),
 )
 

@@ -13,7 +13,7 @@ from quantize_cli.checkpoints.sidecars import Json, Sidecars
 from quantize_cli.errors import CheckpointError, UsageError, shown
 from quantize_cli.gguf_file.fields import Field, ValueType, field, merged
 from quantize_cli.tokenizers.fields import mistral_fields, special_fields, token_fields
-from quantize_cli.tokenizers.json_values import ID_LIMIT, mapping
+from quantize_cli.tokenizers.json_values import ID_LIMIT, mapping, sequence
 from quantize_cli.tokenizers.kinds.base import Kind, Tokens
 from quantize_cli.tokenizers.loads import check_loads
 from quantize_cli.tokenizers.pre_tokenizers import check_name
@@ -29,9 +29,10 @@ class Extra:
     """A key that a family adds to those of every vocabulary; its value is the first that is present.
 
     `setting` names a boolean of tokenizer_config.json, `role` a special token whose id is the value, `token` a token
-    whose id is the value, by its text or by its name in tokenizer_config.json, `number` a number of config.json, and
-    `default` is the value otherwise. The key is left out if there is no value, or if a condition does not hold. A key
-    that is there already keeps its place and gets the value.
+    whose id is the value, by its text or by its name in tokenizer_config.json, `number` an id in config.json, `listed`
+    the ids in generation_config.json whose first is the value if there are several, and `default` is the value
+    otherwise. The key is left out if there is no value, or if a condition does not hold. A key that is there already
+    keeps its place and gets the value.
     """
 
     key: str
@@ -40,6 +41,7 @@ class Extra:
     role: str | None = None
     token: str | None = None
     number: str | None = None
+    listed: str | None = None
     default: Json = None
     first: bool = False  #: whether the key comes before the vocabulary, or after it
     kind: Kind | None = None  #: condition: the vocabulary is stored in this way
@@ -53,6 +55,7 @@ class Vocabulary:
 
     kinds: tuple[Kind, ...]  #: the first match wins
     fields: tuple[Extra, ...] = ()
+    roles: tuple[tuple[str, str], ...] = ()  #: role and text of its token, for roles that the files leave open
     hf_class: str | None = None  #: the tokenizer class that transformers takes, which overrides that of the files
 
 
@@ -114,7 +117,9 @@ def read_vocabulary(
         fields = [
             *_extra_fields((extra for extra in extras if extra.first), tokens, source),
             *token_fields(tokens),
-            *special_fields(read_special_tokens(source, id_limit=tokens.id_limit)),
+            *special_fields(
+                read_special_tokens(source, id_limit=tokens.id_limit, otherwise=_roles(vocabulary, tokens))
+            ),
             *_extra_fields((extra for extra in extras if not extra.first), tokens, source),
         ]
     by = tokens.recognised_by if pre_tokenizer is None else "user"
@@ -145,6 +150,10 @@ def _kind(vocabulary: Vocabulary, source: Source) -> Kind:
     return kind
 
 
+def _roles(vocabulary: Vocabulary, tokens: Tokens) -> dict[str, int]:
+    return {role: tokens.tokens.index(text) for role, text in vocabulary.roles if text in tokens.tokens}
+
+
 def _applies(extra: Extra, kind: Kind, source: Source) -> bool:
     return (
         extra.kind in (None, kind)
@@ -169,6 +178,13 @@ def _value(extra: Extra, tokens: Tokens, source: Source) -> Json:
         entry = source.tokenizer_config.get(extra.token, extra.token)
         text = mapping(entry).get("content", entry)
         return tokens.tokens.index(text) if text in tokens.tokens else extra.default
-    if extra.number and type(number := source.config.get(extra.number)) is int and 0 <= number < ID_LIMIT:
+    if extra.number and _is_id(number := source.config.get(extra.number)):
         return number
+    if extra.listed:
+        ids = sequence(source.json("generation_config.json").get(extra.listed))
+        return ids[0] if len(ids) > 1 and _is_id(ids[0]) else extra.default
     return extra.default
+
+
+def _is_id(value: Json) -> bool:
+    return type(value) is int and 0 <= value < ID_LIMIT

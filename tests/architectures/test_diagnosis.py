@@ -371,7 +371,7 @@ CLASSES = {
         "'LlamaForCasualLM'",
         "near names are LlamaForCausalLM",
     ),
-    "another text model": ({"architectures": ["PhiForCausalLM"]}, "'PhiForCausalLM'", "--outtype bf16", "GGUF file"),
+    "another text model": ({"architectures": ["MPTForCausalLM"]}, "'MPTForCausalLM'", "--outtype bf16", "GGUF file"),
     "a later version": ({"architectures": ["Gemma2ForCausalLM"]}, "(near names are Gemma3ForCausalLM,"),
     "lower case": ({"architectures": ["llamaforcausallm"]}, "(near names are LlamaForCausalLM)"),
     "an ending alone is not near": (

@@ -104,7 +104,7 @@ def test_a_family_is_a_small_file_of_data():
         families_of_file = {
             family.architecture for family in FAMILIES.values() if f'"{family.architecture}"' in path.read_text()
         }
-        if path.name != "table.py" and lines_of_data(path.read_text()) > MAX_LINES * len(families_of_file):
+        if path.name != "table.py" and lines_of_data(path.read_text()) > MAX_LINES * max(1, len(families_of_file)):
             long.add(path.stem)
     assert long == LONGER.keys()
 

@@ -8,7 +8,16 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 
-from quantize_cli.architectures.maps import Add, Columns, NegExp, StridedColumns, TiledColumns, Transpose, Window
+from quantize_cli.architectures.maps import (
+    Add,
+    Columns,
+    NegExp,
+    StridedColumns,
+    TiledColumns,
+    Transpose,
+    Window,
+    ZeroRows,
+)
 from quantize_cli.architectures.moves import Gathered, Move, RotaryInterleave, Rows, Squeeze, Tiled, moved, row_count
 
 
@@ -96,6 +105,7 @@ def test_a_part_of_the_rows_is_a_part_of_the_whole(moves, source, expected):
         (TiledColumns(2, 2, 2), (96, 5)),
         (Columns(6, 0, 3), (96, 5)),
         (Columns(5, 3, 3), (96, 5)),
+        (ZeroRows(95, 1), (96, 5)),
         (StridedColumns(2, 0), (96, 5)),
     ],
 )

@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from quantize_cli.architectures.maps import Add, Columns, TiledColumns, Transpose
+from quantize_cli.architectures.maps import Add, Columns, TiledColumns, Transpose, ZeroRows
 from quantize_cli.architectures.moves import Rows
 from quantize_cli.run import rows as rows_module
 from quantize_cli.run.rows import SourceRows
@@ -72,6 +72,16 @@ def test_values_are_computed_after_they_are_transposed(dtype, arrays, planned):
     tensor = planned(checkpoint, (3, 20, 8), maps=(Transpose(8, 20), Add(1.0)))
     numbers = as_bf16(STACK) if dtype == np.uint16 else STACK.astype(np.float32)
     assert np.array_equal(SourceRows(checkpoint).rows(tensor, 20, 40), numbers[1].T + 1)
+
+
+@pytest.mark.parametrize("step", [1, 3, 5, 100])
+def test_rows_of_zeros_follow_those_of_the_source(step, arrays, planned):
+    matrix = STACK[0]
+    checkpoint = arrays(matrix=matrix)
+    tensor = planned(checkpoint, (13, 20), maps=(ZeroRows(8, 5),))
+    whole = np.vstack([as_bf16(matrix), np.zeros((5, 20), np.float32)])
+    for start, stop in pairwise([*range(0, 13, step), 13]):
+        assert np.array_equal(SourceRows(checkpoint).rows(tensor, start, stop), whole[start:stop])
 
 
 def test_a_vector_is_a_column_to_its_maps(arrays, planned):

@@ -146,9 +146,10 @@ def missing(found: Findings) -> CheckpointError | None:
             "from, or save the whole model."
         )
     if found.arranged.lacking:
+        kind = "experts" if ".experts." in found.arranged.lacking[0] else "tensors of a stack"
         return CheckpointError(
-            f"{name} lacks experts between others, the first of which would be {shown(found.arranged.lacking[0])}; "
-            "download the missing files, or number the experts from 0 without gaps."
+            f"{name} lacks {kind} between others, the first of which would be {shown(found.arranged.lacking[0])}; "
+            f"download the missing files, or number the {kind} from 0 without gaps."
         )
     return None
 

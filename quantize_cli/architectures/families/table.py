@@ -7,23 +7,34 @@ from collections.abc import Mapping
 from quantize_cli.architectures.families.apertus import APERTUS
 from quantize_cli.architectures.families.arcee import ARCEE
 from quantize_cli.architectures.families.baichuan import BAICHUAN
+from quantize_cli.architectures.families.bailing import BAILING_MOE_2
 from quantize_cli.architectures.families.cohere import COHERE, COHERE2
 from quantize_cli.architectures.families.deepseek import DEEPSEEK2
+from quantize_cli.architectures.families.embedding_gemma import EMBEDDING_GEMMA
 from quantize_cli.architectures.families.ernie4_5 import ERNIE4_5, ERNIE4_5_MOE
 from quantize_cli.architectures.families.exaone4 import EXAONE4
 from quantize_cli.architectures.families.falcon import FALCON
 from quantize_cli.architectures.families.falcon_h1 import FALCON_H1
+from quantize_cli.architectures.families.gemma import GEMMA, GEMMA2
 from quantize_cli.architectures.families.gemma3 import GEMMA3
+from quantize_cli.architectures.families.gemma3n import GEMMA3N
+from quantize_cli.architectures.families.gemma4 import GEMMA4
+from quantize_cli.architectures.families.gemma4_unified import GEMMA4_UNIFIED
 from quantize_cli.architectures.families.gpt2 import GPT2
 from quantize_cli.architectures.families.gpt_neox import GPT_NEOX
 from quantize_cli.architectures.families.gpt_oss import GPT_OSS
 from quantize_cli.architectures.families.granite import GRANITE, GRANITE_MOE
+from quantize_cli.architectures.families.hunyuan import HUNYUAN_DENSE
 from quantize_cli.architectures.families.internlm2 import INTERNLM2
 from quantize_cli.architectures.families.lfm2 import LFM2, LFM2_MOE
 from quantize_cli.architectures.families.llama import LLAMA
 from quantize_cli.architectures.families.mamba import MAMBA1, MAMBA_2
 from quantize_cli.architectures.families.minicpm import MINICPM
+from quantize_cli.architectures.families.minimax_m2 import MINIMAX_M2
+from quantize_cli.architectures.families.minimax_m3 import MINIMAX_M3
 from quantize_cli.architectures.families.olmo import OLMO2, OLMOE
+from quantize_cli.architectures.families.phi2 import PHI2
+from quantize_cli.architectures.families.phi3 import PHI3, PHIMOE
 from quantize_cli.architectures.families.qwen2 import QWEN2
 from quantize_cli.architectures.families.qwen3 import QWEN3, QWEN3_MOE
 from quantize_cli.architectures.families.qwen3_5 import QWEN3_5, QWEN3_5_MOE
@@ -55,6 +66,8 @@ FAMILIES: Mapping[str, Family] = {
     "Mamba2ForCausalLM": MAMBA_2,
     "DeepseekV2ForCausalLM": DEEPSEEK2,
     "DeepseekV3ForCausalLM": DEEPSEEK2,
+    "GemmaForCausalLM": GEMMA,
+    "Gemma2ForCausalLM": GEMMA2,
     "Olmo2ForCausalLM": OLMO2,
     "Olmo3ForCausalLM": OLMO2,
     "OlmoeForCausalLM": OLMOE,
@@ -89,7 +102,22 @@ FAMILIES: Mapping[str, Family] = {
     "ApertusForCausalLM": APERTUS,
     "Gemma3ForCausalLM": GEMMA3,
     "Gemma3ForConditionalGeneration": GEMMA3,
+    "Gemma3TextModel": EMBEDDING_GEMMA,
+    "Gemma3nForCausalLM": GEMMA3N,
+    "Gemma3nForConditionalGeneration": GEMMA3N,
+    "Gemma4ForCausalLM": GEMMA4,
+    "Gemma4ForConditionalGeneration": GEMMA4,
+    "Gemma4UnifiedForConditionalGeneration": GEMMA4_UNIFIED,
     "GptOssForCausalLM": GPT_OSS,
+    "PhiForCausalLM": PHI2,
+    "Phi3ForCausalLM": PHI3,
+    "Phi4ForCausalLMV": PHI3,
+    "PhiMoEForCausalLM": PHIMOE,
+    "HunYuanDenseV1ForCausalLM": HUNYUAN_DENSE,
+    "BailingMoeV2ForCausalLM": BAILING_MOE_2,
+    "MiniMaxM2ForCausalLM": MINIMAX_M2,
+    "MiniMaxM3SparseForCausalLM": MINIMAX_M3,
+    "MiniMaxM3SparseForConditionalGeneration": MINIMAX_M3,
 }
 
 #: Classes without a head, from which embedding models are saved -> the class with the same decoder. The reference knows
@@ -111,6 +139,8 @@ BASE_CLASSES: Mapping[str, str] = {
     "DeepseekV2Model": "DeepseekV2ForCausalLM",
     "DeepseekV3Model": "DeepseekV3ForCausalLM",
     "GptOssModel": "GptOssForCausalLM",
+    "PhiModel": "PhiForCausalLM",
+    "Phi3Model": "Phi3ForCausalLM",
 }
 
 #: `model_type` of config.json -> class, for configurations that lack `architectures`.
@@ -133,7 +163,20 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "mamba2": "Mamba2ForCausalLM",
     "deepseek_v2": "DeepseekV2ForCausalLM",
     "deepseek_v3": "DeepseekV3ForCausalLM",
+    "gemma": "GemmaForCausalLM",
+    "gemma2": "Gemma2ForCausalLM",
     "gemma3": "Gemma3ForConditionalGeneration",
     "gemma3_text": "Gemma3ForCausalLM",
+    "gemma3n": "Gemma3nForConditionalGeneration",
+    "gemma3n_text": "Gemma3nForCausalLM",
+    "gemma4": "Gemma4ForConditionalGeneration",
+    "gemma4_text": "Gemma4ForCausalLM",
+    "gemma4_unified": "Gemma4UnifiedForConditionalGeneration",
     "gpt_oss": "GptOssForCausalLM",
+    "phi": "PhiForCausalLM",
+    "phi3": "Phi3ForCausalLM",
+    "phimoe": "PhiMoEForCausalLM",
+    "hunyuan_v1_dense": "HunYuanDenseV1ForCausalLM",
+    "minimax_m2": "MiniMaxM2ForCausalLM",
+    "minimax_m3_vl": "MiniMaxM3SparseForConditionalGeneration",
 }

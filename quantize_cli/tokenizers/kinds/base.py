@@ -15,7 +15,7 @@ class Tokens:
     """A vocabulary as a GGUF file holds it; `tokens`, `types` and `scores` have one entry a token id."""
 
     model: str  #: tokenizer.ggml.model
-    pre: str  #: tokenizer.ggml.pre
+    pre: str | None  #: tokenizer.ggml.pre, unless the model fixes it
     tokens: Sequence[str]
     types: Sequence[TokenType]
     scores: Sequence[float] | Sequence[int] | None = None  #: integers are stored as INT32

@@ -39,7 +39,7 @@ def _read(source: Source) -> Tokens:
         pre,
         tokens,
         types,
-        merges=_merges(source),
+        merges=merges_of(source),
         id_limit=size if cut else None,
         origins={added.id: added.origin for added in file.added if added.origin},
         notes=(*notes, *file.notes, *left_out(cut, size)),
@@ -63,7 +63,7 @@ def _as_added(added: AddedToken) -> tuple[str, TokenType]:
     return added.plain.replace(BOUNDARY, " "), TokenType.USER_DEFINED
 
 
-def _merges(source: Source) -> tuple[str, ...]:
+def merges_of(source: Source) -> tuple[str, ...]:
     """Return the merges of tokenizer.json, or else those of merges.txt."""
     if source.tokenizer_file.merges or not source.has("merges.txt"):
         return tuple(source.tokenizer_file.merges)

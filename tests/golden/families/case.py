@@ -107,6 +107,7 @@ def build(case: Case, parent: Path, tokenizers: Path | None = None) -> Path:
     write_weights(folder, arrays(case), case.shards)
     (folder / "config.json").write_text(json.dumps({**case.config, "torch_dtype": case.dtype}, indent=2))
     for file, content in case.vocabulary.files.items():
+        (folder / file).parent.mkdir(exist_ok=True)
         (folder / file).write_bytes(content)
     if case.vocabulary.shared:
         if tokenizers is None:
@@ -126,8 +127,8 @@ def digest(folder: Path) -> str:
     for shard in sorted(folder.glob("*.safetensors")):
         for name, values in sorted(load_file(shard).items()):
             lines.append(f"{shard.name} {name} {values.dtype} {values.shape} {_sha256(values.tobytes())}")
-    own = [path for path in folder.iterdir() if path.suffix != ".safetensors"]
-    lines += [f"{path.name} {_sha256(path.read_bytes())}" for path in sorted(own)]
+    own = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".safetensors"]
+    lines += [f"{path.relative_to(folder)} {_sha256(path.read_bytes())}" for path in sorted(own)]
     return _sha256("\n".join(lines).encode())
 
 
