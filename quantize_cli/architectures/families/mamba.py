@@ -40,7 +40,8 @@ def _inner(model: Model) -> int:
 
 def _check_expansion(model: Model) -> None:
     inner, width = _inner(model), model.config.required(*_WIDTH)
-    if inner != 2 * width:
+    embeddings = [info.shape for name, info in model.infos.items() if _EMBEDDING.search(name)]
+    if inner != 2 * width and all(shape[-1:] == (width,) for shape in embeddings):  # else config.json is wrong
         raise UnsupportedError(
             f"{model.config.where} makes the inner size {inner}, but llama.cpp runs Mamba only with twice the hidden "
             f"size, which is {width}; take another model."
