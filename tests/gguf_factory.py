@@ -15,7 +15,7 @@ from quantize_cli.gguf_file.reader import GgufHeader, parse_header
 V = GGUFValueType
 
 #: An architecture whose tensors are not looked at: a few are enough for a model.
-ANY = "stablelm"
+ANY = "mpt"
 
 #: Key -> value, its type, and that of an array's items.
 Fields = Mapping[str, tuple[Any, GGUFValueType] | tuple[Any, GGUFValueType, GGUFValueType]]

@@ -28,6 +28,7 @@ def formats_of(case: Case) -> list[str]:
 
 #: Case -> why the llama.cpp of xllamacpp does not run its files.
 DOES_NOT_RUN: dict[str, str] = {
+    "Llama-4-in-a-larger-model": "llama.cpp ends at an assertion where every layer rotates",
     "EmbeddingGemma-small": "it embeds text and does not generate any",
     "EmbeddingGemma-odd-rows": "it embeds text and does not generate any",
     "Command-R-plus-small": "llama.cpp looks for norms of queries and keys in 64 layers or more",

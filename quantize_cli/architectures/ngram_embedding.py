@@ -98,6 +98,7 @@ NGRAM_RULES = (
 )
 NGRAM_SIZES = {"ple_kernel": Named("ple_conv_kernel_size")}
 NGRAM_SHAPES = {
+    "per_layer_token_embd.weight": ("ngram_rows", "ngram_width"),  # sizes that nothing but the tensor gives
     "ple_key.weight": ("streams", "hidden"),
     "ple_value.weight": ("hidden", "hidden"),
     **{f"ple_norm_{name}.weight": ("streams",) for name in ("key", "query", "conv")},

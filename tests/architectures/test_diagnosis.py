@@ -372,7 +372,7 @@ CLASSES = {
         "near names are LlamaForCausalLM",
     ),
     "another text model": ({"architectures": ["MPTForCausalLM"]}, "'MPTForCausalLM'", "--outtype bf16", "GGUF file"),
-    "a later version": ({"architectures": ["Gemma2ForCausalLM"]}, "(near names are Gemma3ForCausalLM,"),
+    "a later version": ({"architectures": ["Gemma9ForCausalLM"]}, "(near names are Gemma"),
     "lower case": ({"architectures": ["llamaforcausallm"]}, "(near names are LlamaForCausalLM)"),
     "an ending alone is not near": (
         {"architectures": ["T5ForConditionalGeneration"]},

@@ -53,7 +53,7 @@ CASES = {
     "no-folder-for-the-report": Case((*USUAL, "--report", "missing/x.md"), 1, "missing does not exist", "nothing"),
     "report-of-unknown-kind": Case((*USUAL, "--report", "x.txt"), 2, "must end in .json, .md or .html", "nothing"),
     # What the small files and the headers tell.
-    "unknown-architecture": Case(USUAL, 1, "names the architecture 'MambaForCausalLM'", "headers"),
+    "unknown-architecture": Case(USUAL, 1, "names the architecture 'MPTForCausalLM'", "headers"),
     "lacks-a-tensor": Case(USUAL, 1, "lacks", "headers"),
     "cut-off": Case(USUAL, 1, "org/cut-off/model.safetensors is not complete", "headers"),
     "matrix-required": Case(("-f", "iq2_xxs", *USUAL[2:]), 2, "IQ2_XXS needs importances", "headers"),
@@ -76,7 +76,7 @@ def repos(tmp_path):
     usual = repo("usual")
     deeper = json.dumps({**json.loads(usual.files["config.json"]), "num_hidden_layers": 2}).encode()
     special = {
-        "unknown-architecture": repo("unknown", architectures=["MambaForCausalLM"]),
+        "unknown-architecture": repo("unknown", architectures=["MPTForCausalLM"]),
         "lacks-a-tensor": Repo({**usual.files, "config.json": deeper}),
         "rows-do-not-fit": repo("odd", intermediate_size=272),
         "cut-off": Repo({**usual.files, "model.safetensors": usual.files["model.safetensors"][:-1]}),

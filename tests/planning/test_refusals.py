@@ -50,16 +50,16 @@ def test_a_file_that_is_copied_says_so(tmp_path):
 
 def test_a_key_that_is_missing_can_be_set(tmp_path):
     fields = hyperparameters()
-    del fields["stablelm.context_length"]
+    del fields["mpt.context_length"]
     write_gguf(tmp_path / "model.gguf", {MATRIX: np.ones((4, 256), np.float32)}, fields)
-    with pytest.raises(CheckpointError, match=r"set it with --override-kv stablelm\.context_length=int:N"):
+    with pytest.raises(CheckpointError, match=r"set it with --override-kv mpt\.context_length=int:N"):
         plan(tmp_path / "model.gguf", "q8_0")
-    made = plan(tmp_path / "model.gguf", "q8_0", override_kv=["stablelm.context_length=int:64"])
-    assert ("stablelm.context_length", 64) in [(field.key, field.value) for field in made.files[0].metadata]
+    made = plan(tmp_path / "model.gguf", "q8_0", override_kv=["mpt.context_length=int:64"])
+    assert ("mpt.context_length", 64) in [(field.key, field.value) for field in made.files[0].metadata]
 
 
 def test_a_model_with_a_value_for_each_layer_is_not_pruned(tmp_path):
-    each = {"stablelm.attention.head_count": ((4, 2, 2), GGUFValueType.ARRAY, GGUFValueType.UINT32)}
+    each = {"mpt.attention.head_count": ((4, 2, 2), GGUFValueType.ARRAY, GGUFValueType.UINT32)}
     tensors = {f"blk.{layer}.ffn_up.weight": np.ones((4, 256), np.float32) for layer in range(3)}
     write_gguf(tmp_path / "model.gguf", tensors, hyperparameters(block_count=3) | each)
     with pytest.raises(UsageError, match=r"^With --prune-layers, .*head_count is a list of 3, but llama.cpp wants 2"):

@@ -8,7 +8,7 @@ from quantize_cli.architectures.diagnosis.encodings import method
 from quantize_cli.architectures.diagnosis.search import fits
 from quantize_cli.architectures.diagnosis.text import counted, few, placed, places
 from quantize_cli.architectures.examine import EMBEDDING, IN_LAYER, OUTPUT, Findings, gguf_name
-from quantize_cli.architectures.families.table import FAMILIES
+from quantize_cli.architectures.families.table import CLASSES_OF_TYPES, FAMILIES
 from quantize_cli.architectures.names import TensorNames
 from quantize_cli.errors import CheckpointError, QuantizeError, UnsupportedError, shown
 
@@ -59,19 +59,17 @@ def no_text(found: Findings) -> UnsupportedError | None:
 
 
 def other_class(found: Findings) -> QuantizeError | None:
-    """Name the classes that all tensors would fit."""
+    """Name the class of model_type if all tensors would fit it; among all classes, some would fit by chance."""
     if not (found.unknown or found.missing) or len(found.raw.infos) > _MAX_TENSORS_OF_SEARCH:
         return None
-    fitting = [
-        name
-        for name, family in FAMILIES.items()
-        if family is not found.raw.family and fits(replace(found.raw, family=family, class_name=name))
-    ]
-    if not fitting:
+    name = CLASSES_OF_TYPES.get(found.model.config.text("model_type") or "")
+    if name is None or (family := FAMILIES[name]) is found.raw.family:
+        return None
+    if not fits(replace(found.raw, family=family, class_name=name)):
         return None
     return CheckpointError(
         f"{found.model.config.where} names the class {shown(found.raw.class_name)}, which {_misfit(found)}, but all "
-        f"tensors fit {' and '.join(fitting)}; set architectures to the model's true class."
+        f"tensors fit {name}; set architectures to the model's true class."
     )
 
 

@@ -27,12 +27,15 @@ from quantize_cli.architectures.families.gpt_oss import GPT_OSS
 from quantize_cli.architectures.families.granite import GRANITE, GRANITE_MOE
 from quantize_cli.architectures.families.hunyuan import HUNYUAN_DENSE
 from quantize_cli.architectures.families.internlm2 import INTERNLM2
+from quantize_cli.architectures.families.internlm3 import INTERNLM3
 from quantize_cli.architectures.families.lfm2 import LFM2, LFM2_MOE
 from quantize_cli.architectures.families.llama import LLAMA
+from quantize_cli.architectures.families.llama4 import LLAMA4
 from quantize_cli.architectures.families.mamba import MAMBA1, MAMBA_2
 from quantize_cli.architectures.families.minicpm import MINICPM
 from quantize_cli.architectures.families.minimax_m2 import MINIMAX_M2
 from quantize_cli.architectures.families.minimax_m3 import MINIMAX_M3
+from quantize_cli.architectures.families.mistral3 import MISTRAL3
 from quantize_cli.architectures.families.olmo import OLMO2, OLMOE
 from quantize_cli.architectures.families.phi2 import PHI2
 from quantize_cli.architectures.families.phi3 import PHI3, PHIMOE
@@ -55,6 +58,15 @@ FAMILIES: Mapping[str, Family] = {
     "LlamaForCausalLM": LLAMA,
     "MistralForCausalLM": LLAMA,
     "MixtralForCausalLM": LLAMA,
+    "LLaMAForCausalLM": LLAMA,
+    "IQuestCoderForCausalLM": LLAMA,
+    "LlavaForConditionalGeneration": LLAMA,
+    "VoxtralForConditionalGeneration": LLAMA,
+    "InternLM3ForCausalLM": INTERNLM3,
+    "Llama4ForCausalLM": LLAMA4,
+    "Llama4ForConditionalGeneration": LLAMA4,
+    "Mistral3ForConditionalGeneration": MISTRAL3,
+    "Ministral3ForCausalLM": MISTRAL3,
     "Qwen2ForCausalLM": QWEN2,
     "Qwen2AudioForConditionalGeneration": QWEN2,
     "AudioFlamingo3ForConditionalGeneration": QWEN2,
