@@ -25,6 +25,7 @@ BESIDE_FFN_SIZES: Mapping[str, Size] = {
 }
 BESIDE_FFN_SHAPES: Mapping[str, Shape] = {
     "ffn_gate_up_exps.weight": ("experts", "two_expert_ffn", "hidden"),
+    **dict.fromkeys(_EXPERT_NORMS.names, ("hidden",)),
     "ffn_gate_inp.scale": ("hidden",),
     "ffn_down_exps.scale": ("experts",),
 }

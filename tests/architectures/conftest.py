@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantize_cli.checkpoints.base import TensorInfo
+from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
 from quantize_cli.checkpoints.encodings.mxfp4 import unpacked
 from quantize_cli.checkpoints.safetensors_header import DTYPE_BITS
 from quantize_cli.checkpoints.sidecars import FolderSidecars
@@ -45,14 +45,14 @@ class Headers:
         pass
 
 
-MakeCheckpoint = Callable[..., Headers]
+MakeCheckpoint = Callable[..., Checkpoint]
 
 
 @pytest.fixture
 def make_checkpoint(tmp_path: Path) -> MakeCheckpoint:
     """(name, files, tensors) of a golden record -> a checkpoint in a fresh folder of that name."""
 
-    def make(name: str, files: dict[str, Any], tensors: dict[str, Any], **_rest: Any) -> Headers:
+    def make(name: str, files: dict[str, Any], tensors: dict[str, Any], **_rest: Any) -> Checkpoint:
         folder = tmp_path / name
         folder.mkdir()
         for file, content in files.items():

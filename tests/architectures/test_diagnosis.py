@@ -191,6 +191,7 @@ TENSORS = {
         [
             add(f"{Q[:-6]}q_norm.weight", f"{Q[:-6]}k_norm.weight", shape=(64,)),
             add(*(f"{Q[:-6]}{one}_norm.weight".replace(".0.", ".1.") for one in "qk"), shape=(64,)),
+            config(model_type="qwen3", head_dim=64),
         ],
         CheckpointError,
         "'LlamaForCausalLM', which does not have",
@@ -373,7 +374,7 @@ CLASSES = {
     ),
     "another text model": ({"architectures": ["MPTForCausalLM"]}, "'MPTForCausalLM'", "--outtype bf16", "GGUF file"),
     "a later version": ({"architectures": ["Gemma9ForCausalLM"]}, "(near names are Gemma"),
-    "lower case": ({"architectures": ["llamaforcausallm"]}, "(near names are LlamaForCausalLM)"),
+    "lower case": ({"architectures": ["llamaforcausallm"]}, "(near names are LlamaForCausalLM"),
     "an ending alone is not near": (
         {"architectures": ["T5ForConditionalGeneration"]},
         "'T5ForConditionalGeneration', which this version cannot convert; if llama.cpp",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from golden.families.case import Case, Tensor
 from golden.families.deepseek import V3, tensors
@@ -15,6 +15,8 @@ from golden.families.weights import around_one, around_zero
 GLM = glm()
 ENDS = [tokens(GLM)[token] for token in ("<|endoftext|>", "<|user|>", "<|observation|>")]
 
+SCALING = cast("dict[str, float]", V3["rope_scaling"])
+
 #: Kimi K2: one group of experts, another base, no MTP layer.
 K2 = {
     **V3,
@@ -24,7 +26,12 @@ K2 = {
     "n_group": 1,
     "num_nextn_predict_layers": 0,
     "rms_norm_eps": 1e-06,
-    "rope_scaling": {**V3["rope_scaling"], "beta_fast": 1.0, "beta_slow": 1.0, "factor": 32.0},
+    "rope_scaling": {
+        **SCALING,
+        "beta_fast": 1.0,
+        "beta_slow": 1.0,
+        "factor": 32.0,
+    },
     "rope_theta": 50000.0,
     "routed_scaling_factor": 2.827,
     "seq_aux": True,

@@ -176,8 +176,8 @@ def tensors(config: Mapping[str, Any]) -> Tensors:
             for name in ("q_proj", "k_proj", "v_proj"):
                 projections = biased(projections, f"{name}.weight")
         found |= projections
-        names = {"apertus": ("attention_layernorm", "feedforward_layernorm")}.get(kind)
-        names = names or (("input_layernorm",) if "cohere" in kind else ("input_layernorm", "post_attention_layernorm"))
+        names = ("input_layernorm",) if "cohere" in kind else ("input_layernorm", "post_attention_layernorm")
+        names = ("attention_layernorm", "feedforward_layernorm") if kind == "apertus" else names
         found |= norms(around_one, hidden, *(f"{prefix}.{name}" for name in names))
         if experts := config.get("num_local_experts"):
             found |= linear(f"{prefix}.block_sparse_moe.router.layer", experts, hidden)

@@ -193,7 +193,7 @@ VL_UNTIED = conditional(
     tied=False,
 )
 VL_MOE = conditional("Qwen3VLMoeForConditionalGeneration", "qwen3_vl_moe", MOE, tied=False)
-OMNI_TEXT: Mapping[str, Any] = OMNI["thinker_config"]["text_config"]  # type: ignore[index]
+OMNI_TEXT: Mapping[str, Any] = OMNI["thinker_config"]["text_config"]
 
 CASES = (
     Case("Qwen3-VL-small", VL, tensors(DENSE, True), real("qwen3"), layout=INSIDE),

@@ -7,7 +7,7 @@ reference's own requirements name an older version, which does not know the clas
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from golden.families import qwen3_5
@@ -47,7 +47,7 @@ TEXT = {
     "split_ngram_parts": 4,
     "vocab_size": 2048,
 }
-TEXT["rope_parameters"] = {**TEXT["rope_parameters"], "mrope_section": [3, 3, 2]}
+TEXT["rope_parameters"] = {**cast("dict[str, object]", TEXT["rope_parameters"]), "mrope_section": [3, 3, 2]}
 #: The first primes from the base on, one a head; the table has the next multiple of 128 rows.
 PRIMES = [101, 103, 107, 109]
 ROWS = 512
