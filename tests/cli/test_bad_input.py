@@ -107,8 +107,8 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "tensor listed but absent": (absent_tensor, "layers.7.extra.weight.*model-00001-of-00003"),
     "tensor missing": (lambda f: drop_tensor(f, Q), "blk.0.attn_q.weight"),
     "architecture unknown": (
-        lambda f: edit_json(f / "config.json", architectures=["Llama4ForCausalLM"]),
-        "'Llama4ForCausalLM'.*LlamaForCausalLM.*--outtype bf16.*GGUF",
+        lambda f: edit_json(f / "config.json", architectures=["Llama9ForCausalLM"]),
+        "'Llama9ForCausalLM'.*LlamaForCausalLM.*--outtype bf16.*GGUF",
     ),
     "architecture missing": (
         lambda f: edit_json(f / "config.json", architectures=None, model_type=None),
