@@ -35,15 +35,21 @@ DOES_NOT_RUN: dict[str, str] = {
 }
 
 
+def is_slow(case: Case, format_name: str) -> bool:
+    """Tell whether only `make test-slow` compares the file."""
+    return case.slow or (format_name == "IQ4_XS" and case.recorded_as not in QUICK_IQ4_XS)
+
+
 @pytest.fixture(scope="module")
 def converted(tmp_path_factory):
-    """A function: a case -> its files by format, converted once."""
-    made: dict[str, dict[str, Path]] = {}
+    """A function: a case and a format -> the file; those that `make test` compares are converted together, once."""
+    made: dict[tuple[str, bool], dict[str, Path]] = {}
 
-    def convert(case: Case) -> dict[str, Path]:
+    def convert(case: Case, format_name: str) -> Path:
         if case.vocabulary.shared and not TOKENIZERS.is_dir():
             pytest.skip("needs ../shared/tokenizers")
-        if case.name not in made:
+        key = case.name, is_slow(case, format_name)
+        if key not in made:
             parent = tmp_path_factory.mktemp("case")
             folder = build(case, parent, TOKENIZERS)
             (parent / "out").mkdir()
@@ -52,9 +58,10 @@ def converted(tmp_path_factory):
                 "threads": 2,
                 "allow_requantize": case.requantize,
             }
-            reports = quantize(folder, formats_of(case), parent / "out", **options)
-            made[case.name] = {report.format: Path(report.output) for report in reports}
-        return made[case.name]
+            names = [name for name in formats_of(case) if is_slow(case, name) == key[1]]
+            reports = quantize(folder, names, parent / "out", **options)
+            made[key] = {report.format: Path(report.output) for report in reports}
+        return made[key][format_name]
 
     return convert
 
@@ -63,14 +70,14 @@ def files() -> Iterator[Any]:
     """All files to compare; one of each kind of type and of each quick case is enough for `make test`."""
     for case in CASES.values():
         for name in formats_of(case):
-            slow = case.slow or (name == "IQ4_XS" and case.recorded_as not in QUICK_IQ4_XS)
-            yield pytest.param(case, name, id=f"{case.name}-{name}", marks=[pytest.mark.slow] if slow else [])
+            marks = [pytest.mark.slow] if is_slow(case, name) else []
+            yield pytest.param(case, name, id=f"{case.name}-{name}", marks=marks)
 
 
 @pytest.mark.parametrize(("case", "format_name"), list(files()))
 def test_files_equal_the_references(case, format_name, converted):
     record = load(RECORDS / case.recorded_as / f"{format_name}.jsonl")
-    assert compare(converted(case)[format_name], record) == []
+    assert compare(converted(case, format_name), record) == []
 
 
 @pytest.mark.slow
@@ -78,4 +85,4 @@ def test_files_equal_the_references(case, format_name, converted):
 def test_llama_cpp_generates(case, converted):
     if reason := DOES_NOT_RUN.get(case.name):
         pytest.skip(reason)
-    assert generated(converted(case)["Q4_K_M"]) == 3
+    assert generated(converted(case, "Q4_K_M")) == 3
