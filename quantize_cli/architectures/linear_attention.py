@@ -10,7 +10,7 @@ from quantize_cli.architectures.maps import Add, Map, NegExp, TiledColumns
 from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.moves import Gathered, Move, Rows, Squeeze, Tiled
 from quantize_cli.architectures.rows import ARRAY, U32
-from quantize_cli.architectures.sizes import Named, Size, Sizes, head_size, product, total
+from quantize_cli.architectures.sizes import Named, Size, Sizes, product, rotated, total
 from quantize_cli.gguf_file.fields import ValueType
 
 #: Kinds of layers with full attention; the second is transformers' name of it where an indexer chooses the tokens.
@@ -73,11 +73,6 @@ def _recurrent(model: Model) -> list[bool] | None:
     return None if kinds is None else [kind == "linear_attention" for kind in kinds] + [False] * model.extra_layers
 
 
-def _rotated(model: Model) -> int | None:
-    head, partial = head_size(model), model.rope.number("partial_rotary_factor")
-    return None if head is None else int(head * (0.25 if partial is None else partial))
-
-
 def _inner_size(model: Model) -> int:
     return model.config.required("linear_value_head_dim") * model.config.required("linear_num_value_heads")
 
@@ -90,7 +85,7 @@ LINEAR_ROWS = (
     U32("{arch}.ssm.inner_size", value=_inner_size),
     ARRAY(ValueType.BOOL, "{arch}.attention.recurrent_layers", value=_recurrent),
     U32("{arch}.full_attention_interval", "full_attention_interval", value=4),
-    U32("{arch}.rope.dimension_count", value=_rotated),
+    U32("{arch}.rope.dimension_count", value=rotated(0.25)),
 )
 
 

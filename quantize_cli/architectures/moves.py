@@ -131,33 +131,6 @@ class Strided:
 
 
 @dataclass(frozen=True, slots=True)
-class Grouped:
-    """The change from queries, keys and values interleaved by group to all queries, then all keys, then all values.
-
-    A group has `per` heads of queries, one of keys and one of values, of `head` rows each.
-    """
-
-    groups: int
-    per: int
-    head: int
-
-    def shape(self, shape: Shape) -> Shape:
-        """Return the same shape."""
-        if row_count(shape) != (rows := self.groups * (self.per + 2) * self.head):
-            raise ValueError(f"it has {row_count(shape)} rows instead of {rows}")
-        return shape
-
-    def where(self, rows: RowNumbers) -> RowNumbers:
-        """Return the input row of each of these output rows."""
-        head, row = np.divmod(rows, self.head)
-        queries = self.groups * self.per
-        kind, group = np.divmod(head - queries, self.groups)
-        of_query = head // self.per * (self.per + 2) + head % self.per
-        of_other = group * (self.per + 2) + self.per + kind
-        return np.where(head < queries, of_query, of_other) * self.head + row
-
-
-@dataclass(frozen=True, slots=True)
 class Gathered:
     """The change from parts interleaved by group to the first part of all groups, then the second, and so on."""
 

@@ -125,6 +125,22 @@ def head_size(model: Model) -> int | None:
     return hidden // heads
 
 
+def rotated(default: float | None, *names: str) -> Callable[[Model], int | None]:
+    """Return a function to the number of a head's rows that rope rotates: a share of them, or None if it is not known.
+
+    Args:
+        default: The share where config.json does not give it; None if it must.
+        names: Names of the share in config.json, before rope's `partial_rotary_factor`.
+    """
+
+    def rows(model: Model) -> int | None:
+        share = (model.config.number(*names) if names else None) or model.rope.number("partial_rotary_factor")
+        head, share = head_size(model), default if share is None else share
+        return None if head is None or share is None else int(head * share)
+
+    return rows
+
+
 def _rotated_head(sizes: Sizes) -> int | None:
     head = head_size(sizes.model)
     if head is not None and head % 2:

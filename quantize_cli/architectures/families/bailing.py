@@ -18,7 +18,7 @@ from quantize_cli.architectures.parts import (
     SHARED_EXPERT_FFN,
 )
 from quantize_cli.architectures.rows import BOOL, F32, U32
-from quantize_cli.architectures.sizes import Named, head_size, product, total
+from quantize_cli.architectures.sizes import Named, product, rotated, total
 from quantize_cli.tokenizers.vocabularies import BPE
 
 
@@ -42,11 +42,6 @@ def _mtp(model: Model) -> range:
     return range(model.layers, model.blocks)
 
 
-def _rotated(model: Model) -> int | None:
-    head, share = head_size(model), model.rope.number("partial_rotary_factor")
-    return None if head is None else int(head * (0.5 if share is None else share))
-
-
 def _shared_ffn(model: Model) -> int:
     own = model.config.integer("moe_shared_expert_intermediate_size")
     return own or model.config.required("moe_intermediate_size") * model.config.required("num_shared_experts")
@@ -60,7 +55,7 @@ BAILING_MOE_2 = Family(
     architecture="bailingmoe2",
     metadata=(
         *COMMON,
-        U32("{arch}.rope.dimension_count", value=_rotated),
+        U32("{arch}.rope.dimension_count", value=rotated(0.5)),
         U32("{arch}.leading_dense_block_count", "first_k_dense_replace"),
         U32("{arch}.vocab_size", "vocab_size"),
         U32("{arch}.expert_feed_forward_length", "moe_intermediate_size"),

@@ -13,7 +13,7 @@ from quantize_cli.architectures.family import Family, Part, leave_out
 from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.parts import ATTENTION, FFN
 from quantize_cli.architectures.rows import F32, STR, U32
-from quantize_cli.architectures.sizes import head_size
+from quantize_cli.architectures.sizes import rotated
 from quantize_cli.errors import UnsupportedError, shown
 from quantize_cli.gguf_file.fields import ValueType
 from quantize_cli.tokenizers.vocabularies import BPE
@@ -38,11 +38,6 @@ COHERE = Family(
 )
 
 
-def _rotated(model: Model) -> int | None:
-    head, share = head_size(model), model.config.number("rotary_pct") or model.rope.number("partial_rotary_factor")
-    return None if head is None else int((1.0 if share is None else share) * head)
-
-
 def _refuse_biases(model: Model) -> None:
     """Refuse biases that are not zero, which llama.cpp's Cohere 2 does not have."""
     for info in model.infos.values():
@@ -60,7 +55,7 @@ COHERE2 = replace(
         *(*COMMON, _LOGIT_SCALE),
         U32("{arch}.attention.sliding_window", "sliding_window"),
         U32("{arch}.vocab_size", "vocab_size"),
-        U32("{arch}.rope.dimension_count", value=_rotated),
+        U32("{arch}.rope.dimension_count", value=rotated(1.0, "rotary_pct")),
         _NO_SCALING,
     ),
     demands=(

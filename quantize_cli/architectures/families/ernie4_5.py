@@ -7,7 +7,7 @@ from dataclasses import replace
 from quantize_cli.architectures import demands
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.demands import Demand
-from quantize_cli.architectures.experts import STACKED_EXPERTS
+from quantize_cli.architectures.experts import STACKED_EXPERTS, half
 from quantize_cli.architectures.family import Family, Moves, Output, Part, Rule, leave_out, move, rename
 from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.moves import Move, Rows, Squeeze
@@ -27,10 +27,6 @@ def _of_kind(number: int) -> Moves:
     return moves
 
 
-def _half(number: int) -> Moves:
-    return lambda _sizes, shape: (Rows(shape[0], number * (shape[0] // 2), shape[0] // 2),)
-
-
 ERNIE4_5 = Family(
     architecture="ernie4_5",
     metadata=COMMON,
@@ -41,7 +37,7 @@ ERNIE4_5 = Family(
     namings=(rename(r"ernie\.", "model."),),
     rules=(
         Rule(r"qkv_proj\.weight$", tuple(Output(f"{kind}_proj.weight", _of_kind(n)) for n, kind in enumerate("qkv"))),
-        Rule(r"up_gate_proj\.weight$", (Output("gate_proj.weight", _half(0)), Output("up_proj.weight", _half(1)))),
+        Rule(r"up_gate_proj\.weight$", (half(0, "gate_proj.weight"), half(1, "up_proj.weight"))),
     ),
 )
 

@@ -6,7 +6,7 @@ from quantize_cli.architectures import demands
 from quantize_cli.architectures.common import HEADS
 from quantize_cli.architectures.family import Family, Part, move
 from quantize_cli.architectures.model import Model
-from quantize_cli.architectures.moves import Grouped, Move
+from quantize_cli.architectures.moves import Gathered, Move
 from quantize_cli.architectures.parts import ATTENTION_NORM_BIAS, FUSED_ATTENTION, PLAIN_FFN
 from quantize_cli.architectures.rows import F32, STR, U32
 from quantize_cli.architectures.sizes import Sizes
@@ -31,8 +31,8 @@ def _four_hidden(model: Model) -> int:
 
 
 def _by_kind(sizes: Sizes, _shape: tuple[int, ...]) -> tuple[Move, ...]:
-    groups = _groups(sizes.model)
-    return (Grouped(groups, sizes.known("heads") // groups, sizes.known("head")),)
+    groups, head = _groups(sizes.model), sizes.known("head")
+    return (Gathered(groups, (sizes.known("heads") // groups * head, head, head)),)
 
 
 def _fused(sizes: Sizes) -> int:

@@ -6,7 +6,6 @@ from quantize_cli.architectures import demands
 from quantize_cli.architectures.common import COMMON, GATING
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.family import Family, Part, move
-from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.moves import Move, RotarySplit
 from quantize_cli.architectures.mtp import MTP, OWN_MTP_HEAD, appended_mtp_layers, stored_appended_layers
 from quantize_cli.architectures.parts import (
@@ -23,25 +22,19 @@ from quantize_cli.architectures.parts import (
     sparse_rest,
 )
 from quantize_cli.architectures.rows import BOOL, F32, U32
-from quantize_cli.architectures.sizes import Named, Sizes, head_size, product
+from quantize_cli.architectures.sizes import Named, Sizes, product, rotated
 from quantize_cli.gguf_file.fields import ValueType
 from quantize_cli.tokenizers.vocabularies import GLM as VOCABULARY
 from quantize_cli.tokenizers.vocabularies import GLM4 as GLM4_VOCABULARY
 
 
-def _rotated(model: Model) -> int | None:
-    """Return the number of a head's rows that rope rotates."""
-    factor, head = model.rope.number("partial_rotary_factor"), head_size(model)
-    return None if head is None else int(head * (0.5 if factor is None else factor))
-
-
 def _halves(sizes: Sizes, _shape: tuple[int, ...]) -> tuple[Move, ...]:
     if "mrope_section" not in sizes.model.rope.values:
         return ()
-    return (RotarySplit(sizes.known("head"), _rotated(sizes.model) or 0),)
+    return (RotarySplit(sizes.known("head"), rotated(0.5)(sizes.model) or 0),)
 
 
-_ROPE = U32("{arch}.rope.dimension_count", value=_rotated)
+_ROPE = U32("{arch}.rope.dimension_count", value=rotated(0.5))
 _SECTIONS = Demand("rope.dimension_sections", ValueType.INT32, items=4)
 
 GLM4 = Family(

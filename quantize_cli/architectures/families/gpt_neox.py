@@ -8,21 +8,14 @@ from quantize_cli.architectures.common import FFN
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.families.gpt2 import GPT2
 from quantize_cli.architectures.family import move
-from quantize_cli.architectures.model import Model
-from quantize_cli.architectures.moves import Grouped, Move
+from quantize_cli.architectures.moves import Gathered, Move
 from quantize_cli.architectures.rows import BOOL, F32, U32
-from quantize_cli.architectures.sizes import Named, Sizes, head_size, product
+from quantize_cli.architectures.sizes import Named, Sizes, product, rotated
 from quantize_cli.gguf_file.fields import ValueType
 
 
-def _rotated(model: Model) -> int | None:
-    head = head_size(model)
-    share = model.config.number("rotary_pct") or model.rope.number("partial_rotary_factor")
-    return None if head is None or share is None else int(share * head)
-
-
 def _by_kind(sizes: Sizes, _shape: tuple[int, ...]) -> tuple[Move, ...]:
-    return (Grouped(sizes.known("heads"), 1, sizes.known("head")),)
+    return (Gathered(sizes.known("heads"), (sizes.known("head"),) * 3),)
 
 
 GPT_NEOX = replace(
@@ -33,7 +26,7 @@ GPT_NEOX = replace(
         U32("{arch}.embedding_length", "hidden_size"),
         U32("{arch}.block_count", value=lambda model: model.blocks),
         U32("{arch}.feed_forward_length", "intermediate_size"),
-        U32("{arch}.rope.dimension_count", value=_rotated),
+        U32("{arch}.rope.dimension_count", value=rotated(None, "rotary_pct")),
         U32("{arch}.attention.head_count", "num_attention_heads"),
         BOOL("{arch}.use_parallel_residual", "use_parallel_residual", value=True),
         F32("{arch}.attention.layer_norm_epsilon", "layer_norm_eps"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from quantize_cli.architectures import demands
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.family import Family, Moves, Output, Rule
-from quantize_cli.architectures.moves import Grouped, Move, RotaryInterleave, Rows
+from quantize_cli.architectures.moves import Gathered, Move, RotaryInterleave, Rows
 from quantize_cli.architectures.parts import ATTENTION, FFN, FFN_NORM
 from quantize_cli.architectures.sizes import Sizes
 from quantize_cli.tokenizers.vocabularies import INTERNLM2 as VOCABULARY
@@ -19,7 +19,7 @@ def _of_kind(number: int) -> Moves:
         counts = (heads, groups, groups)
         chosen = Rows(shape[0], sum(counts[:number]) * head, counts[number] * head)
         rotated = (RotaryInterleave(head),) if number < 2 else ()
-        return (Grouped(groups, heads // groups, head), chosen, *rotated)
+        return (Gathered(groups, (heads // groups * head, head, head)), chosen, *rotated)
 
     return moves
 

@@ -7,9 +7,9 @@ from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.families.llama import LLAMA
 from quantize_cli.architectures.family import Family
+from quantize_cli.architectures.longrope import factor_tensors
 from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.parts import ATTENTION, FFN, FFN_NORM
-from quantize_cli.architectures.rope_factors import longrope_factors
 from quantize_cli.architectures.rows import F32
 from quantize_cli.gguf_file.fields import ValueType
 from quantize_cli.tokenizers.vocabularies import MINICPM as VOCABULARY
@@ -40,5 +40,5 @@ MINICPM = Family(
     vocabulary=VOCABULARY,
     parts=(ATTENTION, FFN_NORM, FFN),
     rules=LLAMA.rules[:1],
-    computed=longrope_factors,
+    computed=lambda sizes: factor_tensors(sizes.model, sizes.known("head")),
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from quantize_cli.architectures import demands
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.family import EXPERTS, Family, Part, Stack
-from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.parts import (
     ATTENTION,
     ATTENTION_NORM_BIAS,
@@ -15,15 +14,9 @@ from quantize_cli.architectures.parts import (
     QKV_BIAS,
 )
 from quantize_cli.architectures.rows import BOOL, F32, U32
-from quantize_cli.architectures.sizes import head_size
+from quantize_cli.architectures.sizes import rotated
 from quantize_cli.gguf_file.fields import ValueType
 from quantize_cli.tokenizers.vocabularies import BPE
-
-
-def _rotated(model: Model) -> int | None:
-    head, share = head_size(model), model.rope.number("partial_rotary_factor")
-    return None if head is None or share is None else int(share * head)
-
 
 STABLELM = Family(
     architecture="stablelm",
@@ -32,7 +25,7 @@ STABLELM = Family(
         U32("{arch}.embedding_length", "hidden_size"),
         U32("{arch}.block_count", value=lambda model: model.blocks),
         U32("{arch}.feed_forward_length", "intermediate_size"),
-        U32("{arch}.rope.dimension_count", value=_rotated),
+        U32("{arch}.rope.dimension_count", value=rotated(None)),
         U32("{arch}.attention.head_count", "num_attention_heads"),
         U32("{arch}.attention.head_count_kv", "num_key_value_heads"),
         BOOL("{arch}.use_parallel_residual", "use_parallel_residual", value=True),
