@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import re
-from contextlib import suppress
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
-
 import pytest
-from architectures.broken import add, config, files, headers_of, remove, rename, reshape
-from architectures.refusals import refuse
-from golden.families.checkpoints import CASES
+from architectures.broken import add, config, files, remove, rename, reshape
+from architectures.diagnosed import Q, load, rows, told
 
 from quantize_cli.architectures.describe import describe
 from quantize_cli.architectures.diagnosis.encodings import ENCODINGS
 from quantize_cli.architectures.families.table import FAMILIES
 from quantize_cli.architectures.shapes import SHAPES
-from quantize_cli.errors import CheckpointError, QuantizeError, UnsupportedError
+from quantize_cli.errors import CheckpointError, UnsupportedError
 
-GOLDEN = Path(__file__).parent / "golden"
-Q = "model.layers.0.self_attn.q_proj"
 ENDS = r"embed_tokens|lm_head"
-
-
-def load(stem: str = "llama-untied") -> dict[str, Any]:
-    """Load a record: llama-untied has two layers, hidden 256, 4 heads, 2 key-value heads, ffn 512, vocabulary 512."""
-    return json.loads((GOLDEN / f"{stem}.json").read_text())
-
-
-def rows(number: int):
-    return lambda shape: [number, *shape[1:]]
 
 
 NUMBERS = {
@@ -366,214 +347,8 @@ def test_a_stray_tensor_of_a_dequantized_model_is_not_called_quantized(make_chec
     assert "is quantized" not in message
 
 
-CLASSES = {
-    "a typing error": (
-        {"architectures": ["LlamaForCasualLM"]},
-        "'LlamaForCasualLM'",
-        "near names are LlamaForCausalLM",
-    ),
-    "another text model": ({"architectures": ["MPTForCausalLM"]}, "'MPTForCausalLM'", "--outtype bf16", "GGUF file"),
-    "a later version": ({"architectures": ["Gemma9ForCausalLM"]}, "(near names are Gemma"),
-    "lower case": ({"architectures": ["llamaforcausallm"]}, "(near names are LlamaForCausalLM"),
-    "an ending alone is not near": (
-        {"architectures": ["T5ForConditionalGeneration"]},
-        "'T5ForConditionalGeneration', which this version cannot convert; if llama.cpp",
-    ),
-    "nothing near": ({"architectures": ["BertModel"]}, "'BertModel', which this version cannot convert; if llama.cpp"),
-    "a classifier": ({"architectures": ["LlamaForSequenceClassification"]}, "a classifier or reward model"),
-    "images": ({"architectures": ["SiglipVisionModel"]}, "an image model, not a language model"),
-    "CLIP": ({"architectures": ["CLIPModel"]}, "an image model, not a language model"),
-    "speech": ({"architectures": ["WhisperForConditionalGeneration"]}, "a speech or audio model"),
-    "EAGLE": ({"architectures": ["LlamaForCausalLMEagle3"]}, "a draft model"),
-    "peft": ({"architectures": ["PeftModelForCausalLM"]}, "an adapter; merge it"),
-    "a language model that diffuses": ({"architectures": ["DiffusionForCausalLM"]}, "cannot convert", "--outtype bf16"),
-    "a part of diffusers": ({"architectures": ["FluxPipeline"]}, "a part of a diffusion model"),
-    "diffusers": ({"architectures": None, "model_type": None, "_class_name": "UNet2DConditionModel"}, "diffusers"),
-    "a scheduler": ({"architectures": None, "model_type": None, "_class_name": "DDIMScheduler"}, "in diffusers"),
-    "an adapter": ({"architectures": None, "model_type": None, "peft_type": "LORA"}, "adapter of peft", "merge it"),
-    "control characters": ({"architectures": ["a\x1b[31m"]}, r"'a\x1b[31m'", "cannot convert"),
-}
-
-
-@pytest.mark.parametrize(("values", "words"), [(v, w) for v, *w in CLASSES.values()], ids=CLASSES)
-def test_classes_that_are_not_supported(make_checkpoint, values, words):
-    told(make_checkpoint, [config(**values)], UnsupportedError, "config.json", *words)
-
-
-@pytest.mark.parametrize("value", ["LlamaForCausalLM", {}, 7, [None], [7], [["LlamaForCausalLM"]]])
-def test_architectures_must_be_a_list_of_names(make_checkpoint, value):
-    words = f"gives architectures as {value!r}", "a list with the name of a class"
-    told(make_checkpoint, [config(architectures=value)], CheckpointError, *words)
-
-
-@pytest.mark.parametrize("value", [None, []])
-def test_the_model_type_names_the_class_that_is_missing(make_checkpoint, value):
-    record = load()
-    usual = describe(make_checkpoint(**record))
-    config(architectures=value)(record)
-    description = describe(make_checkpoint(**{**record, "name": "other"}))
-    assert description.recipes == usual.recipes
-    assert "its model_type, llama, is taken for a LlamaForCausalLM" in description.notes[0]
-
-
-def test_one_of_several_files_that_are_there(make_checkpoint):
-    record = load()
-    for change in (remove(r"layers\.1\.mlp"), files(".", "model-00001-of-00002.safetensors")):
-        change(record)
-    record["files"]["model-00002-of-00002.safetensors"] = ""
-    refuse(make_checkpoint(**record), CheckpointError, "1 of its 2 files", "give the folder instead of one file")
-
-
-@pytest.mark.parametrize("kind", [None, "gpt_neox", 7])
-def test_a_class_that_nothing_names(make_checkpoint, kind):
-    words = "lacks architectures", "add it", *(["model_type is " + repr(kind)] if kind else [])
-    told(make_checkpoint, [config(architectures=None, model_type=kind)], CheckpointError, *words)
-
-
-INSTEAD = {
-    "adapter_config.json": "merge it into its base model",
-    "model_index.json": "a diffusion pipeline",
-    "params.json": "Hugging Face layout",
-    "modules.json": "the part that is the transformer",
-}
-
-
-@pytest.mark.parametrize(("file", "words"), INSTEAD.items())
-def test_what_a_folder_without_config_json_is(make_checkpoint, file, words):
-    record = load()
-    record["files"] = {file: {}}
-    refuse(make_checkpoint(**record), UnsupportedError, "config.json is missing", file, words)
-
-
 def test_every_tensor_that_a_family_may_have_has_a_shape():
     for family in FAMILIES.values():
         in_layers = {name for part in (*family.parts, *family.optional) for name in part.names}
         names = in_layers | {*family.outside, *family.optional_outside}
         assert names <= {*SHAPES, *family.shapes}, family.architecture
-
-
-FAMILIES_OF_TENSORS = (
-    "Mixtral-4-experts",
-    "Qwen3-MoE-stacked",
-    "DeepSeek-V3-small",
-    "Gemma3-json",
-    "Qwen3.5-MoE-single",
-)
-
-
-@pytest.mark.parametrize("name", FAMILIES_OF_TENSORS)
-@pytest.mark.parametrize("shape", [(), (0,), (1,), (7,), (0, 256), (256, 0), (1, 1), (3, 0, 5), (1, 1, 1), (2,) * 5])
-def test_no_shape_leads_to_anything_but_a_sentence(make_checkpoint, name, shape):
-    record = headers_of(CASES[name])
-    checkpoint = make_checkpoint(**record)
-    describe(checkpoint)
-    one_of_each = {re.sub(r"\d+", "", tensor): tensor for tensor in checkpoint.infos}
-    for tensor in one_of_each.values():
-        info = checkpoint.infos[tensor]
-        checkpoint.infos[tensor] = replace(info, shape=shape)
-        with suppress(QuantizeError):
-            description = describe(checkpoint)
-            assert shape == info.shape or not any(tensor in recipe.sources for recipe in description.recipes)
-        checkpoint.infos[tensor] = info
-
-
-EXPERTS = {
-    "fewer": ([config(num_local_experts=3)], "num_local_experts 3", "set num_local_experts to 4"),
-    "a hole": (
-        [remove(r"1\..*experts\.2\.w1")],
-        "lacks experts between others",
-        "'model.layers.1.block_sparse_moe.experts.2",
-    ),
-    "another dtype": ([reshape(r"1\..*experts\.2\.w1", list, "BF16")], "1 expert unlike the first", "BF16", "F16"),
-    "another shape": ([reshape(r"1\..*experts\.2\.w1", lambda s: [s[0], 64])], "1 expert unlike", "[256, 64]"),
-    "twice": (
-        [add("language_model.model.layers.1.block_sparse_moe.experts.2.w1.weight")],
-        "1 tensor twice",
-        "remove one",
-    ),
-    "single and stacked": ([add("model.layers.1.block_sparse_moe.experts.w1.weight")], "1 tensor twice", "remove one"),
-    "zeros before a number": ([rename(r"experts\.2\.", "experts.02.")], None),
-}
-
-
-@pytest.mark.parametrize(("changes", "words"), [(c, w) for c, *w in EXPERTS.values()], ids=EXPERTS)
-def test_experts_that_do_not_fit(make_checkpoint, changes, words):
-    record = headers_of(CASES["Mixtral-4-experts"])
-    for change in changes:
-        change(record)
-    if words == [None]:
-        assert describe(make_checkpoint(**record)).recipes
-    else:
-        refuse(make_checkpoint(**record), CheckpointError, *words)
-
-
-def layers(number: int):
-    """Set the number of layers where the text model has it."""
-
-    def change(record):
-        values = record["files"]["config.json"]
-        values.get("text_config", values)["num_hidden_layers"] = number
-        values.get("text_config", values).pop("layer_types", None)
-
-    return change
-
-
-#: Family's case -> changes, and words. DeepSeek-V3-small has two layers, a dense one first, and then one that predicts;
-#: Qwen3.5-equal-heads has four, and one that predicts, which is numbered apart.
-LAYERS_OF_FAMILIES = {
-    "DeepSeek, fewer": (
-        "DeepSeek-V3-small",
-        layers(1),
-        "num_hidden_layers 1, but",
-        "tensors of later layers ('model.layers.1.self_attn.q_a_proj.weight'",
-        "so it has 2 layers; set num_hidden_layers to 2",
-    ),
-    "DeepSeek, a sparse layer for a dense one": (
-        "DeepSeek-V3-small",
-        config(first_k_dense_replace=0),
-        "makes layers of another kind than",
-        "'model.layers.0.mlp.down_proj.weight'",
-        "in place of the tensors that become blk.0.ffn_gate_inp.weight",
-    ),
-    "DeepSeek, a dense layer for a sparse one": (
-        "DeepSeek-V3-small",
-        config(first_k_dense_replace=2),
-        "makes layers of another kind than",
-        "in place of the tensors that become blk.1.ffn_gate.weight, blk.1.ffn_up.weight",
-    ),
-    "Qwen 3.5, fewer": (
-        "Qwen3.5-equal-heads",
-        layers(2),
-        "num_hidden_layers 2, but",
-        "tensors of later layers ('model.layers.2.",
-        "so it has 4 layers; set",
-    ),
-    "Qwen 3.5, one fewer": ("Qwen3.5-equal-heads", layers(3), "num_hidden_layers 3, but", "so it has 4 layers; set"),
-    "Qwen 3.5, more": ("Qwen3.5-equal-heads", layers(12), "no tensor of layer 4", "so it has 4 layers; set"),
-}
-
-
-#: config.json has null; llama.cpp then takes the metadata's default, so the tensors are held against that.
-NULLS_OF_GEMMA = {"head_dim": ("head_dim 256", "head_dim to 64"), "num_attention_heads": ("num_attention_heads 8",)}
-
-
-@pytest.mark.parametrize(("key", "words"), NULLS_OF_GEMMA.items())
-def test_a_number_that_is_null_is_the_default_of_the_metadata(make_checkpoint, key, words):
-    record = headers_of(CASES["Gemma3-json"])
-    values = record["files"]["config.json"]
-    values.get("text_config", values)[key] = None
-    refuse(make_checkpoint(**record), CheckpointError, *words)
-
-
-@pytest.mark.parametrize(("case", "change", "words"), [(a, b, c) for a, b, *c in LAYERS_OF_FAMILIES.values()])
-def test_layers_of_a_family_that_has_layers_of_several_kinds(make_checkpoint, case, change, words):
-    record = headers_of(CASES[case])
-    change(record)
-    refuse(make_checkpoint(**record), CheckpointError, *words)
-
-
-def told(make_checkpoint, changes, kind, *words):
-    record = load()
-    for change in changes:
-        change(record)
-    return refuse(make_checkpoint(**record), kind, *words)
