@@ -14,8 +14,8 @@ from golden.generate import generated
 
 from quantize_cli import quantize
 
-#: Cases whose IQ4_XS is compared by `make test`; all others' by `make test-slow`.
-QUICK_IQ4_XS = ("Qwen3-MoE-single", "DeepSeek-V3-small", "Gemma3-json")
+#: Cases whose quantized files `make test` compares; those of all others `make test-slow` compares.
+QUANTIZED = ("Qwen3-MoE-single", "DeepSeek-V3-small", "Gemma3-json")
 
 RECORDS = Path(__file__).parent / "golden" / "families" / "records"
 TOKENIZERS = Path(__file__).parents[2] / "shared" / "tokenizers"
@@ -37,7 +37,7 @@ DOES_NOT_RUN: dict[str, str] = {
 
 def is_slow(case: Case, format_name: str) -> bool:
     """Tell whether only `make test-slow` compares the file."""
-    return case.slow or (format_name == "IQ4_XS" and case.recorded_as not in QUICK_IQ4_XS)
+    return case.slow or (format_name in ("Q4_K_M", "IQ4_XS") and case.recorded_as not in QUANTIZED)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def converted(tmp_path_factory):
 
 
 def files() -> Iterator[Any]:
-    """All files to compare; one of each kind of type and of each quick case is enough for `make test`."""
+    """All files to compare; `make test` compares those of one type of each quick case."""
     for case in CASES.values():
         for name in formats_of(case):
             marks = [pytest.mark.slow] if is_slow(case, name) else []

@@ -208,5 +208,5 @@ CASES = (
     Case("DeepSeek-V2-Lite", V2_LITE, tensors(V2_LITE), deepseek()),
     # Rows of 320, 160, 96 and 48 (k_b, which falls back to F16); a head that is stored although it is tied.
     Case("DeepSeek-V3-odd-rows", ODD, tensors(ODD), deepseek(), dtype="float16"),
-    Case("DeepSeek-V3-real-tokenizer", REAL, tensors(REAL), Vocabulary(shared="deepseek_v3")),
+    Case("DeepSeek-V3-real-tokenizer", REAL, tensors(REAL), Vocabulary(shared="deepseek_v3"), slow=True),
 )

@@ -154,5 +154,5 @@ CASES = (
     ),
     # config.json knows fewer tokens than the tokenizer has.
     Case("Gemma3-odd-rows", ODD, tensors(ODD, 320), gemma_sentencepiece(), dtype="float16"),
-    Case("Gemma3-real-tokenizer", REAL, tensors(REAL, 262208), Vocabulary(shared="gemma3")),
+    Case("Gemma3-real-tokenizer", REAL, tensors(REAL, 262208), Vocabulary(shared="gemma3"), slow=True),
 )

@@ -78,5 +78,5 @@ CASES = (
     Case("Qwen3-MoE-stacked", PLAIN, tensors(PLAIN), SMALL_VOCABULARY, layout=stacked, weights_of="Qwen3-MoE-single"),
     # Rows of 320 and of 96; no head.
     Case("Qwen3-MoE-odd-rows", ODD, tensors(ODD), SMALL_VOCABULARY, dtype="float16"),
-    Case("Qwen3-MoE-real-tokenizer", REAL, tensors(REAL), Vocabulary(shared="qwen3")),
+    Case("Qwen3-MoE-real-tokenizer", REAL, tensors(REAL), Vocabulary(shared="qwen3"), slow=True),
 )
