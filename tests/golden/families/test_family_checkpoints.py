@@ -19,7 +19,15 @@ DIGESTS = Path(__file__).resolve().parent / "digests"
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the folder shared/ beside the project")
 EVERY_CASE = [
-    pytest.param(case, id=case.name, marks=[needs_shared] if case.vocabulary.shared else []) for case in CASES.values()
+    pytest.param(
+        case,
+        id=case.name,
+        marks=[
+            *([needs_shared] if case.vocabulary.shared else []),
+            *([pytest.mark.slow] if case.slow else []),
+        ],
+    )
+    for case in CASES.values()
 ]
 
 
