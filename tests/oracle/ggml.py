@@ -136,7 +136,7 @@ def _connected(ggml_type: int) -> socket.socket:
                 listener.bind(str(path))
                 listener.listen()
                 command = [sys.executable, "-I", "-S", server.__file__, _path(), str(int(ggml_type))]
-                subprocess.run(command, stdin=listener, check=True)
+                subprocess.run(command, stdin=listener.fileno(), check=True)
             connection.connect(str(path))
     return connection
 
