@@ -30,6 +30,7 @@ class TensorInfo:
     shape: tuple[int, ...]  #: row-major
     nbytes: int
     file: str  #: name of the file that holds it, for messages
+    stored: tuple[TensorInfo, ...] = ()  #: the tensors of the files that it is decoded from; empty if it is one itself
 
     @property
     def elements(self) -> int:

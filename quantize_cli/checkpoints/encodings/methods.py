@@ -1,0 +1,80 @@
+"""Methods to quantize, by the names that config.json gives them: which tensors are codes, and how they are decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
+from quantize_cli.checkpoints.encodings import mxfp4
+from quantize_cli.checkpoints.encodings.decoding import DecodedCheckpoint, Decodings, names_ending
+from quantize_cli.checkpoints.encodings.scaled import scaled_tensors
+from quantize_cli.checkpoints.sidecars import Json, read_object
+from quantize_cli.errors import CheckpointError, QuantizeError, shown
+
+Infos = Mapping[str, TensorInfo]
+Section = Mapping[str, Json]
+
+#: Sections of config.json that tell of a quantization; the second is what older tools call it.
+_SECTIONS = ("quantization_config", "compression_config")
+
+#: Scales of activations and of the key-value cache, which llama.cpp does not quantize to these types.
+_UNUSED = (".activation_scale", "_activation_scale", ".input_scale", ".q_scale", ".k_scale", ".v_scale", ".kv_scale")
+
+#: The largest block of weights that is not taken for a mistake; 128 is usual.
+_MOST = 1 << 16
+
+
+def unpacked(checkpoint: Checkpoint) -> Checkpoint:
+    """Return a checkpoint whose codes are weights; one whose weights are plain, or cannot be decoded, is unchanged.
+
+    Raises:
+        CheckpointError: Codes do not fit their scales, or config.json.
+    """
+    checkpoint = mxfp4.unpacked(checkpoint)
+    section = _stated(checkpoint)
+    method = section.get("quant_method")
+    find = METHODS.get(method) if isinstance(method, str) else None
+    decodings = find(checkpoint.infos, section) if find is not None else None
+    return DecodedCheckpoint(checkpoint, decodings) if decodings is not None and decodings.tensors else checkpoint
+
+
+def _stated(checkpoint: Checkpoint) -> Section:
+    """Return what config.json states of a quantization; that of the text part counts first."""
+    values: Mapping[str, Json] = {}
+    with suppress(QuantizeError):  # who describes the model tells what is wrong with the file
+        if checkpoint.sidecars.has("config.json"):
+            values = read_object(checkpoint.sidecars, "config.json")
+    for part in (values.get("text_config"), values):
+        for name in _SECTIONS:
+            if isinstance(part, Mapping) and isinstance(section := part.get(name), Mapping):
+                return section
+    return {}
+
+
+def _fp8(infos: Infos, section: Section) -> Decodings:
+    """Find the tensors of FP8 as DeepSeek, Qwen, MiniMax and Mistral store it."""
+    tensors = scaled_tensors(infos, ("_scale_inv", "_scale"), _block(section.get("weight_block_size")))
+    return Decodings(tensors, names_ending(infos, *_UNUSED))
+
+
+def _block(stated: Json) -> tuple[int, int] | None:
+    """Return rows and columns of a block, as config.json gives them."""
+    if stated is None:
+        return None
+    if not isinstance(stated, list) or len(stated) != 2 or not all(map(_is_length, stated)):
+        raise CheckpointError(
+            f"config.json gives the blocks of quantized weights as {shown(stated)}, but they must have two sides of 1 "
+            f"to {_MOST:,} weights; take the config.json of the model again."
+        )
+    return stated[0], stated[1]
+
+
+def _is_length(value: Json) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST
+
+
+#: quant_method of config.json -> what finds the tensors; its answer is None for a kind that is not read.
+METHODS: Mapping[str, Callable[[Infos, Section], Decodings | None]] = {
+    "fp8": _fp8,
+}
