@@ -105,7 +105,7 @@ def unlike(info: TensorInfo, codes: TensorInfo, wanted: str) -> CheckpointError:
     """Return the refusal of a tensor whose dtype or shape does not fit the codes that it belongs to."""
     return CheckpointError(
         f"{shown(info.name)} of {info.file} is {info.dtype} {list(info.shape)}, but with {shown(codes.name)}, "
-        f"{codes.dtype} {list(codes.shape)}, it must be {wanted}; download the model again."
+        f"{codes.dtype} {list(codes.shape)}, it must be {wanted}; download the model with its config.json again."
     )
 
 

@@ -87,12 +87,12 @@ def _scaled(codes: TensorInfo, scales: TensorInfo, block: tuple[int, int] | None
     if block is None:
         held = (*scales.shape, *(1,) * (len(shape) - len(scales.shape)))
         blocks = tuple(max(size, 1) if count == 1 else 1 for size, count in zip(shape, held, strict=False))
-        wanted = f"one number or {[*shape[:-1], 1]}"
+        wanted = f"one number or of shape {[*shape[:-1], 1]}"
     else:
         held, blocks = scales.shape, (*(1,) * (len(shape) - 2), *block)
-        wanted = f"{list(_grid(shape, blocks))}, one number for each block of {block[0]} x {block[1]} weights"
+        wanted = f"of shape {list(_grid(shape, blocks))}, one number for each block of {block[0]} x {block[1]} weights"
     if scales.dtype not in SCALE_DTYPES or held != _grid(shape, blocks):
-        raise unlike(scales, codes, f"{', '.join(SCALE_DTYPES[:-1])} or {SCALE_DTYPES[-1]} of shape {wanted}")
+        raise unlike(scales, codes, f"{', '.join(SCALE_DTYPES[:-1])} or {SCALE_DTYPES[-1]}, {wanted}")
     return Scaled(weights(codes.name, shape, codes, scales), codes, scales, blocks)
 
 
