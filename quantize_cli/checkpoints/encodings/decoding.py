@@ -88,7 +88,13 @@ def _infos(infos: Mapping[str, TensorInfo], decodings: Decodings) -> Iterator[tu
     gone = decodings.unused.union(*({part.name for part in info.stored} for info in made.values()))
     for name, info in infos.items():
         if name in made:
-            yield made[name].name, made[name]
+            weight = made[name]
+            if weight.name in infos and weight.name not in gone:
+                raise CheckpointError(
+                    f"{infos[weight.name].file} holds {shown(weight.name)} beside {shown(name)} of {info.file}, from "
+                    "which it is decoded; remove the file that does not belong to the model."
+                )
+            yield weight.name, weight
         elif name not in gone:
             yield name, info
 

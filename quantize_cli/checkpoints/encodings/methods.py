@@ -8,6 +8,7 @@ from contextlib import suppress
 from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
 from quantize_cli.checkpoints.encodings import mxfp4
 from quantize_cli.checkpoints.encodings.decoding import DecodedCheckpoint, Decodings, names_ending
+from quantize_cli.checkpoints.encodings.packed import BITS, packed_tensors
 from quantize_cli.checkpoints.encodings.scaled import scaled_tensors
 from quantize_cli.checkpoints.sidecars import Json, read_object
 from quantize_cli.errors import CheckpointError, QuantizeError, shown
@@ -20,6 +21,11 @@ _SECTIONS = ("quantization_config", "compression_config")
 
 #: Scales of activations and of the key-value cache, which llama.cpp does not quantize to these types.
 _UNUSED = (".activation_scale", "_activation_scale", ".input_scale", ".q_scale", ".k_scale", ".v_scale", ".kv_scale")
+
+#: Kinds of compressed-tensors' codes that fill a byte.
+_OF_8_BITS = ("float-quantized", "int-quantized", "naive-quantized")
+#: What compressed-tensors states of a group of layers, or of its weights, that tells how to decode them.
+_OF_WEIGHTS = ("format", "type", "num_bits", "strategy", "block_structure", "group_size")
 
 #: The largest block of weights that is not taken for a mistake; 128 is usual.
 _MOST = 1 << 16
@@ -58,6 +64,37 @@ def _fp8(infos: Infos, section: Section) -> Decodings:
     return Decodings(tensors, names_ending(infos, *_UNUSED))
 
 
+def _compressed_tensors(infos: Infos, section: Section) -> Decodings | None:
+    """Find the tensors that compressed-tensors has quantized, if all are of one kind."""
+    stated = _of_all_groups(section)
+    kind = stated.get("format", section.get("format"))
+    strategy, bits, group = stated.get("strategy"), stated.get("num_bits"), stated.get("group_size")
+    unused = names_ending(infos, *_UNUSED)
+    if kind in _OF_8_BITS and strategy in ("tensor", "channel", "block"):
+        block = _block(stated.get("block_structure")) if strategy == "block" else None
+        return Decodings(scaled_tensors(infos, ("_scale",), block), unused)
+    in_order = not names_ending(infos, ".weight_g_idx")
+    if kind == "pack-quantized" and stated.get("type", "int") == "int" and bits in BITS and in_order:
+        if strategy == "channel":
+            return Decodings(packed_tensors(infos, bits, None), unused)
+        if strategy == "group" and _is_length(group):
+            return Decodings(packed_tensors(infos, bits, group), unused)
+    return None
+
+
+def _of_all_groups(section: Section) -> Section:
+    """Return what compressed-tensors states of weights, or nothing if groups of layers differ in it."""
+    groups = section.get("config_groups")
+    held = list(groups.values()) if isinstance(groups, Mapping) else []
+    weights = [
+        {key: {**group["weights"], **group}.get(key) for key in _OF_WEIGHTS}
+        for group in held
+        if isinstance(group, Mapping) and isinstance(group.get("weights"), Mapping)
+    ]
+    alike = len(weights) == len(held) and all(other == weights[0] for other in weights)
+    return {key: value for key, value in weights[0].items() if value is not None} if weights and alike else {}
+
+
 def _block(stated: Json) -> tuple[int, int] | None:
     """Return rows and columns of a block, as config.json gives them."""
     if stated is None:
@@ -76,5 +113,6 @@ def _is_length(value: Json) -> bool:
 
 #: quant_method of config.json -> what finds the tensors; its answer is None for a kind that is not read.
 METHODS: Mapping[str, Callable[[Infos, Section], Decodings | None]] = {
+    "compressed-tensors": _compressed_tensors,
     "fp8": _fp8,
 }

@@ -10,9 +10,18 @@ from dataclasses import replace
 from typing import Any
 
 import ml_dtypes
-from golden.families import deepseek, llama4, minimax, qwen3_text
+import numpy as np
+from golden.families import deepseek, glm, latent, llama4, minimax, qwen3_text
 from golden.families.case import Case, Layout, Tensor, Vocabulary
-from golden.families.packing import blocks_of_fp8, packed, whole_in_fp8
+from golden.families.packing import (
+    FP8,
+    blocks_of_fp8,
+    groups_of_int4,
+    in_turn,
+    packed,
+    rows_of_codes,
+    whole_in_fp8,
+)
 from golden.families.shapes import Tensors
 from golden.families.vocabularies import llama_json, real
 
@@ -42,9 +51,9 @@ def quantized(
     layout: Layout,
     **more: Any,
 ) -> Case:
-    """Return a case of a checkpoint in 16 bits whose matrices a layout packs."""
+    """Return a case of a checkpoint in 16 bits whose matrices a layout packs; `config` may state how, too."""
     plain = {key: _in_16_bits(tensor) for key, tensor in tensors.items()}
-    stated = {**config, "quantization_config": dict(quantization)}
+    stated = {**config, **({"quantization_config": dict(quantization)} if quantization else {})}
     return Case(name, stated, plain, vocabulary, dtype="float32", layout=layout, **more)
 
 
@@ -52,7 +61,42 @@ def _in_16_bits(tensor: Tensor) -> Tensor:
     return replace(tensor, dtype=tensor.dtype or "bfloat16")
 
 
+def compressed(kind: str, ignored: list[str], **weights: Any) -> dict[str, Any]:
+    """Return what llm-compressor states of a model whose layers are all quantized alike."""
+    usual = {"actorder": None, "block_structure": None, "dynamic": False, "group_size": None, "observer": "minmax"}
+    group = {
+        "input_activations": None,
+        "output_activations": None,
+        "targets": ["Linear"],
+        "weights": {**usual, "observer_kwargs": {}, "symmetric": True, **weights},
+    }
+    return {
+        "config_groups": {"group_0": group},
+        "format": kind,
+        "ignore": ignored,
+        "kv_cache_scheme": None,
+        "quant_method": "compressed-tensors",
+        "quantization_status": "compressed",
+    }
+
+
 BF16 = ml_dtypes.bfloat16
+ROWS_OF_FP8 = compressed("float-quantized", ["lm_head"], num_bits=8, strategy="channel", type="float")
+ROWS_OF_INT8 = compressed("int-quantized", ["lm_head"], num_bits=8, strategy="channel", type="int")
+FP8_IN_SQUARES = compressed(
+    "float-quantized", ["lm_head"], block_structure=[128, 128], num_bits=8, strategy="block", type="float"
+)
+GROUPS_OF_INT4 = compressed("pack-quantized", ["lm_head"], group_size=32, num_bits=4, strategy="group", type="int")
+#: Kimi K2.5 states its quantization in the text part, and packs routed experts alone.
+LLAMA = {
+    **llama4.BASE,
+    "architectures": ["LlamaForCausalLM"],
+    "head_dim": 64,
+    "hidden_size": 320,
+    "model_type": "llama",
+    "vocab_size": 314,
+}
+KIMI = {**latent.K25, "text_config": {**latent.K25["text_config"], "quantization_config": GROUPS_OF_INT4}}
 
 CASES = (
     # Rows of 320, so the last square of a row is half as wide; heads of 128.
@@ -92,6 +136,54 @@ CASES = (
         llama_json(),
         WHOLE,
         packed(whole_in_fp8("weight_scale_inv", "activation_scale", BF16)),
+        slow=True,
+    ),
+    # Experts and an MTP layer, whose matrices have a scale for each row.
+    quantized(
+        "GLM-4.5-FP8",
+        glm.MOE,
+        glm.sparse(glm.MOE),
+        glm.VOCABULARY,
+        ROWS_OF_FP8,
+        packed(rows_of_codes(448, FP8, BF16)),
+        slow=True,
+    ),
+    quantized(
+        "Llama-W8A8",
+        LLAMA,
+        llama4.dense(LLAMA),
+        llama_json(),
+        ROWS_OF_INT8,
+        packed(rows_of_codes(127, np.int8, np.float32)),
+        slow=True,
+    ),
+    quantized(
+        "Qwen3-FP8-in-squares",
+        qwen3_text.UNTIED,
+        qwen3_text.tensors(qwen3_text.UNTIED),
+        real("qwen3"),
+        FP8_IN_SQUARES,
+        packed(blocks_of_fp8("weight_scale", BF16)),
+        slow=True,
+    ),
+    quantized(
+        "Kimi-K2.5-INT4",
+        KIMI,
+        deepseek.tensors(latent.K2) | latent.IMAGES,
+        deepseek.deepseek(),
+        {},
+        in_turn(packed(groups_of_int4(), r"\.experts\.\d+\."), latent.WRAPPED),
+        raw_config=True,
+    ),
+    # Rows of 320, ten groups.
+    quantized(
+        "Llama-W4A16",
+        LLAMA,
+        llama4.dense(LLAMA),
+        llama_json(),
+        {**GROUPS_OF_INT4, "ignore": ["lm_head"]},
+        packed(groups_of_int4(np.float16)),
+        shards=2,
         slow=True,
     ),
 )
