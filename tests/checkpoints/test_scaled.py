@@ -179,3 +179,22 @@ def test_what_cannot_be_decoded_stays_as_it_is(tensors, stated, tmp_path):
     checkpoint = opened(tmp_path, tensors, **stated)
     assert checkpoint.infos["a.weight"].dtype in ("F8_E4M3", "BF16")
     assert list(checkpoint.infos) == sorted(tensors)
+
+
+def test_modelopt_may_state_its_method_in_a_file_of_its_own(tmp_path):
+    weights, factors = codes(FP8, 4, 6), scales(np.float32)
+    save_file(
+        {"a.weight": weights, "a.weight_scale": factors, "a.input_scale": factors}, tmp_path / "model.safetensors"
+    )
+    stated = {"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "FP8", "kv_cache_quant_algo": None}}
+    (tmp_path / "hf_quant_config.json").write_text(json.dumps(stated))
+    checkpoint = open_checkpoint(tmp_path)
+    assert list(checkpoint.infos) == ["a.weight"]
+    assert np.array_equal(numbers(checkpoint, "a.weight"), twin(weights, factors, None))
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"producer": [], "quantization": {}}', '{"quantization": 1}'])
+def test_another_file_of_its_own_does_not_matter(content, tmp_path):
+    save_file(PAIR, tmp_path / "model.safetensors")
+    (tmp_path / "hf_quant_config.json").write_text(content)
+    assert list(open_checkpoint(tmp_path).infos) == sorted(PAIR)

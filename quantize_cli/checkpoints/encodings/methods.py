@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
-from quantize_cli.checkpoints.encodings import mxfp4
+from quantize_cli.checkpoints.encodings import gptq, mxfp4
+from quantize_cli.checkpoints.encodings.bitnet import quartered_tensors
 from quantize_cli.checkpoints.encodings.decoding import DecodedCheckpoint, Decodings, names_ending
 from quantize_cli.checkpoints.encodings.packed import BITS, packed_tensors
 from quantize_cli.checkpoints.encodings.scaled import scaled_tensors
@@ -46,15 +47,24 @@ def unpacked(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def _stated(checkpoint: Checkpoint) -> Section:
-    """Return what config.json states of a quantization; that of the text part counts first."""
-    values: Mapping[str, Json] = {}
-    with suppress(QuantizeError):  # who describes the model tells what is wrong with the file
-        if checkpoint.sidecars.has("config.json"):
-            values = read_object(checkpoint.sidecars, "config.json")
+    """Return what the model's small files state of a quantization; config.json's text part counts first."""
+    values = _read(checkpoint, "config.json")
     for part in (values.get("text_config"), values):
         for name in _SECTIONS:
-            if isinstance(part, Mapping) and isinstance(section := part.get(name), Mapping):
+            if isinstance(part, Mapping) and isinstance(section := part.get(name), Mapping) and section:
                 return section
+    apart = _read(checkpoint, "hf_quant_config.json")
+    producer, section = apart.get("producer"), apart.get("quantization")
+    if isinstance(producer, Mapping) and isinstance(section, Mapping):
+        return {"quant_method": producer.get("name"), **section}
+    return {}
+
+
+def _read(checkpoint: Checkpoint, name: str) -> Section:
+    """Read a small file, which counts as empty if it is missing or damaged."""
+    with suppress(QuantizeError):  # who describes the model tells what is wrong with config.json
+        if checkpoint.sidecars.has(name):
+            return read_object(checkpoint.sidecars, name)
     return {}
 
 
@@ -95,6 +105,27 @@ def _of_all_groups(section: Section) -> Section:
     return {key: value for key, value in weights[0].items() if value is not None} if weights and alike else {}
 
 
+def _modelopt(infos: Infos, section: Section) -> Decodings | None:
+    """Find the tensors that ModelOpt has quantized to FP8, by tensor or by row."""
+    if section.get("quant_algo") not in ("FP8", "FP8_PER_CHANNEL_PER_TOKEN"):
+        return None
+    return Decodings(scaled_tensors(infos, ("_scale",), None), names_ending(infos, *_UNUSED))
+
+
+def _gptq(infos: Infos, section: Section) -> Decodings | None:
+    """Find the tensors that GPTQ has quantized; those of its first version hold one less than a zero point."""
+    bits = section.get("bits")
+    if bits not in gptq.BITS:
+        return None
+    offset = int(section.get("checkpoint_format", "gptq") == "gptq")
+    return Decodings(gptq.transposed_tensors(infos, bits, offset))
+
+
+def _bitnet(infos: Infos, _section: Section) -> Decodings:
+    """Find the tensors of BitNet."""
+    return Decodings(quartered_tensors(infos))
+
+
 def _block(stated: Json) -> tuple[int, int] | None:
     """Return rows and columns of a block, as config.json gives them."""
     if stated is None:
@@ -113,6 +144,9 @@ def _is_length(value: Json) -> bool:
 
 #: quant_method of config.json -> what finds the tensors; its answer is None for a kind that is not read.
 METHODS: Mapping[str, Callable[[Infos, Section], Decodings | None]] = {
+    "bitnet": _bitnet,
     "compressed-tensors": _compressed_tensors,
     "fp8": _fp8,
+    "gptq": _gptq,
+    "modelopt": _modelopt,
 }

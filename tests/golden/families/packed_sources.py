@@ -5,6 +5,7 @@ The reference decodes them to float32; its file is recorded in F32, the type tha
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,9 +17,11 @@ from golden.families.case import Case, Layout, Tensor, Vocabulary
 from golden.families.packing import (
     FP8,
     blocks_of_fp8,
+    groups_of_gptq,
     groups_of_int4,
     in_turn,
     packed,
+    quarters,
     rows_of_codes,
     whole_in_fp8,
 )
@@ -88,6 +91,21 @@ FP8_IN_SQUARES = compressed(
 )
 GROUPS_OF_INT4 = compressed("pack-quantized", ["lm_head"], group_size=32, num_bits=4, strategy="group", type="int")
 #: Kimi K2.5 states its quantization in the text part, and packs routed experts alone.
+GPTQ = {
+    "bits": 4,
+    "checkpoint_format": "gptq",
+    "damp_percent": 0.1,
+    "desc_act": True,
+    "group_size": 32,
+    "lm_head": False,
+    "quant_method": "gptq",
+    "sym": True,
+    "true_sequential": True,
+}
+MODELOPT = {
+    "producer": {"name": "modelopt", "version": "0.33.0"},
+    "quantization": {"exclude_modules": ["lm_head"], "kv_cache_quant_algo": None, "quant_algo": "FP8"},
+}
 LLAMA = {
     **llama4.BASE,
     "architectures": ["LlamaForCausalLM"],
@@ -184,6 +202,45 @@ CASES = (
         {**GROUPS_OF_INT4, "ignore": ["lm_head"]},
         packed(groups_of_int4(np.float16)),
         shards=2,
+        slow=True,
+    ),
+    # The groups of columns are mixed, as those of `desc_act`.
+    quantized(
+        "Llama-GPTQ",
+        LLAMA,
+        llama4.dense(LLAMA),
+        llama_json(),
+        GPTQ,
+        packed(groups_of_gptq(4, 32, in_order=False)),
+        slow=True,
+    ),
+    quantized(
+        "Llama-GPTQ-v2",
+        LLAMA,
+        llama4.dense(LLAMA),
+        llama_json(),
+        {**GPTQ, "bits": 8, "checkpoint_format": "gptq_v2", "desc_act": False},
+        packed(groups_of_gptq(8, 64, in_order=True)),
+        slow=True,
+    ),
+    # config.json does not tell of it.
+    quantized(
+        "Llama-FP8-ModelOpt",
+        LLAMA,
+        llama4.dense(LLAMA),
+        Vocabulary({**llama_json().files, "hf_quant_config.json": json.dumps(MODELOPT).encode()}),
+        {},
+        packed(whole_in_fp8("weight_scale", "input_scale", np.float32)),
+        slow=True,
+    ),
+    quantized(
+        "Llama-BitNet",
+        LLAMA,
+        llama4.dense(LLAMA),
+        llama_json(),
+        {"linear_class": "autobitlinear", "quant_method": "bitnet", "quantization_mode": "offline"},
+        packed(quarters),
+        options=("--no-lazy",),  # otherwise the reference stops at a tensor of another device
         slow=True,
     ),
 )

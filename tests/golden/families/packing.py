@@ -123,3 +123,32 @@ def _joined(codes: Array, bits: int) -> Array:
     groups = codes.astype(np.uint32).reshape(len(codes), -1, count)
     shifted = groups << (np.arange(count, dtype=np.uint32) * np.uint32(bits))
     return np.bitwise_or.reduce(shifted, axis=-1).view(np.int32)
+
+
+def groups_of_gptq(bits: int, group: int, in_order: bool) -> Packing:
+    """Return a packing to GPTQ's integers, a transposed matrix; columns of a group may lie anywhere in a row."""
+
+    def packing(weights: Array) -> Arrays:
+        columns, most = weights.shape[1], (1 << bits) - 1
+        groups = np.arange(columns, dtype=np.int32) // group
+        groups = groups if in_order else np.ascontiguousarray(groups.reshape(-1, columns // 4).T).reshape(-1)
+        order = np.argsort(groups, kind="stable")
+        scales = _shared(_largest(weights[:, order], (1, group)), most / 2, np.float16)
+        zeros = np.indices(scales.shape).sum(axis=0) % 3 + (most // 2)
+        codes = np.rint(weights / scales.astype(np.float32)[:, groups]) + zeros[:, groups]
+        return {
+            "qweight": np.ascontiguousarray(_joined(codes.clip(0, most).astype(np.int64), bits).T),
+            "qzeros": _joined(np.ascontiguousarray(zeros.T) - 1, bits),
+            "scales": np.ascontiguousarray(scales.T),
+            "g_idx": groups,
+        }
+
+    return packing
+
+
+def quarters(weights: Array) -> Arrays:
+    """Pack a matrix to BitNet's codes of -1, 0 and 1: four quarters of the rows over each other."""
+    scale = np.float32(1) / np.maximum(np.abs(weights).max(), np.float32(2.0**-20)) * np.float32(3)
+    codes = np.rint(weights * scale).clip(-1, 1).astype(np.int64).reshape(4, -1, weights.shape[1]) + 1
+    joined = codes[0] | codes[1] << 2 | codes[2] << 4 | codes[3] << 6
+    return {"weight": joined.astype(np.uint8), "weight_scale": np.array([scale], ml_dtypes.bfloat16)}
