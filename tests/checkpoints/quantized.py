@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 from safetensors.numpy import save_file
 
+from quantize_cli.checkpoints.encodings.methods import decodings
 from quantize_cli.checkpoints.open import open_checkpoint
 
 BF16, FP8 = ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn
@@ -18,6 +19,13 @@ def opened(folder, tensors, **quantization):
     save_file({name: np.asarray(values) for name, values in tensors.items()}, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps({"quantization_config": quantization} if quantization else {}))
     return open_checkpoint(folder)
+
+
+def checked(folder, tensors, **quantization):
+    """Open a folder whose codes cannot be decoded, which leaves them as they are, and raise the reason."""
+    checkpoint = opened(folder, tensors, **quantization)
+    assert list(checkpoint.infos) == sorted(tensors)
+    decodings(checkpoint.infos, checkpoint.sidecars)
 
 
 def numbers(checkpoint, name, start=0, stop=None):

@@ -9,7 +9,7 @@ import pytest
 
 from quantize_cli.errors import CheckpointError
 
-from .quantized import BF16, numbers, opened
+from .quantized import BF16, checked, numbers, opened
 
 BITNET = {"quant_method": "bitnet"}
 CODES = np.random.default_rng(1).integers(0, 256, (3, 5)).astype(np.uint8)
@@ -37,7 +37,7 @@ def test_any_rows_are_those_of_a_scalar_twin(tmp_path):
 )
 def test_what_does_not_fit_is_refused(changes, words, tmp_path):
     with pytest.raises(CheckpointError, match=words):
-        opened(tmp_path, {"a.weight": CODES, "a.weight_scale": np.ones(1, BF16)} | changes, **BITNET)
+        checked(tmp_path, {"a.weight": CODES, "a.weight_scale": np.ones(1, BF16)} | changes, **BITNET)
 
 
 @pytest.mark.parametrize(("value", "words"), [(0, "is 0, but codes are divided by it"), (np.nan, "holds nan among")])

@@ -10,7 +10,7 @@ import pytest
 from quantize_cli.checkpoints.encodings import gptq
 from quantize_cli.errors import CheckpointError
 
-from .quantized import numbers, opened, scales
+from .quantized import checked, numbers, opened, scales
 
 
 def stated(bits=4, **more):
@@ -84,7 +84,7 @@ FOUND, _ = tensors(4, 16, 32, 3)
 )
 def test_what_does_not_fit_is_refused(changes, words, tmp_path):
     with pytest.raises(CheckpointError, match=words):
-        opened(tmp_path, FOUND | changes, **stated())
+        checked(tmp_path, FOUND | changes, **stated())
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from quantize_cli.errors import CheckpointError
 
-from .quantized import BF16, FP8, codes, numbers, opened, scales
+from .quantized import BF16, FP8, checked, codes, numbers, opened, scales
 
 
 def stated(kind, **weights):
@@ -117,7 +117,7 @@ FOUND, _ = tensors(4, 8, 64, 32, with_zeros=True)
 def test_what_does_not_fit_is_refused(changes, words, tmp_path):
     found = {name: values for name, values in (FOUND | changes).items() if values is not None}
     with pytest.raises(CheckpointError, match=words):
-        opened(tmp_path, found, **groups_of(4, 32))
+        checked(tmp_path, found, **groups_of(4, 32))
 
 
 @pytest.mark.parametrize(

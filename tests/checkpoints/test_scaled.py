@@ -14,7 +14,7 @@ from quantize_cli.checkpoints.encodings.floats import TABLES
 from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.errors import CheckpointError
 
-from .quantized import BF16, FP8, codes, numbers, opened, scales
+from .quantized import BF16, FP8, checked, codes, numbers, opened, scales
 
 SQUARES = {"quant_method": "fp8", "weight_block_size": [128, 128]}
 WHOLE = {"quant_method": "fp8", "weight_block_size": None}
@@ -144,7 +144,7 @@ PAIR = {"a.weight": codes(FP8, 256, 300), "a.weight_scale_inv": np.ones((2, 3), 
 )
 def test_what_does_not_fit_is_refused(changes, stated, words, tmp_path):
     with pytest.raises(CheckpointError, match=words):
-        opened(tmp_path, PAIR | changes, **stated)
+        checked(tmp_path, PAIR | changes, **stated)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -88,15 +88,24 @@ def _infos(infos: Mapping[str, TensorInfo], decodings: Decodings) -> Iterator[tu
     gone = decodings.unused.union(*({part.name for part in info.stored} for info in made.values()))
     for name, info in infos.items():
         if name in made:
-            weight = made[name]
-            if weight.name in infos and weight.name not in gone:
-                raise CheckpointError(
-                    f"{infos[weight.name].file} holds {shown(weight.name)} beside {shown(name)} of {info.file}, from "
-                    "which it is decoded; remove the file that does not belong to the model."
-                )
-            yield weight.name, weight
+            yield made[name].name, made[name]
         elif name not in gone:
             yield name, info
+
+
+def check_names(infos: Mapping[str, TensorInfo], decodings: Decodings) -> None:
+    """Refuse weights that the files hold beside the codes that they are decoded from.
+
+    Raises:
+        CheckpointError: There are some.
+    """
+    for weight in (decoding.info for decoding in decodings.tensors):
+        codes, held = weight.stored[0], infos.get(weight.name)
+        if held is not None and held not in weight.stored:
+            raise CheckpointError(
+                f"{held.file} holds {shown(held.name)} beside {shown(codes.name)} of {codes.file}, from which it is "
+                "decoded; remove the file that does not belong to the model."
+            )
 
 
 def lacking(missing: str, role: str, beside: TensorInfo) -> CheckpointError:

@@ -8,10 +8,10 @@ from contextlib import suppress
 from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
 from quantize_cli.checkpoints.encodings import gptq, mxfp4
 from quantize_cli.checkpoints.encodings.bitnet import quartered_tensors
-from quantize_cli.checkpoints.encodings.decoding import DecodedCheckpoint, Decodings, names_ending
+from quantize_cli.checkpoints.encodings.decoding import DecodedCheckpoint, Decodings, check_names, names_ending
 from quantize_cli.checkpoints.encodings.packed import BITS, packed_tensors
 from quantize_cli.checkpoints.encodings.scaled import scaled_tensors
-from quantize_cli.checkpoints.sidecars import Json, read_object
+from quantize_cli.checkpoints.sidecars import Json, Sidecars, read_object
 from quantize_cli.errors import CheckpointError, QuantizeError, shown
 
 Infos = Mapping[str, TensorInfo]
@@ -35,36 +35,48 @@ _MOST = 1 << 16
 def unpacked(checkpoint: Checkpoint) -> Checkpoint:
     """Return a checkpoint whose codes are weights; one whose weights are plain, or cannot be decoded, is unchanged.
 
+    Who describes the model finds codes that cannot be decoded, and asks `decodings` for the reason.
+    """
+    checkpoint = mxfp4.unpacked(checkpoint)
+    with suppress(CheckpointError):
+        found = decodings(checkpoint.infos, checkpoint.sidecars)
+        return DecodedCheckpoint(checkpoint, found) if found.tensors else checkpoint
+    return checkpoint
+
+
+def decodings(infos: Infos, sidecars: Sidecars) -> Decodings:
+    """Find the tensors of codes and what decodes them; there are none if the method, or its kind, is not read.
+
     Raises:
         CheckpointError: Codes do not fit their scales, or config.json.
     """
-    checkpoint = mxfp4.unpacked(checkpoint)
-    section = _stated(checkpoint)
+    section = _stated(sidecars)
     method = section.get("quant_method")
     find = METHODS.get(method) if isinstance(method, str) else None
-    decodings = find(checkpoint.infos, section) if find is not None else None
-    return DecodedCheckpoint(checkpoint, decodings) if decodings is not None and decodings.tensors else checkpoint
+    found = (find(infos, section) if find is not None else None) or Decodings(())
+    check_names(infos, found)
+    return found
 
 
-def _stated(checkpoint: Checkpoint) -> Section:
+def _stated(sidecars: Sidecars) -> Section:
     """Return what the model's small files state of a quantization; config.json's text part counts first."""
-    values = _read(checkpoint, "config.json")
+    values = _read(sidecars, "config.json")
     for part in (values.get("text_config"), values):
         for name in _SECTIONS:
             if isinstance(part, Mapping) and isinstance(section := part.get(name), Mapping) and section:
                 return section
-    apart = _read(checkpoint, "hf_quant_config.json")
+    apart = _read(sidecars, "hf_quant_config.json")
     producer, section = apart.get("producer"), apart.get("quantization")
     if isinstance(producer, Mapping) and isinstance(section, Mapping):
         return {"quant_method": producer.get("name"), **section}
     return {}
 
 
-def _read(checkpoint: Checkpoint, name: str) -> Section:
+def _read(sidecars: Sidecars, name: str) -> Section:
     """Read a small file, which counts as empty if it is missing or damaged."""
     with suppress(QuantizeError):  # who describes the model tells what is wrong with config.json
-        if checkpoint.sidecars.has(name):
-            return read_object(checkpoint.sidecars, name)
+        if sidecars.has(name):
+            return read_object(sidecars, name)
     return {}
 
 

@@ -114,7 +114,7 @@ LLAMA = {
     "model_type": "llama",
     "vocab_size": 314,
 }
-KIMI = {**latent.K25, "text_config": {**latent.K25["text_config"], "quantization_config": GROUPS_OF_INT4}}
+KIMI = {**latent.K25, "text_config": {**latent.K2, "model_type": "kimi_k2", "quantization_config": GROUPS_OF_INT4}}
 
 CASES = (
     # Rows of 320, so the last square of a row is half as wide; heads of 128.
