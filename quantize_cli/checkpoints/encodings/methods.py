@@ -88,7 +88,7 @@ def _fp8(infos: Infos, section: Section) -> Decodings:
 
 def _compressed_tensors(infos: Infos, section: Section) -> Decodings | None:
     """Find the tensors that compressed-tensors has quantized, if all are of one kind."""
-    stated = _of_all_groups(section)
+    stated = of_all_groups(section)
     kind = stated.get("format", section.get("format"))
     strategy, bits, group = stated.get("strategy"), stated.get("num_bits"), stated.get("group_size")
     unused = names_ending(infos, *_UNUSED)
@@ -104,7 +104,7 @@ def _compressed_tensors(infos: Infos, section: Section) -> Decodings | None:
     return None
 
 
-def _of_all_groups(section: Section) -> Section:
+def of_all_groups(section: Section) -> Section:
     """Return what compressed-tensors states of weights, or nothing if groups of layers differ in it."""
     groups = section.get("config_groups")
     held = list(groups.values()) if isinstance(groups, Mapping) else []
