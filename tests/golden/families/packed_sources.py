@@ -12,8 +12,9 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-from golden.families import deepseek, glm, latent, llama4, minimax, qwen3_text
+from golden.families import deepseek, glm, latent, llama4, minimax, qwen3_5, qwen3_moe, qwen3_text
 from golden.families.case import Case, Layout, Tensor, Vocabulary
+from golden.families.layouts import stacked
 from golden.families.packing import (
     FP8,
     blocks_of_fp8,
@@ -23,10 +24,14 @@ from golden.families.packing import (
     packed,
     quarters,
     rows_of_codes,
+    stacks_of_fp8,
     whole_in_fp8,
 )
 from golden.families.shapes import Tensors
 from golden.families.vocabularies import llama_json, real
+
+#: The matrices of Qwen 3.5 that its makers quantize.
+LINEAR_ATTENTION = r"(_proj|\.in_proj_(qkv|z))\.weight$"
 
 #: What the Hub's config.json of FP8 in squares states.
 SQUARES = {
@@ -144,6 +149,26 @@ CASES = (
         minimax.VOCABULARY,
         {**SQUARES, "modules_to_not_convert": ["gate", "e_score_correction_bias", "lm_head"]},
         packed(blocks_of_fp8("weight_scale_inv")),
+        slow=True,
+    ),
+    # Stacks as transformers 5 saves them.
+    quantized(
+        "Qwen3-MoE-FP8-stacked",
+        qwen3_moe.PLAIN,
+        qwen3_moe.tensors(qwen3_moe.PLAIN),
+        qwen3_moe.SMALL_VOCABULARY,
+        SQUARES,
+        in_turn(stacked, packed(blocks_of_fp8("weight_scale_inv")), packed(stacks_of_fp8(), r"experts\.\w+_proj$")),
+        slow=True,
+    ),
+    # Rows and columns of the linear attention are rearranged by heads.
+    quantized(
+        "Qwen3.5-FP8",
+        qwen3_5.conditional("Qwen3_5ForConditionalGeneration", "qwen3_5", qwen3_5.GROUPED),
+        qwen3_5.tensors(qwen3_5.GROUPED) | qwen3_5.mtp(qwen3_5.GROUPED) | qwen3_5.vision(256),
+        qwen3_5.VOCABULARY,
+        {**SQUARES, "modules_to_not_convert": ["lm_head", "model.language_model.layers.0.linear_attn.in_proj_a"]},
+        in_turn(packed(blocks_of_fp8("weight_scale_inv", BF16), LINEAR_ATTENTION), qwen3_5.INSIDE),
         slow=True,
     ),
     # Queries and keys are rearranged; scales and activations' scales are single numbers.

@@ -79,6 +79,18 @@ def blocks_of_fp8(scale: str, dtype: type = np.float32, side: int = 128) -> Pack
     return packing
 
 
+def stacks_of_fp8(dtype: type = np.float32) -> Packing:
+    """Return a packing of stacks of experts, whose names lack "weight", to FP8 in squares."""
+    square = blocks_of_fp8("_scale_inv", dtype)
+
+    def packing(weights: Array) -> Arrays:
+        experts = [square(expert) for expert in weights]
+        parts = {"": "weight", "_scale_inv": "_scale_inv"}
+        return {part: np.stack([expert[name] for expert in experts]) for part, name in parts.items()}
+
+    return packing
+
+
 def rows_of_codes(most: float, code: type, dtype: type) -> Packing:
     """Return a packing to codes of 8 bits with a scale for each row, a matrix of one column."""
 
