@@ -279,7 +279,7 @@ QUANTIZED = {
     "compressed-tensors": ({".weight_packed": "I32", ".weight_scale": "BF16"}, None, ("compressed-tensors",)),
     "int8 of compressed-tensors": ({".weight": "I8", ".weight_scale": "F32"}, "compressed-tensors", ("by compressed",)),
     "integers": ({".weight": "I8", ".weight_scale": "F32"}, None, ("a method that stores integers", "as I8")),
-    "NVFP4": ({".weight": "U8", ".weight_scale": "F8_E4M3", ".weight_scale_2": "F32"}, None, ("ModelOpt (NVFP4)",)),
+    "NVFP4": ({".weight": "U8", ".weight_scale": "F8_E4M3", ".weight_scale_2": "F32"}, None, ("by NVFP4",)),
     "MXFP4": ({".weight_blocks": "U8", ".weight_scales": "U8"}, None, ("by MXFP4",)),
     "EETQ": ({".weight": "I8", ".weight_scales": "F16"}, None, ("by EETQ",)),
     "HQQ": ({".W_q": "U8", ".scale": "F16", ".zero": "F16"}, None, ("by HQQ",)),

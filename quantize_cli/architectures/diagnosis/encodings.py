@@ -37,7 +37,7 @@ ENCODINGS = (
     Encoding("bitsandbytes in 8 bits", r"\.SCB$|\.weight_format$", remedy=_DEQUANTIZE),
     Encoding("bitsandbytes", methods=("bitsandbytes",), remedy=_DEQUANTIZE),
     Encoding("compressed-tensors", r"\.weight_(packed|zero_point|shape|g_idx)$", methods=("compressed-tensors",)),
-    Encoding("ModelOpt (NVFP4)", r"\.weight_scale_2$|\.weight_global_scale$"),
+    Encoding("NVFP4", r"\.weight_scale_2$|\.weight_global_scale$"),
     Encoding("ModelOpt", methods=("modelopt",)),
     Encoding("MXFP4", r"(_|\.)blocks$", ("U8",), ("mxfp4",), remedy=_DEQUANTIZE),
     Encoding("EETQ", r"\.weight_scales$", ("I8",), ("eetq",)),
