@@ -91,33 +91,39 @@ class Transposed:
 
     def _read(self, read: Read, first: int, last: int) -> Band:
         """Read what the rows `first:last` of weights are made of."""
-        scales = np.ascontiguousarray(decoded(read(self.scales.name, 0, self.scales.rows), self.scales.dtype))
+        count = 32 // self.bits
+        packed = _columns(read, self.zeros, slice(first // count, -(-last // count)))
+        zeros = _unpacked_rows(packed.view("<u4"), self.bits)[first % count :][: last - first]
+        scales = decoded(_columns(read, self.scales, slice(first, last)), self.scales.dtype)
         check_finite(scales, self.scales)
-        zeros = unpacked_bytes(read(self.zeros.name, 0, self.zeros.rows), self.bits) + np.float32(self.offset)
         groups = read(self.groups.name, 0, 1).view("<i4").reshape(-1).astype(np.int64)
-        if groups.size and not 0 <= groups.min() <= groups.max() < len(scales):
+        if groups.size and not 0 <= groups.min() <= groups.max() < self.scales.rows:
             wrong = groups.min() if groups.min() < 0 else groups.max()
             raise CheckpointError(
                 f"{shown(self.groups.name)} of {self.groups.file} names group {wrong}, but {shown(self.scales.name)} "
-                f"has {len(scales)} groups; download that file again."
+                f"has {self.scales.rows} groups; download that file again."
             )
-        here = slice(first, last)
-        return Band(
-            self._codes(read, here).view(np.uint8),
-            np.ascontiguousarray(zeros[:, here].T),
-            np.ascontiguousarray(scales[:, here].T),
-            groups,
-        )
+        codes = _columns(read, self.codes, slice(first, last))
+        return Band(codes, zeros + np.float32(self.offset), scales, groups)
 
-    def _codes(self, read: Read, here: slice) -> NDArray[np.int32]:
-        """Read whole rows of the file, some at a time, and keep the columns `here`."""
-        height, width = self.codes.shape
-        codes = np.empty((here.stop - here.start, height), np.int32)
-        step = max(1, READ_BYTES // (width * 4))
-        for start in range(0, height, step):
-            stop = min(start + step, height)
-            codes[:, start:stop] = read(self.codes.name, start, stop).view("<i4")[:, here].T
-        return codes
+
+def _columns(read: Read, info: TensorInfo, here: slice) -> NDArray[np.uint8]:
+    """Read whole rows of a matrix, some at a time, and keep columns, uint8[columns, bytes of a column]."""
+    height, width = info.shape
+    size = info.nbytes // max(info.elements, 1)
+    columns = np.empty((here.stop - here.start, height), f"V{size}")
+    step = max(1, READ_BYTES // max(1, width * size))
+    for start in range(0, height, step):
+        stop = min(start + step, height)
+        columns[:, start:stop] = read(info.name, start, stop).view(columns.dtype)[:, here].T
+    return columns.view(np.uint8)
+
+
+def _unpacked_rows(packed: NDArray[np.uint32], bits: int) -> Floats:
+    """Return the codes of int32 that are packed along the rows: uint32[n, k] -> float32[n * 32 / bits, k]."""
+    shifts = np.arange(0, 32, bits, dtype=np.uint32)[:, np.newaxis]
+    codes = packed[:, np.newaxis] >> shifts & np.uint32((1 << bits) - 1)
+    return codes.reshape(-1, packed.shape[1]).astype(np.float32)
 
 
 def transposed_tensors(infos: Mapping[str, TensorInfo], bits: int, offset: int) -> tuple[Transposed, ...]:

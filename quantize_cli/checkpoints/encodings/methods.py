@@ -59,17 +59,16 @@ def decodings(infos: Infos, sidecars: Sidecars) -> Decodings:
 
 
 def _stated(sidecars: Sidecars) -> Section:
-    """Return what the model's small files state of a quantization; config.json's text part counts first."""
+    """Return what config.json states of a quantization, its text part first, and what ModelOpt's own file adds."""
     values = _read(sidecars, "config.json")
-    for part in (values.get("text_config"), values):
-        for name in _SECTIONS:
-            if isinstance(part, Mapping) and isinstance(section := part.get(name), Mapping) and section:
-                return section
+    parts = [part for part in (values.get("text_config"), values) if isinstance(part, Mapping)]
+    sections = [part.get(name) for part in parts for name in _SECTIONS]
+    section = next((held for held in sections if isinstance(held, Mapping) and held), {})
     apart = _read(sidecars, "hf_quant_config.json")
-    producer, section = apart.get("producer"), apart.get("quantization")
-    if isinstance(producer, Mapping) and isinstance(section, Mapping):
-        return {"quant_method": producer.get("name"), **section}
-    return {}
+    producer, more = apart.get("producer"), apart.get("quantization")
+    if isinstance(producer, Mapping) and isinstance(more, Mapping):
+        return {"quant_method": producer.get("name"), **more, **section}
+    return section
 
 
 def _read(sidecars: Sidecars, name: str) -> Section:
