@@ -7,7 +7,7 @@ from pathlib import Path
 
 import llama_tokenizer
 import pytest
-from rank_cases import CASES, GOLDEN, TEXTS, Case, package_data
+from rank_cases import CASES, GOLDEN, TEXTS, Case
 from test_tokenizer_golden import described
 
 from quantize_cli.checkpoints.sidecars import FolderSidecars
@@ -23,13 +23,9 @@ VOCABULARIES = {
 #: Texts in which letters have marks: llama.cpp ends a word at each under the names tekken and kimi-k2.
 WITH_MARKS = {9, 10}
 ENDS_AT_MARKS = {"tekken_240718", "tekken_240911", "kimi-whole"}  #: a cut vocabulary does not have such words
-without_package = pytest.mark.skipif(package_data() is None, reason="needs the package mistral-common")
 TOKENS = "tokenizer.ggml.tokens"
 BOS = "tokenizer.ggml.bos_token_id"
-PARAMETERS = [
-    pytest.param(case, id=case.name, marks=[without_package, pytest.mark.slow] if case.from_package else [])
-    for case in CASES
-]
+PARAMETERS = [pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case.from_package else []) for case in CASES]
 
 
 def test_there_is_a_golden_file_for_every_case():
