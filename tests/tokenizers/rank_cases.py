@@ -18,28 +18,6 @@ HERE = Path(__file__).resolve().parent
 GOLDEN = HERE / "golden" / "ranks"
 TEKKEN = HERE / "data" / "tekken.json"
 
-#: Ten scripts, code, runs of white space, emoji and control characters.
-TEXTS = (
-    "The quick brown fox doesn't jump over the LAZY dogs' beds; it'll sleep.",
-    "Le cœur a ses raisons que la raison ne connaît point — Straße, naïveté, Ærø.",
-    "Съешь же ещё этих мягких французских булок, да выпей чаю.",
-    "Ξεσκεπάζω την ψυχοφθόρα βδελυγμία.",
-    "我想在apple工作1314151天～ 天地玄黄，宇宙洪荒。",
-    "いろはにほへと ちりぬるを カタカナ ヴァイオリン",
-    "키스의 고유조건은 입술끼리 만나야 하고",
-    "نص حكيم له سر قاطع وذو شأن عظيم",
-    "דג סקרן שט בים מאוכזב ולפתע מצא חברה",
-    "ऋषियों को सताने वाले दुष्ट राक्षसों के राजा",
-    "นายสังฆภัณฑ์ เฮงพิทักษ์ฝั่ง",
-    "def f(x: int) -> str:\n\treturn f\"{x!r:>8}\"  # 0x7F\n\n\nif __name__ == '__main__':\n    print(f(1_000_000))\n",
-    "#include <vector>\r\nint main() { std::vector<int> v{1, 22, 333, 4444}; return v[0] << 2 /* */; }\r\n",
-    " \t \n\n   \n\t\t x     y\n \n  z   ",
-    "🚀 (normal) 😶\u200d🌫\ufe0f ✅ 🦙🦙 👩🏽\u200d🚀",
-    "a\x01b\x07c\x1bd\x7fe\u200bf\ufeffg\u2028h\x85i",
-    "3 33 333 3333 33333 3.3 3..3 ٣٤٥ ⅷ",
-    "<s>[INST] not special [/INST]</s>",
-)
-
 _COMMON = {**SHAPE, "bos_token_id": 1, "eos_token_id": 2}
 _DEEPSEEK = {
     **SHAPE,
