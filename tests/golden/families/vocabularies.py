@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from golden.families.case import Vocabulary
-from golden.families.sentencepiece_model import CONTROL, UNKNOWN, USER_DEFINED, pieces, sentencepiece
+from golden.families.sentencepiece_model import (
+    BYTE,
+    CONTROL,
+    NORMAL,
+    UNKNOWN,
+    USER_DEFINED,
+    model_of,
+    pieces,
+    sentencepiece,
+)
 from golden.families.tokenizer_json import Json, added, byte_fallback, byte_level, token_ids
 
 CUT = Path(__file__).resolve().parent / "tokenizers"  # real tokenizers with fewer tokens, by cut_tokenizers.py
@@ -61,6 +72,7 @@ GEMMA_SPECIALS = {
     "<start_of_turn>": USER_DEFINED,
     "<end_of_turn>": USER_DEFINED,
 }
+BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
 GEMMA_NOT_SPECIAL = ("<mask>", "[multimodal]")  # in Hugging Face's files; SentencePiece's differ
 IMAGE = "<image_soft_token>"  # the token that lies beyond Gemma 3's SentencePiece vocabulary
 
@@ -84,7 +96,7 @@ def qwen(split: str, pre_tokenizer: str) -> Vocabulary:
     settings = {
         "add_bos_token": False,
         "add_prefix_space": False,
-        "added_tokens_decoder": _decoder(tokenizer["added_tokens"]),
+        "added_tokens_decoder": decoder_of(tokenizer["added_tokens"]),
         "bos_token": None,
         "chat_template": "{% for message in messages %}<|im_start|>{{ message['content'] }}<|im_end|>{% endfor %}",
         "eos_token": "<|im_end|>",
@@ -92,7 +104,7 @@ def qwen(split: str, pre_tokenizer: str) -> Vocabulary:
         "tokenizer_class": "Qwen2Tokenizer",
         "unk_token": None,
     }
-    return Vocabulary(_files(settings, tokenizer), pre_tokenizer)
+    return Vocabulary(files_of(settings, tokenizer), pre_tokenizer)
 
 
 def deepseek() -> Vocabulary:
@@ -109,7 +121,7 @@ def deepseek() -> Vocabulary:
         "tokenizer_class": "LlamaTokenizerFast",
         "unk_token": None,
     }
-    return Vocabulary(_files(settings, tokenizer), "deepseek-v3")
+    return Vocabulary(files_of(settings, tokenizer), "deepseek-v3")
 
 
 def glm(**settings: Json) -> Vocabulary:
@@ -118,7 +130,7 @@ def glm(**settings: Json) -> Vocabulary:
     tokenizer["normalizer"] = None
     tokenizer["added_tokens"] = _last(tokenizer, GLM_ADDED)
     found = {
-        "added_tokens_decoder": _decoder(tokenizer["added_tokens"]),
+        "added_tokens_decoder": decoder_of(tokenizer["added_tokens"]),
         "chat_template": "[gMASK]<sop>{% for m in messages %}<|{{ m['role'] }}|>\n{{ m['content'] }}{% endfor %}",
         "clean_up_tokenization_spaces": False,
         "do_lower_case": False,
@@ -127,13 +139,19 @@ def glm(**settings: Json) -> Vocabulary:
         "remove_space": False,
         "tokenizer_class": "PreTrainedTokenizerFast",
     }
-    return Vocabulary(_files({**found, **settings}, tokenizer), "glm4")
+    return Vocabulary(files_of({**found, **settings}, tokenizer), "glm4")
 
 
 def llama_sentencepiece() -> Vocabulary:
     """Return a tokenizer like Mixtral's, without tokenizer.json."""
     model = {"tokenizer.model": sentencepiece(LLAMA_SPECIALS, dummy_prefix=True)}
-    return Vocabulary({**_files(_llama_settings()), **model})
+    return Vocabulary({**files_of(_llama_settings()), **model})
+
+
+def llama_real(**settings: Any) -> Vocabulary:
+    """Return the cut Llama 2's tokenizer.model, which Phi-3 has too, without tokenizer.json; `settings` replace some."""
+    model = {"tokenizer.model": real("phi3-mini").files["tokenizer.model"]}
+    return Vocabulary({**files_of({**_llama_settings(), **settings}), **model})
 
 
 def llama_json() -> Vocabulary:
@@ -141,14 +159,28 @@ def llama_json() -> Vocabulary:
     prepend = {"type": "Prepend", "prepend": "▁"}
     replace = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
     normalizer = {"type": "Sequence", "normalizers": [prepend, replace]}
-    return Vocabulary(_files(_llama_settings(), byte_fallback(normalizer, None, tuple(LLAMA_SPECIALS), "<s>")))
+    return Vocabulary(files_of(_llama_settings(), byte_fallback(normalizer, None, tuple(LLAMA_SPECIALS), "<s>")))
 
 
 def gemma_sentencepiece() -> Vocabulary:
     """Return a tokenizer like Gemma 3's, without tokenizer.json."""
     model = {"tokenizer.model": sentencepiece(GEMMA_SPECIALS, dummy_prefix=False)}
     beyond = {"added_tokens.json": _bytes({IMAGE: len(pieces(GEMMA_SPECIALS))})}
-    return Vocabulary({**_files(_gemma_settings()), **model, **beyond})
+    return Vocabulary({**files_of(_gemma_settings()), **model, **beyond})
+
+
+def gemma_real() -> Vocabulary:
+    """Return the cut Gemma 3's tokenizer.json, and a tokenizer.model of the same tokens, as all Gemmas but 4 have."""
+    found = real("gemma3")
+    tokenizer = json.loads(found.files["tokenizer.json"])
+    own = {token["content"] for token in tokenizer["added_tokens"]}
+    kinds = {}
+    for text in sorted(tokenizer["model"]["vocab"], key=tokenizer["model"]["vocab"].get):
+        byte = BYTE if BYTE_TOKEN.fullmatch(text) else NORMAL
+        kinds[text] = GEMMA_SPECIALS.get(text, USER_DEFINED if text in own else byte)
+    beyond = {token["content"]: token["id"] for token in tokenizer["added_tokens"] if token["content"] not in kinds}
+    model = {"tokenizer.model": model_of(kinds, dummy_prefix=False)}
+    return Vocabulary({**found.files, **model, **({"added_tokens.json": _bytes(beyond)} if beyond else {})})
 
 
 def gemma_json() -> Vocabulary:
@@ -160,7 +192,7 @@ def gemma_json() -> Vocabulary:
     split = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
     tokenizer = byte_fallback(normalizer, split, tuple(GEMMA_SPECIALS), "<bos>")
     tokenizer["added_tokens"] = [*_gemma_added(), *_last(tokenizer, {IMAGE: True})]
-    return Vocabulary(_files(_gemma_settings(), tokenizer), "granite-embed-multi-311m")
+    return Vocabulary(files_of(_gemma_settings(), tokenizer), "granite-embed-multi-311m")
 
 
 def gemma_both() -> Vocabulary:
@@ -181,7 +213,7 @@ def _llama_settings() -> Json:
     return {
         "add_bos_token": True,
         "add_eos_token": False,
-        "added_tokens_decoder": _decoder([added(index, token) for index, token in enumerate(LLAMA_SPECIALS)]),
+        "added_tokens_decoder": decoder_of([added(index, token) for index, token in enumerate(LLAMA_SPECIALS)]),
         "bos_token": "<s>",
         "eos_token": "</s>",
         "legacy": True,
@@ -194,7 +226,7 @@ def _gemma_settings() -> Json:
     return {
         "add_bos_token": True,
         "add_eos_token": False,
-        "added_tokens_decoder": _decoder(_gemma_added()),
+        "added_tokens_decoder": decoder_of(_gemma_added()),
         "bos_token": "<bos>",
         "eos_token": "<end_of_turn>",
         "pad_token": "<pad>",
@@ -207,15 +239,16 @@ def _gemma_added() -> list[Json]:
     return [added(index, token, token not in GEMMA_NOT_SPECIAL) for index, token in enumerate(GEMMA_SPECIALS)]
 
 
-def _decoder(tokens: Sequence[Json]) -> Json:
+def decoder_of(tokens: Sequence[Json]) -> Json:
     """Return `added_tokens` as tokenizer_config.json has them."""
     return {str(token["id"]): {key: value for key, value in token.items() if key != "id"} for token in tokens}
 
 
-def _files(settings: Json, tokenizer: Json | None = None) -> dict[str, bytes]:
+def files_of(settings: Mapping[str, Any], tokenizer: Json | None = None) -> dict[str, bytes]:
+    """Return tokenizer_config.json, and tokenizer.json where it is given."""
     config = {"tokenizer_config.json": _bytes(settings)}
     return {**config, "tokenizer.json": _bytes(tokenizer)} if tokenizer else config
 
 
-def _bytes(content: Json) -> bytes:
+def _bytes(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, ensure_ascii=False).encode()
