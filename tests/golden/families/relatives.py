@@ -18,10 +18,10 @@ class Relative:
 
     of: str  #: a cut tokenizer
     pre_tokenizer: str | None
-    first: tuple[str, ...] = ()  #: special tokens before the words
+    first: tuple[str, ...] = ()  #: special tokens before the words, in the vocabulary
     last: tuple[str, ...] = ()  #: special tokens behind the words
     plain: tuple[str, ...] = ()  #: added tokens behind those that are not special
-    keeps: bool = False  #: whether those of the related one stay that are not special
+    keeps: bool = False  #: whether those of the related one stay that are not special, and all are in the vocabulary
     starts: tuple[str, ...] = ()  #: what the post-processor puts before a text
     splits: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)  #: tokenizer_config.json
@@ -300,7 +300,7 @@ def relative(family: str) -> Vocabulary:
     changed: Json = {
         **tokenizer,
         "added_tokens": tokens,
-        "model": {**tokenizer["model"], "vocab": place},
+        "model": {**tokenizer["model"], "vocab": {**(special if own.keeps else {text: special[text] for text in own.first}), **place}},
         "post_processor": beginning(*((token, special[token]) for token in own.starts)),
         "pre_tokenizer": level,
     }

@@ -37,6 +37,8 @@ CUT_PRE_TOKENIZERS = {
     "smollm2": "smollm",
 }
 
+PADDED = 16  # config.json's number of tokens is a multiple of it
+
 QWEN_3_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -87,6 +89,17 @@ def real(name: str) -> Vocabulary:
 def tokens(vocabulary: Vocabulary) -> dict[str, int]:
     """Return the id of each token of a vocabulary with a tokenizer.json, for config.json."""
     return token_ids(json.loads(vocabulary.files["tokenizer.json"]))
+
+
+def numbers(vocabulary: Vocabulary) -> Json:
+    """Return what config.json tells of a vocabulary with a tokenizer.json: ids of special tokens, and a padded size."""
+    ids, settings = tokens(vocabulary), json.loads(vocabulary.files["tokenizer_config.json"])
+    found: Json = {"vocab_size": -(-(max(ids.values()) + 1) // PADDED) * PADDED}
+    for role in ("bos", "eos", "pad"):
+        token = settings.get(f"{role}_token")
+        if token is not None:
+            found[f"{role}_token_id"] = ids[token if isinstance(token, str) else token["content"]]
+    return found
 
 
 def qwen(split: str, pre_tokenizer: str) -> Vocabulary:
