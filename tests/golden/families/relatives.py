@@ -137,7 +137,7 @@ RELATIVES = {
         "glm4",
         last=(
             *(END, "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>"),
-            *("<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"),
+            *("<|system|>", "<|user|>", "<|assistant|>", "<|observation|>", "<|image|>"),
         ),
         plain=THINK,
         splits=(GLM_SPLIT,),
@@ -154,6 +154,17 @@ RELATIVES = {
             *("<｜hy_User｜>", "<｜hy_Assistant｜>", "<｜hy_place▁holder▁no▁2｜>", "<｜hy_place▁holder▁no▁3｜>"),
         ),
         settings={**FAST, **ends("<｜hy_begin▁of▁sentence｜>", "<｜hy_place▁holder▁no▁2｜>", "<｜hy_▁pad▁｜>")},
+    ),
+    # As files with a tokenizer.json have it; the reference looks for ranks where it is told kimi-k2.
+    "kimi-k2": Relative(
+        "deepseek_v3",
+        "deepseek-v3",
+        last=(
+            *("[BOS]", "[EOS]", "<|im_end|>", "<|im_user|>", "<|im_assistant|>", "<|start_header_id|>"),
+            *("<|end_header_id|>", "[EOT]", "<|im_system|>", "<|im_middle|>", "<|media_pad|>", "[UNK]", "[PAD]"),
+        ),
+        plain=("<|tool_call_begin|>", "<|tool_call_end|>", *THINK),
+        settings={**FAST, **ends("[BOS]", "[EOS]", "[PAD]", "[UNK]")},
     ),
     "lfm2": Relative(
         "llama3_1",
@@ -300,7 +311,10 @@ def relative(family: str) -> Vocabulary:
     changed: Json = {
         **tokenizer,
         "added_tokens": tokens,
-        "model": {**tokenizer["model"], "vocab": {**(special if own.keeps else {text: special[text] for text in own.first}), **place}},
+        "model": {
+            **tokenizer["model"],
+            "vocab": {**(special if own.keeps else {text: special[text] for text in own.first}), **place},
+        },
         "post_processor": beginning(*((token, special[token]) for token in own.starts)),
         "pre_tokenizer": level,
     }
