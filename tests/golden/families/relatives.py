@@ -21,6 +21,7 @@ class Relative:
     first: tuple[str, ...] = ()  #: special tokens before the words, in the vocabulary
     last: tuple[str, ...] = ()  #: special tokens behind the words
     plain: tuple[str, ...] = ()  #: added tokens behind those that are not special
+    normalized: bool = False  #: whether these are looked for in the normalized text
     keeps: bool = False  #: whether those of the related one stay that are not special, and all are in the vocabulary
     starts: tuple[str, ...] = ()  #: what the post-processor puts before a text
     splits: tuple[str, ...] = ()
@@ -71,8 +72,12 @@ RELATIVES = {
         ),
         starts=("<BOS_TOKEN>",),
         settings={
-            **{"add_bos_token": True, "add_eos_token": False, "add_prefix_space": False, "legacy": True},
-            **{"clean_up_tokenization_spaces": False, "tokenizer_class": "CohereTokenizer"},
+            "add_bos_token": True,
+            "add_eos_token": False,
+            "add_prefix_space": False,
+            "legacy": True,
+            "clean_up_tokenization_spaces": False,
+            "tokenizer_class": "CohereTokenizer",
             **ends("<BOS_TOKEN>", "<|END_OF_TURN_TOKEN|>", "<PAD>"),
         },
     ),
@@ -81,9 +86,12 @@ RELATIVES = {
         "deepseek-llm",
         last=("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"),
         plain=("ø", "ö", "ú"),
+        normalized=True,
         starts=("<｜begin▁of▁sentence｜>",),
         settings={
-            **{"add_bos_token": True, "add_eos_token": False, "tokenizer_class": "LlamaTokenizerFast"},
+            "add_bos_token": True,
+            "add_eos_token": False,
+            "tokenizer_class": "LlamaTokenizerFast",
             **ends("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜end▁of▁sentence｜>"),
         },
     ),
@@ -124,12 +132,25 @@ RELATIVES = {
         keeps=True,
         starts=("<bos>",),
         settings={
-            **{"audio_token": "<|audio|>", "backend": "tokenizers", "boa_token": "<|audio>", "boi_token": "<|image>"},
-            **{"eoa_token": "<audio|>", "eoc_token": "<channel|>", "eoi_token": "<image|>", "eot_token": "<turn|>"},
-            **{"escape_token": '<|"|>', "extra_special_tokens": ["<|video|>"], "image_token": "<|image|>"},
-            **{"mask_token": "<mask>", "padding_side": "left", "processor_class": "Gemma4Processor"},
-            **{"soc_token": "<|channel>", "sot_token": "<|turn>", "think_token": "<|think|>"},
-            **{"tokenizer_class": "GemmaTokenizer", **ends("<bos>", "<eos>", "<pad>", "<unk>")},
+            "audio_token": "<|audio|>",
+            "backend": "tokenizers",
+            "boa_token": "<|audio>",
+            "boi_token": "<|image>",
+            "eoa_token": "<audio|>",
+            "eoc_token": "<channel|>",
+            "eoi_token": "<image|>",
+            "eot_token": "<turn|>",
+            "escape_token": '<|"|>',
+            "extra_special_tokens": ["<|video|>"],
+            "image_token": "<|image|>",
+            "mask_token": "<mask>",
+            "padding_side": "left",
+            "processor_class": "Gemma4Processor",
+            "soc_token": "<|channel>",
+            "sot_token": "<|turn>",
+            "think_token": "<|think|>",
+            "tokenizer_class": "GemmaTokenizer",
+            **ends("<bos>", "<eos>", "<pad>", "<unk>"),
         },
     ),
     "glm4": Relative(
@@ -142,7 +163,11 @@ RELATIVES = {
         plain=THINK,
         splits=(GLM_SPLIT,),
         settings={
-            **{**FAST, "do_lower_case": False, "eos_token": END, "pad_token": END, "remove_space": False},
+            **FAST,
+            "do_lower_case": False,
+            "eos_token": END,
+            "pad_token": END,
+            "remove_space": False,
             "chat_template": "[gMASK]<sop>{% for m in messages %}<|{{ m['role'] }}|>\n{{ m['content'] }}{% endfor %}",
         },
     ),
@@ -193,7 +218,8 @@ RELATIVES = {
         ),
         starts=("<|begin_of_text|>",),
         settings={
-            **{**FAST, "add_bos_token": True},
+            **FAST,
+            "add_bos_token": True,
             **ends("<|begin_of_text|>", "<|eot|>", "<|finetune_right_pad|>"),
         },
     ),
@@ -222,8 +248,11 @@ RELATIVES = {
         "phi-2",
         last=(END,),
         plain=(" " * 5, " " * 4, " " * 3, " " * 2, "\t\t"),
+        normalized=True,
         settings={
-            **{"add_prefix_space": False, "clean_up_tokenization_spaces": True, "tokenizer_class": "CodeGenTokenizer"},
+            "add_prefix_space": False,
+            "clean_up_tokenization_spaces": True,
+            "tokenizer_class": "CodeGenTokenizer",
             **ends(END, END, None, END),
         },
     ),
@@ -249,10 +278,17 @@ RELATIVES = {
         plain=("<tool_call>", "</tool_call>", *THINK),
         splits=(QWEN_3_5_SPLIT,),
         settings={
-            **{"add_bos_token": False, "add_prefix_space": False, "clean_up_tokenization_spaces": False},
-            **{"errors": "replace", "model_max_length": 262144, "split_special_tokens": False},
-            **{"image_token": "<|image_pad|>", "video_token": "<|video_pad|>", "pretokenize_regex": QWEN_3_5_SPLIT},
-            **{"tokenizer_class": "Qwen2Tokenizer", **ends(None, "<|im_end|>", END)},
+            "add_bos_token": False,
+            "add_prefix_space": False,
+            "clean_up_tokenization_spaces": False,
+            "errors": "replace",
+            "model_max_length": 262144,
+            "split_special_tokens": False,
+            "image_token": "<|image_pad|>",
+            "video_token": "<|video_pad|>",
+            "pretokenize_regex": QWEN_3_5_SPLIT,
+            "tokenizer_class": "Qwen2Tokenizer",
+            **ends(None, "<|im_end|>", END),
             "chat_template": "{% for m in messages %}<|im_start|>{{ m['content'] }}<|im_end|>{% endfor %}",
         },
     ),
@@ -304,7 +340,7 @@ def relative(family: str) -> Vocabulary:
     plain = {token: behind + len(own.last) + number for number, token in enumerate(own.plain)}
     tokens = [added(number, token) for token, number in special.items()]
     tokens += [{**token, "id": place[text]} for text, token in kept.items() if text in place]
-    tokens += [added(number, token, False) for token, number in plain.items()]
+    tokens += [added(number, token, False, own.normalized) for token, number in plain.items()]
     level = tokenizer["pre_tokenizer"]
     if own.splits:
         level = {**level, "pretokenizers": [*map(_split, own.splits), level["pretokenizers"][-1]]}

@@ -31,7 +31,7 @@ def sentencepiece(specials: Mapping[str, int], dummy_prefix: bool) -> bytes:
 
 
 def model_of(kinds: Mapping[str, int], dummy_prefix: bool) -> bytes:
-    """Return the model of these pieces, given with their types; those that merges make are in the order of the merges."""
+    """Return the model of these pieces and their types; what merges make is in the order of the merges."""
     model, rank = b"", 0
     for piece, kind in kinds.items():
         model += _message(1, _text(1, piece), _float(2, -rank), _number(3, kind))

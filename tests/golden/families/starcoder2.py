@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from golden.families.case import Case
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, attention, biased, ends, linear, norms
-from golden.families.vocabularies import QWEN_3_SPLIT, qwen
+from golden.families.vocabularies import numbers
 from golden.families.weights import around_one
 
+VOCABULARY = relative("starcoder2")
+
 SMALL = {
+    **numbers(VOCABULARY),
     "activation_function": "gelu_pytorch_tanh",
     "architectures": ["Starcoder2ForCausalLM"],
     "attention_dropout": 0.1,
-    "bos_token_id": 280,
-    "eos_token_id": 280,
     "hidden_act": "gelu_pytorch_tanh",
     "hidden_size": 256,
     "initializer_range": 0.018042,
@@ -33,7 +35,6 @@ SMALL = {
     "sliding_window": 4096,
     "use_bias": True,
     "use_cache": True,
-    "vocab_size": 320,
 }
 UNTIED = {**SMALL, "tie_word_embeddings": False}
 
@@ -53,7 +54,6 @@ def tensors(config: Mapping[str, Any]) -> Tensors:
     return found
 
 
-VOCABULARY = qwen(QWEN_3_SPLIT, "qwen2")
 CASES = (
     Case("Starcoder2-small", SMALL, tensors(SMALL), VOCABULARY),
     Case("Starcoder2-untied", UNTIED, tensors(UNTIED), VOCABULARY, slow=True),

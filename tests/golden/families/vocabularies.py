@@ -162,7 +162,7 @@ def llama_sentencepiece() -> Vocabulary:
 
 
 def llama_real(**settings: Any) -> Vocabulary:
-    """Return the cut Llama 2's tokenizer.model, which Phi-3 has too, without tokenizer.json; `settings` replace some."""
+    """Return the cut Llama 2's tokenizer.model, which is Phi-3's too, alone; `settings` replace some."""
     model = {"tokenizer.model": real("phi3-mini").files["tokenizer.model"]}
     return Vocabulary({**files_of({**_llama_settings(), **settings}), **model})
 
