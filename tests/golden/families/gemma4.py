@@ -71,6 +71,7 @@ def conditional(text: Mapping[str, Any], kind: str = "Gemma4ForConditionalGenera
         "boi_token_id": IDS["<|image>"],
         "dtype": "bfloat16",
         "eoa_token_id": IDS["<audio|>"],
+        "eoa_token_index": IDS["<audio|>"],
         "eoi_token_id": IDS["<image|>"],
         "eos_token_id": [1, IDS["<turn|>"]],
         "image_token_id": IDS["<|image|>"],

@@ -89,9 +89,11 @@ MISTRAL = {
     "image_token_index": 10,
     "model_type": "mistral3",
     "multimodal_projector_bias": False,
+    "projector_hidden_act": "gelu",
     "spatial_merge_size": 2,
     "text_config": {**BASE, **numbers(TEKKEN), "head_dim": 64, "model_type": "mistral", "sliding_window": None},
     "vision_config": {"hidden_size": 64, "model_type": "pixtral"},
+    "vision_feature_layer": -1,
 }
 INTERNLM3 = {
     **BASE,

@@ -65,6 +65,10 @@ def phi_3(hidden: int, heads: int, kv_heads: int, ffn: int, **more: Any) -> dict
         "architectures": ["Phi3ForCausalLM"],
         "attention_bias": False,
         "attention_dropout": 0.0,
+        "auto_map": {
+            "AutoConfig": "configuration_phi3.Phi3Config",
+            "AutoModelForCausalLM": "modeling_phi3.Phi3ForCausalLM",
+        },
         "bos_token_id": 1,
         "embd_pdrop": 0.0,
         "eos_token_id": 2,
@@ -139,7 +143,15 @@ def experts(config: Mapping[str, Any]) -> Tensors:
 SHORT = phi_3(256, 4, 4, 512)
 LONG = phi_3(256, 4, 2, 256, **long(32), **numbers(MINI))
 PHI_4_MINI = phi_3(
-    256, 4, 2, 512, **long(24), partial_rotary_factor=0.75, tie_word_embeddings=True, **numbers(SMALL_BPE)
+    *(256, 4, 2, 512),
+    **long(24),
+    **numbers(SMALL_BPE),
+    full_attn_mod=1,
+    interpolate_factor=1,
+    lm_head_bias=False,
+    mlp_bias=False,
+    partial_rotary_factor=0.75,
+    tie_word_embeddings=True,
 )
 PHI_4 = phi_3(256, 4, 2, 512, sliding_window=None, rope_theta=250000, max_position_embeddings=16384, **numbers(CL100K))
 ODD = phi_3(288, 4, 2, 160, **long(36), vocab_size=314)

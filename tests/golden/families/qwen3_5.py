@@ -53,11 +53,13 @@ TEXT = {
     "use_cache": True,
     "vocab_size": 2048,
 }
-DENSE = {**TEXT, "model_type": "qwen3_5_text", "intermediate_size": 256}
+LISTED = ["linear_attention", "linear_attention", "linear_attention", "full_attention"]
+DENSE = {**TEXT, "model_type": "qwen3_5_text", "intermediate_size": 256, "layer_types": LISTED}
 MOE = {
     **TEXT,
     "model_type": "qwen3_5_moe_text",
     "full_attention_interval": 2,
+    "layer_types": ["linear_attention", "full_attention"],
     "num_hidden_layers": 2,
     "linear_num_value_heads": 4,
     "mlp_only_layers": [],
@@ -208,7 +210,7 @@ ODD = {
 }
 ODD["rope_parameters"] = {"partial_rotary_factor": 0.25, "rope_theta": 10000000, "rope_type": "default"}
 del ODD["mtp_num_hidden_layers"]
-NO_MTP = {key: value for key, value in DENSE.items() if key != "mtp_num_hidden_layers"}
+NO_MTP = {key: value for key, value in DENSE.items() if key not in ("layer_types", "mtp_num_hidden_layers")}
 
 CASES = (
     Case(
