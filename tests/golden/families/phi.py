@@ -143,7 +143,10 @@ def experts(config: Mapping[str, Any]) -> Tensors:
 SHORT = phi_3(256, 4, 4, 512)
 LONG = phi_3(256, 4, 2, 256, **long(32), **numbers(MINI))
 PHI_4_MINI = phi_3(
-    *(256, 4, 2, 512),
+    256,
+    4,
+    2,
+    512,
     **long(24),
     **numbers(SMALL_BPE),
     full_attn_mod=1,

@@ -48,20 +48,8 @@ QWEN_3_5_SPLIT = (
 )
 QWEN_ADDED = {"<|endoftext|>": True, "<|im_start|>": True, "<|im_end|>": True, "<think>": False, "</think>": False}
 
-DEEPSEEK_SPLITS = (
-    r"\p{N}{1,3}",
-    "[一-龥぀-ゟ゠-ヿ]+",
-    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+"""
-    "|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
-)
-DEEPSEEK_FIRST = ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>")
-DEEPSEEK_ADDED = {"<｜place▁holder▁no▁0｜>": True, "<｜User｜>": False, "<｜Assistant｜>": False}
-
 #: GLM's split is Qwen 2's with runs of up to three digits.
 GLM_SPLIT = QWEN_3_SPLIT.replace(r"\p{N}|", r"\p{N}{1,3}|")
-GLM_ADDED = dict.fromkeys(
-    ("<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>", "<|system|>", "<|user|>", "<|assistant|>"), True
-) | {"<|observation|>": True, "<think>": False, "</think>": False}
 
 LLAMA_SPECIALS = {"<unk>": UNKNOWN, "<s>": CONTROL, "</s>": CONTROL}
 GEMMA_SPECIALS = {
@@ -118,41 +106,6 @@ def qwen(split: str, pre_tokenizer: str) -> Vocabulary:
         "unk_token": None,
     }
     return Vocabulary(files_of(settings, tokenizer), pre_tokenizer)
-
-
-def deepseek() -> Vocabulary:
-    """Return a tokenizer like DeepSeek V3's: byte-level BPE, some special tokens first and some last."""
-    tokenizer = byte_level({"type": "Sequence", "normalizers": []}, DEEPSEEK_SPLITS, DEEPSEEK_FIRST)
-    tokenizer["model"]["merges"] = [" ".join(pair) for pair in tokenizer["model"]["merges"]]  # the older spelling
-    tokenizer["added_tokens"] += _last(tokenizer, DEEPSEEK_ADDED, normalized=True)
-    settings = {
-        "add_bos_token": True,
-        "add_eos_token": False,
-        "bos_token": {"__type": "AddedToken", "content": DEEPSEEK_FIRST[0], "normalized": True},
-        "eos_token": {"__type": "AddedToken", "content": DEEPSEEK_FIRST[1], "normalized": True},
-        "legacy": True,
-        "tokenizer_class": "LlamaTokenizerFast",
-        "unk_token": None,
-    }
-    return Vocabulary(files_of(settings, tokenizer), "deepseek-v3")
-
-
-def glm(**settings: Json) -> Vocabulary:
-    """Return a tokenizer like GLM 4's: byte-level BPE, added tokens last, no BOS; `settings` replace some."""
-    tokenizer = byte_level({"type": "Sequence", "normalizers": []}, [GLM_SPLIT], ())
-    tokenizer["normalizer"] = None
-    tokenizer["added_tokens"] = _last(tokenizer, GLM_ADDED)
-    found = {
-        "added_tokens_decoder": decoder_of(tokenizer["added_tokens"]),
-        "chat_template": "[gMASK]<sop>{% for m in messages %}<|{{ m['role'] }}|>\n{{ m['content'] }}{% endfor %}",
-        "clean_up_tokenization_spaces": False,
-        "do_lower_case": False,
-        "eos_token": "<|endoftext|>",
-        "pad_token": "<|endoftext|>",
-        "remove_space": False,
-        "tokenizer_class": "PreTrainedTokenizerFast",
-    }
-    return Vocabulary(files_of({**found, **settings}, tokenizer), "glm4")
 
 
 def llama_sentencepiece() -> Vocabulary:
@@ -213,13 +166,10 @@ def gemma_both() -> Vocabulary:
     return Vocabulary({**gemma_json().files, **gemma_sentencepiece().files})
 
 
-def _last(tokenizer: Json, tokens: dict[str, bool], normalized: bool = False) -> list[Json]:
-    """Return the added tokens behind the vocabulary; those that are not special may be normalized."""
+def _last(tokenizer: Json, tokens: dict[str, bool]) -> list[Json]:
+    """Return the added tokens behind the vocabulary."""
     start = len(tokenizer["model"]["vocab"])
-    return [
-        added(start + index, token, special, normalized and not special)
-        for index, (token, special) in enumerate(tokens.items())
-    ]
+    return [added(start + index, token, special) for index, (token, special) in enumerate(tokens.items())]
 
 
 def _llama_settings() -> Json:
