@@ -10,6 +10,7 @@ from quantize_cli.architectures.families.baichuan import BAICHUAN
 from quantize_cli.architectures.families.bailing import BAILING_MOE_2
 from quantize_cli.architectures.families.cohere import COHERE, COHERE2
 from quantize_cli.architectures.families.deepseek import DEEPSEEK2, GLM4_MOE_LITE
+from quantize_cli.architectures.families.deepseek_ocr import DEEPSEEK2_OCR
 from quantize_cli.architectures.families.embedding_gemma import EMBEDDING_GEMMA
 from quantize_cli.architectures.families.ernie4_5 import ERNIE4_5, ERNIE4_5_MOE
 from quantize_cli.architectures.families.exaone4 import EXAONE4
@@ -25,7 +26,7 @@ from quantize_cli.architectures.families.gpt2 import GPT2
 from quantize_cli.architectures.families.gpt_neox import GPT_NEOX
 from quantize_cli.architectures.families.gpt_oss import GPT_OSS
 from quantize_cli.architectures.families.granite import GRANITE, GRANITE_MOE
-from quantize_cli.architectures.families.hunyuan import HUNYUAN_DENSE
+from quantize_cli.architectures.families.hunyuan import HUNYUAN_DENSE, HUNYUAN_VL
 from quantize_cli.architectures.families.internlm2 import INTERNLM2
 from quantize_cli.architectures.families.internlm3 import INTERNLM3
 from quantize_cli.architectures.families.lfm2 import LFM2, LFM2_MOE
@@ -95,6 +96,11 @@ FAMILIES: Mapping[str, Family] = {
     "Mamba2ForCausalLM": MAMBA_2,
     "DeepseekV2ForCausalLM": DEEPSEEK2,
     "DeepseekV3ForCausalLM": DEEPSEEK2,
+    "KimiVLForConditionalGeneration": DEEPSEEK2,
+    "YoutuForCausalLM": DEEPSEEK2,
+    "YoutuVLForConditionalGeneration": DEEPSEEK2,
+    "DeepseekOCRForCausalLM": DEEPSEEK2_OCR,
+    "UnlimitedOCRForCausalLM": DEEPSEEK2_OCR,
     "GemmaForCausalLM": GEMMA,
     "Gemma2ForCausalLM": GEMMA2,
     "KimiK25ForConditionalGeneration": DEEPSEEK2,
@@ -150,6 +156,7 @@ FAMILIES: Mapping[str, Family] = {
     "Phi4ForCausalLMV": PHI3,
     "PhiMoEForCausalLM": PHIMOE,
     "HunYuanDenseV1ForCausalLM": HUNYUAN_DENSE,
+    "HunYuanVLForConditionalGeneration": HUNYUAN_VL,
     "BailingMoeV2ForCausalLM": BAILING_MOE_2,
     "MiniMaxM2ForCausalLM": MINIMAX_M2,
     "MiniMaxM3SparseForCausalLM": MINIMAX_M3,
@@ -218,6 +225,9 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "deepseek_v3": "DeepseekV3ForCausalLM",
     "gemma": "GemmaForCausalLM",
     "gemma2": "Gemma2ForCausalLM",
+    "kimi_vl": "KimiVLForConditionalGeneration",
+    "youtu": "YoutuForCausalLM",
+    "youtu_vl": "YoutuVLForConditionalGeneration",
     "kimi_k2": "DeepseekV3ForCausalLM",
     "kimi_k25": "KimiK25ForConditionalGeneration",
     "glm4_moe_lite": "Glm4MoeLiteForCausalLM",
@@ -238,6 +248,7 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "phi3": "Phi3ForCausalLM",
     "phimoe": "PhiMoEForCausalLM",
     "hunyuan_v1_dense": "HunYuanDenseV1ForCausalLM",
+    "hunyuan_vl": "HunYuanVLForConditionalGeneration",
     "minimax_m2": "MiniMaxM2ForCausalLM",
     "minimax_m3_vl": "MiniMaxM3SparseForConditionalGeneration",
 }
