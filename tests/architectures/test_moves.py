@@ -88,6 +88,8 @@ CASES: dict[str, tuple[tuple[Move, ...], np.ndarray, np.ndarray]] = {
     "chosen": ((Chosen((3, 1)),), numbered(8, 4), numbered(8, 4)[[3, 1]]),
     "squeezed": ((Squeeze(),), numbered(8, 1, 4), numbered(8, 4)),
     "squeezed, then tiled": (
+    "reshaped channels": ((Reshaped((8, 1, 4)),), numbered(8, 4), numbered(8, 1, 4)),
+    "reshaped heads": ((Reshaped((8, 1)),), numbered(1, 1, 8, 1), numbered(8, 1)),
         (Squeeze(), Tiled(2, 2, 1, first=4)),
         numbered(8, 1, 4),
         reordered(numbered(8, 4), 2, 2, 1, 4),

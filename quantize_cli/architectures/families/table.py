@@ -22,6 +22,7 @@ from quantize_cli.architectures.families.gemma3n import GEMMA3N
 from quantize_cli.architectures.families.gemma4 import GEMMA4
 from quantize_cli.architectures.families.gemma4_unified import GEMMA4_UNIFIED
 from quantize_cli.architectures.families.glm import GLM4, GLM4_MOE
+from quantize_cli.architectures.families.glm5_next import GLM5_NEXT
 from quantize_cli.architectures.families.gpt2 import GPT2
 from quantize_cli.architectures.families.gpt_neox import GPT_NEOX
 from quantize_cli.architectures.families.gpt_oss import GPT_OSS
@@ -29,6 +30,7 @@ from quantize_cli.architectures.families.granite import GRANITE, GRANITE_MOE
 from quantize_cli.architectures.families.hunyuan import HUNYUAN_DENSE, HUNYUAN_VL
 from quantize_cli.architectures.families.internlm2 import INTERNLM2
 from quantize_cli.architectures.families.internlm3 import INTERNLM3
+from quantize_cli.architectures.families.kimi_linear import KIMI_LINEAR
 from quantize_cli.architectures.families.lfm2 import LFM2, LFM2_MOE
 from quantize_cli.architectures.families.llama import LLAMA
 from quantize_cli.architectures.families.llama4 import LLAMA4
@@ -100,12 +102,14 @@ FAMILIES: Mapping[str, Family] = {
     "YoutuForCausalLM": DEEPSEEK2,
     "YoutuVLForConditionalGeneration": DEEPSEEK2,
     "DeepseekOCRForCausalLM": DEEPSEEK2_OCR,
+    "KimiLinearForCausalLM": KIMI_LINEAR,
     "UnlimitedOCRForCausalLM": DEEPSEEK2_OCR,
     "GemmaForCausalLM": GEMMA,
     "Gemma2ForCausalLM": GEMMA2,
     "KimiK25ForConditionalGeneration": DEEPSEEK2,
     "Glm4MoeLiteForCausalLM": GLM4_MOE_LITE,
     "GlmMoeDsaForCausalLM": GLM_DSA,
+    "Glm5NextForConditionalGeneration": GLM5_NEXT,
     "Glm4ForCausalLM": GLM4,
     "Glm4vForConditionalGeneration": GLM4,
     "Glm4MoeForCausalLM": GLM4_MOE,
@@ -184,6 +188,7 @@ BASE_CLASSES: Mapping[str, str] = {
     "Qwen3_5MoeTextModel": "Qwen3_5MoeForCausalLM",
     "Qwen4ExpModel": "Qwen4ExpForConditionalGeneration",
     "Qwen4ExpTextModel": "Qwen4ExpForCausalLM",
+    "KimiLinearModel": "KimiLinearForCausalLM",
     "DeepseekV2Model": "DeepseekV2ForCausalLM",
     "DeepseekV3Model": "DeepseekV3ForCausalLM",
     "GptOssModel": "GptOssForCausalLM",
@@ -225,12 +230,14 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "deepseek_v3": "DeepseekV3ForCausalLM",
     "gemma": "GemmaForCausalLM",
     "gemma2": "Gemma2ForCausalLM",
+    "kimi_linear": "KimiLinearForCausalLM",
     "kimi_vl": "KimiVLForConditionalGeneration",
     "youtu": "YoutuForCausalLM",
     "youtu_vl": "YoutuVLForConditionalGeneration",
     "kimi_k2": "DeepseekV3ForCausalLM",
     "kimi_k25": "KimiK25ForConditionalGeneration",
     "glm4_moe_lite": "Glm4MoeLiteForCausalLM",
+    "glm5_next": "Glm5NextForConditionalGeneration",
     "glm_moe_dsa": "GlmMoeDsaForCausalLM",
     "glm4": "Glm4ForCausalLM",
     "glm4v": "Glm4vForConditionalGeneration",
