@@ -87,9 +87,9 @@ CASES: dict[str, tuple[tuple[Move, ...], np.ndarray, np.ndarray]] = {
     "one part of groups": ((Gathered(8, (3, 9)), Rows(96, 0, 24)), WEIGHT, split(WEIGHT, 8, 3, 9)[:24]),
     "chosen": ((Chosen((3, 1)),), numbered(8, 4), numbered(8, 4)[[3, 1]]),
     "squeezed": ((Squeeze(),), numbered(8, 1, 4), numbered(8, 4)),
-    "squeezed, then tiled": (
     "reshaped channels": ((Reshaped((8, 1, 4)),), numbered(8, 4), numbered(8, 1, 4)),
     "reshaped heads": ((Reshaped((8, 1)),), numbered(1, 1, 8, 1), numbered(8, 1)),
+    "squeezed, then tiled": (
         (Squeeze(), Tiled(2, 2, 1, first=4)),
         numbered(8, 1, 4),
         reordered(numbered(8, 4), 2, 2, 1, 4),
@@ -126,6 +126,7 @@ def test_a_part_of_the_rows_is_a_part_of_the_whole(moves, source, expected):
         (Tiled(4, 3, 7), (96, 5)),
         (Gathered(4, (3, 7)), (96, 5)),
         (Chosen((1, 96)), (96, 5)),
+        (Reshaped((5, 96)), (96, 5)),
         (Transpose(5, 96), (96, 5)),
         (TiledColumns(2, 2, 2), (96, 5)),
         (Columns(6, 0, 3), (96, 5)),
