@@ -22,6 +22,7 @@ from quantize_cli.architectures.moves import (
     Chosen,
     Gathered,
     Move,
+    Reshaped,
     RotaryInterleave,
     RotarySplit,
     Rows,
