@@ -8,12 +8,13 @@ from quantize_cli.architectures.families.apertus import APERTUS
 from quantize_cli.architectures.families.arcee import ARCEE
 from quantize_cli.architectures.families.baichuan import BAICHUAN
 from quantize_cli.architectures.families.bailing import BAILING_MOE_2
+from quantize_cli.architectures.families.chatglm import CHATGLM
 from quantize_cli.architectures.families.cohere import COHERE, COHERE2
 from quantize_cli.architectures.families.deepseek import DEEPSEEK2, GLM4_MOE_LITE
 from quantize_cli.architectures.families.deepseek_ocr import DEEPSEEK2_OCR
 from quantize_cli.architectures.families.embedding_gemma import EMBEDDING_GEMMA
-from quantize_cli.architectures.families.ernie4_5 import ERNIE4_5, ERNIE4_5_MOE
-from quantize_cli.architectures.families.exaone4 import EXAONE4
+from quantize_cli.architectures.families.ernie4_5 import ERNIE4_5, ERNIE4_5_MOE, PADDLE_OCR
+from quantize_cli.architectures.families.exaone4 import EXAONE4, EXAONE4_5
 from quantize_cli.architectures.families.falcon import FALCON
 from quantize_cli.architectures.families.falcon_h1 import FALCON_H1
 from quantize_cli.architectures.families.gemma import GEMMA, GEMMA2
@@ -21,7 +22,7 @@ from quantize_cli.architectures.families.gemma3 import GEMMA3
 from quantize_cli.architectures.families.gemma3n import GEMMA3N
 from quantize_cli.architectures.families.gemma4 import GEMMA4
 from quantize_cli.architectures.families.gemma4_unified import GEMMA4_UNIFIED
-from quantize_cli.architectures.families.glm import GLM4, GLM4_MOE
+from quantize_cli.architectures.families.glm import GLM4, GLM4_MOE, GLM_OCR, SOLAR_OPEN
 from quantize_cli.architectures.families.glm5_next import GLM5_NEXT
 from quantize_cli.architectures.families.gpt2 import GPT2
 from quantize_cli.architectures.families.gpt_neox import GPT_NEOX
@@ -32,10 +33,11 @@ from quantize_cli.architectures.families.internlm2 import INTERNLM2
 from quantize_cli.architectures.families.internlm3 import INTERNLM3
 from quantize_cli.architectures.families.kimi_linear import KIMI_LINEAR
 from quantize_cli.architectures.families.lfm2 import LFM2, LFM2_MOE
-from quantize_cli.architectures.families.llama import LLAMA
+from quantize_cli.architectures.families.llama import LLAMA, LLAMA_EMBED
 from quantize_cli.architectures.families.llama4 import LLAMA4
 from quantize_cli.architectures.families.mamba import MAMBA1, MAMBA_2
 from quantize_cli.architectures.families.minicpm import MINICPM
+from quantize_cli.architectures.families.minicpm3 import MINICPM3
 from quantize_cli.architectures.families.minimax_m2 import MINIMAX_M2
 from quantize_cli.architectures.families.minimax_m3 import MINIMAX_M3
 from quantize_cli.architectures.families.mistral3 import MISTRAL3
@@ -46,7 +48,7 @@ from quantize_cli.architectures.families.qwen2 import KORMO, QWEN2
 from quantize_cli.architectures.families.qwen2_moe import QWEN2_MOE
 from quantize_cli.architectures.families.qwen2_vl import QWEN2_VL
 from quantize_cli.architectures.families.qwen3 import QWEN3, QWEN3_MOE
-from quantize_cli.architectures.families.qwen3_5 import QWEN3_5, QWEN3_5_MOE
+from quantize_cli.architectures.families.qwen3_5 import MINICPM_V, QWEN3_5, QWEN3_5_MOE
 from quantize_cli.architectures.families.qwen3_next import QWEN3_NEXT
 from quantize_cli.architectures.families.qwen3_vl import QWEN3_ASR, QWEN3_OMNI_MOE, QWEN3_VL, QWEN3_VL_MOE
 from quantize_cli.architectures.families.qwen4_exp import QWEN4_EXP
@@ -65,6 +67,8 @@ FAMILIES: Mapping[str, Family] = {
     "IQuestCoderForCausalLM": LLAMA,
     "LlavaForConditionalGeneration": LLAMA,
     "VoxtralForConditionalGeneration": LLAMA,
+    "VLlama3ForCausalLM": LLAMA,
+    "LlamaBidirectionalModel": LLAMA_EMBED,
     "InternLM3ForCausalLM": INTERNLM3,
     "Llama4ForCausalLM": LLAMA4,
     "Llama4ForConditionalGeneration": LLAMA4,
@@ -90,6 +94,7 @@ FAMILIES: Mapping[str, Family] = {
     "Qwen3_5ForConditionalGeneration": QWEN3_5,
     "Qwen3_5MoeForCausalLM": QWEN3_5_MOE,
     "Qwen3_5MoeForConditionalGeneration": QWEN3_5_MOE,
+    "MiniCPMV4_6ForConditionalGeneration": MINICPM_V,
     "Qwen4ExpForCausalLM": QWEN4_EXP,
     "Qwen4ExpForConditionalGeneration": QWEN4_EXP,
     "MambaForCausalLM": MAMBA1,
@@ -112,12 +117,18 @@ FAMILIES: Mapping[str, Family] = {
     "Glm5NextForConditionalGeneration": GLM5_NEXT,
     "Glm4ForCausalLM": GLM4,
     "Glm4vForConditionalGeneration": GLM4,
+    "GlmOcrForConditionalGeneration": GLM_OCR,
+    "GlmForCausalLM": CHATGLM,
+    "ChatGLMModel": CHATGLM,
+    "ChatGLMForConditionalGeneration": CHATGLM,
     "Glm4MoeForCausalLM": GLM4_MOE,
+    "SolarOpenForCausalLM": SOLAR_OPEN,
     "Glm4vMoeForConditionalGeneration": GLM4_MOE,
     "Olmo2ForCausalLM": OLMO2,
     "Olmo3ForCausalLM": OLMO2,
     "OlmoeForCausalLM": OLMOE,
     "Exaone4ForCausalLM": EXAONE4,
+    "Exaone4_5_ForConditionalGeneration": EXAONE4_5,
     "Starcoder2ForCausalLM": STARCODER2,
     "GPT2LMHeadModel": GPT2,
     "GPTNeoXForCausalLM": GPT_NEOX,
@@ -128,9 +139,11 @@ FAMILIES: Mapping[str, Family] = {
     "LlavaStableLMEpochForCausalLM": STABLELM,
     "InternLM2ForCausalLM": INTERNLM2,
     "MiniCPMForCausalLM": MINICPM,
+    "MiniCPM3ForCausalLM": MINICPM3,
     "Ernie4_5ForCausalLM": ERNIE4_5,
     "Ernie4_5_ForCausalLM": ERNIE4_5,
     "Ernie4_5_MoeForCausalLM": ERNIE4_5_MOE,
+    "PaddleOCRVLForConditionalGeneration": PADDLE_OCR,
     "BaichuanForCausalLM": BAICHUAN,
     "BaiChuanForCausalLM": BAICHUAN,
     "Lfm2ForCausalLM": LFM2,
@@ -239,6 +252,9 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "glm4_moe_lite": "Glm4MoeLiteForCausalLM",
     "glm5_next": "Glm5NextForConditionalGeneration",
     "glm_moe_dsa": "GlmMoeDsaForCausalLM",
+    "glm": "GlmForCausalLM",
+    "chatglm": "ChatGLMModel",
+    "glm_ocr": "GlmOcrForConditionalGeneration",
     "glm4": "Glm4ForCausalLM",
     "glm4v": "Glm4vForConditionalGeneration",
     "glm4_moe": "Glm4MoeForCausalLM",
@@ -254,6 +270,11 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "phi": "PhiForCausalLM",
     "phi3": "Phi3ForCausalLM",
     "phimoe": "PhiMoEForCausalLM",
+    "minicpm3": "MiniCPM3ForCausalLM",
+    "minicpmv4_6": "MiniCPMV4_6ForConditionalGeneration",
+    "exaone4_5": "Exaone4_5_ForConditionalGeneration",
+    "solar_open": "SolarOpenForCausalLM",
+    "paddleocr_vl": "PaddleOCRVLForConditionalGeneration",
     "hunyuan_v1_dense": "HunYuanDenseV1ForCausalLM",
     "hunyuan_vl": "HunYuanVLForConditionalGeneration",
     "minimax_m2": "MiniMaxM2ForCausalLM",
