@@ -12,8 +12,10 @@ from quantize_cli.architectures.families.chatglm import CHATGLM
 from quantize_cli.architectures.families.cohere import COHERE, COHERE2
 from quantize_cli.architectures.families.deepseek import DEEPSEEK2, GLM4_MOE_LITE
 from quantize_cli.architectures.families.deepseek_ocr import DEEPSEEK2_OCR
+from quantize_cli.architectures.families.dots1 import DOTS1
 from quantize_cli.architectures.families.embedding_gemma import EMBEDDING_GEMMA
 from quantize_cli.architectures.families.ernie4_5 import ERNIE4_5, ERNIE4_5_MOE, PADDLE_OCR
+from quantize_cli.architectures.families.exaone import EXAONE
 from quantize_cli.architectures.families.exaone4 import EXAONE4, EXAONE4_5
 from quantize_cli.architectures.families.falcon import FALCON
 from quantize_cli.architectures.families.falcon_h1 import FALCON_H1
@@ -31,17 +33,20 @@ from quantize_cli.architectures.families.granite import GRANITE, GRANITE_MOE
 from quantize_cli.architectures.families.hunyuan import HUNYUAN_DENSE, HUNYUAN_VL
 from quantize_cli.architectures.families.internlm2 import INTERNLM2
 from quantize_cli.architectures.families.internlm3 import INTERNLM3
+from quantize_cli.architectures.families.jais2 import JAIS2
 from quantize_cli.architectures.families.kimi_linear import KIMI_LINEAR
 from quantize_cli.architectures.families.lfm2 import LFM2, LFM2_MOE
 from quantize_cli.architectures.families.llama import LLAMA, LLAMA_EMBED
 from quantize_cli.architectures.families.llama4 import LLAMA4
 from quantize_cli.architectures.families.mamba import MAMBA1, MAMBA_2
+from quantize_cli.architectures.families.mellum import MELLUM
 from quantize_cli.architectures.families.minicpm import MINICPM
 from quantize_cli.architectures.families.minicpm3 import MINICPM3
 from quantize_cli.architectures.families.minimax_m2 import MINIMAX_M2
 from quantize_cli.architectures.families.minimax_m3 import MINIMAX_M3
 from quantize_cli.architectures.families.mistral3 import MISTRAL3
-from quantize_cli.architectures.families.olmo import OLMO2, OLMOE
+from quantize_cli.architectures.families.nemotron import NEMOTRON
+from quantize_cli.architectures.families.olmo import OLMO, OLMO2, OLMOE
 from quantize_cli.architectures.families.phi2 import PHI2
 from quantize_cli.architectures.families.phi3 import PHI3, PHIMOE
 from quantize_cli.architectures.families.qwen2 import KORMO, QWEN2
@@ -56,6 +61,7 @@ from quantize_cli.architectures.families.seed_oss import SEED_OSS
 from quantize_cli.architectures.families.smollm3 import SMOLLM3
 from quantize_cli.architectures.families.sparse_attention import GLM_DSA
 from quantize_cli.architectures.families.stablelm import STABLELM
+from quantize_cli.architectures.families.starcoder import STARCODER
 from quantize_cli.architectures.families.starcoder2 import STARCODER2
 from quantize_cli.architectures.family import Family
 
@@ -124,6 +130,14 @@ FAMILIES: Mapping[str, Family] = {
     "Glm4MoeForCausalLM": GLM4_MOE,
     "SolarOpenForCausalLM": SOLAR_OPEN,
     "Glm4vMoeForConditionalGeneration": GLM4_MOE,
+    "OlmoForCausalLM": OLMO,
+    "OLMoForCausalLM": OLMO,
+    "ExaoneForCausalLM": EXAONE,
+    "NemotronForCausalLM": NEMOTRON,
+    "Jais2ForCausalLM": JAIS2,
+    "GPTBigCodeForCausalLM": STARCODER,
+    "Dots1ForCausalLM": DOTS1,
+    "MellumForCausalLM": MELLUM,
     "Olmo2ForCausalLM": OLMO2,
     "Olmo3ForCausalLM": OLMO2,
     "OlmoeForCausalLM": OLMOE,
@@ -275,6 +289,13 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "exaone4_5": "Exaone4_5_ForConditionalGeneration",
     "solar_open": "SolarOpenForCausalLM",
     "paddleocr_vl": "PaddleOCRVLForConditionalGeneration",
+    "olmo": "OlmoForCausalLM",
+    "exaone": "ExaoneForCausalLM",
+    "nemotron": "NemotronForCausalLM",
+    "jais2": "Jais2ForCausalLM",
+    "gpt_bigcode": "GPTBigCodeForCausalLM",
+    "dots1": "Dots1ForCausalLM",
+    "mellum": "MellumForCausalLM",
     "hunyuan_v1_dense": "HunYuanDenseV1ForCausalLM",
     "hunyuan_vl": "HunYuanVLForConditionalGeneration",
     "minimax_m2": "MiniMaxM2ForCausalLM",
