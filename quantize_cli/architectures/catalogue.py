@@ -9,6 +9,7 @@ from quantize_cli.architectures.families.table import BASE_CLASSES, FAMILIES
 
 #: Class in `architectures` of config.json -> models of it, as their makers call them.
 MODELS: Mapping[str, str] = {
+    "AfmoeForCausalLM": "Trinity (AFM with experts)",
     "ApertusForCausalLM": "Apertus",
     "ArceeForCausalLM": "Arcee AFM",
     "AudioFlamingo3ForConditionalGeneration": "Audio Flamingo 3",
@@ -32,6 +33,8 @@ MODELS: Mapping[str, str] = {
     "Ernie4_5_MoeForCausalLM": "Ernie 4.5 MoE",
     "Exaone4ForCausalLM": "Exaone 4",
     "Exaone4_5_ForConditionalGeneration": "Exaone 4.5",
+    "ExaoneMoEForCausalLM": "K-EXAONE",
+    "ExaoneMoeForCausalLM": "K-EXAONE",
     "ExaoneForCausalLM": "Exaone 3",
     "FalconForCausalLM": "Falcon",
     "FalconH1ForCausalLM": "Falcon H1",
@@ -63,6 +66,7 @@ MODELS: Mapping[str, str] = {
     "GraniteMoeForCausalLM": "Granite 3 MoE",
     "GraniteMoeHybridForCausalLM": "Granite 4",
     "GraniteMoeSharedForCausalLM": "Granite 3 MoE with shared experts",
+    "HYV3ForCausalLM": "Hunyuan 3",
     "HunYuanDenseV1ForCausalLM": "Hunyuan, dense",
     "HunYuanMoEV1ForCausalLM": "Hunyuan A13B",
     "HunYuanVLForConditionalGeneration": "Hunyuan OCR",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from quantize_cli.architectures.families.afmoe import AFMOE
 from quantize_cli.architectures.families.apertus import APERTUS
 from quantize_cli.architectures.families.arcee import ARCEE
 from quantize_cli.architectures.families.baichuan import BAICHUAN
@@ -17,6 +18,7 @@ from quantize_cli.architectures.families.embedding_gemma import EMBEDDING_GEMMA
 from quantize_cli.architectures.families.ernie4_5 import ERNIE4_5, ERNIE4_5_MOE, PADDLE_OCR
 from quantize_cli.architectures.families.exaone import EXAONE
 from quantize_cli.architectures.families.exaone4 import EXAONE4, EXAONE4_5
+from quantize_cli.architectures.families.exaone_moe import EXAONE_MOE
 from quantize_cli.architectures.families.falcon import FALCON
 from quantize_cli.architectures.families.falcon_h1 import FALCON_H1
 from quantize_cli.architectures.families.gemma import GEMMA, GEMMA2
@@ -31,6 +33,7 @@ from quantize_cli.architectures.families.gpt_neox import GPT_NEOX
 from quantize_cli.architectures.families.gpt_oss import GPT_OSS
 from quantize_cli.architectures.families.granite import GRANITE, GRANITE_MOE
 from quantize_cli.architectures.families.hunyuan import HUNYUAN_DENSE, HUNYUAN_VL
+from quantize_cli.architectures.families.hunyuan3 import HUNYUAN3
 from quantize_cli.architectures.families.internlm2 import INTERNLM2
 from quantize_cli.architectures.families.internlm3 import INTERNLM3
 from quantize_cli.architectures.families.jais2 import JAIS2
@@ -138,6 +141,10 @@ FAMILIES: Mapping[str, Family] = {
     "GPTBigCodeForCausalLM": STARCODER,
     "Dots1ForCausalLM": DOTS1,
     "MellumForCausalLM": MELLUM,
+    "AfmoeForCausalLM": AFMOE,
+    "HYV3ForCausalLM": HUNYUAN3,
+    "ExaoneMoEForCausalLM": EXAONE_MOE,
+    "ExaoneMoeForCausalLM": EXAONE_MOE,
     "Olmo2ForCausalLM": OLMO2,
     "Olmo3ForCausalLM": OLMO2,
     "OlmoeForCausalLM": OLMOE,
@@ -289,6 +296,9 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "exaone4_5": "Exaone4_5_ForConditionalGeneration",
     "solar_open": "SolarOpenForCausalLM",
     "paddleocr_vl": "PaddleOCRVLForConditionalGeneration",
+    "afmoe": "AfmoeForCausalLM",
+    "hy_v3": "HYV3ForCausalLM",
+    "exaone_moe": "ExaoneMoeForCausalLM",
     "olmo": "OlmoForCausalLM",
     "exaone": "ExaoneForCausalLM",
     "nemotron": "NemotronForCausalLM",
