@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -101,14 +102,16 @@ def part_of(module: str) -> str:
     return module.split(".")[0]
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
-        yield name, ast.parse(path.read_text())
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Name -> what the module holds."""
+    return {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): ast.parse(path.read_text())
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
 
 
-def imports(tree: ast.AST) -> Iterator[tuple[str, bool]]:
-    """Absolute names of what is imported anywhere in a module, and whether for type checkers alone."""
+def _imports(tree: ast.AST) -> Iterator[tuple[str, bool]]:
     for_types = {
         id(inner)
         for node in ast.walk(tree)
@@ -123,6 +126,12 @@ def imports(tree: ast.AST) -> Iterator[tuple[str, bool]]:
             yield from ((f"{node.module}.{alias.name}", id(node) in for_types) for alias in node.names)
 
 
+@cache
+def imports(name: str) -> list[tuple[str, bool]]:
+    """Absolute names of what is imported anywhere in a module, and whether for type checkers alone."""
+    return list(_imports(modules()[name]))
+
+
 def inner_edges() -> Iterator[tuple[str, str, str, bool]]:
     """(module, its part, the part that it imports, for type checkers alone), within the package."""
     for name, target, for_types in inner_imports():
@@ -131,19 +140,18 @@ def inner_edges() -> Iterator[tuple[str, str, str, bool]]:
 
 def inner_imports() -> Iterator[tuple[str, str, bool]]:
     """(module, the module that it imports, for type checkers alone), within the package."""
-    known = {name for name, _ in modules()}
-    for name, tree in modules():
-        for imported, for_types in imports(tree):
+    for name in modules():
+        for imported, for_types in imports(name):
             if imported.split(".")[0] != "quantize_cli":
                 continue
             target = imported.removeprefix("quantize_cli").removeprefix(".")
-            while target and target not in known:
+            while target and target not in modules():
                 target = target.rpartition(".")[0]
             yield name, target, for_types
 
 
 def test_every_part_stands_in_the_table():
-    assert {part_of(name) for name, _ in modules()} == set(ALLOWED)
+    assert {part_of(name) for name in modules()} == set(ALLOWED)
 
 
 def test_imports_point_one_way():
@@ -170,13 +178,13 @@ def test_the_table_has_no_circles():
 
 @pytest.mark.parametrize("library", HEAVY)
 def test_heavy_libraries_stay_in_their_parts(library):
-    users = {part_of(name) for name, tree in modules() for found, _ in imports(tree) if found.split(".")[0] == library}
+    users = {part_of(name) for name in modules() for found, _ in imports(name) if found.split(".")[0] == library}
     assert users == HEAVY[library]
 
 
 def test_what_reads_untrusted_tokenizers_runs_in_a_process_of_its_own():
     """The library that a damaged file can crash is imported in `tokenizers/child/` alone, which has a process."""
-    users = {name for name, tree in modules() for found, _ in imports(tree) if found.split(".")[0] == "tokenizers"}
+    users = {name for name in modules() for found, _ in imports(name) if found.split(".")[0] == "tokenizers"}
     assert users
     assert all(name.startswith("tokenizers.child.") for name in users)
     callers = {name for name, target, _ in inner_imports() if target.startswith("tokenizers.child.")}
@@ -187,7 +195,7 @@ def test_the_library_neither_prints_nor_exits():
     forbidden = {"print", "exit", "quit", "input", "eval", "exec", "breakpoint"}
     found = [
         f"{name}:{node.lineno} {ast.unparse(node.func)}"
-        for name, tree in modules()
+        for name, tree in modules().items()
         for node in ast.walk(tree)
         if name not in ("__main__", "cli.stopping")  # a script, and a second signal
         and isinstance(node, ast.Call)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from mix_types.record import FORMATS as FILE_TYPES
 
 from quantize_cli.errors import UsageError
 from quantize_cli.gguf_file.types import WRITABLE_TYPES
+from quantize_cli.mixes import rules
 from quantize_cli.mixes.base import Candidate, Choice, Mix
 from quantize_cli.mixes.overrides import TypeOverrides, parse_tensor_type
 from quantize_cli.mixes.rules import choose_types
@@ -32,6 +33,17 @@ REFUSED = [
     if found is None
 ]
 RULES = [(mix.name, number) for mix in FORMATS.values() for number in range(len(mix.rules))]
+#: Parametrizes a test. Because of the scope, pytest runs all tests of a mix together; so one worker examines it.
+one_mix_after_the_other = partial(pytest.mark.parametrize, scope="module")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _names_asked_once() -> Iterator[None]:
+    """Keep what pure functions tell of a tensor, because all mixes ask the same: that takes half of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        for function in (rules.role_of, rules.why_kept):
+            patch.setattr(rules, function.__name__, cache(function))
+        yield
 
 
 @cache
@@ -124,7 +136,7 @@ def _bits(type_name: str) -> float:
 # The types.
 
 
-@pytest.mark.parametrize("mix", FILE_TYPES)
+@one_mix_after_the_other("mix", FILE_TYPES)
 def test_every_tensor_gets_the_references_type(mix: str) -> None:
     """Layers, heads, experts, tied or not, rows of every divisibility, importance or none, types asked for."""
     found = examined(mix)
@@ -211,7 +223,7 @@ CLAIMS: dict[str, Callable[[Decision], bool]] = {
 }
 
 
-@pytest.mark.parametrize(("mix", "number"), RULES)
+@one_mix_after_the_other(("mix", "number"), RULES)
 def test_a_rule_is_met_and_its_reason_is_given_and_true(mix: str, number: int) -> None:
     rule = FORMATS[mix].rules[number]
     decisions = examined(mix).by_rule.get(number, [])
@@ -225,7 +237,7 @@ def test_no_claim_is_about_a_reason_that_nobody_gives() -> None:
     assert CLAIMS.keys() == {rule.reason for mix in FORMATS.values() for rule in mix.rules}
 
 
-@pytest.mark.parametrize("mix", FORMATS)
+@one_mix_after_the_other("mix", FORMATS)
 def test_what_fell_back_says_from_where(mix: str) -> None:
     """In models with rows of every divisibility."""
     odd = [

@@ -141,8 +141,9 @@ class Family:
     stacks: tuple[Stack, ...] = (EXPERTS,)
     rules: tuple[Rule, ...] = ()
     sizes: Mapping[str, Size] = field(default_factory=dict)  #: over the common table of sizes.py
-    #: Patterns of GGUF names, searched -> the type in the converter's own file, where it is not that of all matrices.
-    stored_types: tuple[tuple[str, str], ...] = ()
+    #: Patterns of GGUF names, searched -> the type in the converter's own file, where it is not the usual one; None is
+    #: that of all matrices. `{mtp}` in a pattern stands for the number of the first MTP layer.
+    stored_types: tuple[tuple[str, str | None], ...] = ()
     shapes: Mapping[str, Shape] = field(default_factory=dict)  #: over the common table of shapes.py
     extra_layers: Callable[[Model], int] = lambda _model: 0  #: layers that only predict further tokens
     computed: Callable[[Sizes], tuple[TensorRecipe, ...]] = lambda _sizes: ()

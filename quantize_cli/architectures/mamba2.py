@@ -30,7 +30,10 @@ def _column(_sizes: Sizes, _shape: tuple[int, ...]) -> tuple[Move, ...]:
 
 
 def _by_group(sizes: Sizes, _shape: tuple[int, ...]) -> tuple[Move, ...]:
-    return (Folded(sizes.known("ssm_inner") // sizes.known("ssm_groups")),)
+    inner, groups = sizes.known("ssm_inner"), sizes.known("ssm_groups")
+    if inner < groups:
+        raise ValueError(f"an inner size of {inner} cannot have {groups} groups")
+    return (Folded(inner // groups),)
 
 
 #: For a family whose sizes have `ssm_inner`, `ssm_groups`, `ssm_state`, `ssm_heads` and `ssm_kernel`.

@@ -52,6 +52,11 @@ class Model:
     @cached_property
     def layers(self) -> int:
         """The number of layers, without those that only predict further tokens."""
+        kinds = self.config.texts("layers_block_type")
+        if kinds and self.config.get(*LAYERS) is None:  # Nemotron-H, whose class counts them
+            if len(kinds) > MAX_LAYERS:
+                raise self.config.error(("layers_block_type",), f"a list of at most {MAX_LAYERS} texts")
+            return len(kinds)
         return self.config.required(*LAYERS, maximum=MAX_LAYERS)
 
     @property

@@ -11,14 +11,16 @@ from quantize_cli.checkpoints.base import BLOCK_DTYPES
 
 def tensor_recipes(found: Findings) -> tuple[TensorRecipe, ...]:
     """Return the recipes of a model without faults: computed tensors first, then the checkpoint's in file order."""
-    return found.raw.family.computed(found.sizes) + tuple(
+    family, mtp = found.raw.family, str(found.model.layers)
+    own = tuple((pattern.replace("{mtp}", mtp), type_name) for pattern, type_name in family.stored_types)
+    return family.computed(found.sizes) + tuple(
         TensorRecipe(
             name,
             tensor.shape,
             tuple(source.name for source in tensor.sources),
             tensor.moves,
             tensor.maps,
-            stored_type=_block_type(tensor) or stored_type(name, len(tensor.shape), found.raw.family.stored_types),
+            stored_type=_block_type(tensor) or stored_type(name, len(tensor.shape), own),
         )
         for name, tensor in found.named.items()
     )

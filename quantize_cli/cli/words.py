@@ -13,6 +13,8 @@ from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path, PurePath
 
+import click
+
 from quantize_cli.cli.values import count_of_threads, expanded
 from quantize_cli.errors import CheckpointError, UsageError
 
@@ -46,6 +48,12 @@ class Job:
     formats: tuple[str, ...]  #: as the user spells them
     output: str | None
     threads: int | None
+
+
+def commands_of(context: click.Context) -> Collection[str]:
+    """Return the names of all commands beside the one that `context` is of."""
+    group = context.parent.command if context.parent is not None else None
+    return group.commands if isinstance(group, click.Group) else ()
 
 
 def understood(words: Sequence[str], job: Job, commands: Collection[str]) -> Job:

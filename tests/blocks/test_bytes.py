@@ -108,8 +108,12 @@ np.savez(sys.argv[1], **results)
 @pytest.fixture(scope="module", autouse=True)
 def _tables_in_time(request: pytest.FixtureRequest) -> None:
     """The reference makes the tables of the types to come while those before them are tested."""
-    calls = [item.callspec for item in request.session.items if item.path == request.path and hasattr(item, "callspec")]
-    chosen = [call.params["block_type"] for call in calls if "block_type" in call.params]
+    asking = [
+        item.callspec.params
+        for item in request.session.items
+        if item.path == request.path and ggml.needs_ggml.mark in item.iter_markers() and hasattr(item, "callspec")
+    ]
+    chosen = [params["block_type"] for params in asking if "block_type" in params]
     ggml.prepare(block_type.facts.number for block_type in chosen if ggml.INSTALLED)
 
 

@@ -47,9 +47,17 @@ def told_until(process, end):
     return told
 
 
-@pytest.mark.parametrize("script", [STOPPING, NAMED], ids=["unnamed", "named"])
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=["INT", "TERM", "HUP"]
+    ("number", "code", "script"),
+    [
+        pytest.param(signal.SIGINT, 130, STOPPING, id="INT-unnamed"),
+        pytest.param(signal.SIGTERM, 143, STOPPING, id="TERM-unnamed"),
+        pytest.param(signal.SIGHUP, 129, STOPPING, id="HUP-unnamed"),
+        pytest.param(signal.SIGINT, 130, NAMED, id="INT-named"),
+        # What a signal does and how files are left are two questions: their other pairs are for `make test-slow`.
+        pytest.param(signal.SIGTERM, 143, NAMED, id="TERM-named", marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 129, NAMED, id="HUP-named", marks=pytest.mark.slow),
+    ],
 )
 def test_an_interrupted_run_leaves_the_folder_as_it_was(number, code, script, llama, work):
     (work / "model.gguf").write_text("of yesterday")

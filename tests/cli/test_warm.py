@@ -44,7 +44,7 @@ def test_a_run_of_a_warm_format_compiles_nothing(llama, tmp_path, work):
 def test_a_cache_that_cannot_be_kept_is_a_sentence(work, tmp_path):
     (tmp_path / "file").touch()
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "file")}
-    done = subprocess.run([*COMMAND, "warm", "f16"], env=environment, capture_output=True, text=True)
+    done = subprocess.run([*COMMAND, "warm", "f32"], env=environment, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("Every run compiles its kernels again, because their cache ")
     assert done.stderr.splitlines()[-1].startswith("quantize: The compiled kernels could not be kept")

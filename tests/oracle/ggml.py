@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
+import fcntl
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -76,22 +77,19 @@ _WITH_TABLES = frozenset(
 
 
 class _Server:
-    """A process that makes the tables of a type and then answers one question after the other."""
+    """A connection to the process that has made the tables of a type, for one question after the other."""
 
     def __init__(self, ggml_type: int) -> None:
-        command = [sys.executable, "-I", "-S", server.__file__, _path(), str(int(ggml_type))]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._connection = _connected(ggml_type)
+        self._answers = self._connection.makefile("rb")
         self._owed: int | None = None
-        atexit.register(self._process.communicate)  # the end of its input ends it
 
     def ask(self, question: bytes, nbytes: int) -> None:
         """Send a question whose answer takes so many bytes."""
-        assert self._process.stdin is not None
         if self._owed is not None:  # a test failed before it took its answer
             with suppress(AbortedError):
                 self.answer()
-        self._process.stdin.write(question)
-        self._process.stdin.flush()
+        self._connection.sendall(question)
         self._owed = nbytes
 
     def answer(self) -> bytes:
@@ -108,10 +106,39 @@ class _Server:
         return self._read(size)
 
     def _read(self, size: int) -> bytes:
-        assert self._process.stdout is not None
-        data = self._process.stdout.read(size)
+        data = self._answers.read(size)
         assert len(data) == size, "the reference's server is gone"
         return data
+
+
+#: Where the servers listen.
+_folder: Path | None = None
+
+
+def share_servers(folder: Path) -> None:
+    """Share servers with all processes that pass the same folder; must be called before the first question."""
+    global _folder
+    _folder = folder
+
+
+def _connected(ggml_type: int) -> socket.socket:
+    """A connection to the type's server, which is started if there is none."""
+    assert _folder is not None
+    path = _folder / f"{ggml_type}.socket"
+    connection = socket.socket(socket.AF_UNIX)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes, one starts the server
+        try:
+            connection.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            path.unlink(missing_ok=True)
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(path))
+                listener.listen()
+                command = [sys.executable, "-I", "-S", server.__file__, _path(), str(int(ggml_type))]
+                subprocess.run(command, stdin=listener.fileno(), check=True)
+            connection.connect(str(path))
+    return connection
 
 
 @cache

@@ -164,7 +164,9 @@ def test_without_a_place_kernels_are_compiled_for_this_run_alone(tmp_path):
     assert list((tmp_path / "tmp").iterdir()) == [], "the private folder is gone"
 
 
-@pytest.mark.parametrize("which", ["folder", "parent", "base"])
+@pytest.mark.parametrize(
+    "which", [*(pytest.param(place, marks=pytest.mark.slow) for place in ("folder", "parent")), "base"]
+)
 def test_a_cache_that_others_can_change_is_not_read(base, which):
     (folder,) = (base / "quantize-cli").iterdir()
     place = {"folder": folder, "parent": folder.parent, "base": base}[which]
@@ -198,7 +200,14 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
+#: Damages that the digest shows as it shows "one bit".
+SHOWN_LIKEWISE = ("cut", "without its digest", "zeros")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in SHOWN_LIKEWISE else []) for name in DAMAGE],
+)
 def test_what_is_damaged_is_compiled_again(base, damage):
     file = kernel_in(base)
     file.write_bytes(DAMAGE[damage](file.read_bytes()))

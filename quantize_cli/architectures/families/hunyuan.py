@@ -1,20 +1,29 @@
-"""Hunyuan, dense, and its models for images: norms on queries and keys, and rotation scaled for long contexts."""
+"""Hunyuan, dense and with experts: norms on queries and keys, and a base of rotation scaled for long contexts."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from quantize_cli.architectures import demands
 from quantize_cli.architectures.common import COMMON
-from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.family import Family, leave_out_tied_head
 from quantize_cli.architectures.model import Model
-from quantize_cli.architectures.parts import ATTENTION, FFN, FFN_NORM, OUTPUT_BIAS, QK_NORM, QKV_BIAS
-from quantize_cli.architectures.rows import ARRAY, F32, STR, U32, Source
-from quantize_cli.architectures.sizes import head_size
-from quantize_cli.errors import UnsupportedError
-from quantize_cli.gguf_file.fields import ValueType
+from quantize_cli.architectures.parts import (
+    ATTENTION,
+    EXPERT_FFN,
+    FFN,
+    FFN_NORM,
+    OUTPUT_BIAS,
+    QK_NORM,
+    QKV_BIAS,
+    SHARED_EXPERT_FFN,
+)
+from quantize_cli.architectures.rows import F32, STR, U32, Row, Source
+from quantize_cli.architectures.sizes import Named, head_size
+from quantize_cli.errors import UnsupportedError, shown
 from quantize_cli.tokenizers.vocabularies import HUNYUAN_DENSE as VOCABULARY
+from quantize_cli.tokenizers.vocabularies import HUNYUAN_MOE as RANKS
 
 #: The context that the scaled base serves; config.json may give the one before it was scaled.
 _CONTEXT = 256 * 1024
@@ -23,24 +32,34 @@ _BASE = 10000.0
 _WITHOUT = ("{arch}.expert_count",)
 
 
-def _sections(model: Model) -> list[int] | None:
-    """Return the sections of rope, which models for images have."""
-    return model.rope.naturals("mrope_section", "xdrope_section")
-
-
 def _is_scaled(model: Model) -> bool:
-    return model.rope.text("rope_type") == "dynamic" and _sections(model) is None
+    return model.rope.text("rope_type") == "dynamic" and "mrope_section" not in model.rope.values
 
 
 def _if_scaled(value: float | str) -> Source:
     return lambda model: value if _is_scaled(model) else None
 
 
-def _scaled_base(model: Model) -> float | None:
-    if not _is_scaled(model):
-        return None
-    alpha, head = model.rope.number("alpha"), head_size(model) or 0
-    return _BASE * (50.0 if alpha is None else alpha) ** (head / (head - 2)) if head > 2 else None
+def _scaled_base(default: float, head_of: Callable[[Model], int | None]) -> Callable[[Model], float | None]:
+    """Return the base of rotation; `default` is the scale where config.json does not give `alpha`."""
+
+    def value(model: Model) -> float | None:
+        alpha, head = model.rope.number("alpha"), head_of(model) or 0
+        if not _is_scaled(model) or head <= 2:
+            return None
+        return float(_BASE * (default if alpha is None else alpha) ** (head / (head - 2)))
+
+    return value
+
+
+def _long_rows(default: float, head_of: Callable[[Model], int | None]) -> tuple[Row, ...]:
+    return (
+        F32("{arch}.rope.freq_base", value=_scaled_base(default, head_of)),
+        STR("{arch}.rope.scaling.type", value=_if_scaled("none")),
+        F32("{arch}.rope.scaling.factor", value=_if_scaled(1.0)),
+        U32("{arch}.rope.scaling.original_context_length", value=_if_scaled(_CONTEXT)),
+        U32("{arch}.context_length", value=_if_scaled(_CONTEXT)),
+    )
 
 
 def _refuse_other_scaling(model: Model) -> None:
@@ -57,11 +76,7 @@ HUNYUAN_DENSE = Family(
     architecture="hunyuan-dense",
     metadata=(
         *(row for row in COMMON if row.key not in _WITHOUT),
-        F32("{arch}.rope.freq_base", value=_scaled_base),
-        STR("{arch}.rope.scaling.type", value=_if_scaled("none")),
-        F32("{arch}.rope.scaling.factor", value=_if_scaled(1.0)),
-        U32("{arch}.rope.scaling.original_context_length", value=_if_scaled(_CONTEXT)),
-        U32("{arch}.context_length", value=_if_scaled(_CONTEXT)),
+        *_long_rows(50.0, head_size),
     ),
     demands=demands.ATTENTION,
     vocabulary=VOCABULARY,
@@ -72,24 +87,41 @@ HUNYUAN_DENSE = Family(
 )
 
 
-def _if_sections(value: Source) -> Source:
-    return lambda model: None if _sections(model) is None else value(model) if callable(value) else value
+def _of_all(name: str) -> Callable[[Model], int]:
+    """Return the number that all layers share; config.json lists it for each layer."""
+
+    def value(model: Model) -> int:
+        numbers = model.config.naturals(name)
+        if not numbers or len(set(numbers)) > 1:
+            raise UnsupportedError(
+                f"{model.config.where} gives {name} as {shown(numbers)}, but llama.cpp runs Hunyuan only with one "
+                "number for all layers; take another model."
+            )
+        return numbers[0]
+
+    return value
 
 
-#: llama.cpp scales the base itself here.
-HUNYUAN_VL = replace(
+def _even_share(model: Model) -> int:
+    return model.config.required("hidden_size") // model.config.required("num_attention_heads")
+
+
+HUNYUAN_MOE = replace(
     HUNYUAN_DENSE,
-    architecture="hunyuan_vl",
+    architecture="hunyuan-moe",
     metadata=(
-        *HUNYUAN_DENSE.metadata,
-        STR("{arch}.rope.scaling.type", value=_if_sections("none")),
-        F32("{arch}.rope.scaling.factor", value=_if_sections(lambda model: model.rope.number("factor") or 1.0)),
-        F32("{arch}.rope.scaling.alpha", value=_if_sections(lambda model: model.rope.number("alpha"))),
-        U32(
-            "{arch}.rope.scaling.original_context_length",
-            value=_if_sections(lambda model: model.config.integer("max_position_embeddings")),
-        ),
-        ARRAY(ValueType.INT32, "{arch}.rope.dimension_sections", value=_sections),
+        *COMMON,
+        U32("{arch}.expert_shared_feed_forward_length", "intermediate_size"),
+        U32("{arch}.expert_feed_forward_length", value=_of_all("moe_intermediate_size")),
+        U32("{arch}.expert_used_count", value=_of_all("moe_topk")),
+        U32("{arch}.expert_shared_count", value=_of_all("num_shared_expert")),
+        *_long_rows(1000.0, _even_share),
     ),
-    demands=(*demands.ATTENTION, Demand("rope.dimension_sections", ValueType.INT32, items=4)),
+    demands=(*demands.ATTENTION, *demands.EXPERTS, demands.EXPERT_WIDTH, demands.SHARED_EXPERT_WIDTH),
+    vocabulary=RANKS,
+    parts=(ATTENTION, QK_NORM, FFN_NORM, EXPERT_FFN, SHARED_EXPERT_FFN),
+    sizes={
+        "expert_ffn": lambda sizes: _of_all("moe_intermediate_size")(sizes.model),
+        "shared_ffn": Named("intermediate_size"),
+    },
 )

@@ -6,6 +6,7 @@ import re
 
 from quantize_cli.architectures.demands import RMS_NORM
 from quantize_cli.architectures.family import Family, Naming, Part, change, move, rename
+from quantize_cli.architectures.hybrid_mamba2 import padded
 from quantize_cli.architectures.mamba2 import (
     MAMBA2,
     MAMBA2_DEMANDS,
@@ -19,7 +20,7 @@ from quantize_cli.architectures.maps import NegExp
 from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.moves import Squeeze
 from quantize_cli.architectures.rows import BOOL, F32, U32, Row
-from quantize_cli.architectures.sizes import Named, Size, Sizes, product, total
+from quantize_cli.architectures.sizes import Named, product, total
 from quantize_cli.errors import UnsupportedError
 from quantize_cli.tokenizers.vocabularies import MAMBA, MAMBA2_VOCABULARY
 
@@ -46,17 +47,6 @@ def _check_expansion(model: Model) -> None:
             f"{model.config.where} makes the inner size {inner}, but llama.cpp runs Mamba only with twice the hidden "
             f"size, which is {width}; take another model."
         )
-
-
-def _padded(multiple: int) -> Size:
-    """Return the rows of the embedding: `vocab_size`, rounded up as Mamba's own code does."""
-
-    def size(sizes: Sizes) -> int | None:
-        tokens = sizes.model.config.integer("vocab_size")
-        step = sizes.model.config.integer("pad_vocab_size_multiple") or multiple
-        return None if tokens is None else -(-tokens // step) * step
-
-    return size
 
 
 def _rows(inner: Row, *middle: Row) -> tuple[Row, ...]:
@@ -104,7 +94,7 @@ MAMBA1 = Family(
     namings=(Naming(r"^lm_head\.", _tied_head),),
     rules=(move(r"\.conv1d\.weight$", lambda _sizes, _shape: (Squeeze(),)), change(r"\.A_log$", NegExp())),
     sizes={
-        "vocab": _padded(8),
+        "vocab": padded(8),
         "hidden": Named(*_WIDTH),
         "two": lambda _sizes: 2,
         "ssm_inner": lambda sizes: _inner(sizes.model),
@@ -145,7 +135,7 @@ MAMBA_2 = Family(
     rules=MAMBA2_RULES,
     sizes={
         **MAMBA2_SIZES,
-        "vocab": _padded(16),
+        "vocab": padded(16),
         "hidden": Named(*_WIDTH),
         "ssm_inner": lambda sizes: _inner2(sizes.model),
         "ssm_groups": Named("n_groups", default=1),

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.families.llama import LLAMA
+from quantize_cli.architectures.families.mistral4 import MISTRAL4
+from quantize_cli.architectures.family import Family
 from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.rope import main_parameters
 from quantize_cli.architectures.rows import F32, Source
-from quantize_cli.errors import UnsupportedError
 from quantize_cli.gguf_file.fields import ValueType
 from quantize_cli.tokenizers.vocabularies import MISTRAL3 as VOCABULARY
 
@@ -24,12 +25,8 @@ def _of_ministral(name: str) -> Source:
     return value
 
 
-def _refuse_latent(model: Model) -> None:
-    """Refuse Mistral 4, which has the same class and DeepSeek's attention."""
-    if model.config.text("model_type") == "mistral4":
-        raise UnsupportedError(
-            f"{model.config.where} is of Mistral 4, which this version cannot convert; take another model."
-        )
+def _variant(_family: Family, model: Model) -> Family | None:
+    return MISTRAL4 if model.config.text("model_type") == "mistral4" else None
 
 
 MISTRAL3 = replace(
@@ -42,5 +39,5 @@ MISTRAL3 = replace(
     ),
     demands=(*LLAMA.demands, Demand("attention.temperature_scale", ValueType.FLOAT32, least=None)),
     vocabulary=VOCABULARY,
-    check=_refuse_latent,
+    special=_variant,
 )

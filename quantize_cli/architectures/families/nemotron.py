@@ -34,7 +34,7 @@ def _rotated(model: Model) -> int:
     return int((0.5 if share is None else share) * config.required(*HIDDEN)) // config.required(*HEADS)
 
 
-NEMOTRON = Family(
+NEMOTRON_4 = Family(
     architecture="nemotron",
     metadata=(
         *COMMON,

@@ -32,8 +32,10 @@ from quantize_cli.architectures.families.gpt2 import GPT2
 from quantize_cli.architectures.families.gpt_neox import GPT_NEOX
 from quantize_cli.architectures.families.gpt_oss import GPT_OSS
 from quantize_cli.architectures.families.granite import GRANITE, GRANITE_MOE
-from quantize_cli.architectures.families.hunyuan import HUNYUAN_DENSE, HUNYUAN_VL
+from quantize_cli.architectures.families.granite_hybrid import GRANITE_HYBRID
+from quantize_cli.architectures.families.hunyuan import HUNYUAN_DENSE, HUNYUAN_MOE
 from quantize_cli.architectures.families.hunyuan3 import HUNYUAN3
+from quantize_cli.architectures.families.hunyuan_vl import HUNYUAN_VL
 from quantize_cli.architectures.families.internlm2 import INTERNLM2
 from quantize_cli.architectures.families.internlm3 import INTERNLM3
 from quantize_cli.architectures.families.jais2 import JAIS2
@@ -48,7 +50,8 @@ from quantize_cli.architectures.families.minicpm3 import MINICPM3
 from quantize_cli.architectures.families.minimax_m2 import MINIMAX_M2
 from quantize_cli.architectures.families.minimax_m3 import MINIMAX_M3
 from quantize_cli.architectures.families.mistral3 import MISTRAL3
-from quantize_cli.architectures.families.nemotron import NEMOTRON
+from quantize_cli.architectures.families.nemotron import NEMOTRON_4
+from quantize_cli.architectures.families.nemotron_h_moe import NEMOTRON
 from quantize_cli.architectures.families.olmo import OLMO, OLMO2, OLMOE
 from quantize_cli.architectures.families.phi2 import PHI2
 from quantize_cli.architectures.families.phi3 import PHI3, PHIMOE
@@ -62,7 +65,7 @@ from quantize_cli.architectures.families.qwen3_vl import QWEN3_ASR, QWEN3_OMNI_M
 from quantize_cli.architectures.families.qwen4_exp import QWEN4_EXP
 from quantize_cli.architectures.families.seed_oss import SEED_OSS
 from quantize_cli.architectures.families.smollm3 import SMOLLM3
-from quantize_cli.architectures.families.sparse_attention import GLM_DSA
+from quantize_cli.architectures.families.sparse_attention import DEEPSEEK32, GLM_DSA
 from quantize_cli.architectures.families.stablelm import STABLELM
 from quantize_cli.architectures.families.starcoder import STARCODER
 from quantize_cli.architectures.families.starcoder2 import STARCODER2
@@ -136,7 +139,7 @@ FAMILIES: Mapping[str, Family] = {
     "OlmoForCausalLM": OLMO,
     "OLMoForCausalLM": OLMO,
     "ExaoneForCausalLM": EXAONE,
-    "NemotronForCausalLM": NEMOTRON,
+    "NemotronForCausalLM": NEMOTRON_4,
     "Jais2ForCausalLM": JAIS2,
     "GPTBigCodeForCausalLM": STARCODER,
     "Dots1ForCausalLM": DOTS1,
@@ -195,6 +198,11 @@ FAMILIES: Mapping[str, Family] = {
     "PhiMoEForCausalLM": PHIMOE,
     "HunYuanDenseV1ForCausalLM": HUNYUAN_DENSE,
     "HunYuanVLForConditionalGeneration": HUNYUAN_VL,
+    "HunYuanMoEV1ForCausalLM": HUNYUAN_MOE,
+    "GraniteMoeHybridForCausalLM": GRANITE_HYBRID,
+    "BambaForCausalLM": GRANITE_HYBRID,
+    "NemotronHForCausalLM": NEMOTRON,
+    "DeepseekV32ForCausalLM": DEEPSEEK32,
     "BailingMoeV2ForCausalLM": BAILING_MOE_2,
     "MiniMaxM2ForCausalLM": MINIMAX_M2,
     "MiniMaxM3SparseForCausalLM": MINIMAX_M3,

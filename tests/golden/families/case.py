@@ -58,6 +58,7 @@ class Case:
     further: tuple[str, ...] = ()  #: formats to record beside the usual ones
     requantize: bool = False  #: whether tensors are quantized again, as with --allow-requantize
     raw_config: bool = False  #: whether the reference reads config.json itself, because transformers loses keys of it
+    adds_bos: bool = False  #: whether the tokenizer adds BOS, which transformers 5 denies for all byte-level ones
     slow: bool = False  #: whether only `make test-slow` converts it
     refusal: str | None = None  #: part of the reference's message, where it cannot read this layout
 

@@ -73,6 +73,10 @@ def _convert(llama_cpp_folder: Path, case: Case, folder: Path, output: Path, log
         from conversion.base import ModelBase
 
         ModelBase.load_hparams = staticmethod(lambda folder, *_, **__: json.loads((folder / "config.json").read_text()))
+    if case.adds_bos:
+        from transformers import TokenizersBackend
+
+        TokenizersBackend.add_bos_token = True
     os.chdir(llama_cpp_folder)
     sys.argv = [
         "convert_hf_to_gguf.py",

@@ -1,0 +1,1 @@
+"""The commands: a file for each, with its arguments, its help and what it does; app.py has the table of them."""
