@@ -8,8 +8,9 @@ from typing import Any
 from golden.families.case import Arrays, Case, Tensor
 from golden.families.deepseek import latent_attention
 from golden.families.layouts import renamed
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, ends, linear, mlp, norms
-from golden.families.vocabularies import glm, real, tokens
+from golden.families.vocabularies import numbers, real, tokens
 from golden.families.weights import around_one, around_zero, decay_logarithm
 
 LINEAR = {
@@ -61,10 +62,10 @@ LINEAR = {
     "vocab_size": 2019,
 }
 LINEAR_ODD = {**LINEAR, "hidden_size": 320, "moe_intermediate_size": 96}
-GLM = glm()
+GLM = relative("glm4")
 NEXT = {
     "architectures": ["Glm5NextForConditionalGeneration"],
-    "image_token_id": 300,
+    "image_token_id": tokens(GLM)["<|image|>"],
     "model_type": "glm5_next",
     "text_config": {
         "attention_bias": False,
@@ -117,7 +118,7 @@ NEXT = {
         "topk_group": 1,
         "topk_method": "noaux_tc",
         "v_head_dim": 256,
-        "vocab_size": 320,
+        "vocab_size": numbers(GLM)["vocab_size"],
     },
     "tie_word_embeddings": False,
     "vision_config": {"hidden_size": 32, "model_type": "glm5_next_vision"},
