@@ -53,7 +53,7 @@ def behave_alike(one: str, other: str) -> bool:
 
 def split_alike(one: str, other: str) -> bool:
     """Tell whether llama.cpp has the same patterns under both names."""
-    return _behaviour(one)["regex"] == _behaviour(other)["regex"]
+    return bool(_behaviour(one)["regex"] == _behaviour(other)["regex"])
 
 
 def joins_alike(one: str, other: str) -> bool:
