@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from quantize_cli.errors import CheckpointError
 
 GROUPS = {"a": {"weights": {"num_bits": 4, "strategy": "group", "group_size": 8}}}
 #: Method -> the rest of what config.json states, and tensors that fit it: dtype and shape by the end of the name.
-FITTING = {
+FITTING: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "bitnet": ({}, {"weight": ("U8", (3, 8)), "weight_scale": ("BF16", (1,))}),
     "compressed-tensors": (
         {"format": "pack-quantized", "config_groups": GROUPS},
