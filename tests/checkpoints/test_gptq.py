@@ -101,7 +101,7 @@ def test_values_that_do_not_fit_are_refused_when_they_are_read(changes, words, t
         numbers(checkpoint, "a.weight", 0, 1)
 
 
-@pytest.mark.parametrize("bits", [3, None, "4", [4], 16])
+@pytest.mark.parametrize("bits", [3, None, "4", [4], 16, 4.0])
 def test_other_bits_stay_as_they_are(bits, tmp_path):
     assert list(opened(tmp_path, FOUND, **stated(bits)).infos) == sorted(FOUND)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import TypeGuard
 
 from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
 from quantize_cli.checkpoints.encodings import gptq, mxfp4
@@ -95,7 +96,7 @@ def _compressed_tensors(infos: Infos, section: Section) -> Decodings | None:
         block = _block(stated.get("block_structure")) if strategy == "block" else None
         return Decodings(scaled_tensors(infos, ("_scale",), block), unused)
     in_order = not names_ending(infos, ".weight_g_idx")
-    if kind == "pack-quantized" and stated.get("type", "int") == "int" and bits in BITS and in_order:
+    if kind == "pack-quantized" and stated.get("type", "int") == "int" and _is_one_of(bits, BITS) and in_order:
         if strategy == "channel":
             return Decodings(packed_tensors(infos, bits, None), unused)
         if strategy == "group" and _is_length(group):
@@ -126,7 +127,7 @@ def _modelopt(infos: Infos, section: Section) -> Decodings | None:
 def _gptq(infos: Infos, section: Section) -> Decodings | None:
     """Find the tensors that GPTQ has quantized; those of its first version hold one less than a zero point."""
     bits = section.get("bits")
-    if bits not in gptq.BITS:
+    if not _is_one_of(bits, gptq.BITS):
         return None
     offset = int(section.get("checkpoint_format", "gptq") == "gptq")
     return Decodings(gptq.transposed_tensors(infos, bits, offset))
@@ -149,8 +150,13 @@ def _block(stated: Json) -> tuple[int, int] | None:
     return stated[0], stated[1]
 
 
-def _is_length(value: Json) -> bool:
+def _is_length(value: Json) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST
+
+
+def _is_one_of(value: Json, numbers: tuple[int, ...]) -> TypeGuard[int]:
+    """Tell whether a value is one of some integers; 4.0 and true are not."""
+    return _is_length(value) and value in numbers
 
 
 #: quant_method of config.json -> what finds the tensors; its answer is None for a kind that is not read.
