@@ -7,7 +7,7 @@ from typing import Any
 
 from golden.families.case import Case, Tensor
 from golden.families.shapes import Tensors, linear, norms
-from golden.families.vocabularies import llama_sentencepiece
+from golden.families.vocabularies import llama_real, llama_sentencepiece
 from golden.families.weights import around_one
 
 SMALL = {
@@ -36,7 +36,7 @@ SMALL = {
     "rope_theta": 1000000,
     "tie_word_embeddings": False,
     "use_cache": True,
-    "vocab_size": 314,
+    "vocab_size": 2000,
 }
 
 
@@ -59,8 +59,8 @@ def tensors(config: Mapping[str, Any]) -> Tensors:
     return found
 
 
-ALL_KEYS = {**SMALL, "num_key_value_heads": 4}
+ALL_KEYS = {**SMALL, "vocab_size": 314, "num_key_value_heads": 4}
 CASES = (
-    Case("InternLM2-small", SMALL, tensors(SMALL), llama_sentencepiece()),
+    Case("InternLM2-small", SMALL, tensors(SMALL), llama_real()),
     Case("InternLM2-a-key-for-each-head", ALL_KEYS, tensors(ALL_KEYS), llama_sentencepiece(), slow=True),
 )
