@@ -39,6 +39,7 @@ from quantize_cli.architectures.families.hunyuan_vl import HUNYUAN_VL
 from quantize_cli.architectures.families.internlm2 import INTERNLM2
 from quantize_cli.architectures.families.internlm3 import INTERNLM3
 from quantize_cli.architectures.families.jais2 import JAIS2
+from quantize_cli.architectures.families.jamba import JAMBA
 from quantize_cli.architectures.families.kimi_linear import KIMI_LINEAR
 from quantize_cli.architectures.families.lfm2 import LFM2, LFM2_MOE
 from quantize_cli.architectures.families.llama import LLAMA, LLAMA_EMBED
@@ -148,6 +149,7 @@ FAMILIES: Mapping[str, Family] = {
     "HYV3ForCausalLM": HUNYUAN3,
     "ExaoneMoEForCausalLM": EXAONE_MOE,
     "ExaoneMoeForCausalLM": EXAONE_MOE,
+    "JambaForCausalLM": JAMBA,
     "Olmo2ForCausalLM": OLMO2,
     "Olmo3ForCausalLM": OLMO2,
     "OlmoeForCausalLM": OLMOE,
@@ -307,6 +309,7 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "afmoe": "AfmoeForCausalLM",
     "hy_v3": "HYV3ForCausalLM",
     "exaone_moe": "ExaoneMoeForCausalLM",
+    "jamba": "JambaForCausalLM",
     "olmo": "OlmoForCausalLM",
     "exaone": "ExaoneForCausalLM",
     "nemotron": "NemotronForCausalLM",
