@@ -7,9 +7,10 @@ from typing import Any
 
 from golden.families.case import Arrays, Case, Tensor
 from golden.families.deepseek import latent_attention
+from golden.families.glm import VOCABULARY as GLM
 from golden.families.layouts import renamed
 from golden.families.shapes import Tensors, ends, linear, mlp, norms
-from golden.families.vocabularies import glm, real, tokens
+from golden.families.vocabularies import numbers, real, tokens
 from golden.families.weights import around_one, around_zero, decay_logarithm
 
 LINEAR = {
@@ -61,7 +62,6 @@ LINEAR = {
     "vocab_size": 2019,
 }
 LINEAR_ODD = {**LINEAR, "hidden_size": 320, "moe_intermediate_size": 96}
-GLM = glm()
 NEXT = {
     "architectures": ["Glm5NextForConditionalGeneration"],
     "image_token_id": 300,
@@ -117,7 +117,7 @@ NEXT = {
         "topk_group": 1,
         "topk_method": "noaux_tc",
         "v_head_dim": 256,
-        "vocab_size": 320,
+        "vocab_size": numbers(GLM)["vocab_size"],
     },
     "tie_word_embeddings": False,
     "vision_config": {"hidden_size": 32, "model_type": "glm5_next_vision"},

@@ -48,6 +48,7 @@ SOLAR = {
     "model_type": "solar_open",
     "pad_token_id": 280,
     "partial_rotary_factor": 1.0,
+    "vocab_size": 320,
     "rope_scaling": {"factor": 2.0, "original_max_position_embeddings": 65536, "type": "yarn"},
 }
 #: As transformers has it: the reference takes the hidden size for the context.
@@ -84,14 +85,14 @@ CHAT = {
     "num_layers": 2,
     "original_rope": True,
     "pad_token_id": ENDS[0],
-    "padded_vocab_size": 320,
+    "padded_vocab_size": GLM4["vocab_size"],
     "post_layer_norm": True,
     "rmsnorm": True,
     "rope_ratio": 500,
     "seq_length": 131072,
     "tie_word_embeddings": False,
     "use_cache": True,
-    "vocab_size": 320,
+    "vocab_size": GLM4["vocab_size"],
 }
 CHAT_ODD = {
     **CHAT,
