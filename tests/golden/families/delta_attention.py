@@ -7,8 +7,8 @@ from typing import Any
 
 from golden.families.case import Arrays, Case, Tensor
 from golden.families.deepseek import latent_attention
+from golden.families.glm import VOCABULARY as GLM
 from golden.families.layouts import renamed
-from golden.families.relatives import relative
 from golden.families.shapes import Tensors, ends, linear, mlp, norms
 from golden.families.vocabularies import numbers, real, tokens
 from golden.families.weights import around_one, around_zero, decay_logarithm
@@ -62,10 +62,9 @@ LINEAR = {
     "vocab_size": 2019,
 }
 LINEAR_ODD = {**LINEAR, "hidden_size": 320, "moe_intermediate_size": 96}
-GLM = relative("glm4")
 NEXT = {
     "architectures": ["Glm5NextForConditionalGeneration"],
-    "image_token_id": tokens(GLM)["<|image|>"],
+    "image_token_id": 300,
     "model_type": "glm5_next",
     "text_config": {
         "attention_bias": False,

@@ -10,7 +10,7 @@ from golden.families.case import Case, Tensor, Vocabulary
 from golden.families.glm import ENDS, GLM4, GLM4V, MOE, VOCABULARY, dense, sparse
 from golden.families.layouts import renamed
 from golden.families.shapes import Tensors, attention, biased, ends, linear, norms
-from golden.families.vocabularies import QWEN_3_SPLIT, numbers, qwen
+from golden.families.vocabularies import QWEN_3_SPLIT, qwen
 from golden.families.weights import around_one
 
 OCR_TEXT = {
@@ -48,6 +48,7 @@ SOLAR = {
     "model_type": "solar_open",
     "pad_token_id": 280,
     "partial_rotary_factor": 1.0,
+    "vocab_size": 320,
     "rope_scaling": {"factor": 2.0, "original_max_position_embeddings": 65536, "type": "yarn"},
 }
 #: As transformers has it: the reference takes the hidden size for the context.
@@ -84,14 +85,14 @@ CHAT = {
     "num_layers": 2,
     "original_rope": True,
     "pad_token_id": ENDS[0],
-    "padded_vocab_size": numbers(VOCABULARY)["vocab_size"],
+    "padded_vocab_size": GLM4["vocab_size"],
     "post_layer_norm": True,
     "rmsnorm": True,
     "rope_ratio": 500,
     "seq_length": 131072,
     "tie_word_embeddings": False,
     "use_cache": True,
-    "vocab_size": numbers(VOCABULARY)["vocab_size"],
+    "vocab_size": GLM4["vocab_size"],
 }
 CHAT_ODD = {
     **CHAT,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from golden.families.case import Case, Tensor
-from golden.families.hunyuan import config, tensors
-from golden.families.vocabularies import QWEN_3_SPLIT, qwen
+from golden.families.hunyuan import VOCABULARY, config, tensors
 
 _SCALING = {
     "alpha": 1000.0,
@@ -46,7 +45,6 @@ NESTED = {
     "vision_config": _VISION,
 }
 IMAGES = {"vit.layers.0.mlp.dense_h_to_4h.weight": Tensor((32, 32)), "vit.perceive.before_rms.weight": Tensor((32,))}
-VOCABULARY = qwen(QWEN_3_SPLIT, "hunyuan-dense")
 
 CASES = (
     Case("Hunyuan-OCR", FLAT, tensors(FLAT) | IMAGES, VOCABULARY),

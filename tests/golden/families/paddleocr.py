@@ -19,6 +19,7 @@ CONFIG = {
     "tie_word_embeddings": False,
     "use_3d_rope": True,
     "use_flash_attention": False,
+    "vocab_size": 320,
     "vision_config": {"hidden_size": 32, "model_type": "paddleocr_vl", "num_hidden_layers": 1},
     "weight_share_add_bias": True,
 }

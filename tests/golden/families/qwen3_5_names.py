@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from golden.families.case import Case, Tensor
 from golden.families.layouts import renamed
-from golden.families.qwen3_5 import DENSE, MOE, conditional, tensors
-from golden.families.vocabularies import QWEN_3_5_SPLIT, qwen
+from golden.families.qwen3_5 import DENSE, MOE, VOCABULARY, conditional, tensors
 
 EXPERTS = {**MOE, "architectures": ["Qwen3_5MoeForCausalLM"]}
 MINICPM_V = {
@@ -21,7 +20,6 @@ IMAGES = {
 INSIDE = renamed(
     ("model.merger", "model.merger"), ("model.vision", "model.vision"), ("model.", "model.language_model.")
 )
-VOCABULARY = qwen(QWEN_3_5_SPLIT, "qwen35")
 
 CASES = (
     Case("Qwen3.5-MoE-text", EXPERTS, tensors(EXPERTS), VOCABULARY, slow=True),

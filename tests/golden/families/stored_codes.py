@@ -176,7 +176,7 @@ CASES = (
         "Ministral-3-FP8",
         {**llama4.MISTRAL, "text_config": llama4.MINISTRAL},
         llama4.dense(llama4.MINISTRAL, "language_model."),
-        llama_json(),
+        llama4.TEKKEN,
         WHOLE,
         packed(whole_in_fp8("weight_scale_inv", "activation_scale", BF16)),
         slow=True,
