@@ -27,6 +27,7 @@ from quantize_cli.planning.options import PlanOptions
 from quantize_cli.planning.planner import make_plans
 from quantize_cli.report.model import ImatrixReport, Report, SourceReport
 from quantize_cli.report.write import check_report_path, write_report
+from quantize_cli.run.bounds import available_threads
 from quantize_cli.run.targets import Place, check_files, check_place, opened, place_of, sizes, target_of
 
 #: A file, a folder or a stream; None is the current folder.
@@ -106,7 +107,7 @@ def quantize(
         # Numba is slow to import, and neither planning nor a refusal needs it.
         from quantize_cli.report.build import RunFacts, build_report
         from quantize_cli.run.compiling import prepare
-        from quantize_cli.run.executor import available_threads, run
+        from quantize_cli.run.executor import run
         from quantize_cli.run.kernels import kernels_of_plans
 
         threads = options.get("threads") or available_threads()
