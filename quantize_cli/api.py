@@ -178,6 +178,7 @@ def preview(
     threads: int | None = None,
     context: int | None = None,
     fits: int | str | None = None,
+    observer: Observer | None = None,
     **options: Unpack[PlanKeywords],
 ) -> Preview:
     """Find out what `quantize` would write and take, from headers alone; no weight is read or downloaded.
@@ -188,6 +189,7 @@ def preview(
         threads: Number of threads of the run; default: one for each processor.
         context: Tokens of the context that the file is to be run with; default: the model's, at most 4,096.
         fits: Bytes of memory that running the file may take, or "16GiB".
+        observer: Receives a sentence when headers are read from the Hub.
         **options: See `quantize_cli.keywords.PlanKeywords`; without a format, only `revision` and `pre_tokenizer`.
 
     Returns:
@@ -202,7 +204,7 @@ def preview(
     mixes, meant = _mixes(formats) if formats else [], plan_options(options)
     if not mixes:
         check_undecided(options)
-    with closing(open_checkpoint(model, options.get("revision"))) as checkpoint:
+    with closing(open_checkpoint(model, options.get("revision"), observer)) as checkpoint:
         if mixes:
             return preview_of_plans(checkpoint, mixes, options.get("pre_tokenizer"), meant, circumstances)
         return preview_of_formats(checkpoint, options.get("pre_tokenizer"), circumstances)
