@@ -224,8 +224,11 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _about(nbytes: int) -> str:
-    """Format an estimate, which does not have more than three digits to tell."""
-    return f"{nbytes / (1 << 30):.1f} GiB" if nbytes >= 1 << 30 else f"{nbytes / (1 << 20):.0f} MiB"
+    """Format an estimate with fewer digits than `size` has, because it is not exact."""
+    if nbytes >= 1 << 30:
+        return f"{nbytes / (1 << 30):.1f} GiB"
+    mib = nbytes / (1 << 20)
+    return f"{mib:.1f} MiB" if mib < 10 else f"{mib:.0f} MiB"
 
 
 def _size(nbytes: int | None) -> str:

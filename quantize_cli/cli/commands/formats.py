@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from quantize_cli.cli import console, options
-from quantize_cli.cli.commands.plan import FIT
 from quantize_cli.cli.values import file_name, filled
 from quantize_cli.errors import UsageError
 
@@ -54,7 +53,7 @@ COMMAND = click.Command(
         click.Option(
             ("model", "--for"), metavar="MODEL", callback=file_name, help="Show the exact sizes of this model's files."
         ),
-        *FIT,
+        *options.FIT,
         options.REVISION,
         options.PRE_TOKENIZER,
         options.AS_JSON,

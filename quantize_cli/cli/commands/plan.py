@@ -7,23 +7,8 @@ from typing import Any
 import click
 
 from quantize_cli.cli import console, options
-from quantize_cli.cli.values import filled, tokens
+from quantize_cli.cli.values import filled
 
-#: Options about the memory to run a file.
-FIT = (
-    click.Option(
-        ("--fits",),
-        metavar="SIZE",
-        callback=filled,
-        help="Mark the formats whose files run in this much memory, for example 16GiB.",
-    ),
-    click.Option(
-        ("--context",),
-        metavar="N",
-        callback=tokens,
-        help="Tokens of the context to run a file with. Default: the model's, at most 4096.",
-    ),
-)
 #: Options of `quantize MODEL` that a plan has too: those that decide bytes, and the threads of the run.
 _SHARED = (options.PASSED_ON - options.OF_A_RUN) | {"formats", "tensor_type", "tensor_type_file", "threads", "debug"}
 
@@ -81,7 +66,7 @@ COMMAND = click.Command(
     params=[
         click.Argument(("words",), metavar="[MODEL]", nargs=-1, callback=filled),
         click.Option(("--tensors",), is_flag=True, help="Show every tensor, not every kind of tensor."),
-        *FIT,
+        *options.FIT,
         options.AS_JSON,
         *(option for option in options.ALL if option.name in _SHARED),
     ],
