@@ -34,8 +34,8 @@ from quantize_cli.planning.memory import parse_memory
 from quantize_cli.planning.model import Plan
 from quantize_cli.planning.options import PlanOptions
 from quantize_cli.planning.planner import make_plans
-from quantize_cli.preview.build import Circumstances, check_circumstances, preview_of_formats, preview_of_plans
-from quantize_cli.preview.model import Preview
+from quantize_cli.previews.build import Circumstances, check_circumstances, preview_of_formats, preview_of_plans
+from quantize_cli.previews.model import Preview
 from quantize_cli.report.model import ImatrixReport, Report, SourceReport
 from quantize_cli.report.write import check_report_path, write_report
 from quantize_cli.run.bounds import available_threads

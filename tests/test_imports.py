@@ -31,13 +31,13 @@ ALLOWED = {
         "observer",
         "outputs",
         "planning",
-        "preview",
+        "previews",
         "report",
         "run",
     },
     "keywords": {"errors", "importance", "mixes", "planning", "tokenizers"},
     "report": {"errors", "measure", "outputs", "planning", "version"},
-    "preview": {
+    "previews": {
         "architectures",
         "checkpoints",
         "errors",
@@ -88,6 +88,7 @@ ALLOWED = {
         "mixes",
         "observer",
         "planning",
+        "previews",
         "report",
         "version",
     },
@@ -97,7 +98,7 @@ ALLOWED = {
 ANNOTATIONS_ONLY = {
     ("cli", "inspection"),
     ("cli", "planning"),
-    ("cli", "preview"),
+    ("cli", "previews"),
     ("observer", "planning"),
     ("observer", "report"),
 }

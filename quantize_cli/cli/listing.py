@@ -14,7 +14,7 @@ from quantize_cli.mixes.catalogue import MODEL, FormatFacts
 from quantize_cli.mixes.other_names import unknown_format
 
 if TYPE_CHECKING:
-    from quantize_cli.preview.model import Preview
+    from quantize_cli.previews.model import Preview
 
 _LEGEND = f"""
 bits        bits per weight of {MODEL}, including scales and other types

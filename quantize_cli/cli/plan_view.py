@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from quantize_cli.cli.words import Job
     from quantize_cli.planning.memory import RunMemory
     from quantize_cli.planning.model import Plan, PlannedTensor
-    from quantize_cli.preview.model import Choice, Needs, Preview
+    from quantize_cli.previews.model import Choice, Needs, Preview
 
 #: Width of the column of names.
 _NAMES = 12

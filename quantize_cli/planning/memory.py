@@ -75,12 +75,13 @@ def memory_to_run(metadata: Sequence[Field], file_bytes: int, context: int | Non
     """
     fields = {field.key: field for field in metadata}
     model = Hyperparameters(fields, str(fields["general.architecture"].value))
-    tokens = context or min(model.natural("context_length") or USUAL_CONTEXT, USUAL_CONTEXT)
-    kept = kept_of(model, tokens)
-    if kept is None:
+    try:
+        tokens = context or min(model.natural("context_length") or USUAL_CONTEXT, USUAL_CONTEXT)
+        kept = kept_of(model, tokens)
+        compute = _compute_bytes(model, _vocabulary(fields, model), tokens)
+    except (IndexError, TypeError, ValueError):  # fields that llama.cpp does not read for this model may hold anything
         return None
-    compute = _compute_bytes(model, _vocabulary(fields, model), tokens)
-    return RunMemory(tokens, file_bytes, kept.kv_bytes + kept.state_bytes, compute)
+    return None if kept is None else RunMemory(tokens, file_bytes, kept.kv_bytes + kept.state_bytes, compute)
 
 
 def _vocabulary(fields: dict[str, Field], model: Hyperparameters) -> int:

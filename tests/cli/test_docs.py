@@ -31,7 +31,7 @@ from quantize_cli.inspection.model import (
 from quantize_cli.mixes.catalogue import catalogue
 from quantize_cli.mixes.tables import FORMATS
 from quantize_cli.planning.format_sizes import FormatSize
-from quantize_cli.preview.model import SCHEMA_VERSION as PLAN_SCHEMA
+from quantize_cli.previews.model import SCHEMA_VERSION as PLAN_SCHEMA
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

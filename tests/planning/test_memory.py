@@ -101,3 +101,13 @@ def test_amounts_of_memory(text, nbytes):
 def test_what_is_not_an_amount_of_memory(text):
     with pytest.raises(UsageError, match="is not an amount of memory; write it as in 16GiB"):
         parse_memory(text)
+
+
+def test_fields_of_the_wrong_kind_leave_no_estimate():
+    fields = metadata_of(RECORDS["Gemma4-dense"])
+    wrong = [
+        Field(held.key, ValueType.ARRAY, (True,), ValueType.BOOL) if held.key.endswith("window_pattern") else held
+        for held in fields
+    ]
+    assert memory_to_run(fields, 0) is not None
+    assert memory_to_run(wrong, 0) is None

@@ -17,7 +17,7 @@ from quantize_cli.planning.memory import memory_to_run
 from quantize_cli.planning.model import Plan
 from quantize_cli.planning.options import PlanOptions
 from quantize_cli.planning.planner import check_description, make_plans
-from quantize_cli.preview.model import Choice, Needs, Preview
+from quantize_cli.previews.model import Choice, Needs, Preview
 from quantize_cli.run.bounds import available_threads
 from quantize_cli.run.memory import memory_of_run
 
