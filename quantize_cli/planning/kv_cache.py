@@ -71,8 +71,7 @@ _WITHOUT_MEMORY = frozenset({
 
 #: What they keep is not of the kinds that are known here.
 _UNKNOWN = frozenset({
-    "bailingmoe3", "deepseek4", "dflash", "dots3note", "glm5-next", "hy_v4", "kimi-k3", "kimi-linear", "minimax-01",
-    "nanbeige",
+    "bailingmoe3", "deepseek4", "dflash", "dots3note", "hy_v4", "kimi-k3", "minimax-01", "nanbeige",
 })  # fmt: skip
 
 #: Whether a layer of an architecture is recurrent, by the layer's number.
@@ -99,7 +98,9 @@ def _linear(model: Hyperparameters, layer: int) -> bool:
 
 _RECURRENT: Mapping[str, _IsRecurrent] = {
     **dict.fromkeys(("mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7", "falcon-h1"), _always),
-    **dict.fromkeys(("granitehybrid", "jamba", "lfm2", "lfm2moe", "plamo2"), _without_heads),
+    **dict.fromkeys(
+        ("glm5-next", "granitehybrid", "jamba", "kimi-linear", "lfm2", "lfm2moe", "plamo2"), _without_heads
+    ),
     **dict.fromkeys(("nemotron_h", "nemotron_h_moe"), _without_heads_and_ffn),
     **dict.fromkeys(("qwen35", "qwen35moe", "qwen3next", "qwen4exp"), _linear),
 }
@@ -198,9 +199,10 @@ def _head_size(model: Hyperparameters, kind: str, suffix: str) -> int:
 def _indexed(model: Hyperparameters, layer: int) -> Iterator[int]:
     """Yield the numbers that a token's entry in the indexer of sparse attention has."""
     width = model.natural("attention.indexer.key_length") or 0
-    if model.architecture in ("deepseek32", "glm-dsa"):
+    if model.architecture in ("deepseek32", "glm-dsa", "glm5-next"):
         types = model.items("attention.indexer.types")
-        yield width if not types or types[layer] else 0
+        pooled = 3 if model.natural("attention.indexer.kpool") else 1  # a key, a gate and a pooled value
+        yield width * pooled if not types or types[layer] else 0
     elif model.architecture == "qwen4exp":
         yield width
     elif model.architecture == "minimax-m3" and layer >= (model.natural("leading_dense_block_count") or 0):
@@ -215,6 +217,9 @@ def _state_bytes(model: Hyperparameters) -> int:
         return width * ((2 if shifted is None else shifted) + head) * _F32
     if kernel := model.natural("shortconv.l_cache"):  # LFM2
         return width * (kernel - 1) * _F32
+    if head := model.natural("kda.head_dim"):  # Kimi Delta Attention
+        heads, kernel = model.first("attention.head_count") or 0, model.natural("ssm.conv_kernel") or 4
+        return (3 * (kernel - 1) + head) * heads * head * _F32
     inner, state = model.natural("ssm.inner_size") or 0, model.natural("ssm.state_size") or 0
     groups, kernel = model.natural("ssm.group_count") or 0, model.natural("ssm.conv_kernel") or 0
     return (max(kernel - 1, 0) * (inner + 2 * groups * state) + state * inner) * _F32

@@ -19,6 +19,8 @@ _F32 = 4
 _MASK_F16, _MASK_BOTH = 2, 6
 #: Arrays of the model's width, and of the feed-forward network's, that a layer holds at a time.
 _WIDE, _FORWARD = 4, 3
+#: Arrays of the model's width that each used expert makes.
+_OF_EXPERT = 2
 #: Arrays of the model's width that are held beside the output.
 _BESIDE_OUTPUT = 2
 
@@ -93,13 +95,14 @@ def _compute_bytes(model: Hyperparameters, vocabulary: int, context: int) -> int
     """Estimate the buffer: the largest of what the output matrix makes, what a layer holds, and the mask."""
     width = model.natural("embedding_length") or 0
     output = (vocabulary + _BESIDE_OUTPUT * width) * _F32
-    layer = cells(context) * _MASK_F16 + (_WIDE * width + _FORWARD * _forward(model, width)) * _F32
+    layer = cells(context) * _MASK_F16 + (_WIDE * width + _forward(model, width)) * _F32
     mask = cells(context) * _MASK_BOTH
     return BATCH * max(output, layer, mask)
 
 
 def _forward(model: Hyperparameters, width: int) -> int:
-    """Return the numbers that the widest part of a layer makes of a token: all experts that it goes through count."""
+    """Return the numbers that the widest part of a layer holds of a token."""
     dense, used = model.natural("feed_forward_length") or 0, model.natural("expert_used_count") or 0
     expert = model.natural("expert_feed_forward_length") or dense
-    return max(dense, used * max(expert, width), 2 * (model.natural("ssm.inner_size") or 0))
+    recurrent = 2 * (model.natural("ssm.inner_size") or 0)
+    return max(_FORWARD * max(dense, used * expert, recurrent), _OF_EXPERT * used * width)

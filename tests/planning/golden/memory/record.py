@@ -1,4 +1,6 @@
-"""Record what llama.cpp's log tells of the memory of small models of every family, and what their metadata is.
+"""Record what llama.cpp's log tells of the memory of small models, and what their metadata is.
+
+It adds the models of architectures that have no record yet; delete sizes.json to record all again.
 
     python tests/planning/golden/memory/record.py REFERENCE_PYTHON
 
@@ -28,6 +30,7 @@ from quantize_cli import plan  # noqa: E402
 from quantize_cli.planning.model import Plan  # noqa: E402
 
 CONTEXT = 2048
+ARCHITECTURE = "general.architecture"
 
 LOAD = f"""
 import sys
@@ -65,30 +68,34 @@ def metadata_of(planned: Plan) -> list[list[Any]]:
     kept = [
         [held.key, int(held.type), held.value if held.item_type is None else list(held.value), held.item_type]
         for key, held in fields.items()
-        if key.startswith(f"{planned.architecture}.") or key == "general.architecture"
+        if key.startswith(f"{planned.architecture}.") or key == ARCHITECTURE
     ]
     return [*kept, ["tokens", None, len(fields["tokenizer.ggml.tokens"].value), None]]
 
 
 def main(python: str) -> None:
-    """Record every case that the reference loads."""
-    records: dict[str, Any] = {}
+    """Record every case of a new architecture that the reference loads."""
+    path = HERE / "sizes.json"
+    records: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    known = {held[2] for record in records.values() for held in record["metadata"] if held[0] == ARCHITECTURE}
     with tempfile.TemporaryDirectory() as parent:
         for case in CASES.values():
             if case.refusal or case.vocabulary.shared or case.weights_of:
                 continue
             folder = build(case, Path(parent))
             planned = plan(folder, "F16", pre_tokenizer=case.vocabulary.pre_tokenizer, allow_requantize=True)
-            path = Path(parent) / "sparse.gguf"
-            write_sparse(planned, path)
             shutil.rmtree(folder)
-            code, log = log_of(python, path)
+            if planned.architecture in known:
+                continue
+            sparse = Path(parent) / "sparse.gguf"
+            write_sparse(planned, sparse)
+            code, log = log_of(python, sparse)
             sizes = {name: sum(map(float, pattern.findall(log))) for name, pattern in LINES.items()}
             print(case.name, planned.architecture, code, sizes, flush=True)  # noqa: T201
             if any(sizes.values()):
                 records[case.name] = {**sizes, "metadata": metadata_of(planned)}
     text = ",\n".join(f"{json.dumps(name)}: {json.dumps(record)}" for name, record in records.items())
-    (HERE / "sizes.json").write_text(f"{{\n{text}\n}}\n")
+    path.write_text(f"{{\n{text}\n}}\n")
 
 
 if __name__ == "__main__":
