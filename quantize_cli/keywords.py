@@ -65,6 +65,17 @@ def check_keywords(function: str, said: Mapping[str, object], known: Collection[
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
 
 
+def check_undecided(said: PlanKeywords) -> None:
+    """Check that no keyword is given that only counts with a format.
+
+    Raises:
+        UsageError: One is.
+    """
+    for name, value in said.items():
+        if value and name not in ("revision", "pre_tokenizer"):
+            raise UsageError(f"--{name.replace('_', '-')} needs a format; name at least one with --format.")
+
+
 def plan_options(said: PlanKeywords) -> PlanOptions:
     """Turn the keywords into the options of a plan, and read the files that they name.
 

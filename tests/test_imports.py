@@ -31,11 +31,23 @@ ALLOWED = {
         "observer",
         "outputs",
         "planning",
+        "previews",
         "report",
         "run",
     },
     "keywords": {"errors", "importance", "mixes", "planning", "tokenizers"},
     "report": {"errors", "measure", "outputs", "planning", "version"},
+    "previews": {
+        "architectures",
+        "checkpoints",
+        "errors",
+        "gguf_file",
+        "inspection",
+        "mixes",
+        "planning",
+        "run",
+        "version",
+    },
     "inspection": {"architectures", "checkpoints", "errors", "gguf_file", "mixes", "planning", "version"},
     "run": {
         "architectures",
@@ -76,13 +88,20 @@ ALLOWED = {
         "mixes",
         "observer",
         "planning",
+        "previews",
         "report",
         "version",
     },
 }
 
 #: Imports for type checkers alone, which nothing executes.
-ANNOTATIONS_ONLY = {("cli", "inspection"), ("cli", "planning"), ("observer", "planning"), ("observer", "report")}
+ANNOTATIONS_ONLY = {
+    ("cli", "inspection"),
+    ("cli", "planning"),
+    ("cli", "previews"),
+    ("observer", "planning"),
+    ("observer", "report"),
+}
 
 #: What only these rooms may import: the library stays usable without a command line, a hub and a compiler's start-up.
 HEAVY = {

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import click
 
-from quantize_cli.cli.options import ALL, AS_JSON
+from quantize_cli.cli.options import ALL, AS_JSON, FIT
 from quantize_cli.errors import UsageError
 
 #: Options of other programs (llama-quantize, convert_hf_to_gguf.py and what people expect) -> what to write.
@@ -29,6 +29,7 @@ _OF_OTHERS = {
     **dict.fromkeys(("--verbose", "-v"), "--report FILE writes all that is known of each tensor"),
     "--model-name": "write --override-kv general.name=str:NAME",
     "--remote": "write the Hub id as MODEL",
+    **dict.fromkeys(("--fits", "--context", "--tensors"), "`quantize plan MODEL` has it"),
     "--list": "`quantize formats` lists the formats",
     "--print-supported-models": "`quantize architectures` lists them",
     **dict.fromkeys(("--max-buffer-size", "--use-temp-file", "--no-lazy"), "leave it out, because memory is bounded"),
@@ -45,7 +46,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
     Raises:
         UsageError: A long option has one dash or a dash of print, or an option stands where a value is missing.
     """
-    options = {name: option for option in (*ALL, AS_JSON) for name in option.opts}
+    options = {name: option for option in (*ALL, *FIT, AS_JSON) for name in option.opts}
     for argument, following in pairwise([*arguments, ""]):
         if argument == "--":
             return
@@ -63,7 +64,7 @@ def sentence_of(error: click.ClickException) -> str:
     if isinstance(error, click.NoSuchOption):
         return f"{error.option_name} is not an option{_instead_of(error.option_name, error.ctx)}."
     if isinstance(error, click.BadOptionUsage):  # Click does not tell more of it than the name
-        option = next((option for option in ALL if error.option_name in option.opts), None)
+        option = next((option for option in (*ALL, *FIT) if error.option_name in option.opts), None)
         if option is None or option.is_flag:
             return f"{error.option_name} does not take a value; leave the value out."
         return _without_value(error.option_name, option)

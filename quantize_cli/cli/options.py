@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import click
 
 from quantize_cli.cli import console
-from quantize_cli.cli.values import file_name, filled, threads
+from quantize_cli.cli.values import file_name, filled, threads, tokens
 from quantize_cli.errors import UsageError
 from quantize_cli.version import GENERATOR
 
@@ -42,6 +42,16 @@ AS_JSON = _flag("--json", "Print JSON instead of a table.")
 REVISION = _option("--revision", value="NAME", help="Branch, tag or commit on the Hub.")
 PRE_TOKENIZER = _option(
     "--pre-tokenizer", value="NAME", help="llama.cpp's name of the pre-tokenizer. Default: the recognised one."
+)
+#: Options about the memory to run a file, of the commands that show sizes.
+FIT = (
+    _option("--fits", value="SIZE", help="Mark the formats whose files run in this much memory, for example 16GiB."),
+    _option(
+        "--context",
+        value="N",
+        meaning=tokens,
+        help="Tokens of the context to run a file with. Default: the model's, at most 4096.",
+    ),
 )
 
 #: Heading of the help -> its options. Options become the library's keywords of the same name

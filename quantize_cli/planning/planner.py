@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from quantize_cli.architectures.describe import describe
 from quantize_cli.architectures.description import ModelDescription, TensorRecipe
@@ -16,6 +17,7 @@ from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.mixes.base import Candidate, Choice, Mix
 from quantize_cli.mixes.rules import choose_types
+from quantize_cli.planning.digest import importance_digest
 from quantize_cli.planning.metadata import final_metadata, uint32
 from quantize_cli.planning.model import Plan, PlannedTensor
 from quantize_cli.planning.options import PlanOptions
@@ -60,7 +62,9 @@ def make_plans(
     kept = pruned(in_file_order(description.recipes), options.prune_layers)
     if options.prune_layers:
         _check_pruned(description, kept, options)
-    return [_plan(checkpoint, description, kept, mix, options) for mix in mixes]
+    importance_sha256 = importance_digest(options.importance)
+    plans = [_plan(checkpoint, description, kept, mix, options) for mix in mixes]
+    return [replace(plan, importance_sha256=importance_sha256) for plan in plans]
 
 
 def check_description(description: ModelDescription, options: PlanOptions = _DEFAULTS) -> None:

@@ -6,7 +6,6 @@ the same importance, is made once.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,13 +19,10 @@ from quantize_cli.measure.sums import RunningSums, merge_each
 from quantize_cli.observer import Observer
 from quantize_cli.outputs.sinks import Sink
 from quantize_cli.planning.model import Plan, PlannedTensor
+from quantize_cli.run.bounds import WEIGHTS_IN_FLIGHT, available_threads
 from quantize_cli.run.crew import Crew
 from quantize_cli.run.derive import Derive, Result
 from quantize_cli.run.slabs import SLAB_WEIGHTS, Slab, slabs_of
-
-#: Weights in flight, in all slabs together: two slabs for each of 64 threads. A weight takes at most 10 bytes while its
-#: slab is made, none before, and afterwards what is to be written of it.
-WEIGHTS_IN_FLIGHT = 1 << 25
 
 Sums = NDArray[np.float64]
 
@@ -39,11 +35,6 @@ class RunResult:
         Sums  #: for every tensor of the plan the sums of its rows (see measure/sums.py), merged, float64[tensors, SUMS]
     )
     threads: int  #: number of threads that worked
-
-
-def available_threads() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run(
