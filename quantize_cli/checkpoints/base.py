@@ -42,6 +42,18 @@ class TensorInfo:
         return math.prod(self.shape[:-1])
 
 
+class Stream(Protocol):
+    """The reads of a checkpoint whose rows come over the network, from any number of threads."""
+
+    def received(self) -> int:
+        """Return how many bytes have come since the last call."""
+        ...
+
+    def stop(self) -> None:
+        """Let all reads end soon, and none begin; they raise InterruptedError."""
+        ...
+
+
 class Checkpoint(Protocol):
     """A set of named tensors, and the small files that describe the model."""
 
@@ -78,6 +90,11 @@ class Checkpoint(Protocol):
     @property
     def missing(self) -> Mapping[Path, int]:
         """The files that `fetch` will write, each with its size in bytes; empty if all files are here."""
+        ...
+
+    @property
+    def stream(self) -> Stream | None:
+        """What the reads that come over the network have in common; None if rows are read from a disk."""
         ...
 
     def fetch(self, observer: Observer) -> None:

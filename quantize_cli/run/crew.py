@@ -33,9 +33,10 @@ class Crew(Generic[Task, Made]):
     Args:
         work: What is to be done, on several threads at a time.
         threads: The number of threads that are wanted; `threads` has those that were started.
+        daemon: Let the process end without them; they may only wait for what others send.
     """
 
-    def __init__(self, work: Callable[[Task], Made], threads: int) -> None:
+    def __init__(self, work: Callable[[Task], Made], threads: int, *, daemon: bool = False) -> None:
         self._work = work
         self._todo: SimpleQueue[tuple[int, Task] | None] = SimpleQueue()
         self._done: SimpleQueue[tuple[int, Made | _Failed]] = SimpleQueue()
@@ -46,7 +47,7 @@ class Crew(Generic[Task, Made]):
         self._threads: list[threading.Thread] = []
         with deferred(), suppress(RuntimeError):  # the limit of a container, for example
             for _ in range(threads):
-                thread = threading.Thread(target=self._serve, name="quantize")
+                thread = threading.Thread(target=self._serve, name="quantize", daemon=daemon)
                 thread.start()
                 self._threads.append(thread)
 
