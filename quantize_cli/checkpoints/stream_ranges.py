@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from queue import SimpleQueue
 from threading import Lock
 from typing import Any, NamedTuple
@@ -63,27 +63,41 @@ class _AttemptError(Exception):
     def __init__(self, reason: str, *, wait: float | None = None, refused: bool = False) -> None:
         super().__init__(reason)
         self.wait = wait
-        self.most = MAX_REFUSALS if refused else MAX_FAILURES
+        self.refused = refused
 
 
 class _Wanted:
-    """The bytes that are still to come: those of `file` from `start` on, as many as `left` has room for."""
+    """Bytes of `file` from `first` on, as many as `room` has; `come` of them are there."""
 
-    def __init__(self, file: RemoteFile, start: int, left: memoryview) -> None:
+    def __init__(self, file: RemoteFile, first: int, room: memoryview) -> None:
         self.file = file
-        self.start = start
-        self.left = left
+        self._first = first
+        self._room = room
+        self.come = 0
+
+    @property
+    def left(self) -> int:
+        return len(self._room) - self.come
+
+    @property
+    def start(self) -> int:
+        """The place in the file of the first byte that is still to come."""
+        return self._first + self.come
 
     @property
     def stop(self) -> int:
-        return self.start + len(self.left)
+        return self._first + len(self._room)
 
-    def take(self, chunk: bytes) -> None:
-        if len(chunk) > len(self.left):
-            raise _AttemptError("it sends more than it was asked for", refused=True)
-        self.left[: len(chunk)] = chunk
-        self.left = self.left[len(chunk) :]
-        self.start += len(chunk)
+    def take(self, chunks: Iterable[bytes]) -> Iterator[None]:
+        """Take what comes in answer to one request; nothing of it counts if it is too much."""
+        before = self.come
+        for chunk in chunks:
+            if len(chunk) > self.left:
+                self.come = before
+                raise _AttemptError("it sends more than it was asked for", refused=True)
+            self._room[self.come : self.come + len(chunk)] = chunk
+            self.come += len(chunk)
+            yield
 
 
 class Ranges:
@@ -120,27 +134,29 @@ class Ranges:
         Raises:
             CheckpointError: The server refuses them, has another file, or fails again and again.
         """
-        wanted, failures = _Wanted(self._files[name], start, left), 0
+        wanted, failures, refusals = _Wanted(self._files[name], start, left), 0, 0
         while wanted.left:
-            before = wanted.start
+            before = wanted.come
             try:
                 self._ask(wanted)
             except (QuantizeError, InterruptedError):
                 raise
             except Exception as error:
                 failed = error if isinstance(error, _AttemptError) else self._failed(error)
-                failures = 1 if wanted.start - before >= PROGRESS_BYTES else failures + 1
-                if failures >= failed.most:
+                if wanted.come - before >= PROGRESS_BYTES:
+                    failures = refusals = 0
+                failures, refusals = failures + 1, refusals + failed.refused
+                if failures >= MAX_FAILURES or refusals >= MAX_REFUSALS:
                     raise self._given_up(wanted, failures, failed) from error
-                if wanted.start == before:
+                if wanted.come == before:
                     self._addresses.pop(name, None)
                 if failed.wait is not None:
                     self._waits.hold(failed.wait)
                 else:
                     self._waits.after_failure(failures)
             finally:
-                if wanted.start > before:
-                    self._counts.put(wanted.start - before)
+                if wanted.come > before:
+                    self._counts.put(wanted.come - before)
 
     def _ask(self, wanted: _Wanted) -> None:
         """Ask for all that is left once."""
@@ -151,8 +167,7 @@ class Ranges:
         timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
         with get_session().stream("GET", address.url, headers=headers, timeout=timeout) as response:
             self._check_answer(wanted, response)
-            for chunk in response.iter_raw(_CHUNK_BYTES):
-                wanted.take(chunk)
+            for _ in wanted.take(response.iter_raw(_CHUNK_BYTES)):
                 self._waits.check()
                 if self._waits.clock() > deadline:
                     raise _AttemptError(f"it takes longer than {MAX_SECONDS:.0f} s")
@@ -190,7 +205,7 @@ class Ranges:
         if headers.get("Content-Encoding", "identity") != "identity":
             raise _AttemptError("it compresses its answer", refused=True)
         if status == 200:
-            if (wanted.start, headers.get("Content-Length")) != (0, str(len(wanted.left))):
+            if (wanted.start, headers.get("Content-Length")) != (0, str(wanted.left)):
                 raise CheckpointError(
                     f"The server of {self._where(wanted.file)} does not send parts of a file; leave --stream out."
                 )
