@@ -7,6 +7,7 @@ from pathlib import Path
 
 from quantize_cli.checkpoints.base import TensorInfo
 from quantize_cli.checkpoints.hub import HubCheckpoint
+from quantize_cli.checkpoints.stream_groups import Groups, groups_of
 from quantize_cli.checkpoints.stream_ranges import Ranges
 from quantize_cli.observer import Observer
 
@@ -26,6 +27,8 @@ class StreamedCheckpoint(HubCheckpoint):
     def __init__(self, model_id: str, revision: str | None, observer: Observer) -> None:
         super().__init__(model_id, revision, observer)
         self._ranges = Ranges(model_id, self._snapshot.commit, self._wanted())
+        self._groups = groups_of(tensor for _, tensors in self._pending.values() for tensor in tensors)
+        self._grouped = Groups(self._ranges.fill)
 
     @property
     def missing(self) -> Mapping[Path, int]:
@@ -46,7 +49,10 @@ class StreamedCheckpoint(HubCheckpoint):
 
     def _read(self, info: TensorInfo, start: int, left: memoryview) -> None:
         """Fill `left` with the tensor's bytes from its byte `start` on."""
-        if info.file in self._pending:
-            self._ranges.fill(info.file, self._offsets[info.name] + start, left)
-        else:
+        place = self._offsets[info.name] + start
+        if info.file not in self._pending:
             super()._read(info, start, left)
+        elif group := self._groups.get(info.name):
+            self._grouped.fill(group, place, left)
+        else:
+            self._ranges.fill(info.file, place, left)

@@ -15,7 +15,10 @@ from safetensors.numpy import save
 from quantize_cli import quantize
 from quantize_cli.checkpoints import remote
 from quantize_cli.checkpoints import stream as module
+from quantize_cli.checkpoints.base import TensorInfo
+from quantize_cli.checkpoints.files import Located
 from quantize_cli.checkpoints.open import open_checkpoint
+from quantize_cli.checkpoints.stream_groups import GAP_BYTES, GROUP_BYTES, SMALL_BYTES, Group, groups_of
 from quantize_cli.checkpoints.stream_ranges import MAX_FAILURES, MAX_WAIT, Ranges
 from quantize_cli.checkpoints.stream_waits import LONGEST, Waits
 from quantize_cli.errors import CheckpointError, UsageError
@@ -307,6 +310,7 @@ def test_a_streamed_run_writes_the_same_bytes(hub, clock, tmp_path, formats):
     assert written == {path.name: path.read_bytes() for path in (tmp_path / "local").iterdir()}
     assert len(written) == len(formats)
     assert recorder.bytes == sum(info.nbytes for info in open_checkpoint(local).infos.values())
+    assert len(asked(hub)) < 30
     assert [*(tmp_path / "cache").rglob("*.safetensors")] == []
     assert hub.downloads() == sorted(name for name in hub.repos["org/tiny"].files if not name.endswith("safetensors"))
 
@@ -321,6 +325,39 @@ def test_a_hundred_dropped_connections_change_no_byte(hub, clock, tmp_path, monk
     quantize("org/tiny", "q8_0", streamed, stream=True, **OPTIONS)
     assert streamed.getvalue() == expected.getvalue()
     assert hub.dropped == 3 * len(repo.ends) > 100
+
+
+def test_small_neighbours_are_one_request(hub, clock):
+    small = {name: np.full(8, ord(name), np.float32) for name in "abcd"}
+    large = {"c2": np.zeros((1 << 10, 1 << 5), np.float32)}
+    hub.repos["org/model"] = Repo({"config.json": b"{}", "model.safetensors": save(small | large)})
+    checkpoint = open_checkpoint("org/model", stream=True)
+    hub.requests.clear()
+    for name in "dabc" * 2:
+        np.testing.assert_array_equal(checkpoint.read_bytes(name, 0, 1).view(np.float32)[0], small[name])
+    # The library lays tensors of the same dtype out by name: the large one is between c and d, which is alone.
+    assert [stop - start for start, stop in asked(hub)] == [32, 3 * 32, 32]
+
+
+def test_groups_end_where_they_are_long_enough_or_far_apart():
+    def at(name, offset, nbytes=1000, file="f"):
+        return Located(TensorInfo(name, "U8", (nbytes,), nbytes, file), offset)
+
+    tensors = [
+        at("a", 0), at("b", 1000),
+        at("alone", 200_000),
+        at("c", 300_000), at("d", 301_000 + GAP_BYTES),
+        *(at(f"n{number}", (1 << 21) + number * SMALL_BYTES, SMALL_BYTES) for number in range(17)),
+        at("large", 1 << 25, SMALL_BYTES + 1), at("e", (1 << 25) + SMALL_BYTES + 1),
+        at("a2", 0, file="g"), at("b2", 1000, file="g"),
+    ]  # fmt: skip
+    groups = groups_of(reversed(tensors))
+    assert groups["a"] == groups["b"] == Group("f", 0, 2000)
+    assert groups["c"] == groups["d"] == Group("f", 300_000, 302_000 + GAP_BYTES)
+    assert groups["n0"] == groups["n15"] == Group("f", 1 << 21, (1 << 21) + GROUP_BYTES)
+    assert groups["a2"] == groups["b2"] == Group("g", 0, 2000)
+    assert groups.keys() & {"alone", "n16", "large", "e"} == set()
+    assert groups_of([]) == {}
 
 
 def test_files_that_the_cache_has_are_not_read_again(hub, clock, tmp_path):
@@ -351,4 +388,4 @@ def test_a_model_in_an_encoding_is_streamed_too(hub, clock):
     assert checkpoint.stream is not None
     rows = checkpoint.read_bytes("w.weight", 2, 5)
     assert rows.shape == (3, 3 * 17)
-    assert checkpoint.stream.received() == 3 * 3 * 17
+    assert checkpoint.stream.received() == codes.nbytes + scales.nbytes  # small neighbours
