@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ class Fault(NamedTuple):
     status: int | None = None  #: sent instead of the part
     headers: Mapping[str, str] = MappingProxyType({})  #: sent instead of true ones, or beside them
     sent: float = 1.0  #: the share of the body after which the connection is dropped
+    hangs: bool = False  #: nothing more comes until the hub is told to go on
     extra: int = 0  #: bytes behind the body; negative: so many are missing, and the length is not told
 
 
@@ -71,6 +73,8 @@ class Hub:
 
     repos: dict[str, Repo] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
+    hanging: Event = field(default_factory=Event)  #: a body has stopped in its middle
+    go_on: Event = field(default_factory=Event)
     dropped: int = 0  #: connections that were dropped in the middle of a body
     sent: Counter[str] = field(default_factory=Counter)  #: name of a file -> bytes of its content that were sent
 
@@ -208,6 +212,9 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(ConnectionError):
             self.server.hub.dropped += fault.sent < 1
             self.server.hub.sent[""] += self.wfile.write(body[: int(len(body) * fault.sent)])
+            if fault.hangs:
+                self.server.hub.hanging.set()
+                self.server.hub.go_on.wait(60)
 
     def _part(self) -> tuple[int, int] | None:
         match = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["Range"] or "")
