@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -47,6 +47,10 @@ class Stream(Protocol):
 
     def received(self) -> int:
         """Return how many bytes have come since the last call."""
+        ...
+
+    def sentences(self) -> Iterable[str]:
+        """Return what a user should know since the last call, for example that a server asks to wait."""
         ...
 
     def stop(self) -> None:

@@ -119,10 +119,15 @@ class Ranges:
         self._addresses: dict[str, _Address] = {}
         self._etags: dict[tuple[str, str], str] = {}  # file and host -> the ETag that its first answer had
         self._counts: SimpleQueue[int] = SimpleQueue()
+        self._sentences: SimpleQueue[str] = SimpleQueue()
 
     def received(self) -> int:
         """Return how many bytes have come since the last call."""
         return sum(self._counts.get() for _ in range(self._counts.qsize()))
+
+    def sentences(self) -> list[str]:
+        """Return what a user should know since the last call."""
+        return [self._sentences.get() for _ in range(self._sentences.qsize())]
 
     def stop(self) -> None:
         """Let all reads end at their next piece, and none begin; they raise InterruptedError."""
@@ -151,7 +156,8 @@ class Ranges:
                 if wanted.come == before:
                     self._addresses.pop(name, None)
                 if failed.wait is not None:
-                    self._waits.hold(failed.wait)
+                    if self._waits.hold(failed.wait):
+                        self._sentences.put(f"The server of {self._model_id} asks to wait {failed.wait:.0f} s.")
                 else:
                     self._waits.after_failure(failures)
             finally:
@@ -164,8 +170,9 @@ class Ranges:
         deadline = self._waits.clock() + MAX_SECONDS
         address = self._address(wanted.file)
         headers = {**address.headers, "Range": f"bytes={wanted.start}-{wanted.stop - 1}"}
-        timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
-        with get_session().stream("GET", address.url, headers=headers, timeout=timeout) as response:
+        # Where a server leads to yet another host, the client leaves the token out.
+        options: dict[str, Any] = {"timeout": constants.HF_HUB_DOWNLOAD_TIMEOUT, "follow_redirects": True}
+        with get_session().stream("GET", address.url, headers=headers, **options) as response:
             self._check_answer(wanted, response)
             for _ in wanted.take(response.iter_raw(_CHUNK_BYTES)):
                 self._waits.check()

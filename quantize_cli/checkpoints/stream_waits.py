@@ -36,9 +36,14 @@ class Waits:
         if self._stopped.is_set():
             raise InterruptedError("the run has been stopped")
 
-    def hold(self, seconds: float) -> None:
-        """Let no thread ask for so many seconds: a server that limits requests counts those of all threads."""
-        self._until = max(self._until, self.clock() + seconds)
+    def hold(self, seconds: float) -> bool:
+        """Let no thread ask for so many seconds: a server that limits requests counts those of all threads.
+
+        Returns whether that is a new wait, not one that another thread was asked for a moment before.
+        """
+        before, now = self._until, self.clock()
+        self._until = max(before, now + seconds)
+        return before <= now
 
     def before_request(self) -> None:
         """Wait as long as `hold` asks."""

@@ -112,7 +112,9 @@ class _ReadingAhead(Reading):
         self._stream = stream
         self._observer = observer
         self._source = SourceRows(checkpoint)
-        self._crew: Crew[Extent, Packed] = Crew(lambda extent: checkpoint.read_bytes(*extent), CONNECTIONS, daemon=True)
+        self._crew: Crew[Extent, Packed] = Crew(
+            lambda extent: checkpoint.read_bytes(*extent), CONNECTIONS, daemon=True, meanwhile=self._tell
+        )
         self._held: deque[_Batch] = deque()  # those that are read or in the hands of others
         self._bytes = 0
 
@@ -150,9 +152,15 @@ class _ReadingAhead(Reading):
         """Wait for a batch's rows and yield its slabs."""
         for extent in batch.extents:
             self._here.add(extent, self._crew.take())
-            if received := self._stream.received():
-                self._observer.streamed(received)
+            self._tell()
         yield from batch.slabs
+
+    def _tell(self) -> None:
+        """Let the observer hear what has come, and what is waited for."""
+        if received := self._stream.received():
+            self._observer.streamed(received)
+        for sentence in self._stream.sentences():
+            self._observer.noted(sentence)
 
     def _batches(self, slabs: Iterator[Slab]) -> Iterator[_Batch]:
         """Take slabs together until they need enough; a slab that needs nothing more is never left out."""

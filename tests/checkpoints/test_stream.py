@@ -126,6 +126,16 @@ def test_what_passes_is_waited_out(opened, clock, faults, waits):
     assert (repo.faults, clock.waits) == ([], waits)
 
 
+def test_a_wait_that_the_server_asks_for_is_told_once(opened):
+    checkpoint, repo, read = opened
+    repo.faults += [Fault(429, {"Retry-After": "20"})]
+    read()
+    assert checkpoint.stream.sentences() == ["The server of org/model asks to wait 21 s."]
+    assert checkpoint.stream.sentences() == []
+    waits = Waits(Clock())
+    assert [waits.hold(5), waits.hold(5), waits.hold(3)] == [True, False, False]
+
+
 def test_what_has_come_is_not_asked_for_again(hub, opened):
     _, repo, read = opened
     repo.faults += [Fault(sent=0.5)]

@@ -50,6 +50,9 @@ class Far(Wrapped):
     def received(self):
         return 7
 
+    def sentences(self):
+        return ["still there"] if self.stopped else []
+
     def stop(self):
         self.stopped = True
 
