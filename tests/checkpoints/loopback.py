@@ -17,7 +17,6 @@ from .hub_server import HubServer
 def led_to(server: HubServer, cache: Path) -> Iterator[None]:
     """Let the client, which reads its environment once, know no other Hub, and give it a cache of its own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NO_PROXY", "*")
         patch.setenv("HF_ENDPOINT", server.endpoint)
         patch.delenv("HF_TOKEN", raising=False)
         patch.setattr(constants, "ENDPOINT", server.endpoint)
@@ -26,6 +25,14 @@ def led_to(server: HubServer, cache: Path) -> Iterator[None]:
         )
         patch.setattr(constants, "HF_HUB_CACHE", str(cache))
         patch.setattr(constants, "HF_TOKEN_PATH", str(cache / "token"))
+        yield
+
+
+@contextmanager
+def own_session() -> Iterator[None]:
+    """Give the client connections that go to no proxy; to make them takes a while, so tests share them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_PROXY", "*")
         close_session()
         yield
         close_session()

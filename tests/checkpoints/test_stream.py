@@ -26,7 +26,7 @@ from quantize_cli.observer import Observer
 from quantize_cli.run import reading_ahead
 
 from .hub_server import Fault, Hub, Refusal, Repo
-from .loopback import led_to
+from .loopback import led_to, own_session
 
 ROWS, COLUMNS = 512, 256
 WEIGHTS = np.random.default_rng(0).standard_normal((ROWS, COLUMNS), np.float32)
@@ -50,6 +50,12 @@ class Clock:
     def wait(self, seconds):
         self.waits.append(seconds)
         self.now += seconds
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _session():
+    with own_session():
+        yield
 
 
 @pytest.fixture
