@@ -100,7 +100,9 @@ def quantize(
     if report is not None:
         _check_report(report, place, force=force)
     check_place(place, in_parts=in_parts, force=force)
-    with closing(open_checkpoint(model, options.get("revision"), observer)) as checkpoint:
+    with closing(
+        open_checkpoint(model, options.get("revision"), observer, stream=options.get("stream", False))
+    ) as checkpoint:
         started = time.perf_counter()
         plans = make_plans(checkpoint, mixes, options.get("pre_tokenizer"), meant)
         for sentence in dict.fromkeys(sentence for plan in plans for sentence in plan.warnings):

@@ -124,6 +124,7 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
     ),
     "Model": (
         REVISION,
+        _flag("--stream", "Read the weights from the Hub while they are quantized; do not download the model."),
         _option("--prune-layers", value="N,N", help="Leave out these layers."),
         _option(
             "--override-kv",
@@ -149,7 +150,7 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
 #: Options that the command line gives a meaning itself.
 OWN = frozenset({"formats", "output", "tensor_type", "tensor_type_file", "dry_run", "debug", "version"})
 #: Keywords of a run, which a plan does not have.
-OF_A_RUN = frozenset({"report", "threads", "force"})
+OF_A_RUN = frozenset({"report", "threads", "force", "stream"})
 
 ALL: Sequence[click.Option] = [option for options in SECTIONS.values() for option in options]
 #: Names of the library's keywords among them.

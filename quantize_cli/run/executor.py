@@ -22,6 +22,7 @@ from quantize_cli.planning.model import Plan, PlannedTensor
 from quantize_cli.run.bounds import WEIGHTS_IN_FLIGHT, available_threads
 from quantize_cli.run.crew import Crew
 from quantize_cli.run.derive import Derive, Result
+from quantize_cli.run.reading_ahead import reading_of
 from quantize_cli.run.slabs import SLAB_WEIGHTS, Slab, slabs_of
 
 Sums = NDArray[np.float64]
@@ -60,17 +61,20 @@ def run(
     ahead = 2 * threads
     slabs = slabs_of(plans, slab_weights)
     outputs = [_Output(plan, files) for plan, files in zip(plans, sinks, strict=True)]
-    crew = Crew(Derive(checkpoint, importance), threads)
+    reading = reading_of(checkpoint, observer)
+    crew = Crew(Derive(reading.checkpoint, importance), threads)
     if crew.threads < threads:
         observer.noted(f"The system allows {crew.threads} of {threads} threads; the run goes on with that.")
     try:
-        for slab, results in _in_order(crew, slabs, ahead):
+        for slab, results in _in_order(crew, reading.ready(slabs), ahead):
             if slab.first:
                 observer.tensor_started(slab.tensor)
             for output, tensor, result in zip(outputs, slab.tensors, results, strict=True):
                 output.write(slab, tensor, result)
             observer.weights_done(slab.weights)
+            reading.release()
     except BaseException as error:
+        reading.stop()
         crew.stop(wait=isinstance(error, Exception))  # an interrupt does not wait, for a compiler perhaps
         raise
     crew.stop(wait=True)
