@@ -74,6 +74,11 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
             value="N(M|G)",
             help="Write several files, each with at most this many bytes of tensors.",
         ),
+        _flag(
+            "--no-provenance",
+            "Write neither keys that tell where the file comes from nor digests of its tensors; the file is "
+            "llama-quantize's then, byte for byte.",
+        ),
     ),
     "Types of tensors": (
         _option(

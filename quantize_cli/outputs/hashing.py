@@ -19,6 +19,7 @@ class Digest(Protocol):
     """What `hashlib.sha256` returns."""
 
     def update(self, data: bytes | memoryview, /) -> None: ...  # noqa: D102
+    def digest(self) -> bytes: ...  # noqa: D102
     def hexdigest(self) -> str: ...  # noqa: D102
 
 
@@ -52,6 +53,14 @@ class Hashing:
         else:
             self._free.get()
             self._todo.put((digest, data))
+
+    def settle(self) -> None:
+        """Wait until all that was given is hashed; more may follow."""
+        if self._thread is not None:
+            for _ in range(_WAITING):
+                self._free.get()
+            for _ in range(_WAITING):
+                self._free.put(None)
 
     def stop(self) -> None:
         """Let the thread end after what it was given."""

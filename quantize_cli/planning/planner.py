@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from quantize_cli.architectures.describe import describe
 from quantize_cli.architectures.description import ModelDescription, TensorRecipe
@@ -19,6 +20,7 @@ from quantize_cli.mixes.rules import choose_types
 from quantize_cli.planning.metadata import final_metadata, uint32
 from quantize_cli.planning.model import Plan, PlannedTensor
 from quantize_cli.planning.options import PlanOptions
+from quantize_cli.planning.provenance import provenance_fields
 from quantize_cli.planning.prune import LAYER, Kept, pruned
 from quantize_cli.planning.split import as_in_source, by_size, whole
 from quantize_cli.planning.traits import traits_of
@@ -95,7 +97,8 @@ def _plan(
     infos = checkpoint.infos
     candidates = candidates_of([recipe for recipe, _ in kept.recipes], infos)
     importance = options.importance
-    metadata = final_metadata(description, mix, options, kept.layers)
+    provenance = provenance_fields(checkpoint, options)
+    metadata = final_metadata(description, mix, options, kept.layers, provenance)
     # Like llama-quantize, prefer the fields that are set to those of the model, and count layers before pruning.
     model = traits_of(with_fields(description.metadata, options.metadata))
     choices = choose_types(candidates, mix, model, options.overrides, has_importance=importance is not None)
@@ -119,7 +122,7 @@ def _plan(
         model=checkpoint.name,
         architecture=model.architecture,
         format=mix.name,
-        files=files,
+        files=tuple(replace(file, has_trailer=bool(provenance)) for file in files),
         warnings=(
             *description.notes,
             *unmatched(options, mix, kept, model.architecture),
