@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from quantize_cli.version import __version__
 
 if TYPE_CHECKING:
-    from quantize_cli.api import inspect, plan, quantize
+    from quantize_cli.api import inspect, plan, quantize, verify
     from quantize_cli.checkpoints.open import open_checkpoint
     from quantize_cli.errors import CheckpointError, OutputError, QuantizeError, UnsupportedError, UsageError
     from quantize_cli.importance.read import read_importance
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from quantize_cli.observer import Observer
     from quantize_cli.planning.model import Plan
     from quantize_cli.report.model import Report
+    from quantize_cli.verify.model import Verification
 
 __all__ = [
     "FORMATS",
@@ -32,12 +33,14 @@ __all__ = [
     "Report",
     "UnsupportedError",
     "UsageError",
+    "Verification",
     "__version__",
     "inspect",
     "open_checkpoint",
     "plan",
     "quantize",
     "read_importance",
+    "verify",
 ]
 
 #: Name -> the module that defines it.
@@ -52,11 +55,13 @@ _HOMES = {
     "Report": "report.model",
     "UnsupportedError": "errors",
     "UsageError": "errors",
+    "Verification": "verify.model",
     "inspect": "api",
     "open_checkpoint": "checkpoints.open",
     "plan": "api",
     "quantize": "api",
     "read_importance": "importance.read",
+    "verify": "api",
 }
 
 

@@ -57,6 +57,14 @@ class Keywords(PlanKeywords, total=False):
     force: bool  #: overwrite an existing output or report
 
 
+class VerifyKeywords(PlanKeywords, total=False):
+    """Options of a check; those of a plan tell how the file was made, as far as it does not tell that itself."""
+
+    format: str | None  #: the file's format; default: the one that it states
+    sample: int | None  #: number of pieces of each tensor that are compared; default: all
+    threads: int | None  #: number of threads; default: one for each processor that the process may use
+
+
 def check_keywords(function: str, said: Mapping[str, object], known: Collection[str]) -> None:
     """Check that `known` has every keyword that was given to `function`.
 

@@ -33,7 +33,9 @@ ALLOWED = {
         "planning",
         "report",
         "run",
+        "verify",
     },
+    "verify": {"checkpoints", "errors", "gguf_file", "importance", "keywords", "mixes", "observer", "planning", "run"},
     "keywords": {"errors", "importance", "mixes", "planning", "tokenizers"},
     "report": {"errors", "measure", "outputs", "planning", "version"},
     "inspection": {"architectures", "checkpoints", "errors", "gguf_file", "mixes", "planning", "version"},
@@ -52,7 +54,7 @@ ALLOWED = {
         "planning",
         "simd",
     },
-    "planning": {"architectures", "checkpoints", "errors", "gguf_file", "importance", "mixes"},
+    "planning": {"architectures", "checkpoints", "errors", "gguf_file", "importance", "mixes", "version"},
     "architectures": {"checkpoints", "errors", "gguf_file", "tokenizers"},
     "mixes": {"errors", "gguf_file"},
     "importance": {"checkpoints", "errors", "gguf_file"},
@@ -77,12 +79,19 @@ ALLOWED = {
         "observer",
         "planning",
         "report",
+        "verify",
         "version",
     },
 }
 
 #: Imports for type checkers alone, which nothing executes.
-ANNOTATIONS_ONLY = {("cli", "inspection"), ("cli", "planning"), ("observer", "planning"), ("observer", "report")}
+ANNOTATIONS_ONLY = {
+    ("cli", "inspection"),
+    ("cli", "planning"),
+    ("cli", "verify"),
+    ("observer", "planning"),
+    ("observer", "report"),
+}
 
 #: What only these rooms may import: the library stays usable without a command line, a hub and a compiler's start-up.
 HEAVY = {

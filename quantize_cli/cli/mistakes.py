@@ -63,7 +63,8 @@ def sentence_of(error: click.ClickException) -> str:
     if isinstance(error, click.NoSuchOption):
         return f"{error.option_name} is not an option{_instead_of(error.option_name, error.ctx)}."
     if isinstance(error, click.BadOptionUsage):  # Click does not tell more of it than the name
-        option = next((option for option in ALL if error.option_name in option.opts), None)
+        params = ALL if error.ctx is None else [p for p in error.ctx.command.params if isinstance(p, click.Option)]
+        option = next((option for option in params if error.option_name in option.opts), None)
         if option is None or option.is_flag:
             return f"{error.option_name} does not take a value; leave the value out."
         return _without_value(error.option_name, option)
