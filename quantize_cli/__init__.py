@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from quantize_cli.observer import Observer
     from quantize_cli.planning.model import Plan
     from quantize_cli.report.model import Report
-    from quantize_cli.verify.model import Verification
+    from quantize_cli.verification.model import Verification
 
 __all__ = [
     "FORMATS",
@@ -55,7 +55,7 @@ _HOMES = {
     "Report": "report.model",
     "UnsupportedError": "errors",
     "UsageError": "errors",
-    "Verification": "verify.model",
+    "Verification": "verification.model",
     "inspect": "api",
     "open_checkpoint": "checkpoints.open",
     "plan": "api",

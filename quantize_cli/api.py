@@ -36,8 +36,8 @@ from quantize_cli.planning.planner import make_plans
 from quantize_cli.report.model import ImatrixReport, Report, SourceReport
 from quantize_cli.report.write import check_report_path, write_report
 from quantize_cli.run.targets import Place, check_files, check_place, opened, place_of, sizes, target_of
-from quantize_cli.verify.model import Verification
-from quantize_cli.verify.verify import Model, verified
+from quantize_cli.verification.model import Verification
+from quantize_cli.verification.verify import Model, verified
 
 #: A file, a folder or a stream; None is the current folder.
 Output: TypeAlias = str | Path | BinaryIO | None

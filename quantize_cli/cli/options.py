@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import click
 
 from quantize_cli.cli import console
-from quantize_cli.cli.values import file_name, filled, threads
+from quantize_cli.cli.values import file_name, filled, sample, threads
 from quantize_cli.errors import UsageError
 from quantize_cli.version import GENERATOR
 
@@ -42,6 +42,18 @@ AS_JSON = _flag("--json", "Print JSON instead of a table.")
 REVISION = _option("--revision", value="NAME", help="Branch, tag or commit on the Hub.")
 PRE_TOKENIZER = _option(
     "--pre-tokenizer", value="NAME", help="llama.cpp's name of the pre-tokenizer. Default: the recognised one."
+)
+
+AGAINST = _option(
+    "--against",
+    value="MODEL",
+    help="Derive the tensors again from MODEL, a folder, file or Hub id, and compare them.",
+)
+SAMPLE = _option(
+    "--sample",
+    value="N",
+    meaning=sample,
+    help="Compare only N pieces of each tensor, the same in every run.",
 )
 
 #: Heading of the help -> its options. Options become the library's keywords of the same name

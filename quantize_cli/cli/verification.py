@@ -10,7 +10,7 @@ from quantize_cli.cli import console
 from quantize_cli.errors import CheckpointError, printable
 
 if TYPE_CHECKING:
-    from quantize_cli.verify.model import Compared, Verification
+    from quantize_cli.verification.model import Compared, Verification
 
 
 def show(found: Verification, *, as_json: bool) -> None:

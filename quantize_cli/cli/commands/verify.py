@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from quantize_cli.cli import console, options
-from quantize_cli.cli.values import file_name, filled, sample, threads
+from quantize_cli.cli.values import file_name, filled, threads
 
 #: Headings of those options of `quantize MODEL` that decide tensors and metadata.
 _DECIDING = ("Types of tensors", "Importance matrix", "Model")
@@ -50,24 +50,14 @@ COMMAND = click.Command(
     short_help="Check a GGUF file, also against its model.",
     params=[
         click.Argument(("file",), metavar="FILE", callback=file_name),
-        click.Option(
-            ("--against",),
-            metavar="MODEL",
-            callback=filled,
-            help="Derive the tensors again from MODEL, a folder, file or Hub id, and compare them.",
-        ),
+        options.AGAINST,
         click.Option(
             ("format", "--format", "-f"),
             metavar="NAME",
             callback=filled,
             help="Format of FILE. Default: the one that it states.",
         ),
-        click.Option(
-            ("--sample",),
-            metavar="N",
-            callback=sample,
-            help="Compare only N pieces of each tensor, the same in every run.",
-        ),
+        options.SAMPLE,
         *(option for heading in _DECIDING for option in options.SECTIONS[heading] if option.name not in _PERMISSIONS),
         click.Option(
             ("--threads", "-t"),

@@ -12,8 +12,8 @@ from quantize_cli.errors import CheckpointError, UnsupportedError, shown
 from quantize_cli.gguf_file.reader import GgufHeader, GgufTensor, parse_header
 from quantize_cli.gguf_file.trailer import MAGIC, Trailer, parse_trailer, trailer_bytes
 from quantize_cli.planning.provenance import VERSION
-from quantize_cli.verify.finite import not_finite
-from quantize_cli.verify.model import CheckedFile, Findings
+from quantize_cli.verification.finite import not_finite
+from quantize_cli.verification.model import CheckedFile, Findings
 
 #: Bytes that are read at a time.
 _PIECE_BYTES = 1 << 22
@@ -31,7 +31,7 @@ def check_file(path: Path, findings: Findings) -> CheckedFile | None:
         try:
             header = parse_header(file.stream(), file.size, path)
         except (CheckpointError, UnsupportedError) as error:
-            findings.add("container", path.name, str(error))
+            findings.add("container", str(path), str(error))
             return None
         return _File(path, file, header, findings).check()
 
@@ -71,7 +71,7 @@ class _File:
         return -(-self._header.data_end // self._header.alignment) * self._header.alignment
 
     def _add(self, kind: str, sentence: str, tensor: str | None = None) -> None:
-        self._findings.add(kind, self._path.name, sentence, tensor)
+        self._findings.add(kind, str(self._path), sentence, tensor)
 
     def _trailer(self) -> Trailer | None:
         """Read the digests; a file of other programs has none, and nothing else behind its last tensor."""
@@ -86,15 +86,17 @@ class _File:
                 f"has written it anew; {_AGAIN}.",
             )
         elif behind > 0:
+            if not promised and not raw.startswith(MAGIC):
+                self._add(
+                    "container",
+                    f"{self._path} has {behind:,} bytes behind its last tensor, which do not belong to a GGUF file; "
+                    f"{_AGAIN}.",
+                )
+                return None
             try:
                 return parse_trailer(raw, count)
             except ValueError as error:
-                what = (
-                    "its trailer"
-                    if promised or raw.startswith(MAGIC)
-                    else f"what follows its last tensor ({behind:,} bytes)"
-                )
-                self._add("digest", f"{self._path} is damaged: {what} {error}; {_AGAIN}.")
+                self._add("digest", f"{self._path} is damaged: its trailer {error}; {_AGAIN}.")
         return None
 
     def _tensor(self, tensor: GgufTensor, expected: bytes | None) -> None:

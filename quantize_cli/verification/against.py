@@ -18,8 +18,8 @@ from quantize_cli.run.crew import Crew
 from quantize_cli.run.derive import Derive
 from quantize_cli.run.executor import in_order
 from quantize_cli.run.slabs import SLAB_WEIGHTS, Slab, slabs_of
-from quantize_cli.verify.metadata import different_values, notes_on_keys
-from quantize_cli.verify.model import Compared, Findings
+from quantize_cli.verification.metadata import different_values, notes_on_keys
+from quantize_cli.verification.model import Compared, Findings
 
 #: Weights in a slab if only some are compared.
 _SAMPLE_WEIGHTS = 1 << 15
@@ -117,8 +117,8 @@ def compare_tensors(
                     "bytes",
                     file.location,
                     f"{file.location}: tensor {shown(name)} differs from what the model gives in {len(rows):,} "
-                    f"rows, first in row {rows[0]:,}; check the options and the importance matrix with which it was "
-                    "made, or quantize it again.",
+                    f"rows, first in row {rows[0]:,}; check the model, the options and the importance matrix with "
+                    "which it was made.",
                     name,
                 )
     except BaseException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,10 @@ from quantize_cli.errors import CheckpointError, QuantizeError, UsageError
 from quantize_cli.keywords import PlanKeywords, plan_options
 from quantize_cli.observer import Observer
 from quantize_cli.planning.planner import make_plan
-from quantize_cli.verify.against import compare_headers, compare_tensors
-from quantize_cli.verify.file import check_file
-from quantize_cli.verify.model import SCHEMA_VERSION, Compared, Findings, Verification
-from quantize_cli.verify.options import Told
+from quantize_cli.verification.against import compare_headers, compare_tensors
+from quantize_cli.verification.file import check_file
+from quantize_cli.verification.model import SCHEMA_VERSION, CheckedFile, Compared, Findings, Verification
+from quantize_cli.verification.options import Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,10 @@ def verified(path: Path, against: Model | None, observer: Observer) -> Verificat
     files = []
     for part in parts_of(path):
         if not part.exists():
-            findings.add("container", part.name, f"{part} is missing; download it, or the whole model, again.")
+            findings.add("container", str(part), f"{part} is missing; download it, or the whole model, again.")
         elif (checked := check_file(part, findings)) is not None:
             files.append(checked)
+    _check_digests(files, findings)
     if files and not any(file.digests for file in files):
         notes.append(f"{path} does not hold digests; only a comparison with its model notices every change.")
     whole = None if any(finding.kind == "container" for finding in findings.kept) else _whole(path, findings)
@@ -61,12 +63,25 @@ def verified(path: Path, against: Model | None, observer: Observer) -> Verificat
     )
 
 
+def _check_digests(files: Sequence[CheckedFile], findings: Findings) -> None:
+    """Add parts that have lost their digests: only the first promises them in its metadata."""
+    known = {finding.file for finding in findings.kept if finding.kind == "digest"}
+    for file in files:
+        if not file.digests and file.path not in known and any(other.digests for other in files):
+            findings.add(
+                "digest",
+                file.path,
+                f"{file.path} has lost the digests that the other parts hold: it is cut off, or another program has "
+                "written it anew; download or quantize it again.",
+            )
+
+
 def _whole(path: Path, findings: Findings) -> GgufCheckpoint | None:
     """Open the parts as one model, which they must be."""
     try:
         return GgufCheckpoint(path)
     except QuantizeError as error:
-        findings.add("container", path.name, str(error))
+        findings.add("container", str(path), str(error))
         return None
 
 
