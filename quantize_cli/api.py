@@ -37,7 +37,6 @@ from quantize_cli.report.model import ImatrixReport, Report, SourceReport
 from quantize_cli.report.write import check_report_path, write_report
 from quantize_cli.run.targets import Place, check_files, check_place, opened, place_of, sizes, target_of
 from quantize_cli.verification.model import Verification
-from quantize_cli.verification.verify import Model, verified
 
 #: A file, a folder or a stream; None is the current folder.
 Output: TypeAlias = str | Path | BinaryIO | None
@@ -208,6 +207,8 @@ def verify(
     Raises:
         QuantizeError: The file does not exist, the model cannot be converted, or an option is wrong.
     """
+    from quantize_cli.verification.verify import Model, verified
+
     check_keywords("verify", options, VerifyKeywords.__optional_keys__)
     keywords = {name: value for name, value in options.items() if name in PlanKeywords.__optional_keys__}
     model = None

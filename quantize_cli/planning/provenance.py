@@ -69,8 +69,8 @@ def recipe_of(
     overrides = options.overrides
     held: dict[str, Any] = {
         "pre_tokenizer": pre_tokenizer,
-        "include_weights": list(include_weights),
-        "exclude_weights": list(exclude_weights),
+        "include_weights": options.importance and list(include_weights),
+        "exclude_weights": options.importance and list(exclude_weights),
         "tensor_types": [[pattern.pattern, type_name] for pattern, type_name in overrides.tensor_types],
         "output_tensor_type": overrides.output_tensor_type,
         "token_embedding_type": overrides.token_embedding_type,

@@ -13,8 +13,8 @@ from quantize_cli.errors import CheckpointError, QuantizeError, UsageError
 from quantize_cli.keywords import PlanKeywords, plan_options
 from quantize_cli.observer import Observer
 from quantize_cli.planning.planner import make_plan
-from quantize_cli.verification.against import compare_headers, compare_tensors
 from quantize_cli.verification.file import check_file
+from quantize_cli.verification.headers import compare_headers
 from quantize_cli.verification.model import SCHEMA_VERSION, CheckedFile, Compared, Findings, Verification
 from quantize_cli.verification.options import Told
 
@@ -40,6 +40,8 @@ def verified(path: Path, against: Model | None, observer: Observer) -> Verificat
     """
     if not path.exists():
         raise CheckpointError(f"{path} does not exist; check the path.")
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder; give the path of a GGUF file in it.")
     findings, notes = Findings(), list[str]()
     files = []
     for part in parts_of(path):
@@ -105,6 +107,7 @@ def _compared(
         from quantize_cli.run.compiling import prepare
         from quantize_cli.run.executor import available_threads
         from quantize_cli.run.kernels import kernels_of_plans
+        from quantize_cli.verification.tensors import compare_tensors
 
         prepare(kernels_of_plans([plan]), observer)
         return compare_tensors(
