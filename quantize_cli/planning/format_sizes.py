@@ -19,7 +19,7 @@ from quantize_cli.mixes.traits import ModelTraits
 from quantize_cli.planning.metadata import final_metadata
 from quantize_cli.planning.options import PlanOptions
 from quantize_cli.planning.planner import candidates_of, check_decodable, in_file_order
-from quantize_cli.planning.provenance import provenance_fields
+from quantize_cli.planning.provenance import provenance_fields, with_provenance
 from quantize_cli.planning.traits import traits_of
 
 
@@ -104,5 +104,6 @@ def _bytes_around(
 ) -> int:
     """Return the size of all but the tensor data; it is the same for all types of the tensors."""
     entries = [TensorEntry(candidate.name, candidate.shape, 0, 0) for candidate in candidates]
-    header = encode_header(final_metadata(description, mix, PlanOptions(), 0, provenance), entries)
+    metadata = final_metadata(description, mix, PlanOptions(), layers=0)
+    header = encode_header(with_provenance(metadata, provenance), entries)
     return len(header) + (trailer_bytes(len(candidates)) if provenance else 0)

@@ -10,7 +10,6 @@ from quantize_cli.errors import UsageError, shown
 from quantize_cli.gguf_file.fields import Field, ValueType, with_fields
 from quantize_cli.mixes.base import Mix
 from quantize_cli.planning.options import PlanOptions
-from quantize_cli.planning.provenance import is_ours
 
 #: general.quantization_version (ggml.h, GGML_QNT_VERSION).
 _QUANTIZATION_VERSION = 2
@@ -24,13 +23,8 @@ def uint32(key: str, value: int) -> Field:
     return Field(key, ValueType.UINT32, value)
 
 
-def final_metadata(
-    description: ModelDescription, mix: Mix, options: PlanOptions, layers: int, provenance: tuple[Field, ...] = ()
-) -> tuple[Field, ...]:
-    """Return all fields but those that tell the parts of a split file apart; `layers` are left after pruning.
-
-    `provenance` comes last, and replaces that of a source which has some.
-    """
+def final_metadata(description: ModelDescription, mix: Mix, options: PlanOptions, layers: int) -> tuple[Field, ...]:
+    """Return the reference's fields, but those that tell the parts of a split file apart; `layers` are those left."""
     added = [uint32("general.quantization_version", _QUANTIZATION_VERSION), uint32("general.file_type", mix.file_type)]
     added += options.metadata
     if options.importance is not None:
@@ -38,8 +32,7 @@ def final_metadata(
     if options.prune_layers:
         architecture = next(field.value for field in description.metadata if field.key == "general.architecture")
         added.append(uint32(f"{architecture}.block_count", layers))
-    own = [field for field in description.metadata if not (provenance and is_ours(field.key))]
-    return with_fields(own, (*added, *provenance))
+    return with_fields(description.metadata, added)
 
 
 def parse_override(text: str) -> Field:

@@ -12,15 +12,15 @@ from quantize_cli.architectures.loading import check_loads
 from quantize_cli.architectures.loading_tensors import check_tensors
 from quantize_cli.checkpoints.base import BLOCK_DTYPES, Checkpoint, TensorInfo
 from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError, listed, shown
-from quantize_cli.gguf_file.fields import with_fields
+from quantize_cli.gguf_file.fields import Field, with_fields
 from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.mixes.base import Candidate, Choice, Mix
 from quantize_cli.mixes.rules import choose_types
 from quantize_cli.planning.metadata import final_metadata, uint32
-from quantize_cli.planning.model import Plan, PlannedTensor
+from quantize_cli.planning.model import Plan, PlannedFile, PlannedTensor
 from quantize_cli.planning.options import PlanOptions
-from quantize_cli.planning.provenance import provenance_fields
+from quantize_cli.planning.provenance import provenance_fields, with_provenance
 from quantize_cli.planning.prune import LAYER, Kept, pruned
 from quantize_cli.planning.split import as_in_source, by_size, whole
 from quantize_cli.planning.traits import traits_of
@@ -97,8 +97,7 @@ def _plan(
     infos = checkpoint.infos
     candidates = candidates_of([recipe for recipe, _ in kept.recipes], infos)
     importance = options.importance
-    provenance = provenance_fields(checkpoint, options)
-    metadata = final_metadata(description, mix, options, kept.layers, provenance)
+    metadata = final_metadata(description, mix, options, kept.layers)
     # Like llama-quantize, prefer the fields that are set to those of the model, and count layers before pruning.
     model = traits_of(with_fields(description.metadata, options.metadata))
     choices = choose_types(candidates, mix, model, options.overrides, has_importance=importance is not None)
@@ -122,7 +121,7 @@ def _plan(
         model=checkpoint.name,
         architecture=model.architecture,
         format=mix.name,
-        files=tuple(replace(file, has_trailer=bool(provenance)) for file in files),
+        files=tuple(_with_provenance(files, provenance_fields(checkpoint, options))),
         warnings=(
             *description.notes,
             *unmatched(options, mix, kept, model.architecture),
@@ -131,6 +130,13 @@ def _plan(
             *_importance_warnings(tensors, importance),
         ),
     )
+
+
+def _with_provenance(files: Iterable[PlannedFile], provenance: tuple[Field, ...]) -> Iterator[PlannedFile]:
+    """Yield the files with a trailer; the one with the model's metadata gets the provenance, which comes last."""
+    for number, file in enumerate(files):
+        added = provenance if number == 0 else ()
+        yield replace(file, metadata=with_provenance(file.metadata, added), has_trailer=bool(provenance))
 
 
 def in_file_order(recipes: Iterable[TensorRecipe]) -> list[TensorRecipe]:

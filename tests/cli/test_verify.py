@@ -1,0 +1,55 @@
+"""`quantize verify` at the prompt."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from command_line import USUAL, sentence
+
+
+@pytest.fixture
+def model(quantize, llama, work):
+    assert quantize(llama, *USUAL, "-o", "model.gguf").exit_code == 0
+    return work / "model.gguf"
+
+
+def test_a_sound_file(quantize, llama, model):
+    result = quantize("verify", "model.gguf")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        f"model.gguf: 21 tensors, {model.stat().st_size:,} bytes",
+        "scales   searched 42,752 blocks for NaN and infinity",
+        "digests  compared in 1 of 1 files",
+        "sound    no fault was found",
+    ]
+    result = quantize("verify", "model.gguf", "--against", llama, "--threads", "1")
+    assert result.exit_code == 0
+    assert f"against  {llama} as Q8_0: compared all bytes of 21 tensors" in result.stdout.splitlines()
+
+
+def test_a_damaged_file(quantize, model):
+    data = bytearray(model.read_bytes())
+    data[len(data) // 2] ^= 1
+    model.write_bytes(data)
+    result = quantize("verify", "model.gguf")
+    assert result.exit_code == 1
+    assert sentence(result.stderr) == "model.gguf has 1 fault, which stands on standard output."
+    (fault,) = [line for line in result.stdout.splitlines() if line.startswith("fault")]
+    assert "does not have its digest" in fault
+    result = quantize("verify", "model.gguf", "--json")
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["sound"], found["schema_version"]) == (1, False, 1)
+    assert [finding["kind"] for finding in found["findings"]] == ["digest"]
+
+
+def test_mistakes(quantize, llama, model):
+    for arguments, said in {
+        ("none.gguf",): "none.gguf does not exist; check the path.",
+        (): "Missing argument 'FILE'; `quantize --help` shows how it is used.",
+        ("model.gguf", "--pure"): "Only a comparison with the model takes options; give the model with --against.",
+        ("model.gguf", "--against"): "--against needs a value; write --against MODEL.",
+        ("model.gguf", "--sample", "0"): "--sample takes a number of pieces from 1 on, not '0'.",
+        ("model.gguf", "--no-fallback"): "--no-fallback is not an option of verify; it belongs to quantize MODEL.",
+    }.items():
+        assert sentence(quantize("verify", *arguments).stderr) == said
