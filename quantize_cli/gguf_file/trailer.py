@@ -1,9 +1,14 @@
 """The trailer: digests behind the tensor data, by which a damaged file is recognised without its source.
 
-Layout, little-endian: MAGIC, u32 version, u32 number of tensors; then SHA-256 digests of 32 bytes each: of everything
-before the tensor data; of each tensor in file order, without its padding; of all that is before it in the trailer.
-Programs that read GGUF files go by the table of tensors, and never look behind the last one. A header is written before
-the data, and a pipe cannot go back to it, so digests can only stand at the end.
+Layout, little-endian: MAGIC, u32 version, u32 number of tensors; then SHA-256 digests of 32 bytes each: of the file up
+to the start of the tensor data; for each tensor, of the file up to the end of its padding; of all that is before it in
+the trailer. `head -c END FILE | sha256sum` computes any of them. Programs that read GGUF files go by the table of
+tensors, and never look behind the last one. A header is written before the data, and a pipe cannot go back to it, so
+digests can only stand at the end.
+
+The digests are those of one running hash, the file's own, so they cost nothing. They tell the first tensor that is
+damaged, but nothing of those behind it. Rejected: a hash of its own for each tensor, which took a twentieth of the
+processor time of a run in Q4_K_M, and half of it in BF16.
 """
 
 from __future__ import annotations
@@ -25,7 +30,7 @@ class Trailer:
     """The digests of one file, SHA-256."""
 
     header: bytes  #: of everything before the tensor data
-    tensors: tuple[bytes, ...]  #: in file order
+    tensors: tuple[bytes, ...]  #: for each tensor in file order, of everything before the next one
 
 
 def trailer_bytes(tensors: int) -> int:
@@ -33,9 +38,9 @@ def trailer_bytes(tensors: int) -> int:
     return _START.size + (tensors + 2) * _DIGEST_BYTES
 
 
-def encode_trailer(header: bytes, tensors: Sequence[bytes]) -> bytes:
-    """Encode the digests of the header and of the tensors, in file order."""
-    body = _START.pack(MAGIC, VERSION, len(tensors)) + header + b"".join(tensors)
+def encode_trailer(digests: Sequence[bytes]) -> bytes:
+    """Encode the digest up to the end of the header, and those up to the end of each tensor."""
+    body = _START.pack(MAGIC, VERSION, len(digests) - 1) + b"".join(digests)
     return body + hashlib.sha256(body).digest()
 
 

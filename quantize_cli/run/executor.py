@@ -15,16 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.checkpoints.base import Checkpoint
+from quantize_cli.gguf_file.trailer import encode_trailer
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.measure.sums import RunningSums, merge_each
 from quantize_cli.observer import Observer
-from quantize_cli.outputs.hashing import Hashing
 from quantize_cli.outputs.sinks import Sink
 from quantize_cli.planning.model import Plan, PlannedTensor
 from quantize_cli.run.crew import Crew
 from quantize_cli.run.derive import Derive, Result
 from quantize_cli.run.slabs import SLAB_WEIGHTS, Slab, slabs_of
-from quantize_cli.run.trailing import Trailing
 
 #: Weights in flight, in all slabs together: two slabs for each of 64 threads. A weight takes at most 10 bytes while its
 #: slab is made, none before, and afterwards what is to be written of it.
@@ -70,8 +69,7 @@ def run(
     threads = threads or available_threads()
     ahead = 2 * threads
     slabs = slabs_of(plans, slab_weights)
-    thread = Hashing()
-    outputs = [_Output(plan, files, thread) for plan, files in zip(plans, sinks, strict=True)]
+    outputs = [_Output(plan, files) for plan, files in zip(plans, sinks, strict=True)]
     crew = Crew(Derive(checkpoint, importance), threads)
     if crew.threads < threads:
         observer.noted(f"The system allows {crew.threads} of {threads} threads; the run goes on with that.")
@@ -85,8 +83,6 @@ def run(
     except BaseException as error:
         crew.stop(wait=isinstance(error, Exception))  # an interrupt does not wait, for a compiler perhaps
         raise
-    finally:
-        thread.stop()
     crew.stop(wait=True)
     return [RunResult(np.concatenate(output.sums), crew.threads) for output in outputs]
 
@@ -94,12 +90,11 @@ def run(
 class _Output:
     """Writes the files of one plan, one after another, and merges the sums of its tensors' rows."""
 
-    def __init__(self, plan: Plan, sinks: Sequence[Sink], hashing: Hashing) -> None:
+    def __init__(self, plan: Plan, sinks: Sequence[Sink]) -> None:
         self.sums: list[Sums] = []
         self._of_expert = RunningSums()  # the one that is being written
         self._of_tensor = RunningSums()
         self._files = iter(zip(plan.files, sinks, strict=True))
-        self._hashing = hashing
         self._left = 0
         self._next_file()
 
@@ -107,10 +102,7 @@ class _Output:
         """Append one slab."""
         if slab.first and self._left == 0:
             self._next_file()
-        data = result.packed.data.cast("B")
-        self._sink.write(data)
-        if self._trailing is not None:
-            self._trailing.update(data, first=slab.first)
+        self._sink.write(result.packed.data.cast("B"))
         self._sink.write(bytes(slab.padding(tensor)))
         if len(result.sums) > tensor.rows_of_an_expert:
             self._of_tensor.add(merge_each(result.sums, tensor.rows_of_an_expert))
@@ -121,13 +113,17 @@ class _Output:
         if slab.last:
             self.sums.append(self._of_tensor.take())
             self._left -= 1
-            if self._left == 0 and self._trailing is not None:
-                self._sink.write(self._trailing.encode())
+            if self._has_trailer:
+                self._sink.mark()
+                if self._left == 0:
+                    self._sink.write(encode_trailer(self._sink.marks()))
 
     def _next_file(self) -> None:
         file, self._sink = next(self._files)
         self._sink.write(file.header)
-        self._trailing = Trailing(file.header, self._hashing) if file.has_trailer else None
+        self._has_trailer = file.has_trailer
+        if file.has_trailer:
+            self._sink.mark()
         self._left = len(file.tensors)
 
 

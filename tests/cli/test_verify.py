@@ -36,7 +36,7 @@ def test_a_damaged_file(quantize, model):
     assert result.exit_code == 1
     assert sentence(result.stderr) == "model.gguf has 1 fault, which stands on standard output."
     (fault,) = [line for line in result.stdout.splitlines() if line.startswith("fault")]
-    assert "does not have its digest" in fault
+    assert "is the first that does not have its digest" in fault
     result = quantize("verify", "model.gguf", "--json")
     found = json.loads(result.stdout)
     assert (result.exit_code, found["sound"], found["schema_version"]) == (1, False, 1)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gguf import GGMLQuantizationType
-from gguf_factory import ANY, file, hyperparameters, line, read_header, write_gguf
+from gguf import GGMLQuantizationType, GGUFValueType
+from gguf_factory import ANY, field, file, hyperparameters, line, read_header, write_gguf
 
 from quantize_cli import verify
 from quantize_cli.blocks.table import BLOCK_TYPES
@@ -111,7 +111,7 @@ def test_the_damaged_tensor_is_named(own):
     changed(path, tensor.offset + tensor.nbytes - 1, 1)
     (finding,) = verify(path).findings
     assert (finding.kind, finding.tensor) == ("digest", tensor.name)
-    assert f"tensor '{tensor.name}' does not have its digest" in finding.sentence
+    assert f"tensor '{tensor.name}' is the first that does not have its digest" in finding.sentence
 
 
 def test_a_changed_key_is_noticed(own):
@@ -160,6 +160,18 @@ def test_padding_that_is_not_zero(tmp_path):
     assert verify(path).sound
     changed(path, read_header(path).tensors[0].offset + 12, 1)
     assert "the padding behind tensor 'a' is not zero" in only_sentence(path)
+
+
+def test_padding_that_is_longer_than_memory(tmp_path):
+    """An alignment of 64 MiB in a sparse file; all of it is zero."""
+    path = tmp_path / "model.gguf"
+    alignment = field("general.alignment", GGUFValueType.UINT32, (1 << 26).to_bytes(4, "little"))
+    path.write_bytes(file([alignment], [line("a", [1])]))
+    os.truncate(path, (1 << 26) + 4)
+    tracemalloc.start()
+    assert verify(path).sound
+    assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    tracemalloc.stop()
 
 
 def test_what_is_not_there_or_not_a_file(tmp_path):

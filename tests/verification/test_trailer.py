@@ -12,7 +12,7 @@ from gguf_factory import read_header
 from quantize_cli.gguf_file.trailer import MAGIC, encode_trailer, parse_trailer, trailer_bytes
 
 DIGESTS = [bytes([number]) * 32 for number in range(4)]
-RAW = encode_trailer(DIGESTS[0], DIGESTS[1:])
+RAW = encode_trailer(DIGESTS)
 
 
 def signed(body):
@@ -43,12 +43,12 @@ def test_a_damaged_trailer_is_refused(raw, tensors, said):
 
 @pytest.mark.parametrize("name", ["whole.gguf", "parts-00001-of-00002.gguf", "parts-00002-of-00002.gguf"])
 def test_it_holds_the_digests_of_what_another_reader_finds(name, made):
-    """Its place and its contents follow from the layout alone: the tensors of the `gguf` package have its digests."""
+    """Its place and its contents follow from where the `gguf` package finds the tensors."""
     data, reader = (made / name).read_bytes(), GGUFReader(made / name)
     tensors = sorted(reader.tensors, key=lambda tensor: tensor.data_offset)
     read = parse_trailer(data[-trailer_bytes(len(tensors)) :], len(tensors))
-    assert read.header == hashlib.sha256(data[: tensors[0].data_offset]).digest()
-    assert [*read.tensors] == [hashlib.sha256(tensor.data.tobytes()).digest() for tensor in tensors]
+    ends = [*(tensor.data_offset for tensor in tensors), len(data) - trailer_bytes(len(tensors))]
+    assert [read.header, *read.tensors] == [hashlib.sha256(data[:end]).digest() for end in ends]
     header = read_header(made / name)
     assert [(a.offset, a.name) for a in header.tensors] == [(t.data_offset, t.name) for t in tensors]
     assert all(a.offset < b.offset for a, b in pairwise(header.tensors))
