@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from command_line import USUAL, sentence
+
+from quantize_cli.planning import provenance
+from quantize_cli.verification.model import (
+    MOST_FINDINGS,
+    SCHEMA_VERSION,
+    CheckedFile,
+    Compared,
+    Finding,
+    Verification,
+)
 
 
 @pytest.fixture
@@ -53,3 +64,14 @@ def test_mistakes(quantize, llama, model):
         ("model.gguf", "--no-fallback"): "--no-fallback is not an option of verify; it belongs to quantize MODEL.",
     }.items():
         assert sentence(quantize("verify", *arguments).stderr) == said
+
+
+def test_the_page_names_every_field_and_key():
+    page = (Path(__file__).parents[2] / "docs" / "verify.md").read_text()
+    for value in (Verification, CheckedFile, Compared, Finding):
+        assert [name for name in value.__dataclass_fields__ if f"`{name}`" not in page] == []
+    keys = (provenance.VERSION, provenance.NAME, provenance.REPOSITORY, provenance.COMMIT, provenance.FILES)
+    keys += (provenance.SIZES, provenance.HASHES, provenance.RECIPE, provenance.IMATRIX_SHA256)
+    assert [key for key in keys if f"| `{key}` |" not in page] == []
+    assert f"version of this description: {SCHEMA_VERSION} |" in page
+    assert f"at most {MOST_FINDINGS} faults" in page
