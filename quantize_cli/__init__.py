@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from quantize_cli.version import __version__
 
 if TYPE_CHECKING:
-    from quantize_cli.api import inspect, plan, preview, quantize
+    from quantize_cli.api import inspect, plan, preview, quantize, verify
     from quantize_cli.checkpoints.open import open_checkpoint
     from quantize_cli.errors import CheckpointError, OutputError, QuantizeError, UnsupportedError, UsageError
     from quantize_cli.importance.read import read_importance
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from quantize_cli.planning.model import Plan
     from quantize_cli.previews.model import Preview
     from quantize_cli.report.model import Report
+    from quantize_cli.verification.model import Verification
 
 __all__ = [
     "FORMATS",
@@ -34,6 +35,7 @@ __all__ = [
     "Report",
     "UnsupportedError",
     "UsageError",
+    "Verification",
     "__version__",
     "inspect",
     "open_checkpoint",
@@ -41,6 +43,7 @@ __all__ = [
     "preview",
     "quantize",
     "read_importance",
+    "verify",
 ]
 
 #: Name -> the module that defines it.
@@ -56,12 +59,14 @@ _HOMES = {
     "Report": "report.model",
     "UnsupportedError": "errors",
     "UsageError": "errors",
+    "Verification": "verification.model",
     "inspect": "api",
     "open_checkpoint": "checkpoints.open",
     "plan": "api",
     "preview": "api",
     "quantize": "api",
     "read_importance": "importance.read",
+    "verify": "api",
 }
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO, TypeAlias, Unpack, overload
+from typing import BinaryIO, TypeAlias, Unpack, cast, overload
 
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.open import open_checkpoint
@@ -17,6 +17,7 @@ from quantize_cli.inspection.model import Inspection
 from quantize_cli.keywords import (
     Keywords,
     PlanKeywords,
+    VerifyKeywords,
     check_keywords,
     check_undecided,
     held,
@@ -40,6 +41,7 @@ from quantize_cli.report.model import ImatrixReport, Report, SourceReport
 from quantize_cli.report.write import check_report_path, write_report
 from quantize_cli.run.bounds import available_threads
 from quantize_cli.run.targets import Place, check_files, check_place, opened, place_of, sizes, target_of
+from quantize_cli.verification.model import Verification
 
 #: A file, a folder or a stream; None is the current folder.
 Output: TypeAlias = str | Path | BinaryIO | None
@@ -228,6 +230,40 @@ def inspect(model: str | Path, *, revision: str | None = None, pre_tokenizer: st
     """
     with closing(open_checkpoint(model, revision)) as checkpoint:
         return inspected(checkpoint, pre_tokenizer)
+
+
+def verify(
+    file: str | Path,
+    against: str | Path | None = None,
+    *,
+    observer: Observer | None = None,
+    **options: Unpack[VerifyKeywords],
+) -> Verification:
+    """Check a GGUF file, or all parts of one: container, padding, scales, and the digests that `quantize` writes.
+
+    Args:
+        file: The file, or one of its parts.
+        against: The model that it was made from, as for `quantize`: its tensors are derived again and compared.
+        observer: Receives events while the work goes on.
+        **options: See `quantize_cli.keywords.VerifyKeywords`.
+
+    Returns:
+        What was found; faults of the file are findings, not errors.
+
+    Raises:
+        QuantizeError: The file does not exist, the model cannot be converted, or an option is wrong.
+    """
+    from quantize_cli.verification.verify import Model, verified
+
+    check_keywords("verify", options, VerifyKeywords.__optional_keys__)
+    keywords = {name: value for name, value in options.items() if name in PlanKeywords.__optional_keys__}
+    model = None
+    if against is not None:
+        made = cast("PlanKeywords", keywords)
+        model = Model(against, options.get("format"), made, options.get("sample"), options.get("threads"))
+    elif any(options.values()):
+        raise UsageError("Only a comparison with the model takes options; give the model with --against.")
+    return verified(Path(file), model, observer or Observer())
 
 
 def _mixes(formats: str | Several) -> list[Mix]:

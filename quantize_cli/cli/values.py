@@ -72,6 +72,19 @@ def count_of_threads(text: str) -> int:
     return int(text)
 
 
+def sample(_context: click.Context, _parameter: click.Parameter, given: str | None) -> int | None:
+    """Return a number of pieces.
+
+    Raises:
+        UsageError: It is not one.
+    """
+    if given is None:
+        return None
+    if not (given.isascii() and given.isdecimal() and len(given) < 10 and int(given) > 0):
+        raise UsageError(f"--sample takes a number of pieces from 1 on, not {given[:40]!r}.")
+    return int(given)
+
+
 def expanded(path: str) -> str:
     """Expand ~ or ~user at the start of a path that does not exist as it stands."""
     return os.path.expanduser(path) if path.startswith("~") and not os.path.lexists(path) else path  # noqa: PTH111

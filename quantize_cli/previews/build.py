@@ -71,7 +71,7 @@ def preview_of_formats(checkpoint: Checkpoint, pre_tokenizer: str | None, circum
     """
     description = describe(checkpoint, pre_tokenizer)
     check_description(description)
-    sizes = format_sizes(description, checkpoint.infos, FORMATS.values())
+    sizes = format_sizes(description, checkpoint, FORMATS.values(), PlanOptions())
     choices = [_choice(size, description.metadata, circumstances) for size in _largest_first(sizes)]
     return Preview(
         model=checkpoint.name,

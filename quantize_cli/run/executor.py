@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.checkpoints.base import Checkpoint
+from quantize_cli.gguf_file.trailer import encode_trailer
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.measure.sums import RunningSums, merge_each
 from quantize_cli.observer import Observer
@@ -66,7 +67,7 @@ def run(
     if crew.threads < threads:
         observer.noted(f"The system allows {crew.threads} of {threads} threads; the run goes on with that.")
     try:
-        for slab, results in _in_order(crew, reading.ready(slabs), ahead):
+        for slab, results in in_order(crew, reading.ready(slabs), ahead):
             if slab.first:
                 observer.tensor_started(slab.tensor)
             for output, tensor, result in zip(outputs, slab.tensors, results, strict=True):
@@ -107,14 +108,21 @@ class _Output:
         if slab.last:
             self.sums.append(self._of_tensor.take())
             self._left -= 1
+            if self._has_trailer:
+                self._sink.mark()
+                if self._left == 0:
+                    self._sink.write(encode_trailer(self._sink.marks()))
 
     def _next_file(self) -> None:
         file, self._sink = next(self._files)
         self._sink.write(file.header)
+        self._has_trailer = file.has_trailer
+        if file.has_trailer:
+            self._sink.mark()
         self._left = len(file.tensors)
 
 
-def _in_order(crew: Crew[Slab, list[Result]], slabs: Iterator[Slab], ahead: int) -> Iterator[tuple[Slab, list[Result]]]:
+def in_order(crew: Crew[Slab, list[Result]], slabs: Iterator[Slab], ahead: int) -> Iterator[tuple[Slab, list[Result]]]:
     """Yield finished slabs in the order of `slabs`; at most `ahead` are in flight, or fewer if they are large."""
     in_flight = 0
     waiting: deque[Slab] = deque()
