@@ -21,12 +21,14 @@ from quantize_cli.observer import Observer
 from quantize_cli.outputs.checks import check_room, same_file
 from quantize_cli.outputs.leftovers import leftovers
 from quantize_cli.outputs.refusals import named
+from quantize_cli.outputs.resuming import Run, check_alone, room_needed
 from quantize_cli.outputs.sinks import real
 from quantize_cli.planning.model import Plan
 from quantize_cli.planning.options import PlanOptions
 from quantize_cli.planning.planner import make_plans
 from quantize_cli.report.model import ImatrixReport, Report, SourceReport
 from quantize_cli.report.write import check_report_path, write_report
+from quantize_cli.run.progress import identity_of, key_of
 from quantize_cli.run.targets import Place, check_files, check_place, opened, place_of, sizes, target_of
 
 #: A file, a folder or a stream; None is the current folder.
@@ -78,7 +80,8 @@ def quantize(
         A report, or for several formats a list of reports in the order of the formats.
 
     Raises:
-        QuantizeError: See `quantize_cli.errors`. No unfinished file is left behind.
+        QuantizeError: See `quantize_cli.errors`. If the system, the network or a signal has ended the run, hidden files
+            stay, so that the same call goes on from there; see docs/resume.md.
     """
     check_keywords("quantize", options, Keywords.__optional_keys__)
     options = held(options)
@@ -97,8 +100,10 @@ def quantize(
         files = sizes(targets, plans)
         _check_sources({**dict.fromkeys(files, "-o"), **({report: "--report"} if report else {})}, checkpoint, meant)
         check_files(list(files), place, force=force)
-        check_room({**files, **checkpoint.missing})
-        for sentence in leftovers(dict.fromkeys(path.parent for path in files)):
+        check_alone(list(files))
+        key = key_of(plans, [path.name for path in files])
+        check_room({**room_needed(files, key), **checkpoint.missing})
+        for sentence in leftovers(dict.fromkeys(path.parent for path in files), but=key):
             observer.noted(sentence)
         planned = time.perf_counter()
         checkpoint.fetch(observer)
@@ -112,9 +117,19 @@ def quantize(
         threads = options.get("threads") or available_threads()
         compile_seconds = prepare(kernels_of_plans(plans), observer)
         started += compile_seconds
-        with opened(targets, place, force=force) as sinks:
-            results = run(plans, checkpoint, sinks, importance=meant.importance, threads=threads, observer=observer)
-        seconds = time.perf_counter() - started
+        this = Run(key, identity_of(checkpoint), restart=options.get("restart", False), tell=observer.noted)
+        with opened(targets, place, this, force=force) as opened_files:
+            sinks, progress = opened_files.sinks, opened_files.progress
+            results = run(
+                plans,
+                checkpoint,
+                sinks,
+                importance=meant.importance,
+                threads=threads,
+                observer=observer,
+                progress=progress,
+            )
+        seconds = time.perf_counter() - started + progress.earlier_seconds
     facts = RunFacts(
         source=SourceReport(checkpoint.location, checkpoint.repository, checkpoint.commit),
         imatrix=_imatrix_report(meant.importance),

@@ -52,6 +52,7 @@ class Keywords(PlanKeywords, total=False):
     report: str | Path | None  #: file for the report, .json, .md or .html
     threads: int | None  #: number of threads; default: one for each processor that the process may use
     force: bool  #: overwrite an existing output or report
+    restart: bool  #: start anew where an earlier run was stopped; default: go on with what it has left
 
 
 def check_keywords(function: str, said: Mapping[str, object], known: Collection[str]) -> None:

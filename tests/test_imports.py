@@ -51,6 +51,7 @@ ALLOWED = {
         "outputs",
         "planning",
         "simd",
+        "version",
     },
     "planning": {"architectures", "checkpoints", "errors", "gguf_file", "importance", "mixes"},
     "architectures": {"checkpoints", "errors", "gguf_file", "tokenizers"},

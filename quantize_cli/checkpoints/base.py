@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from quantize_cli.checkpoints.reading import Stamp
     from quantize_cli.checkpoints.sidecars import Sidecars
     from quantize_cli.observer import Observer
 
@@ -78,6 +79,11 @@ class Checkpoint(Protocol):
     @property
     def missing(self) -> Mapping[Path, int]:
         """The files that `fetch` will write, each with its size in bytes; empty if all files are here."""
+        ...
+
+    @property
+    def stamps(self) -> Mapping[str, Stamp]:
+        """The stamps of the files of weights on a disk by name, which tell whether one has changed."""
         ...
 
     def fetch(self, observer: Observer) -> None:

@@ -64,6 +64,11 @@ class TensorFiles:
         """The files that `fetch` will write; empty, because all are here."""
         return {}
 
+    @property
+    def stamps(self) -> Mapping[str, Stamp]:
+        """The stamps of the files whose headers have been read, by name; see `Checkpoint.stamps`."""
+        return self._stamps
+
     def fetch(self, observer: Observer) -> None:
         """Do nothing: all files are here."""
 

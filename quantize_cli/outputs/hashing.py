@@ -20,6 +20,7 @@ class Digest(Protocol):
 
     def update(self, data: bytes | memoryview, /) -> None: ...  # noqa: D102
     def hexdigest(self) -> str: ...  # noqa: D102
+    def copy(self) -> Digest: ...  # noqa: D102
 
 
 class Hashing:
@@ -52,6 +53,13 @@ class Hashing:
         else:
             self._free.get()
             self._todo.put((digest, data))
+
+    def settle(self) -> None:
+        """Wait until all that was given is hashed; more may follow."""
+        for _ in range(_WAITING):
+            self._free.get()
+        for _ in range(_WAITING):
+            self._free.put(None)
 
     def stop(self) -> None:
         """Let the thread end after what it was given."""

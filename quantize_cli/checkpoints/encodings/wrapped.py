@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
+from quantize_cli.checkpoints.reading import Stamp
 from quantize_cli.checkpoints.sidecars import Sidecars
 from quantize_cli.observer import Observer
 
@@ -54,6 +55,11 @@ class Wrapped:
     def missing(self) -> Mapping[Path, int]:
         """The files that `fetch` will write, each with its size in bytes."""
         return self.inner.missing
+
+    @property
+    def stamps(self) -> Mapping[str, Stamp]:
+        """The stamps of the files of weights; see `Checkpoint.stamps`."""
+        return self.inner.stamps
 
     def fetch(self, observer: Observer) -> None:
         """Download the missing files; see `Checkpoint.fetch`."""
