@@ -15,7 +15,7 @@ import os
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -39,8 +39,9 @@ class Record:
 class Held:
     """What a journal holds."""
 
-    header: Mapping[str, Json] | None = None  #: None if the journal is empty, or its first line is damaged
-    records: list[Record] = field(default_factory=list)  #: up to the first damaged line
+    header: Mapping[str, Json] | None  #: None if the journal is empty, or its first line is damaged
+    records: list[Record]  #: up to the first damaged line
+    damaged: bool  #: whether there is a damaged line; the last one may be incomplete
 
 
 class Journal:
@@ -96,17 +97,18 @@ class Journal:
         self._ends.append(os.lseek(self._descriptor, 0, os.SEEK_CUR))
 
     def _read(self) -> Held:
-        held = Held()
+        header: Mapping[str, Json] | None = None
+        records: list[Record] = []
         with os.fdopen(self._descriptor, "rb", closefd=False) as file:
-            while (content := _content(file.readline(_MAX_LINE))) is not None:
-                if held.header is None:
-                    held = Held(content)
+            while (content := _content(line := file.readline(_MAX_LINE))) is not None:
+                if header is None:
+                    header = content
                 elif (record := _record(content)) is not None:
-                    held.records.append(record)
+                    records.append(record)
                 else:
                     break
                 self._ends.append(file.tell())
-        return held
+        return Held(header, records, damaged=line.endswith(b"\n"))
 
 
 def header_of(path: Path) -> Mapping[str, Json] | None:

@@ -165,9 +165,13 @@ class Resumable:
 
     def _usable(self, held: Held, run: Run) -> tuple[int, dict[int, tuple[int, Digest]]]:
         """Return the number of records to go on from, and the right bytes of each file with their digest."""
-        if run.restart or not held.records or held.header is None:
+        if run.restart:
             return 0, {}
-        before = held.header.get("identity")
+        if held.damaged:
+            run.tell(f"{self._journal.path} is damaged after its first {len(held.records):,} records.")
+        if not held.records:
+            return 0, {}
+        before = (held.header or {}).get("identity")
         before = before if isinstance(before, dict) else {}
         if changed := [name for name, value in run.identity.items() if before.get(name) != value]:
             run.tell(
@@ -178,8 +182,8 @@ class Resumable:
         count, right = self._checked(held.records)
         if count < len(held.records):
             run.tell(
-                f"{self._journal.path}, or a file that it tells of, is damaged: only {count:,} of its "
-                f"{len(held.records):,} records are of use."
+                f"What an earlier run has left of {_outputs(self._files)} is damaged: only {count:,} of "
+                f"{len(held.records):,} records are right."
             )
         return count, right
 
