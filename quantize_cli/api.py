@@ -103,7 +103,7 @@ def quantize(
         check_alone(list(files))
         key = key_of(plans, [path.name for path in files])
         check_room({**room_needed(files, key), **checkpoint.missing})
-        for sentence in leftovers(dict.fromkeys(path.parent for path in files), but=key):
+        for sentence in leftovers(dict.fromkeys(path.parent for path in files), but=key, outputs=files):
             observer.noted(sentence)
         planned = time.perf_counter()
         checkpoint.fetch(observer)

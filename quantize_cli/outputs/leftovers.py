@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,11 +13,10 @@ from quantize_cli.outputs.resuming import names_in
 from quantize_cli.outputs.temporary import JOURNAL, OLD, PREFIX, SUFFIX
 
 
-def leftovers(folders: Iterable[Path], but: str = "") -> Iterator[str]:
-    """Describe what killed runs have left in `folders`, a sentence for each file that cannot be used any more.
+def leftovers(folders: Iterable[Path], but: str = "", outputs: Collection[Path] = ()) -> Iterator[str]:
+    """Describe what killed runs have left in `folders`, a sentence for each file, or for each run that can go on.
 
-    A run that can go on has one sentence for all its files in a folder. Files of living runs are skipped, and those of
-    the run with the key `but`, which is about to go on.
+    Files of living runs are skipped, and those of the run with the key `but`, which is about to go on to `outputs`.
     """
     for folder in folders:
         hidden = _hidden(folder)
@@ -29,7 +28,8 @@ def leftovers(folders: Iterable[Path], but: str = "") -> Iterator[str]:
                 if own in (path.stem, run):
                     continue
                 if path.stem in runs:
-                    yield from _unfinished_run(path, [file for file in hidden if file.stem.startswith(f"{path.stem}-")])
+                    data = [file for file in hidden if file.stem.startswith(f"{path.stem}-")]
+                    yield from _unfinished_run(path, data, outputs)
                 elif run not in runs:
                     yield from _file(path)
 
@@ -45,15 +45,21 @@ def _file(path: Path) -> Iterator[str]:
         yield f"{path} ({size:,} bytes) is left from a run that was killed; delete it."
 
 
-def _unfinished_run(journal: Path, data: Iterable[Path]) -> Iterator[str]:
+def _unfinished_run(journal: Path, data: Iterable[Path], outputs: Collection[Path]) -> Iterator[str]:
     if is_locked(journal):
         return
     size = sum(file.stat().st_size for file in data)
-    names = listed(names_in(header_of(journal))) or "an output"
-    yield (
-        f"{journal.with_suffix('')}* ({size:,} bytes) is an unfinished run to {names} of another source, or with other "
-        "options; repeat its command to go on with it, or delete it."
-    )
+    names = names_in(header_of(journal))
+    left = f"{journal.with_suffix('')}* ({size:,} bytes)"
+    if not size or not names:
+        yield f"{left} is left from a run that was killed; delete it."
+    elif any(journal.with_name(name) in outputs for name in names):
+        yield (
+            f"An earlier run to {listed(names)} was stopped, but its model or its options were others, so this run "
+            f"starts anew; delete {left}, or repeat the earlier command to go on with it."
+        )
+    else:
+        yield f"{left} is an unfinished run to {listed(names)}; repeat its command to go on with it, or delete it."
 
 
 def _hidden(folder: Path) -> list[Path]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import re
+import resource
+import signal
 
 import numpy as np
 import pytest
@@ -210,8 +212,13 @@ def test_another_option_starts_anew_and_leaves_what_is_there(llama, out):
     left = hidden(out)
     _, told = run(llama, "q8_0", out, pure=True, tensor_types={"attn_v": "f16"})
     (said,) = told.noted_sentences
-    assert "is an unfinished run to tiny-llama-Q8_0.gguf of another source, or with other options" in said
+    assert said.startswith(
+        "An earlier run to tiny-llama-Q8_0.gguf was stopped, but its model or its options were others, so this run "
+        f"starts anew; delete {left[1].with_suffix('')}* ("
+    )
     assert hidden(out) == left
+    _, told = run(llama, "f16", out)
+    assert "is an unfinished run to tiny-llama-Q8_0.gguf; repeat its command" in told.noted_sentences[0]
 
 
 @pytest.mark.usefixtures("often")
@@ -302,6 +309,29 @@ def test_what_is_not_the_inputs_fault_keeps_what_is_done(error, llama, out):
     size = left[0].stat().st_size
     assert f"tiny-llama-Q8_0.gguf ({size:,} bytes) is kept in hidden files: run the same again to go on" in note
     assert f"with --restart to start anew, or delete {left[1].with_suffix('')}*." in note
+
+
+@pytest.mark.usefixtures("often")
+def test_a_full_disk_keeps_what_is_done(llama, out, tmp_path):
+    """The limit on a file's size stands for the disk's."""
+    (tmp_path / "whole").mkdir()
+    whole, _ = run(llama, ["q8_0", "f16"], tmp_path / "whole")
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, usual[1]))
+    try:
+        with pytest.raises(OutputError, match=r"F16\.gguf cannot be written \(File too large\)") as raised:
+            quantize(llama, ["q8_0", "f16"], out, **OPTIONS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert "is kept in hidden files" in raised.value.__notes__[0]
+    assert [path.suffix for path in hidden(out)] == [".tmp", ".tmp", ".journal"]
+    reports, told = run(llama, ["q8_0", "f16"], out)
+    assert told.weights[0] > 0
+    assert "Going on" in told.noted_sentences[0]
+    assert contents(out) == contents(tmp_path / "whole")
+    assert list(map(figures, reports)) == list(map(figures, whole))
 
 
 @pytest.mark.usefixtures("often")
