@@ -19,9 +19,10 @@ from quantize_cli.mixes.base import Mix
 from quantize_cli.mixes.find import find_format
 from quantize_cli.observer import Observer
 from quantize_cli.outputs.checks import check_room, same_file
+from quantize_cli.outputs.hidden import check_alone, room_needed
 from quantize_cli.outputs.leftovers import leftovers
+from quantize_cli.outputs.recovery import Run
 from quantize_cli.outputs.refusals import named
-from quantize_cli.outputs.resuming import Run, check_alone, room_needed
 from quantize_cli.outputs.sinks import real
 from quantize_cli.planning.model import Plan
 from quantize_cli.planning.options import PlanOptions

@@ -8,6 +8,7 @@ bytes that the disk never got; their checksums tell.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -25,6 +26,9 @@ Json: TypeAlias = Any
 #: The most bytes of a line: a run of 10,000 tensors that ends them all within a second needs 1 MiB.
 _MAX_LINE = 1 << 26
 _CHECKSUM_BYTES = 8
+
+#: What a file system answers that does not have locks.
+_NO_LOCKS = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,10 @@ class Held:
     damaged: bool  #: whether there is a damaged line; the last one may be incomplete
 
 
+class NoLocksError(OSError):
+    """A file system that does not have locks."""
+
+
 class Journal:
     """A journal that is open, and locked as long as the process lives.
 
@@ -52,6 +60,7 @@ class Journal:
 
     Raises:
         BlockingIOError: Another run holds its lock.
+        NoLocksError: The file system does not have locks, without which two runs would write to the same files.
         OSError: The system refuses it.
     """
 
@@ -148,7 +157,7 @@ def _locked(path: Path) -> int:
         try:
             _lock(descriptor)
             found = os.fstat(descriptor)
-            with suppress(FileNotFoundError):  # the run that held the lock has ended, and removed the file
+            with suppress(FileNotFoundError):  # if the run that held the lock has removed the file
                 if os.path.samestat(found, path.lstat()):
                     if is_own(found):
                         return descriptor
@@ -162,10 +171,10 @@ def _locked(path: Path) -> int:
 def _lock(descriptor: int) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            raise NoLocksError from error
         raise
-    except OSError:  # not every file system has locks
-        return
 
 
 def _line(content: Mapping[str, Json]) -> bytes:

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from quantize_cli.errors import listed
+from quantize_cli.outputs.hidden import names_in
 from quantize_cli.outputs.journal import header_of, is_locked
-from quantize_cli.outputs.resuming import names_in
 from quantize_cli.outputs.temporary import JOURNAL, OLD, PREFIX, SUFFIX
 
 

@@ -61,11 +61,6 @@ class Temporary:
         self.file: BinaryIO = os.fdopen(descriptor, "wb")
         self._stat = os.fstat(descriptor)
 
-    @property
-    def hidden(self) -> Path | None:
-        """Its hidden name, if it has one."""
-        return self._name
-
     def cut(self, nbytes: int) -> None:
         """Keep the first `nbytes` bytes, and write behind them.
 

@@ -13,8 +13,9 @@ from quantize_cli.errors import UsageError
 from quantize_cli.outputs import sinks
 from quantize_cli.outputs.checks import check_folder, check_output
 from quantize_cli.outputs.folders import made
+from quantize_cli.outputs.recovery import Run
 from quantize_cli.outputs.refusals import named, writing
-from quantize_cli.outputs.resuming import Run, resumable
+from quantize_cli.outputs.resuming import resumable
 from quantize_cli.planning.model import Plan
 from quantize_cli.run.progress import Progress
 

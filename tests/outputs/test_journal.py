@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 from contextlib import nullcontext, suppress
@@ -14,9 +16,12 @@ from hypothesis import strategies as st
 
 from quantize_cli.errors import OutputError
 from quantize_cli.outputs.hashing import hashing
+from quantize_cli.outputs.hidden import check_alone, hidden_files, room_needed
 from quantize_cli.outputs.journal import Journal, Record, header_of, is_locked
 from quantize_cli.outputs.leftovers import leftovers
-from quantize_cli.outputs.resuming import Run, check_alone, hidden_files, resumable, room_needed
+from quantize_cli.outputs.recovery import Run
+from quantize_cli.outputs.resuming import resumable
+from quantize_cli.outputs.temporary import Temporary
 
 HEADER = {"identity": {"the source": "1"}, "outputs": ["a.gguf"]}
 RECORDS = [Record({0: (10 * n, "ab"), 3: (n, "cd")}, {"slabs": n}) for n in range(1, 4)]
@@ -210,8 +215,7 @@ def test_a_file_goes_on_behind_the_last_record(tmp_path):
         digest.update(b"one two three")
     assert {output.written.sha256 for output in run.outputs} == {digest.hexdigest()}
     assert told == [
-        f"Going on with {paths[0]}, {paths[1]} where an earlier run was stopped: 16 bytes are there, and their "
-        "checksums are right."
+        f"Going on with {paths[0]}, {paths[1]}: an earlier run was stopped after 16 bytes, which are right."
     ]
 
 
@@ -266,3 +270,90 @@ def test_living_runs_are_not_left_over_but_in_the_way(tmp_path):
             with pytest.raises(OutputError, match="Another run"), resumable([path], a_run(key), force=False):
                 pytest.fail("it must not begin")
     assert list(tmp_path.iterdir()) == [path]
+
+
+# What an earlier run has left is never lost by accident.
+
+
+@pytest.fixture
+def left(tmp_path):
+    """An output of which an earlier run has left its beginning."""
+    path = tmp_path / "a.gguf"
+    stopped([path], [b"one "], noted=1)
+    return path
+
+
+def goes_on(path):
+    with resumable([path], a_run(), force=True) as run:
+        return run.states == [{"part": 0}]
+
+
+def test_an_interrupt_while_it_is_checked_keeps_it(left, monkeypatch):
+    def interrupted(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("quantize_cli.outputs.resuming.recover", interrupted)
+    with pytest.raises(KeyboardInterrupt), resumable([left], a_run(), force=False):
+        pytest.fail("it must not begin")
+    monkeypatch.undo()
+    assert goes_on(left)
+
+
+def test_another_run_in_the_way_keeps_it(left):
+    refused = pytest.raises(OutputError, match="Another run")
+    with resumable([left], a_run("4567"), force=False), refused, resumable([left], a_run(), force=False):
+        pytest.fail("it must not begin")
+    assert goes_on(left)
+
+
+def test_a_name_that_is_taken_meanwhile_keeps_it(left):
+    with pytest.raises(OutputError, match="created by something else"), resumable([left], a_run(), force=False):
+        left.write_text("theirs")
+    assert goes_on(left)
+    assert left.read_bytes() == b"one "
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_signal_that_came_while_names_were_given_finds_nothing_to_keep(force, left, monkeypatch):
+    usual = Temporary.replace if force else Temporary.link
+
+    def interrupted(temporary, path):
+        signal.raise_signal(signal.SIGINT)
+        usual(temporary, path)
+
+    monkeypatch.setattr(Temporary, "replace" if force else "link", interrupted)
+    with pytest.raises(KeyboardInterrupt), resumable([left], a_run(), force=force):
+        pass
+    assert list(left.parent.iterdir()) == [left]
+
+
+def test_restart_forgets_it(left):
+    with resumable([left], a_run(restart=True), force=False) as run:
+        assert run.states == []
+        run.outputs[0].write(b"new")
+    assert left.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("size", [1, 1_000])
+def test_a_long_check_is_announced(size, left, monkeypatch):
+    monkeypatch.setattr("quantize_cli.outputs.recovery._LONG", size)
+    told = []
+    with resumable([left], a_run(tell=told.append), force=False):
+        pass
+    assert (told[0] == f"Checking 4 bytes that an earlier run has left of {left}.") == (size == 1)
+    assert len(told) == 1 + (size == 1)
+
+
+def test_without_locks_nothing_is_noted(tmp_path, monkeypatch):
+    """Two runs could write to one hidden file."""
+
+    def refuse(*_arguments):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with resumable([tmp_path / "a.gguf"], a_run(), force=False) as run:
+        run.outputs[0].write(b"data")
+        run.record("state")
+        assert not list(tmp_path.glob("*.journal"))
+    assert (tmp_path / "a.gguf").read_bytes() == b"data"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.gguf"]
