@@ -72,7 +72,7 @@ def killed_after(slabs: int, model: Path, formats: str | list[str], output: Path
 def run(model: Path, formats: str | list[str], output: Path, **options: Any) -> tuple[list[Report], Told]:
     """Run in this process: the reports, and what the observer was told."""
     told = Told()
-    reports = quantize(model, formats, output, observer=told, **{**OPTIONS, **options})  # type: ignore[call-overload]
+    reports = quantize(model, formats, output, observer=told, **{**OPTIONS, **options})
     return reports if isinstance(reports, list) else [reports], told
 
 

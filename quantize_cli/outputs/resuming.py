@@ -165,6 +165,7 @@ def _end(files: Sequence[Complete], journal: Journal, *, keep: bool) -> None:
                 file.temporary.discard()
         if not keep:
             journal.remove()
+        unfinished.discard(str(journal.path))
         journal.close()
 
 

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from command_line import COMMAND, USUAL, sentence, started
+from command_line import COMMAND, USUAL, invoke, sentence, started
 from safetensors.numpy import load_file, save_file
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX terminals and signals")
@@ -75,6 +75,10 @@ def test_an_interrupted_run_leaves_only_what_can_go_on(number, code, noted, llam
     assert (b"run the same again to go on" in told) == noted
     if number == signal.SIGINT:
         assert "Interrupted" in sentence(told.decode())
+    result = invoke(llama, *USUAL, "-o", "model.gguf", "--force")
+    assert result.exit_code == 0, result.stderr
+    assert ("Going on with model.gguf: an earlier run was stopped after" in result.stderr) == noted
+    assert [path.name for path in work.iterdir()] == ["model.gguf"]
 
 
 def test_nohup_is_respected(llama, work):
