@@ -28,7 +28,9 @@ from quantize_cli.mixes.base import Mix
 from quantize_cli.mixes.find import find_format
 from quantize_cli.observer import Observer
 from quantize_cli.outputs.checks import check_room, same_file
+from quantize_cli.outputs.hidden import check_alone, room_needed
 from quantize_cli.outputs.leftovers import leftovers
+from quantize_cli.outputs.recovery import Run
 from quantize_cli.outputs.refusals import named
 from quantize_cli.outputs.sinks import real
 from quantize_cli.planning.memory import parse_memory
@@ -40,6 +42,7 @@ from quantize_cli.previews.model import Preview
 from quantize_cli.report.model import ImatrixReport, Report, SourceReport
 from quantize_cli.report.write import check_report_path, write_report
 from quantize_cli.run.bounds import available_threads
+from quantize_cli.run.progress import identity_of, key_of
 from quantize_cli.run.targets import Place, check_files, check_place, opened, place_of, sizes, target_of
 from quantize_cli.verification.model import Verification
 
@@ -92,7 +95,8 @@ def quantize(
         A report, or for several formats a list of reports in the order of the formats.
 
     Raises:
-        QuantizeError: See `quantize_cli.errors`. No unfinished file is left behind.
+        QuantizeError: See `quantize_cli.errors`. If the system, the network or a signal has ended the run, hidden files
+            stay, so that the same call goes on from there; see docs/resume.md.
     """
     check_keywords("quantize", options, Keywords.__optional_keys__)
     options = held(options)
@@ -113,8 +117,10 @@ def quantize(
         files = sizes(targets, plans)
         _check_sources({**dict.fromkeys(files, "-o"), **({report: "--report"} if report else {})}, checkpoint, meant)
         check_files(list(files), place, force=force)
-        check_room({**files, **checkpoint.missing})
-        for sentence in leftovers(dict.fromkeys(path.parent for path in files)):
+        check_alone(list(files))
+        key = key_of(plans, [path.name for path in files])
+        check_room({**room_needed(files, key), **checkpoint.missing})
+        for sentence in leftovers(dict.fromkeys(path.parent for path in files), but=key, outputs=files):
             observer.noted(sentence)
         planned = time.perf_counter()
         checkpoint.fetch(observer)
@@ -128,9 +134,25 @@ def quantize(
         threads = options.get("threads") or available_threads()
         compile_seconds = prepare(kernels_of_plans(plans), observer)
         started += compile_seconds
-        with opened(targets, place, force=force) as sinks:
-            results = run(plans, checkpoint, sinks, importance=meant.importance, threads=threads, observer=observer)
-        seconds = time.perf_counter() - started
+        this = Run(
+            key,
+            identity_of(checkpoint),
+            restart=options.get("restart", False),
+            tell=observer.noted,
+            marked=[file.marked for plan in plans for file in plan.files],
+        )
+        with opened(targets, place, this, force=force) as opened_files:
+            sinks, progress = opened_files.sinks, opened_files.progress
+            results = run(
+                plans,
+                checkpoint,
+                sinks,
+                importance=meant.importance,
+                threads=threads,
+                observer=observer,
+                progress=progress,
+            )
+        seconds = time.perf_counter() - started + progress.earlier_seconds
     facts = RunFacts(
         source=SourceReport(checkpoint.location, checkpoint.repository, checkpoint.commit),
         imatrix=_imatrix_report(meant.importance),

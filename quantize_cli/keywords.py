@@ -56,6 +56,7 @@ class Keywords(PlanKeywords, total=False):
     threads: int | None  #: number of threads; default: one for each processor that the process may use
     force: bool  #: overwrite an existing output or report
     stream: bool  #: read the weights from the Hub while they are quantized, instead of downloading them first
+    restart: bool  #: start anew where an earlier run was stopped; default: go on with what it has left
 
 
 class VerifyKeywords(PlanKeywords, total=False):

@@ -75,6 +75,7 @@ ALLOWED = {
         "outputs",
         "planning",
         "simd",
+        "version",
     },
     "planning": {"architectures", "checkpoints", "errors", "gguf_file", "importance", "mixes", "version"},
     "architectures": {"checkpoints", "errors", "gguf_file", "tokenizers"},

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from quantize_cli.checkpoints.reading import Stamp
     from quantize_cli.checkpoints.sidecars import Sidecars
     from quantize_cli.observer import Observer
 
@@ -119,6 +120,10 @@ class Checkpoint(Protocol):
     @property
     def stream(self) -> Stream | None:
         """What the reads that come over the network have in common; None if rows are read from a disk."""
+
+    @property
+    def stamps(self) -> Mapping[str, Stamp]:
+        """The stamps of the files of weights on a disk by name, which tell whether one has changed."""
         ...
 
     def fetch(self, observer: Observer) -> None:

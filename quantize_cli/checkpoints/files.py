@@ -74,6 +74,11 @@ class TensorFiles:
         """The reads over the network; None, because rows are read from a disk."""
         return None
 
+    @property
+    def stamps(self) -> Mapping[str, Stamp]:
+        """The stamps of the files whose headers have been read, by name; see `Checkpoint.stamps`."""
+        return self._stamps
+
     def fetch(self, observer: Observer) -> None:
         """Do nothing: all files are here."""
 

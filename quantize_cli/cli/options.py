@@ -89,6 +89,7 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
         ),
         _option("--report", value="FILE", meaning=file_name, help="Write a full report: .json, .md or .html."),
         _flag("--force", "Overwrite an existing output or report."),
+        _flag("--restart", "Start anew where an earlier run was stopped. Default: go on with what it has left."),
         _flag("--dry-run", "Show the sizes and types that would be written, without reading a weight."),
         _flag("--keep-split", "Write as many files as the source has."),
         _option(
@@ -167,7 +168,7 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
 #: Options that the command line gives a meaning itself.
 OWN = frozenset({"formats", "output", "tensor_type", "tensor_type_file", "dry_run", "debug", "version"})
 #: Keywords of a run, which a plan does not have.
-OF_A_RUN = frozenset({"report", "threads", "force", "stream"})
+OF_A_RUN = frozenset({"report", "threads", "force", "stream", "restart"})
 
 ALL: Sequence[click.Option] = [option for options in SECTIONS.values() for option in options]
 #: Names of the library's keywords among them.

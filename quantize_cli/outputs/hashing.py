@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Protocol
 
@@ -22,6 +23,15 @@ class Digest(Protocol):
     def copy(self) -> Digest: ...  # noqa: D102
     def digest(self) -> bytes: ...  # noqa: D102
     def hexdigest(self) -> str: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """The bytes that are in a file already."""
+
+    nbytes: int
+    digest: Digest  #: of these bytes
+    marks: tuple[bytes, ...] = ()  #: SHA-256 of the parts that end where marks are wanted
 
 
 class Hashing:

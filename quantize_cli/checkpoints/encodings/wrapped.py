@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.checkpoints.base import Checkpoint, SourceFile, Stream, TensorInfo
+from quantize_cli.checkpoints.reading import Stamp
 from quantize_cli.checkpoints.sidecars import Sidecars
 from quantize_cli.observer import Observer
 
@@ -64,6 +65,11 @@ class Wrapped:
     def stream(self) -> Stream | None:
         """The reads over the network; see `Checkpoint.stream`."""
         return self.inner.stream
+
+    @property
+    def stamps(self) -> Mapping[str, Stamp]:
+        """The stamps of the files of weights; see `Checkpoint.stamps`."""
+        return self.inner.stamps
 
     def fetch(self, observer: Observer) -> None:
         """Download the missing files; see `Checkpoint.fetch`."""
