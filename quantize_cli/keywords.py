@@ -55,6 +55,7 @@ class Keywords(PlanKeywords, total=False):
     report: str | Path | None  #: file for the report, .json, .md or .html
     threads: int | None  #: number of threads; default: one for each processor that the process may use
     force: bool  #: overwrite an existing output or report
+    stream: bool  #: read the weights from the Hub while they are quantized, instead of downloading them first
 
 
 class VerifyKeywords(PlanKeywords, total=False):
@@ -62,6 +63,7 @@ class VerifyKeywords(PlanKeywords, total=False):
 
     format: str | None  #: the file's format; default: the one that it states
     sample: int | None  #: number of pieces of each tensor that are compared; default: all
+    stream: bool  #: read the weights of a model on the Hub when they are needed, instead of downloading them first
     threads: int | None  #: number of threads; default: one for each processor that the process may use
 
 
@@ -74,6 +76,17 @@ def check_keywords(function: str, said: Mapping[str, object], known: Collection[
     for name in said:
         if name not in known:
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
+
+
+def check_undecided(said: PlanKeywords) -> None:
+    """Check that no keyword is given that only counts with a format.
+
+    Raises:
+        UsageError: One is.
+    """
+    for name, value in said.items():
+        if value and name not in ("revision", "pre_tokenizer"):
+            raise UsageError(f"--{name.replace('_', '-')} needs a format; name at least one with --format.")
 
 
 def plan_options(said: PlanKeywords) -> PlanOptions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -57,6 +57,22 @@ class SourceFile:
     sha256: str | None  #: in hex digits, as the Hub states it; None if it is not known without reading the file
 
 
+class Stream(Protocol):
+    """The reads of a checkpoint whose rows come over the network, from any number of threads."""
+
+    def received(self) -> int:
+        """Return how many bytes have come since the last call."""
+        ...
+
+    def sentences(self) -> Iterable[str]:
+        """Return what a user should know since the last call, for example that a server asks to wait."""
+        ...
+
+    def stop(self) -> None:
+        """Let all reads end soon, and none begin; they raise InterruptedError."""
+        ...
+
+
 class Checkpoint(Protocol):
     """A set of named tensors, and the small files that describe the model."""
 
@@ -98,6 +114,11 @@ class Checkpoint(Protocol):
     @property
     def missing(self) -> Mapping[Path, int]:
         """The files that `fetch` will write, each with its size in bytes; empty if all files are here."""
+        ...
+
+    @property
+    def stream(self) -> Stream | None:
+        """What the reads that come over the network have in common; None if rows are read from a disk."""
         ...
 
     def fetch(self, observer: Observer) -> None:

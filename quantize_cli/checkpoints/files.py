@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.checkpoints.base import SourceFile, TensorInfo
+from quantize_cli.checkpoints.base import SourceFile, Stream, TensorInfo
 from quantize_cli.checkpoints.hub_cache import origin_of, sha256_of
 from quantize_cli.checkpoints.reading import Stamp, leads_to, opened
 from quantize_cli.checkpoints.sidecars import FolderSidecars
@@ -68,6 +68,11 @@ class TensorFiles:
     def missing(self) -> Mapping[Path, int]:
         """The files that `fetch` will write; empty, because all are here."""
         return {}
+
+    @property
+    def stream(self) -> Stream | None:
+        """The reads over the network; None, because rows are read from a disk."""
+        return None
 
     def fetch(self, observer: Observer) -> None:
         """Do nothing: all files are here."""

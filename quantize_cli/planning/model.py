@@ -12,6 +12,7 @@ from quantize_cli.gguf_file.fields import Field
 from quantize_cli.gguf_file.header import TensorEntry, encode_header, padded
 from quantize_cli.gguf_file.trailer import trailer_bytes
 from quantize_cli.gguf_file.types import GGML_TYPES
+from quantize_cli.planning.digest import digest_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,12 @@ class Plan:
     format: str
     files: tuple[PlannedFile, ...]
     warnings: tuple[str, ...]
+    importance_sha256: str | None = None  #: of the importance matrix's entries; None if there is no matrix
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what decides the bytes, beside the contents of the source; see `planning/digest.py`."""
+        return digest_of(self)
 
     @cached_property
     def tensors(self) -> tuple[PlannedTensor, ...]:

@@ -17,6 +17,7 @@ from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.mixes.base import Candidate, Choice, Mix
 from quantize_cli.mixes.rules import choose_types
+from quantize_cli.planning.digest import importance_digest
 from quantize_cli.planning.metadata import final_metadata, uint32
 from quantize_cli.planning.model import Plan, PlannedFile, PlannedTensor
 from quantize_cli.planning.options import PlanOptions
@@ -62,7 +63,9 @@ def make_plans(
     kept = pruned(in_file_order(description.recipes), options.prune_layers)
     if options.prune_layers:
         _check_pruned(description, kept, options)
-    return [_plan(checkpoint, description, kept, mix, options) for mix in mixes]
+    importance_sha256 = importance_digest(options.importance)
+    plans = [_plan(checkpoint, description, kept, mix, options) for mix in mixes]
+    return [replace(plan, importance_sha256=importance_sha256) for plan in plans]
 
 
 def check_description(description: ModelDescription, options: PlanOptions = _DEFAULTS) -> None:
