@@ -111,8 +111,8 @@ ALLOWED = {
 ANNOTATIONS_ONLY = {
     ("cli", "inspection"),
     ("cli", "planning"),
-    ("cli", "verification"),
     ("cli", "previews"),
+    ("cli", "verification"),
     ("observer", "planning"),
     ("observer", "report"),
 }

@@ -48,15 +48,6 @@ class TensorInfo:
         return math.prod(self.shape[:-1])
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
-    """One of the files of weights."""
-
-    name: str  #: with the folders below the model's, if any
-    nbytes: int
-    sha256: str | None  #: in hex digits, as the Hub states it; None if it is not known without reading the file
-
-
 class Stream(Protocol):
     """The reads of a checkpoint whose rows come over the network, from any number of threads."""
 
@@ -71,6 +62,15 @@ class Stream(Protocol):
     def stop(self) -> None:
         """Let all reads end soon, and none begin; they raise InterruptedError."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One of the files of weights."""
+
+    name: str  #: with the folders below the model's, if any
+    nbytes: int
+    sha256: str | None  #: in hex digits, as the Hub states it; None if it is not known without reading the file
 
 
 class Checkpoint(Protocol):
