@@ -281,8 +281,14 @@ def verify(
     keywords = {name: value for name, value in options.items() if name in PlanKeywords.__optional_keys__}
     model = None
     if against is not None:
-        made = cast("PlanKeywords", keywords)
-        model = Model(against, options.get("format"), made, options.get("sample"), options.get("threads"))
+        model = Model(
+            model=against,
+            format=options.get("format"),
+            options=cast("PlanKeywords", keywords),
+            sample=options.get("sample"),
+            threads=options.get("threads"),
+            stream=options.get("stream", False),
+        )
     elif any(options.values()):
         raise UsageError("Only a comparison with the model takes options; give the model with --against.")
     return verified(Path(file), model, observer or Observer())

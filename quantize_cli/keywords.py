@@ -64,6 +64,7 @@ class VerifyKeywords(PlanKeywords, total=False):
 
     format: str | None  #: the file's format; default: the one that it states
     sample: int | None  #: number of pieces of each tensor that are compared; default: all
+    stream: bool  #: read the weights of a model on the Hub when they are needed, instead of downloading them first
     threads: int | None  #: number of threads; default: one for each processor that the process may use
 
 
