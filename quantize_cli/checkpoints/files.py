@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.checkpoints.base import Stream, TensorInfo
+from quantize_cli.checkpoints.base import Extent, Stream, TensorInfo
 from quantize_cli.checkpoints.hub_cache import origin_of
 from quantize_cli.checkpoints.reading import Stamp, leads_to, opened
 from quantize_cli.checkpoints.sidecars import FolderSidecars
@@ -66,8 +66,12 @@ class TensorFiles:
 
     @property
     def stream(self) -> Stream | None:
-        """The reads over the network; None, because rows are read from a disk."""
+        """The files whose rows come over the network; None, because rows are read from a disk."""
         return None
+
+    def needed(self, extent: Extent) -> Iterable[Extent]:
+        """Return the rows themselves; see `Checkpoint.needed`."""
+        return (extent,)
 
     def fetch(self, observer: Observer) -> None:
         """Do nothing: all files are here."""

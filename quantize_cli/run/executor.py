@@ -71,7 +71,7 @@ def run(
     slabs = slabs_of(plans, slab_weights)
     outputs = [_Output(plan, files) for plan, files in zip(plans, sinks, strict=True)]
     reading = reading_of(checkpoint, observer)
-    crew = Crew(Derive(reading.checkpoint, importance), threads)
+    crew = Crew(Derive(checkpoint, importance), threads)
     if crew.threads < threads:
         observer.noted(f"The system allows {crew.threads} of {threads} threads; the run goes on with that.")
     try:
