@@ -129,11 +129,11 @@ class _ReadingAhead(Reading):
             yield self._cut(batch)
 
     def _needed(self, slab: Slab) -> Iterator[Extent]:
-        """Yield what the files have for a slab."""
+        """Yield what the files have for a slab; what an encoding does not tell is read when it is needed."""
         for extent in self._source.extents(slab.tensor, slab.start, slab.stop):
-            yield from self._checkpoint.needed(extent)
+            yield from (part for part in self._checkpoint.needed(extent) if part.name in self._stream.infos)
 
-    def _joined(self, extents: Iterable[Extent]) -> list[Extent]:
+    def _joined(self, extents: Sequence[Extent]) -> list[Extent]:
         """Join what overlaps or has little between; the order of tensors stays."""
         order = {name: number for number, name in enumerate(dict.fromkeys(extent.name for extent in extents))}
         joined: list[Extent] = []
