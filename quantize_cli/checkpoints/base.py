@@ -89,6 +89,15 @@ class Stream(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One of the files of weights."""
+
+    name: str  #: with the folders below the model's, if any
+    nbytes: int
+    sha256: str | None  #: in hex digits, as the Hub states it; None if it is not known without reading the file
+
+
 class Checkpoint(Protocol):
     """A set of named tensors, and the small files that describe the model."""
 
@@ -120,6 +129,11 @@ class Checkpoint(Protocol):
     @property
     def infos(self) -> Mapping[str, TensorInfo]:
         """The tensors of all files by name, known from headers alone, in file order."""
+        ...
+
+    @property
+    def source_files(self) -> tuple[SourceFile, ...]:
+        """The files of weights, in the order of their tensors."""
         ...
 
     @property

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import click
 
 from quantize_cli.cli import console
-from quantize_cli.cli.values import file_name, filled, threads
+from quantize_cli.cli.values import file_name, filled, sample, threads, tokens
 from quantize_cli.errors import UsageError
 from quantize_cli.version import GENERATOR
 
@@ -43,6 +43,28 @@ REVISION = _option("--revision", value="NAME", help="Branch, tag or commit on th
 PRE_TOKENIZER = _option(
     "--pre-tokenizer", value="NAME", help="llama.cpp's name of the pre-tokenizer. Default: the recognised one."
 )
+#: Options about the memory to run a file, of the commands that show sizes.
+FIT = (
+    _option("--fits", value="SIZE", help="Mark the formats whose files run in this much memory, for example 16GiB."),
+    _option(
+        "--context",
+        value="N",
+        meaning=tokens,
+        help="Tokens of the context to run a file with. Default: the model's, at most 4096.",
+    ),
+)
+
+AGAINST = _option(
+    "--against",
+    value="MODEL",
+    help="Derive the tensors again from MODEL, a folder, file or Hub id, and compare them.",
+)
+SAMPLE = _option(
+    "--sample",
+    value="N",
+    meaning=sample,
+    help="Compare only N pieces of each tensor, the same in every run.",
+)
 
 #: Heading of the help -> its options. Options become the library's keywords of the same name
 #: (`quantize_cli.keywords.Keywords`), except those in `OWN`.
@@ -73,6 +95,11 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
             "--split-max-size",
             value="N(M|G)",
             help="Write several files, each with at most this many bytes of tensors.",
+        ),
+        _flag(
+            "--no-provenance",
+            "Write neither keys that tell where the file comes from nor digests of its tensors; the file is "
+            "llama-quantize's then, byte for byte.",
         ),
     ),
     "Types of tensors": (

@@ -12,16 +12,12 @@ from quantize_cli.architectures.maps import Values, Window
 from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.checkpoints.base import Checkpoint, Extent
 from quantize_cli.planning.model import PlannedTensor
+from quantize_cli.run.bounds import BAND_BYTES, BANDS_KEPT
 from quantize_cli.run.stored import Packed, StoredRows, row_length
 
 #: Rows of weights, float32[n, columns].
 Rows = NDArray[np.float32]
 
-#: A slab of a transposed matrix is made of few columns of many rows. Whole rows are read, and the columns of so many
-#: bytes are kept for the slabs to come: all of an expert, or a part of a very large one.
-BAND_BYTES = 64 << 20
-#: Slabs are begun in order, but where one band ends, those of two are made at a time.
-BANDS_KEPT = 2
 #: Bytes of whole rows that are read at a time to fill a band.
 READ_BYTES = 1 << 20
 

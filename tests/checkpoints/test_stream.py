@@ -291,7 +291,8 @@ def test_only_models_on_the_hub_are_streamed(llama):
 
 # Whole runs.
 
-OPTIONS = {"pre_tokenizer": PRE_TOKENIZER, "threads": 2}
+#: Of a folder, a file does not tell the repository.
+OPTIONS = {"pre_tokenizer": PRE_TOKENIZER, "threads": 2, "no_provenance": True}
 
 
 class Recorder(Observer):
@@ -377,13 +378,16 @@ def test_groups_end_where_they_are_long_enough_or_far_apart():
     assert groups_of([]) == {}
 
 
-def test_files_that_the_cache_has_are_not_read_again(hub, clock, tmp_path):
+def test_a_download_gives_the_same_file_and_then_nothing_is_read_again(hub, clock, tmp_path):
+    """The same to the last byte: what the file tells of its source too."""
+    options = {**OPTIONS, "no_provenance": False}
     hub.repos["org/tiny"] = repo_of(make_checkpoint(tmp_path / "tiny", num_hidden_layers=1))
-    usual, streamed = BytesIO(), BytesIO()
-    quantize("org/tiny", "q8_0", usual, **OPTIONS)
+    streamed, downloaded, again = BytesIO(), BytesIO(), BytesIO()
+    quantize("org/tiny", "q8_0", streamed, stream=True, **options)
+    quantize("org/tiny", "q8_0", downloaded, **options)
     hub.requests.clear()
-    quantize("org/tiny", "q8_0", streamed, stream=True, **OPTIONS)
-    assert streamed.getvalue() == usual.getvalue()
+    quantize("org/tiny", "q8_0", again, stream=True, **options)
+    assert streamed.getvalue() == downloaded.getvalue() == again.getvalue()
     assert {request.path for request in hub.requests} == {"/api/models/org/tiny/revision/main"}
 
 

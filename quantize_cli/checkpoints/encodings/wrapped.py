@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.checkpoints.base import Checkpoint, Extent, Stream, TensorInfo
+from quantize_cli.checkpoints.base import Checkpoint, Extent, SourceFile, Stream, TensorInfo
 from quantize_cli.checkpoints.sidecars import Sidecars
 from quantize_cli.observer import Observer
 
@@ -49,6 +49,11 @@ class Wrapped:
     def sidecars(self) -> Sidecars:
         """The small files beside the weights."""
         return self.inner.sidecars
+
+    @property
+    def source_files(self) -> tuple[SourceFile, ...]:
+        """The files of weights; see `Checkpoint.source_files`."""
+        return self.inner.source_files
 
     @property
     def missing(self) -> Mapping[Path, int]:
