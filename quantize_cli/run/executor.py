@@ -72,7 +72,7 @@ def run(
         observer.weights_done(sum(slab.weights for slab in islice(slabs, done)))
     outputs = [_Output(plan, files, place) for plan, files, place in zip(plans, sinks, places, strict=True)]
     reading = reading_of(checkpoint, observer)
-    crew = Crew(Derive(reading.checkpoint, importance), threads)
+    crew = Crew(Derive(checkpoint, importance), threads)
     if crew.threads < threads:
         observer.noted(f"The system allows {crew.threads} of {threads} threads; the run goes on with that.")
     try:

@@ -14,6 +14,9 @@ from gguf_factory import read_header
 
 from .hub_server import Fault, Repo
 
+#: Of a folder, a file does not tell the repository.
+OPTIONS = (*USUAL, "--no-provenance")
+
 pytestmark = pytest.mark.slow
 
 
@@ -31,9 +34,8 @@ def repo(server, local):
 
 
 def test_the_file_is_that_of_the_folder_and_the_source_is_nowhere(server, environment, repo, local, tmp_path):
-    plain = (*USUAL, "--no-provenance")  # which names the Hub
-    assert invoke(local, *plain, "-o", tmp_path / "local.gguf").exit_code == 0
-    process = started("org/tiny", "--stream", *plain, "-o", "-", env={**environment, "HF_TOKEN": "hf_secret"})
+    assert invoke(local, *OPTIONS, "-o", tmp_path / "local.gguf").exit_code == 0
+    process = started("org/tiny", "--stream", *OPTIONS, "-o", "-", env={**environment, "HF_TOKEN": "hf_secret"})
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert out == (tmp_path / "local.gguf").read_bytes()
