@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,6 +11,7 @@ import click
 from quantize_cli.cli import console, options
 from quantize_cli.cli.help import ModelCommand
 from quantize_cli.cli.values import filled
+from quantize_cli.errors import QuantizeError, printable
 
 
 def _model(
@@ -28,7 +31,6 @@ def _model(
     MODEL is a folder, a .safetensors or .gguf file, or a Hub id (org/name). Without MODEL, the command takes the
     current folder if it is a checkpoint, and ./model if it is not.
     """
-    from quantize_cli.cli import plan_view
     from quantize_cli.cli.words import Job, commands_of, understood, with_near_names, without_format
     from quantize_cli.mixes.find import find_format
 
@@ -37,11 +39,13 @@ def _model(
     for name in job.formats:
         find_format(name)
     if not job.formats and not dry_run:
-        plan_view.advise(job.model, passed_on)
+        _advise(job.model, passed_on["revision"], passed_on["pre_tokenizer"])
         raise without_format()
     model = job.model or options.default_model()
     passed_on["tensor_types"] = options.tensor_types(context, tensor_type, tensor_type_file)
     if dry_run:
+        from quantize_cli.cli import plan_view
+
         plan_view.dry_run(model, job, passed_on)
         return
     stream = options.output_stream(job.output)
@@ -50,6 +54,19 @@ def _model(
     with console.progress() as observer, with_near_names(model):
         reports = quantize(model, job.formats, stream, observer=observer, threads=job.threads, **passed_on)
     console.show(reports)
+
+
+def _advise(model: str | None, revision: str | None, pre_tokenizer: str | None) -> None:
+    """Show on standard error what there is to choose from; nothing if that is not known."""
+    with suppress(QuantizeError):
+        named = model or options.default_model()
+        if Path(named).is_dir() and not Path(named, "config.json").is_file():
+            return  # without the second that it takes to import the library
+        from quantize_cli.api import preview
+        from quantize_cli.cli import plan_view
+
+        found = preview(named, revision=revision, pre_tokenizer=pre_tokenizer)
+        click.echo("\n".join([*map(printable, plan_view.lines(found)), ""]), err=True)
 
 
 COMMAND = ModelCommand(
