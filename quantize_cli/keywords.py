@@ -52,6 +52,8 @@ class Keywords(PlanKeywords, total=False):
     report: str | Path | None  #: file for the report, .json, .md or .html
     threads: int | None  #: number of threads; default: one for each processor that the process may use
     force: bool  #: overwrite an existing output or report
+    push_to: str | None  #: upload the files and a model card to this repository on the Hub; it is made private
+    public: bool  #: make that repository public after the upload
 
 
 def check_keywords(function: str, said: Mapping[str, object], known: Collection[str]) -> None:

@@ -24,6 +24,7 @@ ALLOWED = {
     "api": {
         "checkpoints",
         "errors",
+        "hub_upload",
         "importance",
         "inspection",
         "mixes",
@@ -35,6 +36,7 @@ ALLOWED = {
         "run",
     },
     "keywords": {"errors", "importance", "mixes", "planning", "tokenizers"},
+    "hub_upload": {"checkpoints", "errors", "gguf_file", "observer", "report"},
     "report": {"errors", "measure", "outputs", "planning", "version"},
     "inspection": {"architectures", "checkpoints", "errors", "gguf_file", "mixes", "planning", "version"},
     "run": {
@@ -89,7 +91,7 @@ HEAVY = {
     "click": {"cli"},
     "rich": {"cli", "report"},
     "tqdm": {"cli", "checkpoints"},
-    "huggingface_hub": {"checkpoints"},
+    "huggingface_hub": {"checkpoints", "hub_upload"},
     "tokenizers": {"tokenizers"},
     "safetensors": {"checkpoints"},
     "numba": {"simd"},
