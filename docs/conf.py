@@ -1,7 +1,7 @@
-"""The documentation's site: Sphinx reads Markdown through MyST, and `make docs` treats each of its warnings as an error.
+"""The documentation's site: Sphinx reads Markdown through MyST, and `make docs` makes each of its warnings an error.
 
-Sphinx was chosen over MkDocs because it is still released (MkDocs itself was last in 2024), because it checks each link
-and heading that a page names, and because it takes the Python pages from the docstrings.
+Sphinx is still released, while the last release of MkDocs is from 2024. It checks each link to a page or a heading, and
+it takes the page on Python from the docstrings.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def _tables() -> dict[str, str]:
     )
     return {
         "<!-- table of models -->": "| models | class in config.json | GGUF |\n|---|---|---|\n" + of_models,
-        "<!-- table of formats -->": "| format | bits | importance matrix | good for |\n|---|---:|---|---|\n" + of_formats,
+        "<!-- table of formats -->": "| format | bits | importance matrix | good for |\n|---|---:|---|---|\n"
+        + of_formats,
     }
 
 

@@ -107,7 +107,9 @@ def test_the_script_of_the_gitlab_job_works(place):
     env = {"CI_PROJECT_DIR": str(place), **GITLAB["variables"], "MODEL": MODEL, "FORMATS": "q8_0,f16"}
     env = {name: value.replace("$CI_PROJECT_DIR", str(place)) for name, value in env.items()}
     script = "\n".join([*GITLAB["before_script"], *GITLAB["script"]])
-    run(script.replace("chmod go-w", "echo"), ["sh", "-e"], place, env)  # the folders above the checkout are not its own
+    run(
+        script.replace("chmod go-w", "echo"), ["sh", "-e"], place, env
+    )  # the folders above the checkout are not its own
     assert [*Path(env["NUMBA_CACHE_DIR"]).rglob("*.*")]
     assert {path.relative_to(place).as_posix() for path in (place / "out").iterdir()} == GGUFS
 
@@ -115,7 +117,9 @@ def test_the_script_of_the_gitlab_job_works(place):
 @pytest.mark.slow
 def test_the_recipe_for_make_works(place):
     shutil.copytree(ROOT / MODEL, place / "model")
-    (place / "Makefile").write_text(f"MODEL := model\nFORMATS := Q8_0 F16\nGGUF_DIR := out\ninclude {CI / 'quantize.mk'}\n")
+    (place / "Makefile").write_text(
+        f"MODEL := model\nFORMATS := Q8_0 F16\nGGUF_DIR := out\ninclude {CI / 'quantize.mk'}\n"
+    )
     run("make gguf-check", ["sh", "-e"], place, {})
     written = {path: path.stat().st_mtime_ns for path in (place / "out").glob("*.gguf")}
     assert {path.name for path in written} == {"model-Q8_0.gguf", "model-F16.gguf"}
@@ -145,14 +149,20 @@ def test_the_workflow_uses_the_action_that_lies_beside_it():
 
 
 def test_the_actions_are_those_of_this_project_s_own_workflows():
-    ours = set(re.findall(r"uses: (actions/[\w-]+@\S+)", "".join(f.read_text() for f in (ROOT / ".github/workflows").iterdir())))
+    ours = set(
+        re.findall(
+            r"uses: (actions/[\w-]+@\S+)", "".join(f.read_text() for f in (ROOT / ".github/workflows").iterdir())
+        )
+    )
     shown = {step["uses"] for step in [*STEPS, *ACTION["runs"]["steps"]] if step.get("uses", "").startswith("actions/")}
     assert shown - ours == {"actions/cache@v5"}
 
 
 def test_the_kernels_are_kept_by_version_and_processor():
     (key,) = [step["with"]["key"] for step in ACTION["runs"]["steps"] if "cache" in step.get("uses", "")]
-    assert {"${{ runner.os }}", "${{ runner.arch }}", "${{ steps.kernels.outputs.version }}"} <= {*re.findall(r"\$.*?\}\}", key)}
+    assert {"${{ runner.os }}", "${{ runner.arch }}", "${{ steps.kernels.outputs.version }}"} <= {
+        *re.findall(r"\$.*?\}\}", key)
+    }
 
 
 def docker_instructions() -> list[tuple[str, str]]:
@@ -171,7 +181,10 @@ def test_the_image_runs_as_a_user_without_rights_after_the_kernels_are_compiled(
 def test_the_image_gets_all_that_it_copies():
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     copied = [
-        name for word, rest in docker_instructions() if word == "COPY" and "--from" not in rest for name in rest.split()[:-1]
+        name
+        for word, rest in docker_instructions()
+        if word == "COPY" and "--from" not in rest
+        for name in rest.split()[:-1]
     ]
     assert copied
     assert {f"!{name}" for name in copied} == {line for line in ignored if line.startswith("!")}
@@ -180,5 +193,7 @@ def test_the_image_gets_all_that_it_copies():
 
 def test_the_report_has_what_the_scripts_read():
     """Names of fields in jq's and Python's expressions, for the day that one is renamed."""
-    read = set(re.findall(r"\.(reports|totals|error|sqnr_db|files|sha256|path|format|file_bytes)\b", json.dumps(WORKFLOW)))
+    read = set(
+        re.findall(r"\.(reports|totals|error|sqnr_db|files|sha256|path|format|file_bytes)\b", json.dumps(WORKFLOW))
+    )
     assert read == {"reports", "totals", "error", "sqnr_db", "files", "sha256", "path", "format", "file_bytes"}
