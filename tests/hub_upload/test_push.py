@@ -144,7 +144,7 @@ def test_in_ci_nothing_becomes_public_even_at_a_terminal(hub, llama, monkeypatch
 
 
 @pytest.mark.parametrize("answer", [True, False])
-def test_a_person_is_asked_before_it_is_public(hub, llama, monkeypatch, answer):
+def test_a_person_is_asked_before_it_is_public(hub, llama, monkeypatch, answer: bool):
     monkeypatch.setattr("quantize_cli.cli.publishing.is_terminal", lambda _stream: True)
     asked: list[str] = []
 
