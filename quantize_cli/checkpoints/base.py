@@ -30,6 +30,12 @@ class TensorInfo:
     shape: tuple[int, ...]  #: row-major
     nbytes: int
     file: str  #: name of the file that holds it, for messages
+    stored: tuple[TensorInfo, ...] = ()  #: the tensors of the files that it is decoded from; see `in_files`
+
+    @property
+    def in_files(self) -> tuple[TensorInfo, ...]:
+        """The tensors of the files: the one itself, or codes and all that belongs to them."""
+        return self.stored or (self,)
 
     @property
     def elements(self) -> int:

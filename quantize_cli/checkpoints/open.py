@@ -7,7 +7,7 @@ from pathlib import Path
 
 from quantize_cli.checkpoints.address import Address, check_revision, read_address
 from quantize_cli.checkpoints.base import Checkpoint
-from quantize_cli.checkpoints.encodings.mxfp4 import unpacked
+from quantize_cli.checkpoints.encodings.methods import unpacked
 from quantize_cli.checkpoints.gguf import GgufCheckpoint, is_gguf
 from quantize_cli.checkpoints.reading import irregular, reading
 from quantize_cli.checkpoints.safetensors import SafetensorsCheckpoint

@@ -95,7 +95,7 @@ def _parameters(checkpoint: Checkpoint) -> Parameters | None:
 
 def _of_files(checkpoint: Checkpoint, values: Mapping[str, Json]) -> dict[str, Any]:
     """Return what the files tell, whatever the model is."""
-    infos = checkpoint.infos.values()
+    infos = [part for info in checkpoint.infos.values() for part in info.in_files]
     return {
         "model": checkpoint.name,
         "source": Source(

@@ -177,7 +177,8 @@ def _planned(
 def _source_bytes(recipe: TensorRecipe, sources: Sequence[TensorInfo]) -> int:
     """Return the bytes that the tensor takes in the checkpoint; a source of several tensors is shared by elements."""
     elements = sum(source.elements for source in sources)
-    return sum(source.nbytes for source in sources) * math.prod(recipe.shape) // max(elements, 1)
+    stored = sum(part.nbytes for source in sources for part in source.in_files)
+    return stored * math.prod(recipe.shape) // max(elements, 1)
 
 
 def _is_known(matrix: ImportanceMatrix | None, name: str, recipe: TensorRecipe) -> bool:
