@@ -11,6 +11,7 @@ from typing import BinaryIO, TypeAlias, Unpack, cast, overload
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.errors import OutputError, UsageError
+from quantize_cli.hub_upload.asked import asked_push, license_of
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.inspection.build import inspected
 from quantize_cli.inspection.model import Inspection
@@ -43,7 +44,7 @@ from quantize_cli.report.model import ImatrixReport, Report, SourceReport
 from quantize_cli.report.write import check_report_path, write_report
 from quantize_cli.run.bounds import available_threads
 from quantize_cli.run.progress import identity_of, key_of
-from quantize_cli.run.targets import Place, check_files, check_place, opened, place_of, sizes, target_of
+from quantize_cli.run.targets import Place, Stream, check_files, check_place, opened, place_of, sizes, target_of
 from quantize_cli.verification.model import Verification
 
 #: A file, a folder or a stream; None is the current folder.
@@ -106,6 +107,8 @@ def quantize(
     if report is not None:
         _check_report(report, place, force=force)
     check_place(place, in_parts=in_parts, force=force)
+    to_files = not isinstance(place, Stream)
+    push = asked_push(options.get("push_to"), public=options.get("public", False), to_files=to_files)
     with closing(
         open_checkpoint(model, options.get("revision"), observer, stream=options.get("stream", False))
     ) as checkpoint:
@@ -122,6 +125,8 @@ def quantize(
         check_room({**room_needed(files, key), **checkpoint.missing})
         for sentence in leftovers(dict.fromkeys(path.parent for path in files), but=key, outputs=files):
             observer.noted(sentence)
+        if push is not None:
+            push.prepare()
         planned = time.perf_counter()
         checkpoint.fetch(observer)
         started += time.perf_counter() - planned  # a download is not the run's work
@@ -169,6 +174,8 @@ def quantize(
         _write_report(reports, report, force=force)
     for finished in reports:
         observer.finished(finished)
+    if push is not None:
+        push.upload(reports, license_of(plans[0].files[0].metadata), observer)
     return reports[0] if isinstance(formats, str) else reports
 
 

@@ -57,6 +57,8 @@ class Keywords(PlanKeywords, total=False):
     force: bool  #: overwrite an existing output or report
     stream: bool  #: read the weights from the Hub while they are quantized, instead of downloading them first
     restart: bool  #: start anew where an earlier run was stopped; default: go on with what it has left
+    push_to: str | None  #: upload the files and a model card to this repository on the Hub; it is made private
+    public: bool  #: make that repository public after the upload
 
 
 class VerifyKeywords(PlanKeywords, total=False):

@@ -24,6 +24,7 @@ ALLOWED = {
     "api": {
         "checkpoints",
         "errors",
+        "hub_upload",
         "importance",
         "inspection",
         "mixes",
@@ -48,6 +49,7 @@ ALLOWED = {
         "run",
     },
     "keywords": {"errors", "importance", "mixes", "planning", "tokenizers"},
+    "hub_upload": {"checkpoints", "errors", "gguf_file", "observer", "report"},
     "report": {"errors", "measure", "outputs", "planning", "version"},
     "previews": {
         "architectures",
@@ -123,7 +125,7 @@ HEAVY = {
     "click": {"cli"},
     "rich": {"cli", "report"},
     "tqdm": {"cli", "checkpoints"},
-    "huggingface_hub": {"checkpoints"},
+    "huggingface_hub": {"checkpoints", "hub_upload"},
     "tokenizers": {"tokenizers"},
     "safetensors": {"checkpoints"},
     "numba": {"simd"},

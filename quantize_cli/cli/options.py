@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import click
 
 from quantize_cli.cli import console
+from quantize_cli.cli.publishing import confirmed
 from quantize_cli.cli.values import file_name, filled, sample, threads, tokens
 from quantize_cli.errors import UsageError
 from quantize_cli.version import GENERATOR
@@ -90,6 +91,13 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
         _option("--report", value="FILE", meaning=file_name, help="Write a full report: .json, .md or .html."),
         _flag("--force", "Overwrite an existing output or report."),
         _flag("--restart", "Start anew where an earlier run was stopped. Default: go on with what it has left."),
+        _option(
+            "--push-to",
+            value="ORG/NAME",
+            meaning=confirmed,
+            help="Upload the files and a model card to this repository on the Hub, which is made private.",
+        ),
+        _flag("--public", "Make the repository of --push-to public; asks first, at a terminal only.", is_eager=True),
         _flag("--dry-run", "Show the sizes and types that would be written, without reading a weight."),
         _flag("--keep-split", "Write as many files as the source has."),
         _option(
@@ -168,7 +176,7 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
 #: Options that the command line gives a meaning itself.
 OWN = frozenset({"formats", "output", "tensor_type", "tensor_type_file", "dry_run", "debug", "version"})
 #: Keywords of a run, which a plan does not have.
-OF_A_RUN = frozenset({"report", "threads", "force", "stream", "restart"})
+OF_A_RUN = frozenset({"report", "threads", "force", "stream", "restart", "push_to", "public"})
 
 ALL: Sequence[click.Option] = [option for options in SECTIONS.values() for option in options]
 #: Names of the library's keywords among them.
