@@ -17,10 +17,11 @@ from quantize_cli.report.model import Report
 from quantize_cli.report.page_data import packed
 
 #: Most rows of tensors that the HTML itself holds, in all reports of a page together; the script shows all tensors.
-MOST_ROWS = 1500
+MOST_ROWS = 1000
 
-#: The scripts of the page in their order, in `assets/`.
-_SCRIPTS = (("echarts/echarts.min.js",), ("data.js", "table.js", "charts.js", "page.js"))
+#: The scripts of the page in `assets/`: that of its head, and those at its end.
+_FIRST = ("early.js",)
+_LAST = (("echarts/echarts.min.js",), ("data.js", "table.js", "charts.js", "page.js"))
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -31,13 +32,14 @@ _PAGE = """<!DOCTYPE html>
 <title>{title}</title>
 <style>
 {style}</style>
+{first}
 </head>
 <body>
 <main>
 {body}
 </main>
 <script type="application/octet-stream" id="data">{data}</script>
-{scripts}
+{last}
 </body>
 </html>
 """
@@ -45,7 +47,7 @@ _PAGE = """<!DOCTYPE html>
 
 def render(reports: Sequence[Report]) -> str:
     """Render a page with a final newline: a comparison if there are several reports, then each report."""
-    texts = ["".join(map(_asset, names)) for names in _SCRIPTS]
+    first, *last = ("".join(map(_asset, names)) for names in (_FIRST, *_LAST))
     formats = f"as {reports[0].format}" if len(reports) == 1 else f"in {len(reports)} formats"
     title = f"{reports[0].model} {formats}"
     body = [*_ladder(title, reports)] if len(reports) > 1 else []
@@ -55,11 +57,12 @@ def render(reports: Sequence[Report]) -> str:
     body.append(f'<p class="faint">Written by {_escaped(reports[0].generator)}.</p>')
     return _PAGE.format(
         title=_escaped(title),
-        allowed=f"script-src {' '.join(map(_policy, texts))}",
+        allowed=f"script-src {' '.join(map(_policy, (first, *last)))}",
         style=_asset("style.css"),
+        first=_script(first),
         body="\n".join(body),
         data=packed(reports),
-        scripts="\n".join(f"<script>{text}</script>" for text in texts),
+        last="\n".join(map(_script, last)),
     )
 
 
@@ -81,6 +84,10 @@ def _ladder(title: str, reports: Sequence[Report]) -> Iterator[str]:
     yield _heading(1, title)
     yield _heading(2, "Size against error")
     yield '<div class="chart" data-chart="curve"></div>'
+    yield (
+        '<p class="faint">A line joins the formats that no other one beats in both size and error. The band is '
+        "from 3 to 4 bits per weight, below which errors grow quickly.</p>"
+    )
     yield _table(tables.comparison(reports))
     yield '<nav class="tabs" aria-label="Formats">'
     for number, report in enumerate(reports):
@@ -168,6 +175,10 @@ def _escaped(text: str) -> str:
 
 def _asset(name: str) -> str:
     return resources.files("quantize_cli.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _script(text: str) -> str:
+    return f"<script>{text}</script>"
 
 
 def _policy(script: str) -> str:

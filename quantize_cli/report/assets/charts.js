@@ -99,7 +99,13 @@ function drawBytes(div, report, numbers) {
     });
     sums.forEach((sum, index) => sum.forEach((value, type) => leaves[index].push({ name: type, value, type })));
   }
-  const total = report.bytes.reduce((sum, bytes) => sum + bytes, 0);
+  const sum = (those) => those.reduce((total, leaf) => total + leaf.value, 0);
+  const total = sum(leaves.flat());
+  /** Tells whether names fit into leaves of the usual size; a part of a number would be another layer's. */
+  const named = (those) =>
+    those.length > 1 && (sum(those) / total / those.length) * div.clientWidth * div.clientHeight > 900;
+  const largest = (those) => those.reduce((one, other) => (other.value > one.value ? other : one));
+  const filled = (leaf, colour) => ({ color: colour.type[numbers.get(leaf.type)] });
   const told = (bytes) => `${size(bytes)}, ${((100 * bytes) / total).toFixed(2)} % of the tensors' bytes`;
   draw(div, (colour) => ({
     tooltip: {
@@ -117,14 +123,21 @@ function drawBytes(div, report, numbers) {
       label: { fontSize: 10, color: "#fff", overflow: "truncate" },
       upperLabel: { show: true, height: 18, color: colour.ink, fontSize: 11, overflow: "truncate" },
       itemStyle: { borderColor: colour.card },
+      visibleMin: 0,
+      childrenVisibleMin: 0,
       levels: [
         { upperLabel: { show: false }, itemStyle: { gapWidth: 3, borderWidth: 0, borderColor: colour.card } },
         { itemStyle: { gapWidth: 1, borderWidth: 1, borderColor: colour.line } },
       ],
       data: kinds.map((name, index) => ({
         name,
-        value: leaves[index].reduce((sum, leaf) => sum + leaf.value, 0),
-        children: leaves[index].map((leaf) => ({ ...leaf, itemStyle: { color: colour.type[numbers.get(leaf.type)] } })),
+        value: sum(leaves[index]),
+        itemStyle: filled(largest(leaves[index]), colour),
+        children: leaves[index].map((leaf) => ({
+          ...leaf,
+          label: { show: named(leaves[index]) },
+          itemStyle: filled(leaf, colour),
+        })),
       })),
     }],
   }));
@@ -227,7 +240,10 @@ function drawDistribution(div, report, numbers) {
 function drawCurve(div, points) {
   if (!points.length) return;
   const percent = (value) => 100 * value;
-  const value = (point, y) => ({ value: [point.file_bytes, percent(y)], point });
+  // The axis counts whole units, so that its marks are round.
+  const [, unit] = size(Math.max(...points.map((point) => point.file_bytes))).split(" ");
+  const one = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 }[unit];
+  const value = (point, y) => ({ value: [point.file_bytes / one, percent(y)], point });
   const lines = (point) => [
     `${size(point.file_bytes)}, ${point.bits_per_weight.toFixed(2)} bits/weight`,
     `relative RMSE ${percent(point.relative_rmse).toFixed(3)} %`,
@@ -236,18 +252,18 @@ function drawCurve(div, points) {
     ...(point.best ? [] : ["another format is smaller and more exact"]),
   ];
   const bytesPerBit = points[0].file_bytes / points[0].bits_per_weight;
-  const cliff = [3, 4].map((bits) => bits * bytesPerBit);
+  const cliff = [3, 4].map((bits) => (bits * bytesPerBit) / one);
   const weighted = points.filter((point) => point.weighted_relative_rmse);
   draw(div, (colour) => ({
     tooltip: { formatter: ({ data }) => (data && data.point ? tip(data.point.format, lines(data.point)) : "") },
     legend: weighted.length ? { top: 4, textStyle: { color: colour.ink } } : undefined,
-    grid: { left: 56, right: 28, top: weighted.length ? 40 : 28, bottom: 44 },
+    grid: { left: 56, right: 64, top: weighted.length ? 40 : 28, bottom: 44 },
     xAxis: axis(colour, {
       type: "value",
       scale: true,
       name: "size of the file",
       nameGap: 28,
-      axisLabel: { color: colour.faint, hideOverlap: true, formatter: size },
+      axisLabel: { color: colour.faint, hideOverlap: true, formatter: (count) => `${+count.toPrecision(4)} ${unit}` },
       splitLine: { show: false },
     }),
     yAxis: axis(colour, {
@@ -277,7 +293,14 @@ function drawCurve(div, points) {
         name: "relative RMSE",
         symbolSize: 10,
         itemStyle: { color: ({ data }) => (data.point.best ? colour.accent : colour.faint) },
-        label: { show: true, position: "right", color: colour.ink, fontSize: 11, formatter: ({ data }) => data.point.format },
+        label: {
+          show: true,
+          position: "right",
+          offset: [0, -8], // above the line, which falls
+          color: colour.ink,
+          fontSize: 11,
+          formatter: ({ data }) => data.point.format,
+        },
         labelLayout: { hideOverlap: true, moveOverlap: "shiftY" },
         data: points.map((point) => value(point, point.relative_rmse)),
       },

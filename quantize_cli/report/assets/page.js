@@ -1,13 +1,12 @@
 /** Shows one report at a time, and draws its charts when it is first shown. */
 async function showPage() {
   const { reports, curve, colours: numbers } = await readData();
-  document.documentElement.classList.add("scripted");
   const sections = [...document.querySelectorAll(".report")];
   const tabs = [...document.querySelectorAll(".tabs a")];
   const ready = new Set();
 
   function show(index) {
-    sections.forEach((section, other) => { section.hidden = other !== index; });
+    sections.forEach((section, other) => { section.classList.toggle("shown", other === index); });
     tabs.forEach((tab, other) => {
       if (other === index) tab.setAttribute("aria-current", "true");
       else tab.removeAttribute("aria-current");
@@ -31,5 +30,10 @@ async function showPage() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
 }
 
-// An older browser still shows all tables.
-if ("DecompressionStream" in window) showPage();
+const root = document.documentElement;
+if (root.classList.contains("scripted")) {
+  showPage().catch((error) => {
+    root.classList.remove("scripted"); // the tables are still there
+    throw error;
+  });
+}

@@ -1,5 +1,5 @@
 /** Rows on a page of the table; the others do not cost anything. */
-const ROWS = 100;
+const ROWS = 50;
 
 const natural = new Intl.Collator("en", { numeric: true });
 
@@ -44,6 +44,7 @@ function showTensors(container, report) {
   });
   const table = element("table", {}, element("thead", {}, element("tr", {}, ...heads)), body);
   const controls = element("div", { className: "controls" }, search, back, next, status);
+  container.classList.add("filled");
   container.replaceChildren(controls, element("div", { className: "scroll" }, table));
 
   function select() {
