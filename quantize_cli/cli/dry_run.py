@@ -25,7 +25,7 @@ def show(model: str | Path, formats: Sequence[str], passed_on: Mapping[str, Any]
     """Plan the formats and print each plan: a line for each kind of tensor, and the size of the file."""
     from quantize_cli.api import plan
 
-    if passed_on["report"] is not None:
+    if passed_on["report"]:
         click.echo("warning: --report has no effect with --dry-run, which does not write any file.", err=True)
     keywords = {name: value for name, value in passed_on.items() if name not in OF_A_RUN}
     for planned in plan(model, list(formats), **keywords):

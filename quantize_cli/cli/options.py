@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import click
 
 from quantize_cli.cli import console
-from quantize_cli.cli.values import file_name, filled, threads
+from quantize_cli.cli.values import file_name, file_names, filled, threads
 from quantize_cli.errors import UsageError
 from quantize_cli.version import GENERATOR
 
@@ -65,7 +65,14 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
             help="File or folder to write to, or - for standard output; end the name of a new folder with /. Default: "
             "NAME-FORMAT.gguf in the current folder.",
         ),
-        _option("--report", value="FILE", meaning=file_name, help="Write a full report: .json, .md or .html."),
+        _option(
+            "--report",
+            value="FILE",
+            multiple=True,
+            meaning=file_names,
+            help="Write a full report: .json, .md or .html; - prints it as Markdown, json:- as JSON. Give it several "
+            "times for several files.",
+        ),
         _flag("--force", "Overwrite an existing output or report."),
         _flag("--dry-run", "Show the sizes and types that would be written, without reading a weight."),
         _flag("--keep-split", "Write as many files as the source has."),

@@ -1,7 +1,7 @@
 """The report as an HTML page that needs no other file, and its summary for notebooks.
 
-The page holds all figures as HTML; a script adds charts, and makes the table of tensors searchable. A policy in the page
-lets no other script run, and nothing be loaded.
+The page holds all figures as HTML. Its scripts add charts, and make the table of tensors searchable. A policy in the page
+forbids any other script, and forbids to load anything.
 """
 
 from __future__ import annotations

@@ -54,7 +54,9 @@ def _measures(report: Report) -> dict[str, list[float | None]]:
     measures = {"Relative RMSE (%)": percents}
     if figures.has_weighted([report]):
         weighted = [tensor.weighted_error for tensor in report.tensors]
-        measures["Weighted relative RMSE (%)"] = [_rounded(error and error.relative_rmse, 100) for error in weighted]
+        measures["Weighted relative RMSE (%)"] = [
+            None if error is None else _rounded(error.relative_rmse, 100) for error in weighted
+        ]
     measures["SQNR (dB)"] = [_rounded(tensor.error.sqnr_db) for tensor in report.tensors]
     measures["Bits per weight"] = [_rounded(tensor.bits_per_weight) for tensor in report.tensors]
     return measures

@@ -1,8 +1,9 @@
-"""Chromium without a window, driven over two pipes in its DevTools protocol: JSON messages, each with a NUL behind it."""
+"""Chromium without a window, driven over two pipes in its DevTools protocol: messages of JSON, each ended by a NUL."""
 
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import shutil
@@ -28,13 +29,19 @@ class Browser:
         assert path is not None
         to_browser, self._out = os.pipe()
         self._in, from_browser = os.pipe()
-        # It reads commands from descriptor 3 and answers on descriptor 4.
-        script = f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}'
+
+        def take_places() -> None:
+            """Let the browser read commands from descriptor 3 and answer on descriptor 4, as it wants."""
+            ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (to_browser, from_browser)]
+            for place, end in enumerate(ends, 3):
+                os.dup2(end, place)
+
         options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
         command = [path, *options, "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"]
         self._process = subprocess.Popen(
-            ["sh", "-c", script, *command],
-            pass_fds=(to_browser, from_browser),
+            command,
+            preexec_fn=take_places,
+            pass_fds=(3, 4),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -45,6 +52,17 @@ class Browser:
         self._number = 0
         self._session: str | None = None
         self.events: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Self:
+        """Attach to the first page."""
+        try:
+            self._attach()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def _attach(self) -> None:
         targets = self.call("Target.getTargets")["targetInfos"]
         page = next(target["targetId"] for target in targets if target["type"] == "page")
         self._session = self.call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
@@ -66,7 +84,9 @@ class Browser:
 
     def open(self, page: Path, *, width: int, dark: bool = False, scripts: bool = True) -> None:
         """Load a file in a window of that width, and wait until it has been loaded."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
@@ -84,7 +104,7 @@ class Browser:
     def wait_for(self, condition: str) -> None:
         """Wait until a JavaScript condition is true; it is looked at before every frame."""
         frames = "new Promise((done, fail) => { const start = Date.now(); const look = () => "
-        frames += f"({condition}) ? done(true) : Date.now() - start > 30000 ? fail(Error('never true')) : "
+        frames += f"({condition}) ? done(true) : Date.now() - start > 20000 ? fail(Error('never true')) : "
         assert self.value(frames + "requestAnimationFrame(look); look(); })")
 
     def complaints(self) -> list[str]:
@@ -113,10 +133,12 @@ class Browser:
         value: dict[str, Any] = json.loads(message)
         return value
 
-    def __enter__(self) -> Self:
-        return self
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def _end(self) -> None:
         os.close(self._out)  # its end is the end of the browser
         os.close(self._in)
         try:

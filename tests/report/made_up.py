@@ -70,7 +70,9 @@ def tensor(name: str, shape: tuple[int, ...], type_: str, reason: str, relative:
         bytes=int(weights * bits / 8),
         bits_per_weight=bits,
         error=error(relative),
-        weighted_error=WeightedError(relative * 0.7, -20 * math.log10(relative * 0.7)) if weighted and relative else None,
+        weighted_error=WeightedError(relative * 0.7, -20 * math.log10(relative * 0.7))
+        if weighted and relative
+        else None,
     )
 
 
@@ -120,7 +122,9 @@ def report_of(format_name: str, tensors: tuple[TensorReport, ...], weighted: boo
         generator="quantize-cli 0.1.0",
         model="Meta-Llama-3.1-8B-Instruct",
         architecture="llama",
-        source=SourceReport("meta-llama/Meta-Llama-3.1-8B-Instruct", "meta-llama/Meta-Llama-3.1-8B-Instruct", "0e" * 20),
+        source=SourceReport(
+            "meta-llama/Meta-Llama-3.1-8B-Instruct", "meta-llama/Meta-Llama-3.1-8B-Instruct", "0e" * 20
+        ),
         imatrix=None,
         options={},
         format=format_name,
