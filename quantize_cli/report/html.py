@@ -1,7 +1,7 @@
 """The report as an HTML page that needs no other file, and its summary for notebooks.
 
-The page holds all figures as HTML. Its scripts add charts, and make the table of tensors searchable. A policy in the page
-forbids any other script, and forbids to load anything.
+The page holds all figures as HTML. Its scripts add charts, and make the table of tensors searchable. A policy in the
+page forbids any other script, and forbids to load anything.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+from made_up import FORMATS, made_up
 from rich.console import Console
 
 from quantize_cli.measure.errors import TensorError
@@ -289,10 +290,22 @@ class TestTerminal:
         assert all(len(line) <= width for line in lines)
         assert lines[0] == "SmolLM2-135M-Instruct in 3 formats  llama"
         rows = [line.split() for line in lines if line.startswith(("Q4_K_M ", "IQ3_XXS ", "MXFP4_MOE "))]
-        assert [row[:6] for row in rows] == [
-            [name, "105,453,984", "6.17", "4.130", "%", "27.68"] for name in ("Q4_K_M", "IQ3_XXS", "MXFP4_MOE")
+        assert [row[:8] for row in rows] == [
+            [name, "100.57", "MiB", "105,453,984", "6.17", "4.130", "%", "27.68"]
+            for name in ("Q4_K_M", "IQ3_XXS", "MXFP4_MOE")
         ]
         assert any("warning: Q4_K_M: 180 of 272 tensors" in line for line in lines)
+
+    @pytest.mark.parametrize("width", [50, 56, 60, 66, 70, 78, 80])
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_a_narrow_terminal_shows_the_figures_of_a_large_ladder_whole(self, width, weighted):
+        reports = [made_up(name, 200, weighted=weighted) for name in FORMATS]
+        lines = [line.rstrip() for line in printed(reports, width).splitlines()]
+        assert all(len(line) <= width for line in lines)
+        assert not any("…" in line for line in lines)
+        (headers,) = [line for line in lines if line.startswith("format ")]
+        assert ("bytes" in headers) == (width >= (80 if weighted else 68))
+        assert sum("GiB" in line and "%" in line for line in lines) == len(FORMATS)
 
     def test_a_warning_of_several_formats_is_shown_once(self, ladder):
         same = [dataclasses.replace(one, warnings=("It is odd.", f"{one.format} is.")) for one in ladder[:2]]
