@@ -12,30 +12,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from made_up import FORMATS, made_up
+from report_factory import FORMATS, hostile, made_up
 
 from quantize_cli.report import heat, html
 from quantize_cli.report import page_data as packing
-from quantize_cli.report.model import FileReport, SourceReport
 
 ASSETS = Path(html.__file__).parent / "assets"
-HOSTILE = "<script>alert(1)</script>\x1b[31m&'\"\u2028"
 SHOWN = "&lt;script&gt;alert(1)&lt;/script&gt;?[31m&amp;"
-
-
-def hostile(report):
-    """The same report, with text from files that tries to become markup wherever there is some."""
-    tensors = tuple(dataclasses.replace(tensor, name=HOSTILE, reason=HOSTILE) for tensor in report.tensors)
-    return dataclasses.replace(
-        report,
-        model=HOSTILE,
-        architecture=HOSTILE,
-        warnings=(HOSTILE,),
-        tensors=tensors,
-        options={"pure": HOSTILE},
-        source=SourceReport(HOSTILE, HOSTILE, HOSTILE),
-        files=(FileReport(HOSTILE, 1, HOSTILE),),
-    )
 
 
 def unpacked(page):
@@ -82,7 +65,7 @@ def test_a_large_model_has_the_tensors_with_the_largest_errors_as_html():
     names = re.findall("<tr><td>(.*?)</td>", tensors)
     assert len(names) == html.MOST_ROWS
     assert f"all {len(large.tensors):,}" in tensors
-    worst = max(large.tensors, key=lambda tensor: tensor.error.relative_rmse)
+    worst = max(large.tensors, key=lambda tensor: tensor.error.relative_rmse or 0)
     assert names[0] == worst.name
     assert {len(column) for column in unpacked(page)["columns"]} == {len(large.tensors)}
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from chromium import Browser, found
-from made_up import FORMATS, made_up
-from test_html import HOSTILE, hostile
+from report_factory import FORMATS, HOSTILE, hostile, made_up
 
 from quantize_cli.report import html
 
@@ -117,7 +116,7 @@ def test_the_table_can_be_searched_sorted_and_paged_through(browser, pages):
         )
         return browser.value(ROWS)
 
-    by_error = sorted(table, key=lambda tensor: -tensor.error.relative_rmse)
+    by_error = sorted(table, key=lambda tensor: -(tensor.error.relative_rmse or 0))
     first = sort("Relative RMSE")
     assert first[0] == by_error[0].name
     assert set(first[:10]) == {tensor.name for tensor in by_error[:10]}

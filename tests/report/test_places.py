@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from made_up import made_up, tensor
+from report_factory import made_up, tensor
 
 from quantize_cli.report.places import place_of, places
 

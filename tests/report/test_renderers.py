@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from made_up import FORMATS, made_up
+from report_factory import FORMATS, made_up
 from rich.console import Console
 
 from quantize_cli.measure.errors import TensorError

@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from made_up import FORMATS, error, made_up, report_of, tensor
+from report_factory import FORMATS, error, made_up, report_of, tensor
 
 from quantize_cli.report.spread import MOST_BINS, curve, distribution
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 
@@ -49,6 +50,9 @@ FORMATS = {
     "Q2_K": ("Q2_K", "Q3_K"),
     "IQ2_XXS": ("IQ2_XXS", "Q2_K"),
 }
+
+#: Text that tries to become markup.
+HOSTILE = "<script>alert(1)</script>\x1b[31m&'\"\u2028"
 
 
 def error(relative: float) -> TensorError:
@@ -148,4 +152,19 @@ def report_of(format_name: str, tensors: tuple[TensorReport, ...], weighted: boo
         types=tuple(sorted(types, key=lambda row: -row.bytes)),
         tensors=tensors,
         warnings=(),
+    )
+
+
+def hostile(report: Report) -> Report:
+    """The same report, with text from files that tries to become markup wherever there is some."""
+    tensors = tuple(dataclasses.replace(tensor, name=HOSTILE, reason=HOSTILE) for tensor in report.tensors)
+    return dataclasses.replace(
+        report,
+        model=HOSTILE,
+        architecture=HOSTILE,
+        warnings=(HOSTILE,),
+        tensors=tensors,
+        options={"pure": HOSTILE},
+        source=SourceReport(HOSTILE, HOSTILE, HOSTILE),
+        files=(FileReport(HOSTILE, 1, HOSTILE),),
     )
