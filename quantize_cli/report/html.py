@@ -85,8 +85,8 @@ def _ladder(title: str, reports: Sequence[Report]) -> Iterator[str]:
     yield _heading(2, "Size against error")
     yield '<div class="chart" data-chart="curve"></div>'
     yield (
-        '<p class="faint">A line joins the formats that no other one beats in both size and error. The band is '
-        "from 3 to 4 bits per weight, below which errors grow quickly.</p>"
+        '<p class="faint drawn">A line joins the formats that no other one beats in both size and error. In the band, '
+        "from 4 to 3 bits per weight, errors begin to grow quickly.</p>"
     )
     yield _table(tables.comparison(reports))
     yield '<nav class="tabs" aria-label="Formats">'

@@ -138,7 +138,7 @@ def test_the_table_can_be_searched_sorted_and_paged_through(browser, pages):
 def test_another_figure_can_colour_the_heat_map(browser, pages):
     browser.open(pages / "one.html", width=390)
     browser.wait_for(DRAWN)
-    select = "document.querySelector('select')"
+    select = "document.querySelector('.report.shown select')"
     titles = browser.value(f"[...{select}.options].map((option) => option.textContent)")
     assert titles == ["Relative RMSE (%)", "Weighted relative RMSE (%)", "SQNR (dB)", "Bits per weight"]
     seen = set()
@@ -151,6 +151,17 @@ def test_another_figure_can_colour_the_heat_map(browser, pages):
             )
         )
     assert len(seen) == len(titles)
+    assert browser.complaints() == []
+
+
+def test_the_curve_has_a_linear_and_a_logarithmic_scale(browser, pages):
+    browser.open(pages / "ladder.html", width=1280)
+    browser.wait_for(DRAWN)
+    select, chart = "document.querySelector('select')", "document.querySelector('[data-chart=curve]')"
+    kind = f"echarts.getInstanceByDom({chart}).getOption().yAxis[0].type"
+    assert browser.value(kind) == "value"
+    browser.value(f"{select}.selectedIndex = 1; {select}.dispatchEvent(new Event('change'))")
+    assert browser.value(kind) == "log"
     assert browser.complaints() == []
 
 

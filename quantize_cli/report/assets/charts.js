@@ -103,7 +103,7 @@ function drawBytes(div, report, numbers) {
   const total = sum(leaves.flat());
   /** Tells whether names fit into leaves of the usual size; a part of a number would be another layer's. */
   const named = (those) =>
-    those.length > 1 && (sum(those) / total / those.length) * div.clientWidth * div.clientHeight > 900;
+    those.length > 1 && (sum(those) / total / those.length) * div.clientWidth * div.clientHeight > 700;
   const largest = (those) => those.reduce((one, other) => (other.value > one.value ? other : one));
   const filled = (leaf, colour) => ({ color: colour.type[numbers.get(leaf.type)] });
   const told = (bytes) => `${size(bytes)}, ${((100 * bytes) / total).toFixed(2)} % of the tensors' bytes`;
@@ -120,7 +120,7 @@ function drawBytes(div, report, numbers) {
       nodeClick: false,
       breadcrumb: { show: false },
       left: 4, right: 4, top: 4, bottom: 4,
-      label: { fontSize: 10, color: "#fff", overflow: "truncate" },
+      label: { fontSize: 10, color: "#fff", overflow: "none", padding: 0 },
       upperLabel: { show: true, height: 18, color: colour.ink, fontSize: 11, overflow: "truncate" },
       itemStyle: { borderColor: colour.card },
       visibleMin: 0,
@@ -143,11 +143,17 @@ function drawBytes(div, report, numbers) {
   }));
 }
 
+/** Puts a list to choose from in front of a chart. */
+function choice(div, label, titles) {
+  const select = element("select", {}, ...titles.map((title) => element("option", { textContent: title })));
+  select.setAttribute("aria-label", label);
+  div.before(element("div", { className: "controls" }, select));
+  return select;
+}
+
 function drawHeat(div, report) {
   const measures = Object.keys(report.measures);
-  const choice = element("select", {}, ...measures.map((title) => element("option", { textContent: title })));
-  choice.setAttribute("aria-label", "Figure that colours the map");
-  div.before(element("div", { className: "controls" }, choice));
+  const measure = choice(div, "Figure that colours the map", measures);
   const { kinds, layers, kind, layer } = report.places;
 
   /** Finds the kinds that have a figure other than 0, and their cells: layer, kind, figure, tensor. */
@@ -160,13 +166,13 @@ function drawHeat(div, report) {
     return { names: shown.map((index) => kinds[index]), cells };
   }
 
-  const fit = () => { div.style.height = `${Math.min(130 + 22 * Math.max(cellsOf(choice.value).names.length, 3), 3000)}px`; };
+  const fit = () => { div.style.height = `${Math.min(130 + 22 * Math.max(cellsOf(measure.value).names.length, 3), 3000)}px`; };
   fit();
   const show = draw(div, (colour) => {
-    const { names, cells } = cellsOf(choice.value);
+    const { names, cells } = cellsOf(measure.value);
     const figures = cells.map((cell) => cell[2]);
     const extent = (compare, empty) => figures.reduce((one, other) => compare(one, other), figures[0] ?? empty);
-    const better = choice.value.startsWith("SQNR"); // the larger, the better
+    const better = measure.value.startsWith("SQNR"); // the larger, the better
     const shades = [colour["heat-low"], colour["heat-high"]];
     return {
       tooltip: { formatter: ({ data }) => tensorTip(report, data[3]) },
@@ -201,7 +207,7 @@ function drawHeat(div, report) {
       }],
     };
   });
-  choice.addEventListener("change", () => { fit(); show(); });
+  measure.addEventListener("change", () => { fit(); show(); });
 }
 
 function drawDistribution(div, report, numbers) {
@@ -254,7 +260,8 @@ function drawCurve(div, points) {
   const bytesPerBit = points[0].file_bytes / points[0].bits_per_weight;
   const cliff = [3, 4].map((bits) => (bits * bytesPerBit) / one);
   const weighted = points.filter((point) => point.weighted_relative_rmse);
-  draw(div, (colour) => ({
+  const scale = choice(div, "Scale of the errors", ["linear", "logarithmic"]);
+  const show = draw(div, (colour) => ({
     tooltip: { formatter: ({ data }) => (data && data.point ? tip(data.point.format, lines(data.point)) : "") },
     legend: weighted.length ? { top: 4, textStyle: { color: colour.ink } } : undefined,
     grid: { left: 56, right: 64, top: weighted.length ? 40 : 28, bottom: 44 },
@@ -267,7 +274,7 @@ function drawCurve(div, points) {
       splitLine: { show: false },
     }),
     yAxis: axis(colour, {
-      type: "log",
+      type: scale.value === "linear" ? "value" : "log",
       name: "relative RMSE",
       nameGap: 44,
       axisLabel: { color: colour.faint, formatter: (number) => `${+number.toPrecision(3)} %` },
@@ -296,12 +303,11 @@ function drawCurve(div, points) {
         label: {
           show: true,
           position: "right",
-          offset: [0, -8], // above the line, which falls
           color: colour.ink,
           fontSize: 11,
           formatter: ({ data }) => data.point.format,
         },
-        labelLayout: { hideOverlap: true, moveOverlap: "shiftY" },
+        labelLayout: { dy: -9, moveOverlap: "shiftY" }, // above the line, which falls
         data: points.map((point) => value(point, point.relative_rmse)),
       },
       ...(weighted.length ? [{
@@ -314,4 +320,5 @@ function drawCurve(div, points) {
       }] : []),
     ],
   }));
+  scale.addEventListener("change", show);
 }
