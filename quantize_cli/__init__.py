@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from quantize_cli.observer import Observer
     from quantize_cli.planning.model import Plan
     from quantize_cli.report.model import Report
+    from quantize_cli.report.several import Reports
 
 __all__ = [
     "FORMATS",
@@ -30,6 +31,7 @@ __all__ = [
     "Plan",
     "QuantizeError",
     "Report",
+    "Reports",
     "UnsupportedError",
     "UsageError",
     "__version__",
@@ -50,6 +52,7 @@ _HOMES = {
     "Plan": "planning.model",
     "QuantizeError": "errors",
     "Report": "report.model",
+    "Reports": "report.several",
     "UnsupportedError": "errors",
     "UsageError": "errors",
     "inspect": "api",

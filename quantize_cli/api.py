@@ -53,7 +53,7 @@ def quantize(
     *,
     observer: Observer | None = None,
     **options: Unpack[Keywords],
-) -> list[Report]: ...
+) -> Reports: ...
 def quantize(
     model: str | Path,
     formats: str | Several,
@@ -61,7 +61,7 @@ def quantize(
     *,
     observer: Observer | None = None,
     **options: Unpack[Keywords],
-) -> Report | list[Report]:
+) -> Report | Reports:
     """Read `model` once and quantize it to a GGUF file for each of `formats`.
 
     Whatever can be refused without the weights is refused before they are downloaded from the Hub.

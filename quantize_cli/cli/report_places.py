@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,18 +22,21 @@ PRINTED = {"-": ".md", "md:-": ".md", "json:-": ".json", "html:-": ".html"}
 _SUMMARY = "GITHUB_STEP_SUMMARY"
 
 
-def parted(given: Sequence[str], *, model_printed: bool) -> tuple[list[str], str | None]:
-    """Part what --report was given into paths, and the form that is printed, if one is.
+def parted(
+    given: str | Path | Iterable[str | Path] | None, *, model_printed: bool
+) -> tuple[list[str | Path], str | None]:
+    """Part what the keyword `report` was given into paths, and the form that is printed, if one is.
 
     Raises:
         UsageError: Standard output would hold more than one thing.
     """
-    printed = list(dict.fromkeys(PRINTED[name] for name in given if name in PRINTED))
+    names = [given] if isinstance(given, str | Path) else list(given or ())
+    printed = list(dict.fromkeys(PRINTED[str(name)] for name in names if str(name) in PRINTED))
     if printed and model_printed:
         raise UsageError("Standard output cannot hold both the model and its report; give --report the name of a file.")
     if len(printed) > 1:
         raise UsageError("Standard output holds one report; write the others to files with --report FILE.")
-    return [name for name in given if name not in PRINTED], printed[0] if printed else None
+    return [name for name in names if str(name) not in PRINTED], printed[0] if printed else None
 
 
 def show(reports: Sequence[Report], printed: str | None) -> None:
