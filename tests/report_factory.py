@@ -168,3 +168,12 @@ def hostile(report: Report) -> Report:
         source=SourceReport(HOSTILE, HOSTILE, HOSTILE),
         files=(FileReport(HOSTILE, 1, HOSTILE),),
     )
+
+
+def unlike_any_other(report: Report) -> Report:
+    """The same report, each tensor of which is of its own kind and has its own reason."""
+    tensors = tuple(
+        dataclasses.replace(one, name=f"tensor_{number}.of.a.model", reason=f"reason {number}")
+        for number, one in enumerate(report.tensors)
+    )
+    return dataclasses.replace(report, tensors=tensors)

@@ -19,6 +19,9 @@ from quantize_cli.report.page_data import packed
 #: Most rows of tensors that the HTML itself holds, in all reports of a page together; the script shows all tensors.
 MOST_ROWS = 1000
 
+#: Most rows of the tables of kinds and of reasons, which are short but for odd models.
+MOST_KINDS = 200
+
 #: The scripts of the page in `assets/`: that of its head, and those at its end.
 _FIRST = ("early.js",)
 _LAST = (("echarts/echarts.min.js",), ("data.js", "table.js", "charts.js", "page.js"))
@@ -101,7 +104,7 @@ def _report(report: Report, most_rows: int) -> Iterator[str]:
     yield from _warnings(report)
     yield _heading(2, "Where the bytes are")
     yield '<div class="chart" data-chart="bytes"></div>'
-    yield _folded("Kinds of tensors", tables.kinds(report))
+    yield _folded("Kinds of tensors", tables.beginning(tables.kinds(report), MOST_KINDS))
     yield _heading(2, "Error by layer and kind")
     yield f'<div class="chart" data-chart="heat">{heat.table(report)}</div>'
     yield _heading(2, "Distribution of errors")
@@ -110,7 +113,7 @@ def _report(report: Report, most_rows: int) -> Iterator[str]:
     yield from _largest(report, 2)
     yield _heading(2, "Types, and why")
     yield _table(tables.types(report))
-    yield _table(tables.reasons(report))
+    yield _table(tables.beginning(tables.reasons(report), MOST_KINDS))
     yield _heading(2, "Tensors")
     yield from _tensors(report, most_rows)
     yield _heading(2, "The run")

@@ -26,6 +26,15 @@ class Table:
     text_columns: int
 
 
+def beginning(table: Table, most: int) -> Table:
+    """Leave out rows after the first `most`; a last row counts them."""
+    left_out = len(table.rows) - most
+    if left_out <= 0:
+        return table
+    last = (f"and {left_out:,} more", *[""] * (len(table.header) - 1))
+    return Table(table.header, [*table.rows[:most], last], table.text_columns)
+
+
 def comparison(reports: Sequence[Report]) -> Table:
     """Compare formats, one in a row."""
     header = ("Format", "File", "Bytes", "Bits per weight", "Relative RMSE", "SQNR (dB)", _WEIGHTED)

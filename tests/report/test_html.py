@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from report_factory import FORMATS, hostile, made_up
+from report_factory import FORMATS, hostile, made_up, unlike_any_other
 
 from quantize_cli.report import heat, html
 from quantize_cli.report import page_data as packing

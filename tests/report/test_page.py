@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from chromium import Browser, found
-from report_factory import FORMATS, HOSTILE, hostile, made_up
+from report_factory import FORMATS, HOSTILE, hostile, made_up, unlike_any_other
 
 from quantize_cli.report import html
 
@@ -41,6 +41,7 @@ def pages(tmp_path_factory):
         "one": [made_up("Q4_K_M", weighted=True)],
         "ladder": [made_up(name, weighted=True) for name in FORMATS],
         "large": [made_up("Q4_K_M", 2222)],
+        "odd": [unlike_any_other(made_up("Q4_K_M", 2222))],
         "hostile": [hostile(made_up("Q4_K_M", 3)), hostile(made_up("Q2_K", 3))],
     }
     for name, several in reports.items():
@@ -208,8 +209,9 @@ def test_an_unknown_script_does_not_run(browser, tmp_path):
     assert any("Content Security Policy" in complaint for complaint in browser.complaints())
 
 
-def test_twenty_thousand_tensors_are_shown(browser, pages):
-    page = pages / "large.html"
+@pytest.mark.parametrize("name", ["large", "odd"])
+def test_twenty_thousand_tensors_are_shown(browser, pages, name):
+    page = pages / f"{name}.html"
     assert page.stat().st_size < 3_000_000
     browser.call("Performance.enable", timeDomain="threadTicks")  # processor time, which other work does not change
     browser.open(page, width=1280)

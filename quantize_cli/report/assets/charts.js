@@ -1,5 +1,7 @@
 /** A treemap with more tensors shows types in place of layers. */
 const MOST_LEAVES = 3000;
+/** Charts show this many kinds, those with the most bytes. */
+const MOST_KINDS = 200;
 /** Columns of the table that a tensor's tip shows. */
 const TOLD = ["Type", "Reason", "Shape", "Bytes", "Bits per weight", "Relative RMSE", "SQNR (dB)", "Weighted relative RMSE"];
 
@@ -82,6 +84,14 @@ function legend(div, types, numbers) {
   div.before(element("div", { className: "legend" }, ...items));
 }
 
+/** Finds the kinds with the most bytes: their numbers, in the order of their names. */
+function largestKinds({ places, bytes }) {
+  const sums = places.kinds.map(() => 0);
+  bytes.forEach((count, tensor) => { sums[places.kind[tensor]] += count; });
+  const ordered = sums.map((_, kind) => kind).sort((one, other) => sums[other] - sums[one]);
+  return ordered.slice(0, MOST_KINDS).sort((one, other) => one - other);
+}
+
 function drawBytes(div, report, numbers) {
   legend(div, [...numbers.keys()].filter((type) => report.types.includes(type)), numbers);
   const { kinds, layers, kind, layer } = report.places;
@@ -101,6 +111,10 @@ function drawBytes(div, report, numbers) {
   }
   const sum = (those) => those.reduce((total, leaf) => total + leaf.value, 0);
   const total = sum(leaves.flat());
+  if (kinds.length > MOST_KINDS) {
+    const told = `Charts show the ${MOST_KINDS} kinds with the most bytes of ${kinds.length.toLocaleString("en")}.`;
+    div.before(element("p", { className: "faint", textContent: told }));
+  }
   /** Tells whether names fit into leaves of the usual size; a part of a number would be another layer's. */
   const named = (those) =>
     those.length > 1 && (sum(those) / total / those.length) * div.clientWidth * div.clientHeight > 700;
@@ -129,8 +143,8 @@ function drawBytes(div, report, numbers) {
         { upperLabel: { show: false }, itemStyle: { gapWidth: 3, borderWidth: 0, borderColor: colour.card } },
         { itemStyle: { gapWidth: 1, borderWidth: 1, borderColor: colour.line } },
       ],
-      data: kinds.map((name, index) => ({
-        name,
+      data: largestKinds(report).map((index) => ({
+        name: kinds[index],
         value: sum(leaves[index]),
         itemStyle: filled(largest(leaves[index]), colour),
         children: leaves[index].map((leaf) => ({
@@ -155,11 +169,12 @@ function drawHeat(div, report) {
   const measures = Object.keys(report.measures);
   const measure = choice(div, "Figure that colours the map", measures);
   const { kinds, layers, kind, layer } = report.places;
+  const largest = new Set(largestKinds(report));
 
   /** Finds the kinds that have a figure other than 0, and their cells: layer, kind, figure, tensor. */
   function cellsOf(title) {
     const values = report.measures[title];
-    const shown = [...new Set(kind.filter((_, tensor) => values[tensor]))].sort((one, other) => one - other);
+    const shown = [...new Set(kind.filter((index, tensor) => values[tensor] && largest.has(index)))].sort((one, other) => one - other);
     const row = new Map(shown.map((index, position) => [index, position]));
     const cells = values.flatMap((value, tensor) =>
       value !== null && row.has(kind[tensor]) ? [[layer[tensor], row.get(kind[tensor]), value, tensor]] : []);
