@@ -70,6 +70,16 @@ def test_a_large_model_has_the_tensors_with_the_largest_errors_as_html():
     assert {len(column) for column in unpacked(page)["columns"]} == {len(large.tensors)}
 
 
+def test_a_model_with_many_kinds_has_those_with_the_most_bytes_as_html():
+    odd = unlike_any_other(made_up("Q4_K_M", 60))
+    page = html.render([odd])
+    for title in ("Where the bytes are", "Types, and why"):
+        (more,) = re.findall(r"<tr><td>and (\d+) more</td>", section(page, title))
+        assert int(more) == len(odd.tensors) - html.MOST_KINDS
+    largest = max(odd.tensors, key=lambda tensor: tensor.bytes).name
+    assert f"<tr><td>{largest}</td>" in section(page, "Where the bytes are")
+
+
 def test_the_packed_data_is_what_the_tables_show(ladder):
     data = unpacked(html.render(ladder))
     assert [report["format"] for report in data["reports"]] == ["Q4_K_M", "IQ3_XXS", "MXFP4_MOE"]
