@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from quantize_cli.planning.model import Plan
     from quantize_cli.previews.model import Preview
     from quantize_cli.report.model import Report
+    from quantize_cli.report.several import Reports
     from quantize_cli.verification.model import Verification
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Preview",
     "QuantizeError",
     "Report",
+    "Reports",
     "UnsupportedError",
     "UsageError",
     "Verification",
@@ -57,6 +59,7 @@ _HOMES = {
     "Preview": "previews.model",
     "QuantizeError": "errors",
     "Report": "report.model",
+    "Reports": "report.several",
     "UnsupportedError": "errors",
     "UsageError": "errors",
     "Verification": "verification.model",

@@ -32,7 +32,6 @@ from quantize_cli.outputs.checks import check_room, same_file
 from quantize_cli.outputs.hidden import check_alone, room_needed
 from quantize_cli.outputs.leftovers import leftovers
 from quantize_cli.outputs.recovery import Run
-from quantize_cli.outputs.refusals import named
 from quantize_cli.outputs.sinks import real
 from quantize_cli.planning.memory import parse_memory
 from quantize_cli.planning.model import Plan
@@ -41,7 +40,8 @@ from quantize_cli.planning.planner import make_plans
 from quantize_cli.previews.build import Circumstances, check_circumstances, preview_of_formats, preview_of_plans
 from quantize_cli.previews.model import Preview
 from quantize_cli.report.model import ImatrixReport, Report, SourceReport
-from quantize_cli.report.write import check_report_path, write_report
+from quantize_cli.report.several import Reports
+from quantize_cli.report.write import check_report_path, report_paths, write_report
 from quantize_cli.run.bounds import available_threads
 from quantize_cli.run.progress import identity_of, key_of
 from quantize_cli.run.targets import Place, Stream, check_files, check_place, opened, place_of, sizes, target_of
@@ -71,7 +71,7 @@ def quantize(
     *,
     observer: Observer | None = None,
     **options: Unpack[Keywords],
-) -> list[Report]: ...
+) -> Reports: ...
 def quantize(
     model: str | Path,
     formats: str | Several,
@@ -79,7 +79,7 @@ def quantize(
     *,
     observer: Observer | None = None,
     **options: Unpack[Keywords],
-) -> Report | list[Report]:
+) -> Report | Reports:
     """Read `model` once and quantize it to a GGUF file for each of `formats`.
 
     Whatever can be refused without the weights is refused before they are downloaded from the Hub.
@@ -103,9 +103,9 @@ def quantize(
     options = held(options)
     mixes, meant, observer = _mixes(formats), plan_options(options), observer or Observer()
     force, in_parts = options.get("force", False), meant.keep_split or meant.split_max_size is not None
-    place, report = place_of(output, len(mixes), in_parts=in_parts), _report_path(options)
-    if report is not None:
-        _check_report(report, place, force=force)
+    place, paths = place_of(output, len(mixes), in_parts=in_parts), report_paths(options.get("report"))
+    for path in paths:
+        _check_report(path, place, force=force)
     check_place(place, in_parts=in_parts, force=force)
     to_files = not isinstance(place, Stream)
     push = asked_push(options.get("push_to"), public=options.get("public", False), to_files=to_files)
@@ -118,7 +118,7 @@ def quantize(
             observer.warned(sentence)
         targets = [target_of(plan, place) for plan in plans]
         files = sizes(targets, plans)
-        _check_sources({**dict.fromkeys(files, "-o"), **({report: "--report"} if report else {})}, checkpoint, meant)
+        _check_sources({**dict.fromkeys(files, "-o"), **dict.fromkeys(paths, "--report")}, checkpoint, meant)
         check_files(list(files), place, force=force)
         check_alone(list(files))
         key = key_of(plans, [path.name for path in files])
@@ -166,12 +166,12 @@ def quantize(
         seconds=seconds,
         threads=results[0].threads,
     )
-    reports = [
+    reports = Reports(
         build_report(plan, result.sums, [sink.written for sink in sinks_of], facts)
         for plan, result, sinks_of in zip(plans, results, sinks, strict=True)
-    ]
-    if report is not None:
-        _write_report(reports, report, force=force)
+    )
+    for path in paths:
+        _write_report(reports, path, force=force)
     for finished in reports:
         observer.finished(finished)
     if push is not None:
@@ -308,11 +308,6 @@ def _mixes(formats: str | Several) -> list[Mix]:
     if repeated := next((mix.name for mix in mixes if mixes.count(mix) > 1), None):
         raise UsageError(f"The format {repeated} is given twice; name each format once.")
     return mixes
-
-
-def _report_path(options: Keywords) -> Path | None:
-    report = options.get("report")
-    return None if report is None else named(report, "--report")
 
 
 def _check_report(report: Path, place: Place, *, force: bool) -> None:

@@ -52,7 +52,7 @@ class PlanKeywords(TypedDict, total=False):
 class Keywords(PlanKeywords, total=False):
     """Options of a run."""
 
-    report: str | Path | None  #: file for the report, .json, .md or .html
+    report: str | Path | Iterable[str | Path] | None  #: files for the report, each .json, .md or .html
     threads: int | None  #: number of threads; default: one for each processor that the process may use
     force: bool  #: overwrite an existing output or report
     stream: bool  #: read the weights from the Hub while they are quantized, instead of downloading them first

@@ -11,7 +11,7 @@ import click
 
 from quantize_cli.cli import console
 from quantize_cli.cli.publishing import confirmed
-from quantize_cli.cli.values import file_name, filled, sample, threads, tokens
+from quantize_cli.cli.values import file_name, file_names, filled, sample, threads, tokens
 from quantize_cli.errors import UsageError
 from quantize_cli.version import GENERATOR
 
@@ -88,7 +88,14 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
             help="File or folder to write to, or - for standard output; end the name of a new folder with /. Default: "
             "NAME-FORMAT.gguf in the current folder.",
         ),
-        _option("--report", value="FILE", meaning=file_name, help="Write a full report: .json, .md or .html."),
+        _option(
+            "--report",
+            value="FILE",
+            multiple=True,
+            meaning=file_names,
+            help="Write a full report: .json, .md or .html; - prints it as Markdown, json:- as JSON. Give it several "
+            "times for several files.",
+        ),
         _flag("--force", "Overwrite an existing output or report."),
         _flag("--restart", "Start anew where an earlier run was stopped. Default: go on with what it has left."),
         _option(

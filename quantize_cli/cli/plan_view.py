@@ -55,7 +55,7 @@ def dry_run(model: str | Path, job: Job, passed_on: Mapping[str, Any]) -> None:
     from quantize_cli.api import preview
     from quantize_cli.cli.words import with_near_names
 
-    if passed_on["report"] is not None:
+    if passed_on["report"]:
         click.echo("warning: --report has no effect with --dry-run, which does not write any file.", err=True)
     keywords = {name: value for name, value in passed_on.items() if name not in OF_A_RUN}
     with console.progress() as observer, with_near_names(model):

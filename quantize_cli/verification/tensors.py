@@ -45,7 +45,7 @@ def compare_tensors(
     if sample is None:
         observer.started(plan)
     reading = reading_of(source, observer)
-    crew = Crew(Derive(reading.checkpoint, importance), threads)
+    crew = Crew(Derive(source, importance), threads)
     nbytes = 0
     try:
         made = in_order(crew, reading.ready(_slabs(plan, names, sample)), 2 * crew.threads)

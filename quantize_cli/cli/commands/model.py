@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from quantize_cli.cli import console, options
+from quantize_cli.cli import console, options, report_places
 from quantize_cli.cli.help import ModelCommand
 from quantize_cli.cli.values import filled
 from quantize_cli.errors import QuantizeError, printable
@@ -49,11 +49,13 @@ def _model(
         plan_view.dry_run(model, job, passed_on)
         return
     stream = options.output_stream(job.output)
+    passed_on["report"], printed = report_places.parted(passed_on["report"], model_printed=job.output == "-")
     from quantize_cli.api import quantize
 
     with console.progress() as observer, with_near_names(model):
         reports = quantize(model, job.formats, stream, observer=observer, threads=job.threads, **passed_on)
     console.show(reports)
+    report_places.show(reports, printed)
 
 
 def _advise(model: str | None, revision: str | None, pre_tokenizer: str | None) -> None:
