@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from quantize_cli.version import __version__
 
 if TYPE_CHECKING:
-    from quantize_cli.api import inspect, plan, quantize
+    from quantize_cli.api import inspect, plan, preview, quantize, verify
     from quantize_cli.checkpoints.open import open_checkpoint
     from quantize_cli.errors import CheckpointError, OutputError, QuantizeError, UnsupportedError, UsageError
     from quantize_cli.importance.read import read_importance
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from quantize_cli.mixes.tables import FORMATS
     from quantize_cli.observer import Observer
     from quantize_cli.planning.model import Plan
+    from quantize_cli.previews.model import Preview
     from quantize_cli.report.model import Report
+    from quantize_cli.verification.model import Verification
 
 __all__ = [
     "FORMATS",
@@ -28,16 +30,20 @@ __all__ = [
     "Observer",
     "OutputError",
     "Plan",
+    "Preview",
     "QuantizeError",
     "Report",
     "UnsupportedError",
     "UsageError",
+    "Verification",
     "__version__",
     "inspect",
     "open_checkpoint",
     "plan",
+    "preview",
     "quantize",
     "read_importance",
+    "verify",
 ]
 
 #: Name -> the module that defines it.
@@ -48,15 +54,19 @@ _HOMES = {
     "Observer": "observer",
     "OutputError": "errors",
     "Plan": "planning.model",
+    "Preview": "previews.model",
     "QuantizeError": "errors",
     "Report": "report.model",
     "UnsupportedError": "errors",
     "UsageError": "errors",
+    "Verification": "verification.model",
     "inspect": "api",
     "open_checkpoint": "checkpoints.open",
     "plan": "api",
+    "preview": "api",
     "quantize": "api",
     "read_importance": "importance.read",
+    "verify": "api",
 }
 
 

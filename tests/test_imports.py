@@ -31,11 +31,35 @@ ALLOWED = {
         "observer",
         "outputs",
         "planning",
+        "previews",
         "report",
+        "run",
+        "verification",
+    },
+    "verification": {
+        "checkpoints",
+        "errors",
+        "gguf_file",
+        "importance",
+        "keywords",
+        "mixes",
+        "observer",
+        "planning",
         "run",
     },
     "keywords": {"errors", "importance", "mixes", "planning", "tokenizers"},
     "report": {"errors", "measure", "outputs", "planning", "version"},
+    "previews": {
+        "architectures",
+        "checkpoints",
+        "errors",
+        "gguf_file",
+        "inspection",
+        "mixes",
+        "planning",
+        "run",
+        "version",
+    },
     "inspection": {"architectures", "checkpoints", "errors", "gguf_file", "mixes", "planning", "version"},
     "run": {
         "architectures",
@@ -53,7 +77,7 @@ ALLOWED = {
         "simd",
         "version",
     },
-    "planning": {"architectures", "checkpoints", "errors", "gguf_file", "importance", "mixes"},
+    "planning": {"architectures", "checkpoints", "errors", "gguf_file", "importance", "mixes", "version"},
     "architectures": {"checkpoints", "errors", "gguf_file", "tokenizers"},
     "mixes": {"errors", "gguf_file"},
     "importance": {"checkpoints", "errors", "gguf_file"},
@@ -77,13 +101,22 @@ ALLOWED = {
         "mixes",
         "observer",
         "planning",
+        "previews",
         "report",
+        "verification",
         "version",
     },
 }
 
 #: Imports for type checkers alone, which nothing executes.
-ANNOTATIONS_ONLY = {("cli", "inspection"), ("cli", "planning"), ("observer", "planning"), ("observer", "report")}
+ANNOTATIONS_ONLY = {
+    ("cli", "inspection"),
+    ("cli", "planning"),
+    ("cli", "previews"),
+    ("cli", "verification"),
+    ("observer", "planning"),
+    ("observer", "report"),
+}
 
 #: What only these rooms may import: the library stays usable without a command line, a hub and a compiler's start-up.
 HEAVY = {

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 import click
 
 from quantize_cli.cli import console
-from quantize_cli.cli.commands import architectures, formats, inspect, model, warm
+from quantize_cli.cli.commands import architectures, formats, inspect, model, plan, verify, warm
 from quantize_cli.cli.failures import ending
 from quantize_cli.cli.help import Commands
 from quantize_cli.cli.mistakes import check_arguments
 
 GROUP = Commands(
     "quantize",
-    commands=[module.COMMAND for module in (model, inspect, architectures, formats, warm)],
+    commands=[module.COMMAND for module in (model, plan, inspect, verify, architectures, formats, warm)],
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from quantize_cli.errors import listed
 from quantize_cli.outputs.hashing import Digest
-from quantize_cli.outputs.journal import Held, Record
+from quantize_cli.outputs.journal import Grown, Held, Record
 from quantize_cli.outputs.names import Complete
 from quantize_cli.outputs.refusals import writing
 
@@ -19,8 +19,20 @@ _PIECE = 1 << 20
 #: Bytes whose check takes so long that the user hears of it before.
 _LONG = 1 << 30
 
-#: Number of a record, and the bytes of one file with their SHA-256.
-_Claim: TypeAlias = tuple[int, int, str]
+#: Hex digits of a SHA-256.
+_MARK_DIGITS = 64
+
+#: Number of a record, and what it claims of one file.
+_Claim: TypeAlias = tuple[int, Grown]
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """The right bytes of a file."""
+
+    nbytes: int
+    digest: Digest
+    marks: tuple[bytes, ...]  #: see `Output.mark`
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +50,7 @@ class Recovered:
     """What is right."""
 
     records: int = 0  #: number of records
-    beginnings: Mapping[int, tuple[int, Digest]] = field(default_factory=dict)  #: file -> its right bytes, their digest
+    beginnings: Mapping[int, Beginning] = field(default_factory=dict)  #: by the number of the file
 
 
 def recover(held: Held, files: Sequence[Complete], run: Run) -> Recovered:
@@ -69,38 +81,44 @@ def recover(held: Held, files: Sequence[Complete], run: Run) -> Recovered:
             f"{len(held.records):,} records are right."
         )
     if recovered.records:
-        nbytes = sum(count for count, _ in recovered.beginnings.values())
+        nbytes = sum(beginning.nbytes for beginning in recovered.beginnings.values())
         run.tell(f"Going on with {outputs}: an earlier run was stopped after {nbytes:,} bytes, which are right.")
     return recovered
 
 
 def _checked(records: Sequence[Record], files: Sequence[Complete]) -> Recovered:
     count = len(records)
-    digests: list[dict[int, tuple[int, Digest]]] = [{} for _ in records]
+    found: list[tuple[Sequence[_Claim], Sequence[Digest]]] = []
     for number, file in enumerate(files):
-        claims = [(n, *record.files[number]) for n, record in enumerate(records[:count]) if number in record.files]
+        claims = [(n, record.files[number]) for n, record in enumerate(records[:count]) if number in record.files]
         with writing(file.path, file.option):
-            right = _right(file.temporary.file.fileno(), claims)
-        for (n, nbytes, _), digest in zip(claims, right, strict=False):
-            digests[n][number] = (nbytes, digest)
-        if len(right) < len(claims):
-            count = claims[len(right)][0]
-    beginnings: dict[int, tuple[int, Digest]] = {}
-    for grown in digests[:count]:
-        beginnings.update(grown)
+            digests = _right(file.temporary.file.fileno(), [claim for _, claim in claims])
+        if len(digests) < len(claims):
+            count = claims[len(digests)][0]
+        found.append((claims, digests))
+    beginnings: dict[int, Beginning] = {}
+    for number, (of_file, at) in enumerate(found):
+        right = [claim for n, claim in of_file if n < count]
+        if right:
+            beginnings[number] = Beginning(right[-1].nbytes, at[len(right) - 1], _marks(right))
     return Recovered(count, beginnings)
 
 
-def _right(descriptor: int, claims: Sequence[_Claim]) -> list[Digest]:
+def _right(descriptor: int, claims: Sequence[Grown]) -> list[Digest]:
     """Read and hash a file from its start; return its digest at each claim, up to the first that is wrong."""
     digest: Digest = hashlib.sha256()
     place = 0
     right: list[Digest] = []
-    for _, nbytes, sha256 in claims:
-        while place < nbytes and (piece := os.pread(descriptor, min(_PIECE, nbytes - place), place)):
+    for claim in claims:
+        while place < claim.nbytes and (piece := os.pread(descriptor, min(_PIECE, claim.nbytes - place), place)):
             digest.update(piece)
             place += len(piece)
-        if place != nbytes or digest.hexdigest() != sha256:
+        if place != claim.nbytes or digest.hexdigest() != claim.sha256:
             break
         right.append(digest.copy())
     return right
+
+
+def _marks(claims: Sequence[Grown]) -> tuple[bytes, ...]:
+    digits = "".join(claim.marks for claim in claims)
+    return tuple(bytes.fromhex(digits[start : start + _MARK_DIGITS]) for start in range(0, len(digits), _MARK_DIGITS))

@@ -28,20 +28,21 @@ def _model(
     MODEL is a folder, a .safetensors or .gguf file, or a Hub id (org/name). Without MODEL, the command takes the
     current folder if it is a checkpoint, and ./model if it is not.
     """
-    from quantize_cli.cli.words import Job, commands_of, understood, with_near_names
+    from quantize_cli.cli import plan_view
+    from quantize_cli.cli.words import Job, commands_of, understood, with_near_names, without_format
     from quantize_cli.mixes.find import find_format
 
     context = click.get_current_context()
     job = understood(words, Job(None, formats, output, threads), commands_of(context))
     for name in job.formats:
         find_format(name)
+    if not job.formats and not dry_run:
+        plan_view.advise(job.model, passed_on)
+        raise without_format()
     model = job.model or options.default_model()
     passed_on["tensor_types"] = options.tensor_types(context, tensor_type, tensor_type_file)
     if dry_run:
-        from quantize_cli.cli import dry_run as shown
-
-        with with_near_names(model):
-            shown.show(model, job.formats, passed_on)
+        plan_view.dry_run(model, job, passed_on)
         return
     stream = options.output_stream(job.output)
     from quantize_cli.api import quantize
