@@ -144,7 +144,6 @@ def quantize(
             identity_of(checkpoint),
             restart=options.get("restart", False),
             tell=observer.noted,
-            marked=[file.marked for plan in plans for file in plan.files],
         )
         with opened(targets, place, this, force=force) as opened_files:
             sinks, progress = opened_files.sinks, opened_files.progress

@@ -237,7 +237,7 @@ class Ranges:
             raise CheckpointError(
                 f"The server of {self._model_id} asks to wait {seconds - 1:,.0f} s; try again later, or set HF_TOKEN, "
                 "because the Hub allows more requests to known accounts."
-            )
+            ) from TimeoutError()  # a cause from outside: what is done of the run is kept
         return seconds
 
     def _failed(self, error: Exception) -> _AttemptError:

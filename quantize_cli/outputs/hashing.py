@@ -6,7 +6,6 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Protocol
 
@@ -20,18 +19,9 @@ class Digest(Protocol):
     """What `hashlib.sha256` returns."""
 
     def update(self, data: bytes | memoryview, /) -> None: ...  # noqa: D102
-    def copy(self) -> Digest: ...  # noqa: D102
     def digest(self) -> bytes: ...  # noqa: D102
     def hexdigest(self) -> str: ...  # noqa: D102
-
-
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """The bytes that are in a file already."""
-
-    nbytes: int
-    digest: Digest  #: of these bytes
-    marks: tuple[bytes, ...] = ()  #: SHA-256 of the parts that end where marks are wanted
+    def copy(self) -> Digest: ...  # noqa: D102
 
 
 class Hashing:

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 #: A value of a JSON file.
 Json: TypeAlias = Any
@@ -26,16 +26,25 @@ Json: TypeAlias = Any
 #: The most bytes of a line: a run of 10,000 tensors that ends them all within a second needs 1 MiB.
 _MAX_LINE = 1 << 26
 _CHECKSUM_BYTES = 8
+_SHA256_BYTES = 32
 
 #: What a file system answers that does not have locks.
 _NO_LOCKS = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}
+
+
+class Grown(NamedTuple):
+    """How far a file had got."""
+
+    nbytes: int
+    sha256: str  #: of these bytes, in hex digits
+    marks: str  #: what `Output.mark` has kept since the record before, in hex digits
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """What had been written at one moment."""
 
-    files: Mapping[int, tuple[int, str]]  #: number of a file that grew -> its bytes, and their SHA-256 in hex digits
+    files: Mapping[int, Grown]  #: the files that grew since the record before, by their numbers
     state: Json  #: what the run needs to go on
 
 
@@ -196,10 +205,17 @@ def _content(line: bytes) -> dict[str, Json] | None:
 
 def _record(content: Mapping[str, Json]) -> Record | None:
     try:
-        files = {int(number): (int(nbytes), str(sha256)) for number, (nbytes, sha256) in content["files"].items()}
+        files = {int(number): _grown(*claim) for number, claim in content["files"].items()}
         return Record(files, content["state"])
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
+
+
+def _grown(nbytes: int, sha256: str, marks: str) -> Grown:
+    """Check a claim; raise TypeError or ValueError if it is not one."""
+    if len(bytes.fromhex(marks)) % _SHA256_BYTES:
+        raise ValueError("a part of a SHA-256")
+    return Grown(int(nbytes), str(sha256), marks)
 
 
 def _checksum(text: bytes) -> bytes:

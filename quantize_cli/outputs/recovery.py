@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from quantize_cli.errors import listed
-from quantize_cli.outputs.hashing import Beginning, Digest
-from quantize_cli.outputs.journal import Held, Record
+from quantize_cli.outputs.hashing import Digest
+from quantize_cli.outputs.journal import Grown, Held, Record
 from quantize_cli.outputs.names import Complete
 from quantize_cli.outputs.refusals import writing
 
@@ -19,8 +19,20 @@ _PIECE = 1 << 20
 #: Bytes whose check takes so long that the user hears of it before.
 _LONG = 1 << 30
 
-#: Number of a record, and the bytes of one file with their SHA-256.
-_Claim: TypeAlias = tuple[int, int, str]
+#: Hex digits of a SHA-256.
+_MARK_DIGITS = 64
+
+#: Number of a record, and what it claims of one file.
+_Claim: TypeAlias = tuple[int, Grown]
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """The right bytes of a file."""
+
+    nbytes: int
+    digest: Digest
+    marks: tuple[bytes, ...]  #: see `Output.mark`
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +43,6 @@ class Run:
     identity: Mapping[str, str]  #: what else must be as it was, by its name in sentences
     restart: bool  #: whether to start anew in any case
     tell: Callable[[str], None]  #: takes sentences for the user
-    #: For each file the numbers of bytes, in order, after which the output is marked; see `Output.mark`.
-    marked: Sequence[Sequence[int]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +50,7 @@ class Recovered:
     """What is right."""
 
     records: int = 0  #: number of records
-    beginnings: Mapping[int, Beginning] = field(default_factory=dict)  #: file -> its right bytes
+    beginnings: Mapping[int, Beginning] = field(default_factory=dict)  #: by the number of the file
 
 
 def recover(held: Held, files: Sequence[Complete], run: Run) -> Recovered:
@@ -64,7 +74,7 @@ def recover(held: Held, files: Sequence[Complete], run: Run) -> Recovered:
     claimed = sum(os.fstat(file.temporary.file.fileno()).st_size for file in files)
     if claimed >= _LONG:
         run.tell(f"Checking {claimed:,} bytes that an earlier run has left of {outputs}.")
-    recovered = _checked(held.records, files, run.marked)
+    recovered = _checked(held.records, files)
     if recovered.records < len(held.records):
         run.tell(
             f"What an earlier run has left of {outputs} is damaged: only {recovered.records:,} of "
@@ -76,37 +86,39 @@ def recover(held: Held, files: Sequence[Complete], run: Run) -> Recovered:
     return recovered
 
 
-def _checked(records: Sequence[Record], files: Sequence[Complete], marked: Sequence[Sequence[int]]) -> Recovered:
+def _checked(records: Sequence[Record], files: Sequence[Complete]) -> Recovered:
     count = len(records)
-    grown: list[dict[int, Beginning]] = [{} for _ in records]
+    found: list[tuple[Sequence[_Claim], Sequence[Digest]]] = []
     for number, file in enumerate(files):
-        claims = [(n, *record.files[number]) for n, record in enumerate(records[:count]) if number in record.files]
+        claims = [(n, record.files[number]) for n, record in enumerate(records[:count]) if number in record.files]
         with writing(file.path, file.option):
-            right = _right(file.temporary.file.fileno(), claims, marked[number] if marked else ())
-        for (n, _, _), beginning in zip(claims, right, strict=False):
-            grown[n][number] = beginning
-        if len(right) < len(claims):
-            count = claims[len(right)][0]
+            digests = _right(file.temporary.file.fileno(), [claim for _, claim in claims])
+        if len(digests) < len(claims):
+            count = claims[len(digests)][0]
+        found.append((claims, digests))
     beginnings: dict[int, Beginning] = {}
-    for of_record in grown[:count]:
-        beginnings.update(of_record)
+    for number, (of_file, at) in enumerate(found):
+        right = [claim for n, claim in of_file if n < count]
+        if right:
+            beginnings[number] = Beginning(right[-1].nbytes, at[len(right) - 1], _marks(right))
     return Recovered(count, beginnings)
 
 
-def _right(descriptor: int, claims: Sequence[_Claim], marked: Sequence[int]) -> list[Beginning]:
-    """Read and hash a file from its start; return what it holds at each claim, up to the first that is wrong."""
+def _right(descriptor: int, claims: Sequence[Grown]) -> list[Digest]:
+    """Read and hash a file from its start; return its digest at each claim, up to the first that is wrong."""
     digest: Digest = hashlib.sha256()
     place = 0
-    marks: list[bytes] = []
-    right: list[Beginning] = []
-    for _, nbytes, sha256 in claims:
-        for end in (*(end for end in marked[len(marks) :] if end <= nbytes), nbytes):
-            while place < end and (piece := os.pread(descriptor, min(_PIECE, end - place), place)):
-                digest.update(piece)
-                place += len(piece)
-            if len(marks) < len(marked) and place == end == marked[len(marks)]:
-                marks.append(digest.copy().digest())
-        if place != nbytes or digest.hexdigest() != sha256:
+    right: list[Digest] = []
+    for claim in claims:
+        while place < claim.nbytes and (piece := os.pread(descriptor, min(_PIECE, claim.nbytes - place), place)):
+            digest.update(piece)
+            place += len(piece)
+        if place != claim.nbytes or digest.hexdigest() != claim.sha256:
             break
-        right.append(Beginning(nbytes, digest.copy(), tuple(marks)))
+        right.append(digest.copy())
     return right
+
+
+def _marks(claims: Sequence[Grown]) -> tuple[bytes, ...]:
+    digits = "".join(claim.marks for claim in claims)
+    return tuple(bytes.fromhex(digits[start : start + _MARK_DIGITS]) for start in range(0, len(digits), _MARK_DIGITS))

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from quantize_cli.errors import QuantizeError, listed
 from quantize_cli.interrupts import deferred
-from quantize_cli.outputs.hashing import Beginning, Hashing, hashing
+from quantize_cli.outputs.hashing import Hashing, hashing
 from quantize_cli.outputs.hidden import HiddenFiles, busy, check_alone, hidden_files
-from quantize_cli.outputs.journal import Journal, Json, NoLocksError, Record
+from quantize_cli.outputs.journal import Grown, Journal, Json, NoLocksError, Record
 from quantize_cli.outputs.names import Complete, give_names
-from quantize_cli.outputs.recovery import Run, recover
+from quantize_cli.outputs.recovery import Beginning, Run, recover
 from quantize_cli.outputs.refusals import writing
 from quantize_cli.outputs.sinks import Output, complete, real, replacing
 from quantize_cli.outputs.temporary import Temporary
@@ -47,7 +47,7 @@ class _Journaled(Resumable):
         self._hidden = [str(name) for name in (hidden.journal, *hidden.data)]
         self._journal = journal
         self._hashing = thread
-        self._noted = [0] * len(files)  # bytes of each file by the last record
+        self._noted = [(0, 0)] * len(files)  # bytes and number of marks of each file by the last record
         self.sealed = False  #: whether all bytes are written, so that only names can fail
 
     def start(self, run: Run) -> None:
@@ -58,11 +58,11 @@ class _Journaled(Resumable):
         """
         recovered = recover(self._journal.held, self._files, run)
         for number, file in enumerate(self._files):
-            beginning = recovered.beginnings.get(number, Beginning(0, self._hashing.digest()))
+            beginning = recovered.beginnings.get(number) or Beginning(0, self._hashing.digest(), ())
             with writing(file.path, file.option):
                 file.temporary.cut(beginning.nbytes)
-            self.outputs[number].go_on(beginning)
-            self._noted[number] = beginning.nbytes
+            self.outputs[number].go_on(beginning.nbytes, beginning.digest, beginning.marks)
+            self._noted[number] = (beginning.nbytes, len(beginning.marks))
         self.states = [record.state for record in self._journal.held.records[: recovered.records]]
         with writing(self._journal.path):
             if recovered.records:
@@ -76,19 +76,22 @@ class _Journaled(Resumable):
         """Note what is done; see `Resumable.record`."""
         for output in self.outputs:
             output.flush()
-        self._hashing.settle()
-        written = [output.written for output in self.outputs]
-        grown = {n: (now.nbytes, now.sha256) for n, now in enumerate(written) if now.nbytes != self._noted[n]}
+        grown: dict[int, Grown] = {}
+        for number, (output, (nbytes, marks)) in enumerate(zip(self.outputs, self._noted, strict=True)):
+            now = output.marks()  # waits until all is hashed
+            written = output.written
+            if written.nbytes > nbytes:
+                grown[number] = Grown(written.nbytes, written.sha256, b"".join(now[marks:]).hex())
+                self._noted[number] = (written.nbytes, len(now))
         with writing(self._journal.path):
             self._journal.add(Record(grown, state))
-        self._noted = [now.nbytes for now in written]
         unfinished.difference_update(self._hidden)  # the end of the process is not a reason to remove them any more
 
     def is_worth_keeping(self, error: BaseException) -> bool:
         """Tell whether a later run could go on after this error, and get further."""
         if all(file.temporary.is_at(file.target) for file in self._files):
             return False  # a signal has waited until all had their names
-        return any(self._noted) and (self.sealed or _may_go_on(error))
+        return any(nbytes for nbytes, _ in self._noted) and (self.sealed or _may_go_on(error))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 
 from quantize_cli.errors import OutputError, UsageError
 from quantize_cli.interrupts import deferred
-from quantize_cli.outputs.hashing import Beginning, Hashing, hashing
+from quantize_cli.outputs.hashing import Digest, Hashing, hashing
 from quantize_cli.outputs.names import Complete, give_names
 from quantize_cli.outputs.refusals import refusal, writing
 from quantize_cli.outputs.temporary import Temporary
@@ -76,18 +76,9 @@ class Output:
         except OSError as error:
             raise self.refusal(error) from error
 
-    def mark(self) -> None:
-        """Keep the SHA-256 of all that was written up to here, for `marks`."""
-        self._hashing.mark(self._digest, self._marks)
-
-    def marks(self) -> Sequence[bytes]:
-        """Return what `mark` has kept, in order; wait until it is known."""
-        self._hashing.settle()
-        return self._marks
-
-    def go_on(self, beginning: Beginning) -> None:
-        """Count, hash and mark on from bytes that are in the file already."""
-        self._nbytes, self._digest, self._marks = beginning.nbytes, beginning.digest, list(beginning.marks)
+    def go_on(self, nbytes: int, digest: Digest, marks: Sequence[bytes]) -> None:
+        """Count and hash on from bytes that are in the file already; `digest` and `marks` are of these."""
+        self._nbytes, self._digest, self._marks = nbytes, digest, list(marks)
 
     def flush(self) -> None:
         """Give the system all that was written.
@@ -99,6 +90,15 @@ class Output:
             self._file.flush()
         except OSError as error:
             raise self.refusal(error) from error
+
+    def mark(self) -> None:
+        """Keep the SHA-256 of all that was written up to here, for `marks`."""
+        self._hashing.mark(self._digest, self._marks)
+
+    def marks(self) -> Sequence[bytes]:
+        """Return what `mark` has kept, in order; wait until it is known."""
+        self._hashing.settle()
+        return self._marks
 
     def refusal(self, error: OSError) -> OutputError:
         """Make the sentence for an error of the system."""

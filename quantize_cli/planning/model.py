@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate
 
 from quantize_cli.architectures.maps import Map
 from quantize_cli.architectures.moves import Move
@@ -101,12 +100,6 @@ class PlannedFile:
     def trailer_bytes(self) -> int:
         """Size of the digests behind the tensor data."""
         return trailer_bytes(len(self.tensors)) if self.has_trailer else 0
-
-    @property
-    def marked(self) -> tuple[int, ...]:
-        """The numbers of bytes from the start whose digests the trailer has; none without a trailer."""
-        sizes = (len(self.header), *(padded(tensor.nbytes) for tensor in self.tensors))
-        return tuple(accumulate(sizes)) if self.has_trailer else ()
 
     @property
     def file_bytes(self) -> int:

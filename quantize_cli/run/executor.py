@@ -39,7 +39,6 @@ class RunResult:
         Sums  #: for every tensor of the plan the sums of its rows (see measure/sums.py), merged, float64[tensors, SUMS]
     )
     threads: int  #: number of threads that worked
-    earlier_seconds: float = 0.0  #: what earlier runs took, which were stopped and whose work this one went on with
 
 
 def run(
@@ -90,7 +89,7 @@ def run(
         crew.stop(wait=isinstance(error, Exception))  # an interrupt does not wait, for a compiler perhaps
         raise
     crew.stop(wait=True)
-    return [RunResult(np.concatenate(output.sums), crew.threads, progress.earlier_seconds) for output in outputs]
+    return [RunResult(np.concatenate(output.sums), crew.threads) for output in outputs]
 
 
 class _Output:

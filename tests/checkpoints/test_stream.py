@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 from io import BytesIO
+from itertools import count
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from quantize_cli.checkpoints.stream_ranges import MAX_FAILURES, MAX_WAIT, Range
 from quantize_cli.checkpoints.stream_waits import LONGEST, Waits
 from quantize_cli.errors import CheckpointError, UsageError
 from quantize_cli.observer import Observer
-from quantize_cli.run import reading_ahead
+from quantize_cli.run import progress, reading_ahead
 
 from .hub_server import Fault, Hub, Refusal, Repo
 from .loopback import led_to, own_session
@@ -397,6 +398,31 @@ def test_an_error_in_the_middle_ends_the_run(hub, clock, tmp_path):
     with pytest.raises(CheckpointError, match=r"HTTP 403"):
         quantize("org/tiny", "q8_0", tmp_path / "model.gguf", stream=True, **OPTIONS)
     assert not (tmp_path / "model.gguf").exists()
+
+
+def test_a_run_whose_network_failed_goes_on(hub, clock, tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "SECONDS", 0.0)
+    monkeypatch.setattr(progress, "_PART", 0.0)
+    monkeypatch.setattr(reading_ahead, "REQUEST_BYTES", 1 << 14)
+    hub.repos["org/tiny"] = repo_of(make_checkpoint(tmp_path / "tiny", num_hidden_layers=1))
+    whole, part = Recorder(), Recorder()
+    quantize("org/tiny", "q8_0", streamed := BytesIO(), stream=True, observer=whole, **OPTIONS)
+    with monkeypatch.context() as failing:
+        calls = count()
+        usual = Ranges.fill
+
+        def fill(ranges, name, start, left):
+            if next(calls) > 60:
+                raise CheckpointError("It fails again and again.") from ConnectionError()
+            usual(ranges, name, start, left)
+
+        failing.setattr(Ranges, "fill", fill)
+        with pytest.raises(CheckpointError, match="again and again") as raised:
+            quantize("org/tiny", "q8_0", tmp_path / "model.gguf", stream=True, **OPTIONS)
+    assert "run the same again to go on" in raised.value.__notes__[0]
+    quantize("org/tiny", "q8_0", tmp_path / "model.gguf", stream=True, observer=part, **OPTIONS)
+    assert part.bytes < whole.bytes
+    assert (tmp_path / "model.gguf").read_bytes() == streamed.getvalue()
 
 
 def test_a_model_in_an_encoding_is_streamed_too(hub, clock):

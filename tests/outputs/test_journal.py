@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import signal
 import subprocess
@@ -17,14 +18,14 @@ from hypothesis import strategies as st
 from quantize_cli.errors import OutputError
 from quantize_cli.outputs.hashing import hashing
 from quantize_cli.outputs.hidden import check_alone, hidden_files, room_needed
-from quantize_cli.outputs.journal import Journal, Record, header_of, is_locked
+from quantize_cli.outputs.journal import Grown, Journal, Record, header_of, is_locked
 from quantize_cli.outputs.leftovers import leftovers
 from quantize_cli.outputs.recovery import Run
 from quantize_cli.outputs.resuming import resumable
 from quantize_cli.outputs.temporary import Temporary
 
 HEADER = {"identity": {"the source": "1"}, "outputs": ["a.gguf"]}
-RECORDS = [Record({0: (10 * n, "ab"), 3: (n, "cd")}, {"slabs": n}) for n in range(1, 4)]
+RECORDS = [Record({0: Grown(10 * n, "ab", ""), 3: Grown(n, "cd", "ef" * 32)}, {"slabs": n}) for n in range(1, 4)]
 
 
 @pytest.fixture
@@ -91,7 +92,14 @@ def test_no_content_is_an_error(tmp_path_factory, data):
 
 
 @pytest.mark.parametrize(
-    "content", [{}, {"files": 1, "state": 1}, {"files": {"x": [1, "a"]}, "state": 1}, {"files": {"0": [1]}, "state": 1}]
+    "content",
+    [
+        {},
+        {"files": 1, "state": 1},
+        {"files": {"x": [1, "a"]}, "state": 1},
+        {"files": {"0": [1]}, "state": 1},
+        {"files": {"0": [1, "ab", "ef"]}, "state": 1},
+    ],
 )
 def test_a_line_that_is_not_a_record_ends_the_journal(content, written, path):
     journal = Journal(path)
@@ -217,6 +225,23 @@ def test_a_file_goes_on_behind_the_last_record(tmp_path):
     assert told == [
         f"Going on with {paths[0]}, {paths[1]}: an earlier run was stopped after 16 bytes, which are right."
     ]
+
+
+def test_marks_are_those_of_the_whole_file(tmp_path):
+    """A mark is the SHA-256 up to it, whichever run wrote what is before it."""
+    expected = [hashlib.sha256(data).digest() for data in (b"one ", b"one two ", b"one two three ")]
+    with suppress(KeyboardInterrupt), resumable([tmp_path / "a.gguf"], a_run(), force=False) as run:
+        for part in (b"one ", b"two "):
+            run.outputs[0].write(part)
+            run.outputs[0].mark()
+            run.record("state")
+        run.outputs[0].write(b"lost")
+        run.outputs[0].mark()
+        raise KeyboardInterrupt
+    with resumable([tmp_path / "a.gguf"], a_run(), force=False) as run:
+        run.outputs[0].write(b"three ")
+        run.outputs[0].mark()
+        assert run.outputs[0].marks() == expected
 
 
 def test_files_that_are_not_begun_are_begun(tmp_path):

@@ -6,6 +6,8 @@ import random
 import re
 import resource
 import signal
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pytest
@@ -39,6 +41,29 @@ def often(monkeypatch):
 def out(tmp_path):
     (tmp_path / "out").mkdir()
     return tmp_path / "out"
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What a run makes that is not stopped."""
+
+    contents: dict[str, bytes]
+    figures: list[dict]
+    weights: list[int]  #: of each slab
+
+
+@pytest.fixture(scope="module")
+def whole(llama, tmp_path_factory):
+    """kind -> what a run of the tiny Llama makes."""
+
+    @cache
+    def of(kind):
+        formats, options = KINDS[kind]
+        folder = tmp_path_factory.mktemp("whole")
+        reports, told = run(llama, formats, folder, **options)
+        return Whole(contents(folder), list(map(figures, reports)), told.weights)
+
+    return of
 
 
 def contents(folder):
@@ -84,32 +109,29 @@ def test_twenty_kills_change_neither_bytes_nor_reports(kind, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_may_be_killed_again_and_again(llama, out, tmp_path):
-    (tmp_path / "whole").mkdir()
-    run(llama, ["q8_0", "f16"], tmp_path / "whole")
+def test_a_run_may_be_killed_again_and_again(llama, out, whole):
+    formats, _ = KINDS["ladder"]
     kills = 0
-    while killed_after(4, llama, ["q8_0", "f16"], out):  # the slabs that are there count as one
+    while killed_after(4, llama, formats, out):  # the slabs that are there count as one
         kills += 1
     assert kills >= 4
-    assert contents(out) == contents(tmp_path / "whole")
+    assert contents(out) == whole("ladder").contents
 
 
 @pytest.mark.usefixtures("often")
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_goes_on_from_where_it_was_stopped(kind, llama, out, tmp_path):
+def test_a_run_goes_on_from_where_it_was_stopped(kind, llama, out, whole):
     formats, options = KINDS[kind]
-    (tmp_path / "whole").mkdir()
-    whole, all_told = run(llama, formats, tmp_path / "whole", **options)
-    slabs = len(all_told.weights)
+    expected = whole(kind)
     done = 0
-    for more in (1, 3, slabs // 2):
+    for more in (1, 3, len(expected.weights) // 2):
         stopped_after(more + (done > 0), llama, formats, out, **options)
         done += more
     assert all(path in hidden(out) for path in out.iterdir())
     reports, told = run(llama, formats, out, **options)
-    assert told.weights == [sum(all_told.weights[:done]), *all_told.weights[done:]]
-    assert contents(out) == contents(tmp_path / "whole")
-    assert list(map(figures, reports)) == list(map(figures, whole))
+    assert told.weights == [sum(expected.weights[:done]), *expected.weights[done:]]
+    assert contents(out) == expected.contents
+    assert list(map(figures, reports)) == expected.figures
     (said,) = told.noted_sentences
     assert re.search(r"^Going on with .*: an earlier run was stopped after [\d,]+ bytes, which are right\.$", said)
 
@@ -246,17 +268,16 @@ def _more(path):
 @pytest.mark.usefixtures("often")
 @pytest.mark.parametrize("damage", [_cut, _flip, _more])
 @pytest.mark.parametrize("suffix", [".journal", "-0.tmp", "-1.tmp"])
-def test_what_is_damaged_is_not_used(suffix, damage, llama, out, tmp_path):
-    formats = ["q8_0", "f16"]
-    (tmp_path / "whole").mkdir()
-    whole, all_told = run(llama, formats, tmp_path / "whole")
+def test_what_is_damaged_is_not_used(suffix, damage, llama, out, whole):
+    formats, _ = KINDS["ladder"]
+    expected = whole("ladder")
     stopped_after(8, llama, formats, out)
     (path,) = [path for path in hidden(out) if path.name.endswith(suffix)]
     damage(path)
     reports, told = run(llama, formats, out)
-    assert told.weights[1:] == all_told.weights[-len(told.weights[1:]) :]
-    assert contents(out) == contents(tmp_path / "whole")
-    assert list(map(figures, reports)) == list(map(figures, whole))
+    assert told.weights[1:] == expected.weights[-len(told.weights[1:]) :]
+    assert contents(out) == expected.contents
+    assert list(map(figures, reports)) == expected.figures
     # That a line, or the bytes behind the last record, are incomplete is what a kill leaves anyway.
     said = any("is damaged" in said for said in told.noted_sentences)
     assert said == (damage is _flip or (damage is _cut and suffix != ".journal"))
@@ -312,26 +333,24 @@ def test_what_is_not_the_inputs_fault_keeps_what_is_done(error, llama, out):
 
 
 @pytest.mark.usefixtures("often")
-def test_a_full_disk_keeps_what_is_done(llama, out, tmp_path):
+def test_a_full_disk_keeps_what_is_done(llama, out, whole):
     """The limit on a file's size stands for the disk's."""
-    (tmp_path / "whole").mkdir()
-    whole, _ = run(llama, ["q8_0", "f16"], tmp_path / "whole")
+    formats, _ = KINDS["ladder"]
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, usual[1]))
     try:
         with pytest.raises(OutputError, match=r"F16\.gguf cannot be written \(File too large\)") as raised:
-            quantize(llama, ["q8_0", "f16"], out, **OPTIONS)
+            quantize(llama, formats, out, **OPTIONS)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)
         signal.signal(signal.SIGXFSZ, ignored)
     assert "is kept" in raised.value.__notes__[0]
-    assert [path.suffix for path in hidden(out)] == [".tmp", ".tmp", ".journal"]
-    reports, told = run(llama, ["q8_0", "f16"], out)
-    assert told.weights[0] > 0
+    assert [path.suffix for path in hidden(out)] == [".tmp", ".tmp", ".tmp", ".journal"]
+    reports, told = run(llama, formats, out)
     assert "Going on" in told.noted_sentences[0]
-    assert contents(out) == contents(tmp_path / "whole")
-    assert list(map(figures, reports)) == list(map(figures, whole))
+    assert contents(out) == whole("ladder").contents
+    assert list(map(figures, reports)) == whole("ladder").figures
 
 
 @pytest.mark.usefixtures("often")
