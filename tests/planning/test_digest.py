@@ -80,6 +80,6 @@ def test_moves_and_maps_spell_all_their_fields():
     kinds = [kind for room in (moves, maps) for kind in vars(room).values() if is_dataclass(kind)]
     assert len(kinds) >= 15
     assert {field.type for kind in kinds for field in fields(kind)} <= {
-        "int", "float", "tuple[int, ...]", "tuple[float, ...]",
+        "int", "float", "tuple[int, ...]", "tuple[float, ...]", "Shape",
     }  # fmt: skip
     assert all(field.repr for kind in kinds for field in fields(kind))
