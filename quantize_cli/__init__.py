@@ -13,7 +13,7 @@ from quantize_cli.version import __version__
 if TYPE_CHECKING:
     from quantize_cli.api import inspect, plan, quantize
     from quantize_cli.checkpoints.open import open_checkpoint
-    from quantize_cli.errors import CheckpointError, OutputError, QuantizeError, UnsupportedError, UsageError
+    from quantize_cli.errors import CheckpointError, GateError, OutputError, QuantizeError, UnsupportedError, UsageError
     from quantize_cli.importance.read import read_importance
     from quantize_cli.inspection.model import Inspection
     from quantize_cli.mixes.tables import FORMATS
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "CheckpointError",
+    "GateError",
     "Inspection",
     "Observer",
     "OutputError",
@@ -44,6 +45,7 @@ __all__ = [
 _HOMES = {
     "FORMATS": "mixes.tables",
     "CheckpointError": "errors",
+    "GateError": "errors",
     "Inspection": "inspection.model",
     "Observer": "observer",
     "OutputError": "errors",

@@ -24,6 +24,7 @@ ALLOWED = {
     "api": {
         "checkpoints",
         "errors",
+        "gates",
         "importance",
         "inspection",
         "mixes",
@@ -34,8 +35,9 @@ ALLOWED = {
         "report",
         "run",
     },
-    "keywords": {"errors", "importance", "mixes", "planning", "tokenizers"},
-    "report": {"errors", "measure", "outputs", "planning", "version"},
+    "keywords": {"errors", "gates", "importance", "mixes", "planning", "tokenizers"},
+    "report": {"errors", "gates", "measure", "outputs", "planning", "version"},
+    "gates": {"errors", "measure", "planning"},
     "inspection": {"architectures", "checkpoints", "errors", "gguf_file", "mixes", "planning", "version"},
     "run": {
         "architectures",

@@ -123,6 +123,20 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
         ),
         PRE_TOKENIZER,
     ),
+    "Gates": (
+        _option(
+            "--max-rmse",
+            value="[REGEX=]RATIO",
+            multiple=True,
+            help="Most relative RMSE of the model, or of each tensor whose name matches REGEX, for example 0.08 or "
+            "attn_v=5%. A run that fails a gate does not leave files, and its exit code is 3.",
+        ),
+        _option(
+            "--min-sqnr", value="[REGEX=]DB", multiple=True, help="Least ratio of signal to error in decibels, alike."
+        ),
+        _option("--max-size", value="[REGEX=]SIZE", multiple=True, help="Most bytes, alike, for example 4GiB."),
+        _flag("--keep-failed", "Keep files that fail a gate; the exit code stays 3."),
+    ),
     "Run": (
         _option(
             "--threads",
@@ -139,7 +153,7 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
 #: Options that the command line gives a meaning itself.
 OWN = frozenset({"formats", "output", "tensor_type", "tensor_type_file", "dry_run", "debug", "version"})
 #: Keywords of a run, which a plan does not have.
-OF_A_RUN = frozenset({"report", "threads", "force"})
+OF_A_RUN = frozenset({"report", "threads", "force", "max_rmse", "min_sqnr", "max_size", "keep_failed"})
 
 ALL: Sequence[click.Option] = [option for options in SECTIONS.values() for option in options]
 #: Names of the library's keywords among them.
