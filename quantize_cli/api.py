@@ -11,6 +11,8 @@ from typing import BinaryIO, TypeAlias, Unpack, overload
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.errors import OutputError, UsageError
+from quantize_cli.gates.check import check_before, judge, refuse_failed
+from quantize_cli.gates.parse import parse_gates
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.inspection.build import inspected
 from quantize_cli.inspection.model import Inspection
@@ -78,11 +80,13 @@ def quantize(
         A report, or for several formats a list of reports in the order of the formats.
 
     Raises:
-        QuantizeError: See `quantize_cli.errors`. No unfinished file is left behind.
+        QuantizeError: See `quantize_cli.errors`. No unfinished file is left behind. After a GateError, the complete
+            files are there if `keep_failed` asks for it, and the observer has their reports.
     """
     check_keywords("quantize", options, Keywords.__optional_keys__)
     options = held(options)
     mixes, meant, observer = _mixes(formats), plan_options(options), observer or Observer()
+    gates, keep_failed = parse_gates(options), options.get("keep_failed", False)
     force, in_parts = options.get("force", False), meant.keep_split or meant.split_max_size is not None
     place, report = place_of(output, len(mixes), in_parts=in_parts), _report_path(options)
     if report is not None:
@@ -93,6 +97,7 @@ def quantize(
         plans = make_plans(checkpoint, mixes, options.get("pre_tokenizer"), meant)
         for sentence in dict.fromkeys(sentence for plan in plans for sentence in plan.warnings):
             observer.warned(sentence)
+        check_before(gates, plans, keep_failed=keep_failed)
         targets = [target_of(plan, place) for plan in plans]
         files = sizes(targets, plans)
         _check_sources({**dict.fromkeys(files, "-o"), **({report: "--report"} if report else {})}, checkpoint, meant)
@@ -114,6 +119,9 @@ def quantize(
         started += compile_seconds
         with opened(targets, place, force=force) as sinks:
             results = run(plans, checkpoint, sinks, importance=meant.importance, threads=threads, observer=observer)
+            judged = {plan.format: judge(gates, plan, result.sums) for plan, result in zip(plans, results, strict=True)}
+            if not keep_failed:
+                refuse_failed(judged, kept=False)
         seconds = time.perf_counter() - started
     facts = RunFacts(
         source=SourceReport(checkpoint.location, checkpoint.repository, checkpoint.commit),
@@ -124,13 +132,14 @@ def quantize(
         threads=results[0].threads,
     )
     reports = [
-        build_report(plan, result.sums, [sink.written for sink in sinks_of], facts)
+        build_report(plan, result.sums, [sink.written for sink in sinks_of], facts, judged[plan.format])
         for plan, result, sinks_of in zip(plans, results, sinks, strict=True)
     ]
     if report is not None:
         _write_report(reports, report, force=force)
     for finished in reports:
         observer.finished(finished)
+    refuse_failed(judged, kept=True)
     return reports[0] if isinstance(formats, str) else reports
 
 
