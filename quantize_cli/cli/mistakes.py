@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import click
 
-from quantize_cli.cli.options import ALL, AS_JSON
+from quantize_cli.cli.options import ALL
 from quantize_cli.errors import UsageError
 
 #: Options of other programs (llama-quantize, convert_hf_to_gguf.py and what people expect) -> what to write.
@@ -45,7 +45,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
     Raises:
         UsageError: A long option has one dash or a dash of print, or an option stands where a value is missing.
     """
-    options = {name: option for option in (*ALL, AS_JSON) for name in option.opts}
+    options = {name: option for option in ALL for name in option.opts}
     for argument, following in pairwise([*arguments, ""]):
         if argument == "--":
             return
@@ -79,8 +79,6 @@ def _instead_of(name: str, context: click.Context | None) -> str:
     command = context.command if context is not None else click.Command("model", params=[*ALL])
     if command.name != "model" and any(name in option.opts for option in ALL):
         return f" of {command.name}; it belongs to quantize MODEL"
-    if name in AS_JSON.opts:
-        return " of quantize MODEL; --report FILE.json writes the report as JSON"
     if name in _OF_OTHERS:
         return f"; {_OF_OTHERS[name]}"
     known = [other for option in command.params if isinstance(option, click.Option) for other in option.opts]

@@ -67,6 +67,14 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
         ),
         _option("--report", value="FILE", meaning=file_name, help="Write a full report: .json, .md or .html."),
         _flag("--force", "Overwrite an existing output or report."),
+        _option(
+            "--checksums",
+            value="FILE",
+            meaning=file_name,
+            help="Write the SHA-256 of every file, as `sha256sum -c` reads it.",
+        ),
+        _flag("--modelfile", "Write a Modelfile for Ollama beside each file."),
+        _flag("--json", "Print the report as JSON on standard output, one line for each format."),
         _flag("--dry-run", "Show the sizes and types that would be written, without reading a weight."),
         _flag("--keep-split", "Write as many files as the source has."),
         _option(
@@ -145,13 +153,35 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
             meaning=threads,
             help="Number of threads. Default: one for each processor.",
         ),
+        _option(
+            "--config",
+            value="FILE",
+            meaning=file_name,
+            help="Do what this file asks for, by the name of quantize.toml as a rule; options given here come first.",
+        ),
+        _flag("--quiet", "Show nothing on standard error but errors."),
         DEBUG,
         VERSION,
     ),
 }
 
 #: Options that the command line gives a meaning itself.
-OWN = frozenset({"formats", "output", "tensor_type", "tensor_type_file", "dry_run", "debug", "version"})
+OWN = frozenset(
+    {
+        "checksums",
+        "config",
+        "debug",
+        "dry_run",
+        "formats",
+        "json",
+        "modelfile",
+        "output",
+        "quiet",
+        "tensor_type",
+        "tensor_type_file",
+        "version",
+    }
+)
 #: Keywords of a run, which a plan does not have.
 OF_A_RUN = frozenset({"report", "threads", "force", "max_rmse", "min_sqnr", "max_size", "keep_failed"})
 

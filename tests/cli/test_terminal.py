@@ -18,9 +18,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX terminals
 #: The command, but for a stop once the second layer is announced: then a signal finds it in the middle of its work.
 STOPPING = """
 import signal, sys
-from quantize_cli.cli import console, start
+from quantize_cli.cli import progress, start
 
-announce = console._Lines.tensor_started
+announce = progress._Lines.tensor_started
 
 def announce_and_wait(self, tensor):
     announce(self, tensor)
@@ -28,7 +28,7 @@ def announce_and_wait(self, tensor):
         signal.alarm(60)  # a signal that never comes must not hang the tests
         signal.pause()
 
-console._Lines.tensor_started = announce_and_wait
+progress._Lines.tensor_started = announce_and_wait
 sys.exit(start.main())
 """
 

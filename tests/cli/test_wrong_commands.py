@@ -12,7 +12,7 @@ import pytest
 from checkpoint_factory import make_checkpoint
 from command_line import COMMAND, Result, invoke, sentence, started
 
-from quantize_cli.cli import app, console
+from quantize_cli.cli import app, console, progress
 from quantize_cli.cli.failures import ISSUES
 from quantize_cli.version import GENERATOR
 
@@ -442,7 +442,7 @@ def _python() -> tuple[str, ...]:
 def test_no_name_from_a_file_reaches_the_terminal_as_it_is(monkeypatch):
     told: list[str] = []
     monkeypatch.setattr(console.click, "echo", lambda line, **_options: told.append(line))
-    lines = console._Lines()
+    lines = progress._Lines()
     lines.noted("a\x1b[31mb\nc")
     lines.tensor_started(type("Tensor", (), {"name": "x\x1b]0;t\x07", "type": "Q8_0"})())
     assert told == ["a?[31mb?c", "x?]0;t?"]

@@ -2,53 +2,105 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from quantize_cli.cli import console, options
+from quantize_cli.cli import options
 from quantize_cli.cli.help import ModelCommand
 from quantize_cli.cli.values import filled
+from quantize_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from quantize_cli.tasks import Task
 
 
 def _model(
     words: tuple[str, ...],
-    formats: tuple[str, ...],
-    output: str | None,
-    tensor_type: tuple[str, ...],
-    tensor_type_file: str | None,
     *,
     dry_run: bool,
-    threads: int | None,
-    debug: bool,  # noqa: ARG001  `main` looks at it
-    **passed_on: Any,
+    json: bool,
+    quiet: bool,
+    checksums: str | None,
+    modelfile: bool,
+    debug: bool,
+    **asked: Any,
 ) -> None:
     """Convert a safetensors checkpoint, or a GGUF file, to quantized GGUF files.
 
     MODEL is a folder, a .safetensors or .gguf file, or a Hub id (org/name). Without MODEL, the command takes the
-    current folder if it is a checkpoint, and ./model if it is not.
+    current folder if it is a checkpoint, and ./model if it is not. Several models are done one after another; -
+    reads them from standard input, one a line.
     """
-    from quantize_cli.cli.words import Job, commands_of, understood, with_near_names
+    from quantize_cli.cli import several
     from quantize_cli.mixes.find import find_format
 
     context = click.get_current_context()
-    job = understood(words, Job(None, formats, output, threads), commands_of(context))
-    for name in job.formats:
+    config = asked.pop("config")
+    tasks = _listed(context, words, asked) if config is None else _configured(context, words, Path(config), asked)
+    for name in dict.fromkeys(name for task in tasks for name in task.formats):
         find_format(name)
-    model = job.model or options.default_model()
-    passed_on["tensor_types"] = options.tensor_types(context, tensor_type, tensor_type_file)
     if dry_run:
-        from quantize_cli.cli import dry_run as shown
-
-        with with_near_names(model):
-            shown.show(model, job.formats, passed_on)
+        _show(tasks, as_json=json)
         return
-    stream = options.output_stream(job.output)
-    from quantize_cli.api import quantize
+    if any(task.output == "-" for task in tasks) and (json or modelfile):
+        raise UsageError("Standard output takes the model; leave --json and --modelfile out, or name a file with -o.")
+    after = several.After(json, quiet, None if checksums is None else Path(checksums), modelfile)
+    context.exit(several.run(tasks, after, debug=debug))
 
-    with console.progress() as observer, with_near_names(model):
-        reports = quantize(model, job.formats, stream, observer=observer, threads=job.threads, **passed_on)
-    console.show(reports)
+
+def _listed(context: click.Context, words: Sequence[str], asked: dict[str, Any]) -> list[Task]:
+    """Make a task for each model that the words name, or for the default one."""
+    from quantize_cli.cli.words import Job, commands_of, understood
+    from quantize_cli.tasks import tasks_of
+
+    job = understood(words, Job((), asked["formats"], asked["output"], asked["threads"]), commands_of(context))
+    keywords = {**_keywords(context, asked), "threads": job.threads}
+    return tasks_of(job.models or [options.default_model()], job.formats, job.output, keywords)
+
+
+def _configured(context: click.Context, words: Sequence[str], file: Path, asked: dict[str, Any]) -> list[Task]:
+    """Read the tasks of a file; what the command line gives itself comes before what the file says."""
+    from quantize_cli.cli.words import Job, commands_of, understood
+    from quantize_cli.tasks import read_tasks, tasks_of
+
+    if words:
+        raise UsageError(f"{file} names the models; leave {words[0]} out, or --config.")
+    given = {name for name in asked if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    own = {name: value for name, value in _keywords(context, asked).items() if name in given}
+    if {"tensor_type", "tensor_type_file"} & given:
+        own["tensor_types"] = _keywords(context, asked)["tensor_types"]
+    tasks = [replace(task, options={**task.options, **own}) for task in read_tasks(file)]
+    if "formats" in given:
+        formats = understood([], Job((), asked["formats"], None, None), commands_of(context)).formats
+        tasks = [replace(task, formats=formats) for task in tasks]
+    if "output" in given:
+        (place,) = {task.output for task in tasks_of([task.model for task in tasks], [], asked["output"], {})}
+        tasks = [replace(task, output=place) for task in tasks]
+    return tasks
+
+
+def _keywords(context: click.Context, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the keywords of the library among the options."""
+    keywords = {name: value for name, value in asked.items() if name in options.PASSED_ON}
+    keywords["tensor_types"] = options.tensor_types(context, asked["tensor_type"], asked["tensor_type_file"])
+    return keywords
+
+
+def _show(tasks: Sequence[Task], *, as_json: bool) -> None:
+    """Show what the tasks would write."""
+    from quantize_cli.cli import dry_run
+    from quantize_cli.cli.words import with_near_names
+
+    if as_json:
+        raise UsageError("--json prints reports of runs; `quantize plan MODEL --json` prints what a run would write.")
+    for task in tasks:
+        with with_near_names(task.model):
+            dry_run.show(task.model, task.formats, {"report": None, **task.options})
 
 
 COMMAND = ModelCommand(
