@@ -20,7 +20,8 @@ PACKAGE = Path(quantize_cli.__file__).parent
 #: room.
 ALLOWED = {
     "__main__": {"cli"},
-    "cli": {"api", "architectures", "errors", "mixes", "observer", "outputs", "report", "run", "tasks", "version"},
+    "cli": {"api", "architectures", "checkpoints", "errors", "health", "mixes", "observer", "outputs", "report", "run", "tasks", "version"},
+    "health": {"checkpoints", "mixes", "outputs", "run", "simd", "version"},
     "tasks": {"errors", "gates", "keywords"},
     "api": {
         "checkpoints",

@@ -9,13 +9,15 @@ from typing import Any, BinaryIO
 
 import click
 
-from quantize_cli.cli import console
+from quantize_cli.cli import completing, console
 from quantize_cli.cli.values import file_name, filled, threads
 from quantize_cli.errors import UsageError
 from quantize_cli.version import GENERATOR
 
 
 def _option(*names: str, value: str, help: str, meaning: Callable[..., Any] = filled, **said: Any) -> click.Option:
+    if meaning is file_name:
+        said["shell_complete"] = completing.paths
     return click.Option(names, metavar=value, help=help, callback=meaning, **said)
 
 
@@ -54,6 +56,7 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
             "-f",
             value="NAME",
             multiple=True,
+            shell_complete=completing.formats,
             help="Format of the output, for example q4_k_m; `quantize formats` lists all. Give it several times to "
             "write several files from one read.",
         ),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from quantize_cli.cli import options
+from quantize_cli.cli import completing, options
 from quantize_cli.cli.help import ModelCommand
 from quantize_cli.cli.values import filled
 from quantize_cli.errors import UsageError
@@ -108,5 +108,8 @@ COMMAND = ModelCommand(
     callback=_model,
     help=_model.__doc__,
     short_help="Quantize MODEL, which is what a call without a command does.",
-    params=[click.Argument(("words",), metavar="MODEL", nargs=-1, callback=filled), *options.ALL],
+    params=[
+        click.Argument(("words",), metavar="MODEL", nargs=-1, callback=filled, shell_complete=completing.models),
+        *options.ALL,
+    ],
 )
