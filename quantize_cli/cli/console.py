@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -70,6 +71,14 @@ def settle() -> None:
 def is_terminal(stream: TextIO | None) -> bool:
     """Tell whether `stream` is a terminal; `sys.stdout` and `sys.stderr` are None if the shell closed them."""
     return stream is not None and stream.isatty()
+
+
+def columns() -> int:
+    """Return the width of the terminal that standard error is, or what $COLUMNS says, or 80."""
+    with suppress(OSError):
+        if not os.environ.get("COLUMNS") and (width := os.get_terminal_size(2).columns) > 0:
+            return width
+    return shutil.get_terminal_size().columns
 
 
 @contextmanager

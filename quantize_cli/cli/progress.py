@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -165,12 +164,12 @@ class _Bars(_Sentences):
 
 
 def _wide() -> bool:
-    return shutil.get_terminal_size().columns >= _BAR_FROM
+    return console.columns() >= _BAR_FROM
 
 
 def _fitted(name: str) -> str:
     """Cut or fill a name, so that the bar does not move."""
-    columns = shutil.get_terminal_size().columns - (_FIGURES if _wide() else _FIGURES_ALONE)
+    columns = console.columns() - (_FIGURES if _wide() else _FIGURES_ALONE)
     width = min(max(columns, _NAMES[0]), _NAMES[1])
     return name[:width].ljust(width)
 
@@ -248,7 +247,7 @@ class _Lines(_Sentences):
         return self._done / max(time.monotonic() - self._started, 1e-9)
 
     def _say_share(self, of: str, how_fast: str) -> None:
-        if not self._done or not self._total:
+        if self._done * 100 < self._total or not self._total:  # too early for a speed
             console.say(f"  0% {of}" if self._total else of)
             return
         from tqdm import tqdm

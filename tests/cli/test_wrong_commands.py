@@ -46,9 +46,9 @@ COMMANDS: list[tuple[str, int, str]] = [
     ("quantize tiny-llama -f q8_0", 2, f"quantize is not a command; {MODEL_FIRST}"),
     ("-f q8_0 formats", 2, "The command comes first: quantize formats."),
     (
-        "verify tiny-llama",
+        "validate tiny-llama",
         1,
-        "verify does not exist, and it is not a command (architectures, formats, inspect, model, warm) either; "
+        f"validate does not exist, and it is not a command ({', '.join(sorted(app.GROUP.commands))}) either; "
         f"{WHAT_MODELS_ARE}",
     ),
     ("tiny-lama -f q8_0", 1, "tiny-lama does not exist; the nearest name is tiny-llama."),
