@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from quantize_cli.observer import Observer
     from quantize_cli.planning.model import Plan
     from quantize_cli.report.model import Report
+    from quantize_cli.tasks import Task, read_tasks
 
 __all__ = [
     "FORMATS",
@@ -31,6 +32,7 @@ __all__ = [
     "Plan",
     "QuantizeError",
     "Report",
+    "Task",
     "UnsupportedError",
     "UsageError",
     "__version__",
@@ -39,6 +41,7 @@ __all__ = [
     "plan",
     "quantize",
     "read_importance",
+    "read_tasks",
 ]
 
 #: Name -> the module that defines it.
@@ -52,6 +55,7 @@ _HOMES = {
     "Plan": "planning.model",
     "QuantizeError": "errors",
     "Report": "report.model",
+    "Task": "tasks",
     "UnsupportedError": "errors",
     "UsageError": "errors",
     "inspect": "api",
@@ -59,6 +63,7 @@ _HOMES = {
     "plan": "api",
     "quantize": "api",
     "read_importance": "importance.read",
+    "read_tasks": "tasks",
 }
 
 

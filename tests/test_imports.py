@@ -81,6 +81,7 @@ ALLOWED = {
         "observer",
         "planning",
         "report",
+        "tasks",
         "version",
     },
 }

@@ -67,21 +67,28 @@ def run(tasks: Sequence[Task], after: After, *, debug: bool) -> int:
     _check(tasks, after, force=force)
     outcomes = [Outcome(task) for task in tasks]
     taken: set[str] = set()
-    for number, outcome in enumerate(outcomes, 1):
-        if len(outcomes) == 1:
-            _do(outcome, after, taken)
-        else:
-            if not after.quiet:
-                console.say(f"[{number}/{len(outcomes)}] {outcome.task.model}")
-            _try(outcome, after, taken, debug=debug)
-    if after.checksums is not None:
-        from quantize_cli.report.checksums import write_checksums
-
-        write_checksums([report for outcome in outcomes for report in outcome.reports], after.checksums, force=force)
+    try:
+        for number, outcome in enumerate(outcomes, 1):
+            if len(outcomes) == 1:
+                _do(outcome, after, taken)
+            else:
+                if not after.quiet:
+                    console.say(f"[{number}/{len(outcomes)}] {outcome.task.model}")
+                _try(outcome, after, taken, debug=debug)
+    finally:  # files may be there after an error too
+        _write_checksums(outcomes, after, force=force)
     if len(outcomes) > 1 and not after.quiet:
         _summarise(outcomes)
     codes = {outcome.code for outcome in outcomes if outcome.code}
     return codes.pop() if len(codes) == 1 else min(len(codes), 1)
+
+
+def _write_checksums(outcomes: Sequence[Outcome], after: After, *, force: bool) -> None:
+    reports = [report for outcome in outcomes for report in outcome.reports]
+    if after.checksums is not None and reports:
+        from quantize_cli.report.checksums import write_checksums
+
+        write_checksums(reports, after.checksums, force=force)
 
 
 def _try(outcome: Outcome, after: After, taken: set[str], *, debug: bool) -> None:
@@ -101,7 +108,7 @@ def _do(outcome: Outcome, after: After, taken: set[str]) -> None:
 
     task, failed = outcome.task, None
     with (
-        console.progress(quiet=after.quiet, before=lambda plan: _take(task, plan, taken)) as observer,
+        console.progress(quiet=after.quiet, before=lambda plan: _before(task, plan, after, taken)) as observer,
         with_near_names(task.model),
     ):
         try:
@@ -131,21 +138,27 @@ def _follow(outcome: Outcome, after: After) -> None:
                 console.show_use(f"ollama create {shlex.quote(path.stem.lower())} -f {shlex.quote(str(path))}")
 
 
-def _take(task: Task, plan: Plan, taken: set[str]) -> None:
-    """Refuse a model whose files would replace those of another one of this command, even with --force.
+def _before(task: Task, plan: Plan, after: After, taken: set[str]) -> None:
+    """Refuse what would fail after the run: files that replace those of another task, and Modelfiles.
 
     Raises:
-        UsageError: They would.
+        UsageError: The files would, even with --force; or a Modelfile would have to name several files.
+        OutputError: A Modelfile cannot be written.
     """
     from quantize_cli.mixes.find import find_format
 
     output = task.output
     whole = output is not None and not output.endswith("/") and not os.path.isdir(output)  # noqa: PTH112
     names = [""] if whole else [f"{plan.model}-{find_format(name).name}.gguf" for name in task.formats]
-    for path in (os.path.realpath(os.path.join(output or "", name)) for name in names):  # noqa: PTH118
+    paths = [os.path.join(output or "", name) if name else str(output) for name in names]  # noqa: PTH118
+    for path in map(os.path.realpath, paths):
         if path in taken:
             raise UsageError(f"{path} is the output of another model of this command; name another folder with -o.")
         taken.add(path)
+    if after.modelfile:
+        from quantize_cli.report.usage import check_modelfiles
+
+        check_modelfiles(paths, len(plan.files), force=bool(task.options.get("force")))
 
 
 def _summarise(outcomes: Sequence[Outcome]) -> None:

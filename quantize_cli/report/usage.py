@@ -8,8 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from quantize_cli.errors import OutputError, UsageError
+from quantize_cli.outputs.checks import check_output
 from quantize_cli.outputs.sinks import replacing
 from quantize_cli.report.model import Report
+
+#: The option that asks for a Modelfile.
+_OPTION = "--modelfile"
 
 #: Architectures of text encoders; llama.cpp has another command for them.
 _ENCODERS = frozenset(
@@ -44,18 +48,39 @@ def llama_command(report: Report) -> str | None:
     return _OTHERS.get(report.architecture, usual).format(file=shlex.quote(report.output))
 
 
+def check_modelfiles(outputs: Sequence[str], parts: int, *, force: bool) -> None:
+    """Refuse, before a long run, Modelfiles that could not be written after it.
+
+    Args:
+        outputs: The paths of the GGUF files, of one for each format.
+        parts: Number of files of each format.
+        force: Whether older Modelfiles are overwritten.
+
+    Raises:
+        UsageError: A format has several files, or a name has characters that a Modelfile cannot hold.
+        OutputError: See `check_output`.
+    """
+    if parts > 1:
+        raise UsageError("A Modelfile names one GGUF file; leave --modelfile out, or write the model to one file.")
+    for output in outputs:
+        _text(output)
+        path = _path(output)
+        if path.parent.exists():  # the run makes a folder that is missing
+            check_output(path, force=force, option=_OPTION)
+
+
 def write_modelfiles(reports: Sequence[Report], *, force: bool) -> list[Path]:
     """Write a Modelfile beside the file of each report, and return their paths; it holds the file's name alone.
 
-    Ollama takes the chat template and the parameters from the GGUF file.
+    Ollama takes the chat template from the GGUF file.
 
     Raises:
-        UsageError: See `modelfile`.
+        UsageError: See `check_modelfiles`.
         OutputError: A Modelfile cannot be written, or exists and `force` is not set.
     """
-    texts = {Path(report.output).with_suffix(".Modelfile"): modelfile(report) for report in reports}
+    texts = {_path(report.output): _text(report.output) for report in reports}
     try:
-        with replacing([*texts], force=force, option="--modelfile") as sinks:
+        with replacing([*texts], force=force, option=_OPTION) as sinks:
             for sink, text in zip(sinks, texts.values(), strict=True):
                 sink.write(os.fsencode(text))
     except OutputError as error:
@@ -63,15 +88,13 @@ def write_modelfiles(reports: Sequence[Report], *, force: bool) -> list[Path]:
     return [*texts]
 
 
-def modelfile(report: Report) -> str:
-    """Return the text of a Modelfile for the file of a report.
+def _path(output: str) -> Path:
+    path = Path(output)
+    return path.with_name(f"{path.name.removesuffix('.gguf')}.Modelfile")
 
-    Raises:
-        UsageError: The model is not in one file, or its name has characters that a Modelfile cannot hold.
-    """
-    name = Path(report.output).name
-    if report.output == "-" or len(report.files) > 1:
-        raise UsageError("A Modelfile names one GGUF file; leave --modelfile out, or write the model to one file.")
+
+def _text(output: str) -> str:
+    name = Path(output).name
     if not name.isprintable():
         raise UsageError(f"{name!a} has characters that a Modelfile cannot hold; choose another name with -o.")
     return f"FROM ./{name}\n"

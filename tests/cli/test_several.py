@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from command_line import USUAL, sentence, started
 
 from quantize_cli.errors import UsageError
 from quantize_cli.keywords import Keywords
+from quantize_cli.report.model import Report
+from quantize_cli.report.usage import llama_command
 from quantize_cli.tasks import read_tasks
 
 GGUF = ["tiny-a-Q8_0.gguf", "tiny-b-Q8_0.gguf"]
@@ -154,11 +158,12 @@ def test_quiet_still_tells_errors(quantize, models):
 
 
 def test_kept_files_of_a_failed_gate_are_reported(quantize, models):
-    result = quantize("tiny-a", *USUAL, "--max-size", "1", "--keep-failed", "--json")
+    result = quantize("tiny-a", *USUAL, "--max-size", "1", "--keep-failed", "--json", "--checksums", "SUMS")
     assert result.exit_code == 3
     assert json.loads(result.stdout)["gates"][0]["passed"] is False
     assert "gate       Q8_0 failed --max-size 1 bytes (" in result.stderr
     assert sentence(result.stderr).endswith("the files are kept.")
+    assert (models / "SUMS").read_text().endswith("  tiny-a-Q8_0.gguf\n")
     assert ggufs(models) == GGUF[:1]
 
 
@@ -177,10 +182,27 @@ def test_a_modelfile_is_not_overwritten_unasked(quantize, models):
     (models / "tiny-a-Q8_0.Modelfile").write_text("mine")
     result = quantize("tiny-a", *USUAL, "--modelfile")
     assert result.exit_code == 1
-    assert "the model itself is complete" in sentence(result.stderr)
+    assert "tiny-a-Q8_0.Modelfile exists; " in sentence(result.stderr)
     assert (models / "tiny-a-Q8_0.Modelfile").read_text() == "mine"
+    assert ggufs(models) == []  # it is told before the run
     assert quantize("tiny-a", *USUAL, "--modelfile", "--force").exit_code == 0
     assert (models / "tiny-a-Q8_0.Modelfile").read_text() == "FROM ./tiny-a-Q8_0.gguf\n"
+
+
+def test_a_modelfile_is_for_one_file(quantize, models):
+    result = quantize("tiny-a", *USUAL, "--modelfile", "--split-max-size", "1M")
+    assert result.exit_code == 2
+    assert "A Modelfile names one GGUF file" in sentence(result.stderr)
+    assert ggufs(models) == []
+
+
+@pytest.mark.parametrize(
+    ("architecture", "command"),
+    [("llama", "llama-cli -m x.gguf"), ("bert", "llama-embedding -m x.gguf -p TEXT"), ("clip", "--mmproj x.gguf")],
+)
+def test_the_command_is_that_of_the_architecture(architecture, command):
+    assert command in str(llama_command(cast("Report", SimpleNamespace(output="x.gguf", architecture=architecture))))
+    assert llama_command(cast("Report", SimpleNamespace(output="-", architecture=architecture))) is None
 
 
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="needs sha256sum")
@@ -299,6 +321,16 @@ def test_every_keyword_is_a_key(tmp_path):
         (tmp_path / "quantize.toml").write_text(text)
         with pytest.raises(UsageError, match=rf"{keyword.replace('_', '-')} (does not take|takes a path)"):
             read_tasks(tmp_path / "quantize.toml")
+
+
+def test_the_example_of_the_documents_is_understood(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "quantize.toml").write_text(text)
+    shakespeare, other = read_tasks(tmp_path / "quantize.toml")
+    assert shakespeare.formats == ("q8_0", "q4_k_m")
+    assert shakespeare.options["max_rmse"] == other.options["max_rmse"] == "10%"
+    assert other.options["imatrix"] == str(tmp_path / "name.imatrix.gguf")
 
 
 # Where it is shown.
