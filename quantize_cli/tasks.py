@@ -5,8 +5,12 @@ The file's keys are the library's keywords with hyphens. A key of a model comes 
 
 from __future__ import annotations
 
+import builtins
+import collections.abc
 import os
 import tomllib
+import types
+import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -155,13 +159,19 @@ def _formats(value: object, path: Path, where: str) -> list[str]:
 
 
 def _fits(value: object, hint: Any) -> bool:
-    """Tell whether a value of TOML can be that of a keyword; the library looks at what it says."""
-    kinds = {get_origin(kind) or kind for kind in get_args(hint) or (hint,)}
-    if isinstance(value, dict):
-        return Mapping in kinds and all(isinstance(held, bool | int | float | str) for held in value.values())
-    if isinstance(value, list):
-        return Iterable in kinds and all(type(held) in (int, float, str) for held in value)
-    return type(value) in kinds or (type(value) is int and float in kinds)
+    """Tell whether a value of TOML is of the kind that a keyword has; the library looks at what it says."""
+    match get_origin(hint) or hint:
+        case types.UnionType | typing.Union:
+            return any(_fits(value, kind) for kind in get_args(hint))
+        case collections.abc.Mapping:
+            return isinstance(value, dict) and all(_fits(held, get_args(hint)[1]) for held in value.values())
+        case collections.abc.Iterable:
+            return isinstance(value, list) and all(_fits(held, get_args(hint)[0]) for held in value)
+        case builtins.float:
+            return type(value) in (int, float)
+        case builtins.bool | builtins.int | builtins.str as kind:
+            return type(value) is kind
+    return False
 
 
 def _found(model: str, folder: Path) -> str | Path:

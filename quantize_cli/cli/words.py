@@ -45,7 +45,7 @@ LISTED = "-"
 _MAX_LIST_BYTES = 1 << 20
 
 #: An address that looks like a model's on the Hub; the library tells whether it is one.
-_HUB_ID = re.compile(r"(?:https?://)?[\w.-]+/[\w./@-]*[\w@-]", re.ASCII)
+_HUB_ID = re.compile(r"(?:https?://)?\w[\w.-]*/[\w./@-]*[\w@-]", re.ASCII)
 
 #: The most names of a folder that are looked at.
 _ENTRIES = 10_000
@@ -236,7 +236,7 @@ def _check_rest(words: Sequence[str], job: Job) -> None:
 
 
 def _may_be_model(word: str) -> bool:
-    return os.path.lexists(expanded(word)) or _HUB_ID.fullmatch(word) is not None
+    return os.path.lexists(expanded(word)) or (_HUB_ID.fullmatch(word) is not None and not _is_gguf(word))
 
 
 def _one_too_many(word: str, job: Job) -> str:

@@ -15,6 +15,8 @@ from typing import cast
 
 import pytest
 from command_line import USUAL, sentence, started
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quantize_cli.errors import UsageError
 from quantize_cli.keywords import Keywords
@@ -275,6 +277,26 @@ def test_a_file_of_tasks_is_done_and_the_command_line_comes_first(quantize, mode
     assert len(ggufs(models / "there")) == 4
 
 
+PIECES = [
+    "models",
+    "formats",
+    "gates",
+    "max-rmse",
+    "a",
+    "=",
+    ".",
+    "[",
+    "]",
+    "{",
+    "}",
+    "'x'",
+    ",",
+    "1",
+    "\n",
+    "[gates]\n",
+]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -296,6 +318,10 @@ def test_a_file_of_tasks_is_done_and_the_command_line_comes_first(quantize, mode
         ("models = ['x']\nformats = 'q8_0'\nimatrix = 3", "imatrix takes a path"),
         ("models = ['x']\nformats = 'q8_0'\noutput = '-'", "output takes a path"),
         ("models = ['x']\nformats = 'q8_0'\nprune-layers = [[1]]", "prune-layers does not take"),
+        ("models = ['x']\nformats = 'q8_0'\ntensor-types = ['a=q8_0']", "tensor-types does not take"),
+        ("models = ['x']\nformats = 'q8_0'\n[tensor-types]\na = 8", "tensor-types does not take"),
+        ("models = ['x']\nformats = 'q8_0'\ninclude-weights = [1]", "include-weights does not take"),
+        ("models = ['x']\nformats = 'q8_0'\noverride-kv = [1]", "override-kv does not take"),
         ("models = ['x']\nformats = 'q8_0'\n[gates]\nmax-rms = 1", "'max-rms' is not a key; the nearest is max-rmse"),
         ("models = ['x']\nformats = 'q8_0'\nmax-rmse = 1", "'max-rmse' is not a key"),
         ("models = ['x']\nformats = 'q8_0'\ngates = 1", "gates is a table"),
@@ -310,6 +336,23 @@ def test_a_file_with_mistakes_is_refused(text, says, tmp_path):
     (tmp_path / "quantize.toml").write_text(text)
     with pytest.raises(UsageError, match=says):
         read_tasks(tmp_path / "quantize.toml")
+
+
+@given(st.one_of(st.binary(), st.text(), st.lists(st.sampled_from(PIECES)).map("".join)))
+def test_any_file_is_read_or_refused(tmp_path_factory, content):
+    file = tmp_path_factory.getbasetemp() / "any.toml"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
+    try:
+        tasks = read_tasks(file)
+    except UsageError as error:
+        assert len(str(error).splitlines()) == 1  # noqa: PT017  either end is right
+    else:
+        assert tasks
+
+
+def test_numbers_of_threads_are_bounded(quantize, models):
+    (models / "quantize.toml").write_text("models = ['tiny-a']\nformats = 'q8_0'\nthreads = 100000")
+    assert "--threads takes a number from 1 to 1024" in sentence(quantize("--config", "quantize.toml").stderr)
 
 
 def test_every_keyword_is_a_key(tmp_path):

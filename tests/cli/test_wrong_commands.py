@@ -90,6 +90,8 @@ COMMANDS: list[tuple[str, int, str]] = [
     ("in.gguf q8_0 0", 2, f"{THREADS} '0'."),
     ("in.gguf out q8_0", 2, f"out {ONE_TOO_MANY}"),
     ("in.gguf out.gguf -f q8_0", 2, "out.gguf is one word too many; write the output as -o out.gguf."),
+    ("in.gguf sub/new.gguf -f q8_0", 2, "sub/new.gguf is one word too many; write the output as -o sub/new.gguf."),
+    ("in.gguf ./new -f q8_0", 2, f"./new {ONE_TOO_MANY}"),
     ("in.gguf a.gguf q8_0 -o b.gguf", 2, "Two outputs are given, a.gguf and b.gguf; leave one of them out."),
     ("in.gguf new/ -f q8_0", 2, "new/ is one word too many; write the output as -o new/."),
     ("tiny-llama big-lama -f q8_0", 2, f"big-lama {ONE_TOO_MANY}"),

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from quantize_cli.cli import completing, options
 from quantize_cli.cli.help import ModelCommand
-from quantize_cli.cli.values import filled
+from quantize_cli.cli.values import count_of_threads, filled
 from quantize_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ def _configured(context: click.Context, words: Sequence[str], file: Path, asked:
     if {"tensor_type", "tensor_type_file"} & given:
         own["tensor_types"] = _keywords(context, asked)["tensor_types"]
     tasks = [replace(task, options={**task.options, **own}) for task in read_tasks(file)]
+    for count in [task.options["threads"] for task in tasks if task.options.get("threads") is not None]:
+        count_of_threads(str(count))
     if "formats" in given:
         formats = understood([], Job((), asked["formats"], None, None), commands_of(context)).formats
         tasks = [replace(task, formats=formats) for task in tasks]
