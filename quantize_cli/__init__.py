@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from quantize_cli.version import __version__
 
 if TYPE_CHECKING:
-    from quantize_cli.api import inspect, plan, quantize
+    from quantize_cli.api import inspect, plan, preview, quantize, verify
     from quantize_cli.checkpoints.open import open_checkpoint
     from quantize_cli.errors import CheckpointError, GateError, OutputError, QuantizeError, UnsupportedError, UsageError
     from quantize_cli.importance.read import read_importance
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from quantize_cli.mixes.tables import FORMATS
     from quantize_cli.observer import Observer
     from quantize_cli.planning.model import Plan
+    from quantize_cli.previews.model import Preview
     from quantize_cli.report.model import Report
     from quantize_cli.tasks import Task, read_tasks
+    from quantize_cli.verification.model import Verification
 
 __all__ = [
     "FORMATS",
@@ -30,18 +32,22 @@ __all__ = [
     "Observer",
     "OutputError",
     "Plan",
+    "Preview",
     "QuantizeError",
     "Report",
     "Task",
     "UnsupportedError",
     "UsageError",
+    "Verification",
     "__version__",
     "inspect",
     "open_checkpoint",
     "plan",
+    "preview",
     "quantize",
     "read_importance",
     "read_tasks",
+    "verify",
 ]
 
 #: Name -> the module that defines it.
@@ -53,17 +59,21 @@ _HOMES = {
     "Observer": "observer",
     "OutputError": "errors",
     "Plan": "planning.model",
+    "Preview": "previews.model",
     "QuantizeError": "errors",
     "Report": "report.model",
     "Task": "tasks",
     "UnsupportedError": "errors",
     "UsageError": "errors",
+    "Verification": "verification.model",
     "inspect": "api",
     "open_checkpoint": "checkpoints.open",
     "plan": "api",
+    "preview": "api",
     "quantize": "api",
     "read_importance": "importance.read",
     "read_tasks": "tasks",
+    "verify": "api",
 }
 
 

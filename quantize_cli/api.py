@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO, TypeAlias, Unpack, overload
+from typing import BinaryIO, TypeAlias, Unpack, cast, overload
 
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.open import open_checkpoint
@@ -16,7 +16,16 @@ from quantize_cli.gates.parse import parse_gates
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.inspection.build import inspected
 from quantize_cli.inspection.model import Inspection
-from quantize_cli.keywords import Keywords, PlanKeywords, check_keywords, held, plain_values, plan_options
+from quantize_cli.keywords import (
+    Keywords,
+    PlanKeywords,
+    VerifyKeywords,
+    check_keywords,
+    check_undecided,
+    held,
+    plain_values,
+    plan_options,
+)
 from quantize_cli.mixes.base import Mix
 from quantize_cli.mixes.find import find_format
 from quantize_cli.observer import Observer
@@ -24,12 +33,17 @@ from quantize_cli.outputs.checks import check_room, same_file
 from quantize_cli.outputs.leftovers import leftovers
 from quantize_cli.outputs.refusals import named
 from quantize_cli.outputs.sinks import real
+from quantize_cli.planning.memory import parse_memory
 from quantize_cli.planning.model import Plan
 from quantize_cli.planning.options import PlanOptions
 from quantize_cli.planning.planner import make_plans
+from quantize_cli.previews.build import Circumstances, check_circumstances, preview_of_formats, preview_of_plans
+from quantize_cli.previews.model import Preview
 from quantize_cli.report.model import ImatrixReport, Report, SourceReport
 from quantize_cli.report.write import check_report_path, write_report
+from quantize_cli.run.bounds import available_threads
 from quantize_cli.run.targets import Place, check_files, check_place, opened, place_of, sizes, target_of
+from quantize_cli.verification.model import Verification
 
 #: A file, a folder or a stream; None is the current folder.
 Output: TypeAlias = str | Path | BinaryIO | None
@@ -92,7 +106,9 @@ def quantize(
     if report is not None:
         _check_report(report, place, force=force)
     check_place(place, in_parts=in_parts, force=force)
-    with closing(open_checkpoint(model, options.get("revision"), observer)) as checkpoint:
+    with closing(
+        open_checkpoint(model, options.get("revision"), observer, stream=options.get("stream", False))
+    ) as checkpoint:
         started = time.perf_counter()
         plans = make_plans(checkpoint, mixes, options.get("pre_tokenizer"), meant)
         for sentence in dict.fromkeys(sentence for plan in plans for sentence in plan.warnings):
@@ -111,7 +127,7 @@ def quantize(
         # Numba is slow to import, and neither planning nor a refusal needs it.
         from quantize_cli.report.build import RunFacts, build_report
         from quantize_cli.run.compiling import prepare
-        from quantize_cli.run.executor import available_threads, run
+        from quantize_cli.run.executor import run
         from quantize_cli.run.kernels import kernels_of_plans
 
         threads = options.get("threads") or available_threads()
@@ -168,6 +184,45 @@ def plan(model: str | Path, formats: str | Several, **options: Unpack[PlanKeywor
     return plans[0] if isinstance(formats, str) else plans
 
 
+def preview(
+    model: str | Path,
+    formats: str | Several = (),
+    *,
+    threads: int | None = None,
+    context: int | None = None,
+    fits: int | str | None = None,
+    observer: Observer | None = None,
+    **options: Unpack[PlanKeywords],
+) -> Preview:
+    """Find out what `quantize` would write and take, from headers alone; no weight is read or downloaded.
+
+    Args:
+        model: As for `quantize`.
+        formats: As for `quantize`; without any, the preview has the size of one file in every format.
+        threads: Number of threads of the run; default: one for each processor.
+        context: Tokens of the context that the file is to be run with; default: the model's, at most 4,096.
+        fits: Bytes of memory that running the file may take, or "16GiB".
+        observer: Receives a sentence when headers are read from the Hub.
+        **options: See `quantize_cli.keywords.PlanKeywords`; without a format, only `revision` and `pre_tokenizer`.
+
+    Returns:
+        The plans of the formats, and estimates of the memory that the run and each file take.
+
+    Raises:
+        QuantizeError: See `quantize_cli.errors`.
+    """
+    check_keywords("preview", options, PlanKeywords.__optional_keys__)
+    circumstances = Circumstances(threads, context, None if fits is None else parse_memory(fits))
+    check_circumstances(circumstances)
+    mixes, meant = _mixes(formats) if formats else [], plan_options(options)
+    if not mixes:
+        check_undecided(options)
+    with closing(open_checkpoint(model, options.get("revision"), observer)) as checkpoint:
+        if mixes:
+            return preview_of_plans(checkpoint, mixes, options.get("pre_tokenizer"), meant, circumstances)
+        return preview_of_formats(checkpoint, options.get("pre_tokenizer"), circumstances)
+
+
 def inspect(model: str | Path, *, revision: str | None = None, pre_tokenizer: str | None = None) -> Inspection:
     """Find out everything that headers tell of a model; no weight is read or downloaded.
 
@@ -184,6 +239,40 @@ def inspect(model: str | Path, *, revision: str | None = None, pre_tokenizer: st
     """
     with closing(open_checkpoint(model, revision)) as checkpoint:
         return inspected(checkpoint, pre_tokenizer)
+
+
+def verify(
+    file: str | Path,
+    against: str | Path | None = None,
+    *,
+    observer: Observer | None = None,
+    **options: Unpack[VerifyKeywords],
+) -> Verification:
+    """Check a GGUF file, or all parts of one: container, padding, scales, and the digests that `quantize` writes.
+
+    Args:
+        file: The file, or one of its parts.
+        against: The model that it was made from, as for `quantize`: its tensors are derived again and compared.
+        observer: Receives events while the work goes on.
+        **options: See `quantize_cli.keywords.VerifyKeywords`.
+
+    Returns:
+        What was found; faults of the file are findings, not errors.
+
+    Raises:
+        QuantizeError: The file does not exist, the model cannot be converted, or an option is wrong.
+    """
+    from quantize_cli.verification.verify import Model, verified
+
+    check_keywords("verify", options, VerifyKeywords.__optional_keys__)
+    keywords = {name: value for name, value in options.items() if name in PlanKeywords.__optional_keys__}
+    model = None
+    if against is not None:
+        made = cast("PlanKeywords", keywords)
+        model = Model(against, options.get("format"), made, options.get("sample"), options.get("threads"))
+    elif any(options.values()):
+        raise UsageError("Only a comparison with the model takes options; give the model with --against.")
+    return verified(Path(file), model, observer or Observer())
 
 
 def _mixes(formats: str | Several) -> list[Mix]:

@@ -6,6 +6,7 @@ The command line's options have the same names and are passed on as these keywor
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, cast
 
@@ -17,6 +18,7 @@ from quantize_cli.mixes.overrides import TypeOverrides, TypePattern, read_tensor
 from quantize_cli.mixes.tensor_types import find_type
 from quantize_cli.planning.metadata import parse_override
 from quantize_cli.planning.options import PlanOptions
+from quantize_cli.planning.provenance import recipe_of
 from quantize_cli.planning.prune import parse_layers
 from quantize_cli.planning.split import parse_size
 from quantize_cli.tokenizers.pre_tokenizers import check_name
@@ -45,6 +47,7 @@ class PlanKeywords(TypedDict, total=False):
     override_kv: Mapping[str, bool | int | float | str] | Iterable[str] | None  #: key -> value, or KEY=TYPE:VALUE
     keep_split: bool  #: write as many files as the source has
     split_max_size: int | str | None  #: most bytes of tensors in a file, or "4G"
+    no_provenance: bool  #: write neither keys that tell where the file comes from nor digests of its tensors
 
 
 class Keywords(PlanKeywords, total=False):
@@ -57,6 +60,15 @@ class Keywords(PlanKeywords, total=False):
     min_sqnr: Limits | None  #: least SQNR in decibels, of the model or of tensors
     max_size: Limits | None  #: most bytes of the files of a format, or of tensors: "4GiB"
     keep_failed: bool  #: keep files that do not pass one of these gates
+    stream: bool  #: read the weights from the Hub while they are quantized, instead of downloading them first
+
+
+class VerifyKeywords(PlanKeywords, total=False):
+    """Options of a check; those of a plan tell how the file was made, as far as it does not tell that itself."""
+
+    format: str | None  #: the file's format; default: the one that it states
+    sample: int | None  #: number of pieces of each tensor that are compared; default: all
+    threads: int | None  #: number of threads; default: one for each processor that the process may use
 
 
 def check_keywords(function: str, said: Mapping[str, object], known: Collection[str]) -> None:
@@ -68,6 +80,17 @@ def check_keywords(function: str, said: Mapping[str, object], known: Collection[
     for name in said:
         if name not in known:
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
+
+
+def check_undecided(said: PlanKeywords) -> None:
+    """Check that no keyword is given that only counts with a format.
+
+    Raises:
+        UsageError: One is.
+    """
+    for name, value in said.items():
+        if value and name not in ("revision", "pre_tokenizer"):
+            raise UsageError(f"--{name.replace('_', '-')} needs a format; name at least one with --format.")
 
 
 def plan_options(said: PlanKeywords) -> PlanOptions:
@@ -82,7 +105,7 @@ def plan_options(said: PlanKeywords) -> PlanOptions:
     _given(check_name, said.get("pre_tokenizer"))
     entries = _entries(said.get("tensor_types") or ())
     importance, unmatched_weights = _importance(said)
-    return PlanOptions(
+    options = PlanOptions(
         overrides=TypeOverrides(
             output_tensor_type=_given(find_type, said.get("output_tensor_type")),
             token_embedding_type=_given(find_type, said.get("token_embedding_type")),
@@ -101,6 +124,10 @@ def plan_options(said: PlanKeywords) -> PlanOptions:
         split_max_size=_size(said.get("split_max_size")),
         files=_files(said.get("imatrix"), entries),
     )
+    if said.get("no_provenance"):
+        return options
+    selected = _texts(said.get("include_weights")), _texts(said.get("exclude_weights"))
+    return replace(options, recipe=recipe_of(options, said.get("pre_tokenizer"), *selected))
 
 
 def held(said: Keywords) -> Keywords:

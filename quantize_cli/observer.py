@@ -48,5 +48,8 @@ class Observer:
     def weights_done(self, weights: int) -> None:
         """Hear that `weights` more weights have been written."""
 
+    def streamed(self, nbytes: int) -> None:
+        """Hear that `nbytes` more bytes of weights that are read from the Hub during the work are here."""
+
     def finished(self, report: Report) -> None:
         """Receive the report of one format, after the files of all formats have got their names."""

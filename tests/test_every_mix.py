@@ -47,7 +47,7 @@ def here(inputs, monkeypatch):
 
 def quantize(case, output):
     """Run the case's command."""
-    options = ("--format", case["format"], *case["options"], "--threads", "1", "-o", str(output))
+    options = ("--format", case["format"], *case["options"], "--threads", "1", "--no-provenance", "-o", str(output))
     return invoke(case["source"], *options)
 
 

@@ -20,7 +20,20 @@ PACKAGE = Path(quantize_cli.__file__).parent
 #: room.
 ALLOWED = {
     "__main__": {"cli"},
-    "cli": {"api", "architectures", "checkpoints", "errors", "health", "mixes", "observer", "outputs", "report", "run", "tasks", "version"},
+    "cli": {
+        "api",
+        "architectures",
+        "checkpoints",
+        "errors",
+        "health",
+        "mixes",
+        "observer",
+        "outputs",
+        "report",
+        "run",
+        "tasks",
+        "version",
+    },
     "health": {"checkpoints", "mixes", "outputs", "run", "simd", "version"},
     "tasks": {"errors", "gates", "keywords"},
     "api": {
@@ -34,12 +47,36 @@ ALLOWED = {
         "observer",
         "outputs",
         "planning",
+        "previews",
         "report",
+        "run",
+        "verification",
+    },
+    "verification": {
+        "checkpoints",
+        "errors",
+        "gguf_file",
+        "importance",
+        "keywords",
+        "mixes",
+        "observer",
+        "planning",
         "run",
     },
     "keywords": {"errors", "gates", "importance", "mixes", "planning", "tokenizers"},
     "report": {"errors", "gates", "measure", "outputs", "planning", "version"},
     "gates": {"errors", "measure", "planning"},
+    "previews": {
+        "architectures",
+        "checkpoints",
+        "errors",
+        "gguf_file",
+        "inspection",
+        "mixes",
+        "planning",
+        "run",
+        "version",
+    },
     "inspection": {"architectures", "checkpoints", "errors", "gguf_file", "mixes", "planning", "version"},
     "run": {
         "architectures",
@@ -56,7 +93,7 @@ ALLOWED = {
         "planning",
         "simd",
     },
-    "planning": {"architectures", "checkpoints", "errors", "gguf_file", "importance", "mixes"},
+    "planning": {"architectures", "checkpoints", "errors", "gguf_file", "importance", "mixes", "version"},
     "architectures": {"checkpoints", "errors", "gguf_file", "tokenizers"},
     "mixes": {"errors", "gguf_file"},
     "importance": {"checkpoints", "errors", "gguf_file"},
@@ -80,14 +117,23 @@ ALLOWED = {
         "mixes",
         "observer",
         "planning",
+        "previews",
         "report",
         "tasks",
+        "verification",
         "version",
     },
 }
 
 #: Imports for type checkers alone, which nothing executes.
-ANNOTATIONS_ONLY = {("cli", "inspection"), ("cli", "planning"), ("observer", "planning"), ("observer", "report")}
+ANNOTATIONS_ONLY = {
+    ("cli", "inspection"),
+    ("cli", "planning"),
+    ("cli", "previews"),
+    ("cli", "verification"),
+    ("observer", "planning"),
+    ("observer", "report"),
+}
 
 #: What only these rooms may import: the library stays usable without a command line, a hub and a compiler's start-up.
 HEAVY = {

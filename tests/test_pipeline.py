@@ -328,6 +328,7 @@ def test_no_more_is_read_than_a_slab_needs_but_for_a_heads_rows(mixed):
 
     class Measuring:
         infos = checkpoint.infos
+        stream = None
 
         def read_bytes(self, name, start, stop):
             largest[name] = max(largest.get(name, 0), (stop - start) * self.infos[name].shape[-1])

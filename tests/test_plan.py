@@ -25,8 +25,8 @@ from quantize_cli.planning.planner import make_plan
 MODEL = BASE
 
 
-def plan_of(folder: Path, format_name: str):
-    return plan(folder, format_name, pre_tokenizer=PRE_TOKENIZER)
+def plan_of(folder: Path, format_name: str, **options):
+    return plan(folder, format_name, pre_tokenizer=PRE_TOKENIZER, **options)
 
 
 # The file is known before the run.
@@ -41,7 +41,12 @@ def test_the_header_and_the_sizes_are_known_before_the_run(family, tmp_path):
     written = output.read_bytes()
     (file,) = plan.files
     assert written.startswith(file.header)
-    assert len(written) == len(file.header) + file.data_bytes == plan.file_bytes == report.totals.file_bytes
+    assert (
+        len(written)
+        == len(file.header) + file.data_bytes + file.trailer_bytes
+        == plan.file_bytes
+        == report.totals.file_bytes
+    )
     read = GGUFReader(output).tensors
     assert [(t.name, t.tensor_type.name, tuple(t.shape), t.n_bytes) for t in read] == [
         (t.name, t.type, t.shape[::-1], t.nbytes) for t in plan.tensors
@@ -59,7 +64,9 @@ def test_planning_reads_no_weight(llama):
             raise AssertionError("a plan must not read weights")
 
     checkpoint = open_checkpoint(llama)
-    assert make_plan(HeadersOnly(checkpoint), FORMATS["Q4_K_M"], PRE_TOKENIZER) == plan_of(llama, "q4_k_m")
+    assert make_plan(HeadersOnly(checkpoint), FORMATS["Q4_K_M"], PRE_TOKENIZER) == plan_of(
+        llama, "q4_k_m", no_provenance=True
+    )
 
 
 def test_a_plan_is_a_value(llama):
@@ -78,7 +85,7 @@ def test_tensors_are_in_the_references_order(tmp_path):
 
 
 def test_the_last_two_keys_are_those_that_llama_quantize_sets(llama):
-    plan = plan_of(llama, "q5_k_m")
+    plan = plan_of(llama, "q5_k_m", no_provenance=True)
     assert [(field.key, field.value) for field in plan.files[0].metadata[-2:]] == [
         ("general.quantization_version", 2),
         ("general.file_type", 17),

@@ -25,6 +25,45 @@ LLAMA_CPP = "0c1e570"
 #: Keys that move `layer_types` although the facts list them as legacy keys alone.
 UNSEEN_INPUTS = {"global_attn_every_n_layers"}
 
+#: Model types of the same transformers that the facts lack.
+UNSEEN_TYPES: Facts = {
+    "unlimited_ocr": {
+        "defaults": {"image_token_id": 128815, "tie_word_embeddings": False},
+        "sub_configs": {"text_config": "unlimited_ocr_text"},
+    },
+    "unlimited_ocr_text": {
+        "defaults": {
+            "attention_bias": False,
+            "bos_token_id": 0,
+            "eos_token_id": 1,
+            "hidden_act": "silu",
+            "hidden_size": 1280,
+            "intermediate_size": 6848,
+            "max_position_embeddings": 32768,
+            "moe_intermediate_size": 896,
+            "n_group": 1,
+            "n_routed_experts": 64,
+            "n_shared_experts": 2,
+            "num_attention_heads": 10,
+            "num_experts_per_tok": 6,
+            "num_hidden_layers": 12,
+            "num_key_value_heads": 10,
+            "pad_token_id": None,
+            "rms_norm_eps": 1e-06,
+            "rope_parameters": {"rope_theta": 10000.0, "rope_type": "default"},
+            "routed_scaling_factor": 1.0,
+            "sliding_window": 128,
+            "tie_word_embeddings": False,
+            "topk_group": 1,
+            "topk_method": "greedy",
+            "vocab_size": 129280,
+        },
+        "attribute_map": {"num_experts": "n_routed_experts"},
+        "derived": {"head_dim": {"formula": "hidden_size // num_attention_heads"}},
+        "default_theta": 10000.0,
+    },
+}
+
 
 def names(reference: Path) -> Facts:
     """Return the tensor kinds, their checkpoint names, and the kinds of each architecture.
@@ -55,7 +94,9 @@ def defaults(reference: Path) -> Facts:
     facts = _read(reference / "defaults.json")
     return {
         "config_as_it_stands": sorted(facts["raw_config_by_intent"]),
-        "model_types": {name: _model_type(name, entry) for name, entry in facts["model_types"].items()},
+        "model_types": {
+            name: _model_type(name, entry) for name, entry in {**facts["model_types"], **UNSEEN_TYPES}.items()
+        },
     }
 
 
@@ -70,7 +111,7 @@ def _model_type(name: str, entry: Facts) -> Facts:
         "attribute_map": entry.get("attribute_map"),
         "sub_configs": entry.get("sub_configs"),
         "derived": derived,
-        "default_theta": entry["default_theta"] if "rope_parameters" in entry["defaults"] else None,
+        "default_theta": entry.get("default_theta") if "rope_parameters" in entry["defaults"] else None,
         "default_rope_type": entry.get("default_rope_type"),
     }
     return {part: value for part, value in kept.items() if value}

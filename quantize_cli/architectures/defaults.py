@@ -41,6 +41,9 @@ OPTIONAL = frozenset({"gemma4", "gemma4_unified"})
 #: Classes that sort the keys of an old configuration without `text_config` into one.
 FLAT = frozenset({"dots3_note", "glm5_next", "hunyuan_vl", "paddleocr_vl", "qwen2_5_vl", "qwen2_vl"})
 
+#: Classes -> the older name of `text_config`, whose object lacks these keys of the top level.
+OLDER_TEXT_CONFIG = {"unlimited_ocr": ("language_config", ("sliding_window",))}
+
 #: Keys that stay where they are then.
 TOP_LEVEL = ("architectures", "dtype", "id2label", "model_type", "num_labels", "torch_dtype", "transformers_version")
 
@@ -131,7 +134,7 @@ def _fill_sub_configs(filling: Filling, depth: int) -> None:
             if key != "text_config" and kind.name in OPTIONAL:
                 values[key] = None
                 continue
-            given = _moved_keys(values, kind) if key == "text_config" and kind.name in FLAT else {}
+            given = _text_config(values, kind) if key == "text_config" else {}
         if not isinstance(given, dict) or depth == MAX_DEPTH:
             raise ClassRefuses(f"{key} is not an object")
         named = given.get("model_type", usual)
@@ -141,6 +144,15 @@ def _fill_sub_configs(filling: Filling, depth: int) -> None:
             values[key] = _filled(given, sub_kind, depth + 1)
         elif key == "text_config":
             raise ClassRefuses("transformers does not know the text model")
+
+
+def _text_config(values: Values, kind: ModelType) -> Json:
+    """Take what older files have in place of `text_config`."""
+    if kind.name in OLDER_TEXT_CONFIG:
+        older, beside = OLDER_TEXT_CONFIG[kind.name]
+        text = values.pop(older, {})
+        return {**text, **{key: values.pop(key) for key in beside if key in values}} if isinstance(text, dict) else text
+    return _moved_keys(values, kind) if kind.name in FLAT else {}
 
 
 def _moved_keys(values: Values, kind: ModelType) -> Values:

@@ -49,6 +49,14 @@ LATENT_ROWS = (
     U32("{arch}.attention.key_length_mla", value=_total("qk_nope_head_dim", "qk_rope_head_dim")),
     U32("{arch}.attention.value_length_mla", "v_head_dim"),
 )
+#: The same where rope does not rotate any part of a head.
+NOPE_ROWS = (
+    *(U32(f"{{arch}}.attention.{rank}", rank) for rank in ("q_lora_rank", "kv_lora_rank")),
+    U32("{arch}.rope.dimension_count", "qk_rope_head_dim"),
+    *(U32(f"{{arch}}.attention.{what}_length", "kv_lora_rank") for what in ("key", "value")),
+    U32("{arch}.attention.key_length_mla", "qk_nope_head_dim"),
+    U32("{arch}.attention.value_length_mla", "v_head_dim"),
+)
 
 
 LATENT_DEMANDS = (

@@ -41,6 +41,8 @@ _HEADS_SHARE_WIDTH = frozenset({"qwen2"})
 #: Architectures whose rotation has sections: time, height, width.
 _IN_SECTIONS = frozenset({"qwen35", "qwen35moe", "qwen4exp"})
 
+#: Architectures in which the key does not tell what rotates: whole heads, or nothing.
+_ROTATION_IS_FIXED = frozenset({"deepseek2-ocr", "glm5-next"})
 #: Architectures whose rotation takes the whole head.
 _WHOLE_HEAD_ROTATES = frozenset({"llama", "deci", "falcon", "llama-embed"})
 
@@ -169,7 +171,7 @@ def _prediction(model: Hyperparameters) -> _Findings:
 
 def _rotation(model: Hyperparameters) -> _Findings:
     heads, hidden = model.first("attention.head_count"), model.natural("embedding_length") or 0
-    if not heads or model.architecture not in _DEMANDS:
+    if not heads or model.architecture not in _DEMANDS.keys() - _ROTATION_IS_FIXED:
         return
     head = model.natural("attention.key_length")
     head = hidden // heads if head is None else head

@@ -224,6 +224,23 @@ class RotarySplit:
         return np.where(within < self.rotated, rows - within + source, rows)
 
 
+@dataclass(frozen=True, slots=True)
+class Reshaped:
+    """The change to another shape whose rows are as long; all rows stay in their places."""
+
+    to: Shape
+
+    def shape(self, shape: Shape) -> Shape:
+        """Return the row-major shape of the output, given the input's."""
+        if math.prod(shape) != math.prod(self.to) or (len(shape) > 1 and shape[-1] != self.to[-1]):
+            raise ValueError(f"its shape {list(shape)} cannot become {list(self.to)}")
+        return self.to
+
+    def where(self, rows: RowNumbers) -> RowNumbers:
+        """Return the same rows."""
+        return rows
+
+
 def moved(moves: Sequence[Move], rows: RowNumbers) -> RowNumbers:
     """Return, for each of these rows after all `moves`, its row among those of all sources end to end."""
     for move in reversed(moves):

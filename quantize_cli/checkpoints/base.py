@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -30,6 +30,12 @@ class TensorInfo:
     shape: tuple[int, ...]  #: row-major
     nbytes: int
     file: str  #: name of the file that holds it, for messages
+    stored: tuple[TensorInfo, ...] = ()  #: the tensors of the files that it is decoded from; see `in_files`
+
+    @property
+    def in_files(self) -> tuple[TensorInfo, ...]:
+        """The tensors of the files: the one itself, or codes and all that belongs to them."""
+        return self.stored or (self,)
 
     @property
     def elements(self) -> int:
@@ -40,6 +46,31 @@ class TensorInfo:
     def rows(self) -> int:
         """Number of rows along the last axis, over all other axes; a vector is one row."""
         return math.prod(self.shape[:-1])
+
+
+class Stream(Protocol):
+    """The reads of a checkpoint whose rows come over the network, from any number of threads."""
+
+    def received(self) -> int:
+        """Return how many bytes have come since the last call."""
+        ...
+
+    def sentences(self) -> Iterable[str]:
+        """Return what a user should know since the last call, for example that a server asks to wait."""
+        ...
+
+    def stop(self) -> None:
+        """Let all reads end soon, and none begin; they raise InterruptedError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One of the files of weights."""
+
+    name: str  #: with the folders below the model's, if any
+    nbytes: int
+    sha256: str | None  #: in hex digits, as the Hub states it; None if it is not known without reading the file
 
 
 class Checkpoint(Protocol):
@@ -76,8 +107,18 @@ class Checkpoint(Protocol):
         ...
 
     @property
+    def source_files(self) -> tuple[SourceFile, ...]:
+        """The files of weights, in the order of their tensors."""
+        ...
+
+    @property
     def missing(self) -> Mapping[Path, int]:
         """The files that `fetch` will write, each with its size in bytes; empty if all files are here."""
+        ...
+
+    @property
+    def stream(self) -> Stream | None:
+        """What the reads that come over the network have in common; None if rows are read from a disk."""
         ...
 
     def fetch(self, observer: Observer) -> None:

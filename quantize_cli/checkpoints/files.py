@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.checkpoints.base import TensorInfo
-from quantize_cli.checkpoints.hub_cache import origin_of
+from quantize_cli.checkpoints.base import SourceFile, Stream, TensorInfo
+from quantize_cli.checkpoints.hub_cache import origin_of, sha256_of
 from quantize_cli.checkpoints.reading import Stamp, leads_to, opened
 from quantize_cli.checkpoints.sidecars import FolderSidecars
 from quantize_cli.errors import CheckpointError, shown
@@ -60,9 +60,19 @@ class TensorFiles:
         return self._infos
 
     @property
+    def source_files(self) -> tuple[SourceFile, ...]:
+        """The files of weights; see `Checkpoint.source_files`."""
+        return tuple(map(self._source_file, dict.fromkeys(info.file for info in self._infos.values())))
+
+    @property
     def missing(self) -> Mapping[Path, int]:
         """The files that `fetch` will write; empty, because all are here."""
         return {}
+
+    @property
+    def stream(self) -> Stream | None:
+        """The reads over the network; None, because rows are read from a disk."""
+        return None
 
     def fetch(self, observer: Observer) -> None:
         """Do nothing: all files are here."""
@@ -97,6 +107,10 @@ class TensorFiles:
 
     def close(self) -> None:
         """Do nothing: no file stays open between two calls."""
+
+    def _source_file(self, file: str) -> SourceFile:
+        """Describe a file that is here."""
+        return SourceFile(file, self._stamps[file][0], sha256_of(self.folder / file))
 
     def _add(self, tensors: Iterable[Located]) -> None:
         """Add the tensors of one file."""

@@ -131,6 +131,15 @@ class GgufCheckpoint(TensorFiles):
             )
 
 
+def parts_of(path: Path) -> list[Path]:
+    """Return all parts of the model of which `path` is one by its name, or `path` alone; none needs to exist."""
+    names = _PART.fullmatch(path.name)
+    if names is None:
+        return [path]
+    count = names["count"]
+    return [path.with_name(f"{names['model']}-{number:05}-of-{count}.gguf") for number in range(1, int(count) + 1)]
+
+
 def _first_part(path: Path) -> Path:
     """Return the first of the parts of which `path` is one by its name."""
     names = _PART.fullmatch(path.name)

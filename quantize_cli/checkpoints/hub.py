@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from huggingface_hub import constants
 from huggingface_hub.errors import RevisionNotFoundError
 from numpy.typing import NDArray
 
+from quantize_cli.checkpoints.base import SourceFile
 from quantize_cli.checkpoints.download import THREADS, download, quiet
 from quantize_cli.checkpoints.files import Located
 from quantize_cli.checkpoints.hub_cache import COMMIT
@@ -77,6 +78,15 @@ class HubCheckpoint(SafetensorsFiles):
         self._add_all(files, observer)
         if weight_map is not None:
             self._check_against(weight_map)
+
+    def _source_file(self, file: str) -> SourceFile:
+        """Describe a file, which may be on the Hub alone."""
+        listed = self._snapshot.files.get(file)
+        stated = None if listed is None else listed.sha256
+        if file in self._pending:
+            return SourceFile(file, self._pending[file][0], stated)
+        here = super()._source_file(file)
+        return replace(here, sha256=here.sha256 or stated)
 
     @property
     def missing(self) -> Mapping[Path, int]:

@@ -16,6 +16,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 REPOSITORY = re.compile(r"models--(?:(?P<owner>[\w.-]+?)--)?(?P<name>[\w.-]+)")
 #: Where the cache keeps contents: of one repository, or, by newer clients, of all.
 _BLOB = re.compile(r".*/(?:models--[^/]+/blobs/[^/]+|blobs/[0-9a-f]{2}/[0-9a-f]{64})")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 #: A commit is short, so a file of refs/ that is longer is not one.
 _MAX_REF_BYTES = 64
 
@@ -62,6 +63,12 @@ def snapshot_in(folder: Path) -> Path | None:
 def is_blob(path: Path) -> bool:
     """Tell whether a path without links is the content of a file in the cache."""
     return _BLOB.fullmatch(path.as_posix()) is not None
+
+
+def sha256_of(path: Path) -> str | None:
+    """Return the SHA-256 of a large file in the cache, whose content is named by it; None for other files."""
+    content = path.resolve()
+    return content.name if is_blob(content) and _SHA256.fullmatch(content.name) else None
 
 
 def repository_of(folder_name: str) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from huggingface_hub import constants, hf_hub_url
+from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented, but not listed as exported
     build_hf_headers,
     hf_raise_for_status,
@@ -20,7 +21,8 @@ from quantize_cli.checkpoints.files import Located
 from quantize_cli.checkpoints.hub_cache import COMMIT
 from quantize_cli.checkpoints.safetensors_header import read_tensors
 from quantize_cli.checkpoints.sidecars import Json, parse_object
-from quantize_cli.errors import CheckpointError, shown
+from quantize_cli.checkpoints.stream_waits import Waits
+from quantize_cli.errors import CheckpointError, QuantizeError, shown
 
 #: Bytes of the first request, which hold the whole header of most files.
 FIRST_BYTES = 1 << 17
@@ -28,6 +30,9 @@ FIRST_BYTES = 1 << 17
 _MAX_LISTING_BYTES = 64 << 20
 #: Seconds that an answer may take as a whole, beside the client's own limit for each of its pieces.
 _MAX_SECONDS = 120.0
+#: How often a part of a file is asked for when the connection fails, and the waits in between.
+MAX_ATTEMPTS = 5
+WAITS = Waits()
 
 _CHUNK_BYTES = 1 << 16
 _CONTENT_RANGE = re.compile(r"bytes \d+-\d+/(\d{1,18})")
@@ -125,7 +130,19 @@ def read_remote_bytes(model_id: str, commit: str, name: str, start: int, count: 
 
 
 def _request(url: str, start: int, stop: int) -> tuple[int, bytes]:
-    """Return the size of a file and its bytes `start:stop`, or fewer if it ends before.
+    """Return the size of a file and its bytes `start:stop`, or fewer if it ends before; ask again if that fails."""
+    for failures in range(1, MAX_ATTEMPTS):
+        try:
+            return _request_once(url, start, stop)
+        except (QuantizeError, HfHubHTTPError):
+            raise
+        except Exception:  # noqa: BLE001  # those of all layers of the client
+            WAITS.after_failure(failures)
+    return _request_once(url, start, stop)
+
+
+def _request_once(url: str, start: int, stop: int) -> tuple[int, bytes]:
+    """Ask once; where the server tells that others may be luckier, some times.
 
     A server that ignores ranges sends the file from its beginning; even then, reading stops at `stop`.
     """
@@ -147,7 +164,9 @@ def _answer(
 ) -> Iterator[tuple[Any, Iterator[bytes]]]:
     """Ask for `url`; gives the response and its body in chunks, as it was sent."""
     asked = {**build_hf_headers(), **headers, "Accept-Encoding": "identity"}
-    with http_stream_backoff("GET", url, headers=asked, timeout=timeout, max_retries=retries) as response:
+    # The client cannot ask again when a body is cut short, because it has handed the body out.
+    options: dict[str, Any] = {"timeout": timeout, "max_retries": retries, "retry_on_exceptions": ()}
+    with http_stream_backoff("GET", url, headers=asked, **options) as response:
         hf_raise_for_status(response)
         yield response, response.iter_raw(_CHUNK_BYTES)
 

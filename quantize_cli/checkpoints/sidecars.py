@@ -25,6 +25,7 @@ INDEX_NAME = "model.safetensors.index.json"
 SMALL_FILES = (
     "config.json",
     "generation_config.json",
+    "hf_quant_config.json",
     "README.md",
     INDEX_NAME,
     "tokenizer.json",

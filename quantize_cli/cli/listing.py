@@ -5,11 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from quantize_cli.cli import console, table
-from quantize_cli.errors import UsageError
+from quantize_cli.cli import console, plan_view, table
+from quantize_cli.errors import UsageError, printable
 from quantize_cli.mixes.catalogue import MODEL, FormatFacts
 from quantize_cli.mixes.other_names import unknown_format
+
+if TYPE_CHECKING:
+    from quantize_cli.previews.model import Preview
 
 _LEGEND = f"""
 bits        bits per weight of {MODEL}, including scales and other types
@@ -49,6 +54,18 @@ def show(formats: Sequence[FormatFacts], *, as_json: bool) -> None:
     header = ("format", "bits", "block", "imatrix", "good for")
     console.put("\n".join(table.lines(header, rows, right=frozenset({1, 2}))))
     console.put(_LEGEND)
+
+
+def show_for(formats: Sequence[FormatFacts], found: Preview, *, as_json: bool) -> None:
+    """Print the list with the sizes of one model's files, largest first."""
+    facts = {held.name: held for held in formats}
+    chosen = replace(found, choices=tuple(choice for choice in found.choices if choice.size.format in facts))
+    if as_json:
+        console.put(json.dumps(chosen.to_dict(), indent=2))
+        return
+    console.put(
+        "\n".join(map(printable, plan_view.advice(chosen, {name: held.good_for for name, held in facts.items()})))
+    )
 
 
 def _also(aliases: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import click
 
-from quantize_cli.cli.options import ALL
+from quantize_cli.cli.options import AGAINST, ALL, AS_JSON, FIT, SAMPLE
 from quantize_cli.errors import UsageError
 
 #: Options of other programs (llama-quantize, convert_hf_to_gguf.py and what people expect) -> what to write.
@@ -29,11 +29,14 @@ _OF_OTHERS = {
     **dict.fromkeys(("--verbose", "-v"), "--report FILE writes all that is known of each tensor"),
     "--model-name": "write --override-kv general.name=str:NAME",
     "--remote": "write the Hub id as MODEL",
+    **dict.fromkeys(("--fits", "--context", "--tensors"), "`quantize plan MODEL` has it"),
     "--list": "`quantize formats` lists the formats",
     "--print-supported-models": "`quantize architectures` lists them",
     **dict.fromkeys(("--max-buffer-size", "--use-temp-file", "--no-lazy"), "leave it out, because memory is bounded"),
 }
 
+#: The options of all commands.
+KNOWN = (*ALL, *FIT, AS_JSON, AGAINST, SAMPLE)
 
 #: Dashes that word processors print in place of hyphens.
 _PRINTED_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212"
@@ -45,7 +48,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
     Raises:
         UsageError: A long option has one dash or a dash of print, or an option stands where a value is missing.
     """
-    options = {name: option for option in ALL for name in option.opts}
+    options = {name: option for option in KNOWN for name in option.opts}
     for argument, following in pairwise([*arguments, ""]):
         if argument == "--":
             return
@@ -63,7 +66,7 @@ def sentence_of(error: click.ClickException) -> str:
     if isinstance(error, click.NoSuchOption):
         return f"{error.option_name} is not an option{_instead_of(error.option_name, error.ctx)}."
     if isinstance(error, click.BadOptionUsage):  # Click does not tell more of it than the name
-        option = next((option for option in ALL if error.option_name in option.opts), None)
+        option = next((option for option in KNOWN if error.option_name in option.opts), None)
         if option is None or option.is_flag:
             return f"{error.option_name} does not take a value; leave the value out."
         return _without_value(error.option_name, option)

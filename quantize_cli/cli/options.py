@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import click
 
 from quantize_cli.cli import completing, console
-from quantize_cli.cli.values import file_name, filled, threads
+from quantize_cli.cli.values import file_name, filled, sample, threads, tokens
 from quantize_cli.errors import UsageError
 from quantize_cli.version import GENERATOR
 
@@ -44,6 +44,28 @@ AS_JSON = _flag("--json", "Print JSON instead of a table.")
 REVISION = _option("--revision", value="NAME", help="Branch, tag or commit on the Hub.")
 PRE_TOKENIZER = _option(
     "--pre-tokenizer", value="NAME", help="llama.cpp's name of the pre-tokenizer. Default: the recognised one."
+)
+#: Options about the memory to run a file, of the commands that show sizes.
+FIT = (
+    _option("--fits", value="SIZE", help="Mark the formats whose files run in this much memory, for example 16GiB."),
+    _option(
+        "--context",
+        value="N",
+        meaning=tokens,
+        help="Tokens of the context to run a file with. Default: the model's, at most 4096.",
+    ),
+)
+
+AGAINST = _option(
+    "--against",
+    value="MODEL",
+    help="Derive the tensors again from MODEL, a folder, file or Hub id, and compare them.",
+)
+SAMPLE = _option(
+    "--sample",
+    value="N",
+    meaning=sample,
+    help="Compare only N pieces of each tensor, the same in every run.",
 )
 
 #: Heading of the help -> its options. Options become the library's keywords of the same name
@@ -85,6 +107,11 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
             value="N(M|G)",
             help="Write several files, each with at most this many bytes of tensors.",
         ),
+        _flag(
+            "--no-provenance",
+            "Write neither keys that tell where the file comes from nor digests of its tensors; the file is "
+            "llama-quantize's then, byte for byte.",
+        ),
     ),
     "Types of tensors": (
         _option(
@@ -125,6 +152,7 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
     ),
     "Model": (
         REVISION,
+        _flag("--stream", "Read the weights from the Hub while they are quantized; do not download the model."),
         _option("--prune-layers", value="N,N", help="Leave out these layers."),
         _option(
             "--override-kv",
@@ -186,7 +214,7 @@ OWN = frozenset(
     }
 )
 #: Keywords of a run, which a plan does not have.
-OF_A_RUN = frozenset({"report", "threads", "force", "max_rmse", "min_sqnr", "max_size", "keep_failed"})
+OF_A_RUN = frozenset({"report", "threads", "force", "stream", "max_rmse", "min_sqnr", "max_size", "keep_failed"})
 
 ALL: Sequence[click.Option] = [option for options in SECTIONS.values() for option in options]
 #: Names of the library's keywords among them.

@@ -48,6 +48,19 @@ def threads(_context: click.Context, _parameter: click.Parameter, given: str | N
     return None if given is None else count_of_threads(given)
 
 
+def tokens(_context: click.Context, _parameter: click.Parameter, given: str | None) -> int | None:
+    """Return the number of tokens of a context.
+
+    Raises:
+        UsageError: It is not one.
+    """
+    if given is None:
+        return None
+    if not (given.isascii() and given.isdecimal() and len(given) < 10 and int(given) >= 1):
+        raise UsageError(f"--context takes a number of tokens, not {given[:40]!r}.")
+    return int(given)
+
+
 def count_of_threads(text: str) -> int:
     """Parse a number of threads.
 
@@ -57,6 +70,19 @@ def count_of_threads(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= MOST_THREADS):
         raise UsageError(f"--threads takes a number from 1 to {MOST_THREADS}, not {text[:40]!r}.")
     return int(text)
+
+
+def sample(_context: click.Context, _parameter: click.Parameter, given: str | None) -> int | None:
+    """Return a number of pieces.
+
+    Raises:
+        UsageError: It is not one.
+    """
+    if given is None:
+        return None
+    if not (given.isascii() and given.isdecimal() and len(given) < 10 and int(given) > 0):
+        raise UsageError(f"--sample takes a number of pieces from 1 on, not {given[:40]!r}.")
+    return int(given)
 
 
 def expanded(path: str) -> str:

@@ -33,7 +33,6 @@ _OTHER_COMMANDS = {
     "models": "`quantize architectures` lists the models that convert",
     "info": "`quantize inspect MODEL` shows what is known of a model",
     "show": "`quantize inspect MODEL` shows what is known of a model",
-    "plan": "--dry-run shows what a run would write",
     "convert": "leave it out: quantize MODEL --format q4_k_m",
     "quantize": "leave it out: quantize MODEL --format q4_k_m",
     "run": "leave it out: quantize MODEL --format q4_k_m",
@@ -76,7 +75,7 @@ def understood(words: Sequence[str], job: Job, commands: Collection[str]) -> Job
         commands: Names of the commands.
 
     Raises:
-        UsageError: The words do not make sense, or no format is given.
+        UsageError: The words do not make sense.
         CheckpointError: The model can only be a local path, and does not exist.
     """
     names = tuple(name for text in job.formats for name in text.split(",") if name.strip()) or job.formats
@@ -88,8 +87,6 @@ def understood(words: Sequence[str], job: Job, commands: Collection[str]) -> Job
     elif words:
         _check_model(words, commands)
         _check_rest(words, job)
-    if not job.formats:
-        raise UsageError("No format is given; add one, for example --format q4_k_m (`quantize formats` lists all).")
     return replace(job, models=tuple(map(expanded, words)))
 
 
@@ -111,6 +108,11 @@ def listed_models() -> list[str]:
     if not models:
         raise UsageError("Standard input does not name any model; pipe the models' names, one a line.")
     return models
+
+
+def without_format() -> UsageError:
+    """Return the error of a run without a format."""
+    return UsageError("No format is given; add one, for example --format q4_k_m (`quantize formats` lists all).")
 
 
 def only_model(words: Sequence[str], commands: Collection[str]) -> str | None:

@@ -27,6 +27,7 @@ class ImportanceMatrix:
     file: str  #: its path as the user gave it
     datasets: tuple[str, ...]  #: names of the text files that it was computed on; bytes other than UTF-8 are surrogates
     chunks: int  #: number of pieces of text that it was computed on; unknown if 0 or less
+    sha256: str | None = None  #: of the file, in hex digits; None if it was not read from one
 
     def selected(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> ImportanceMatrix:
         """Select the entries whose names contain one of `include`, or do not contain any of `exclude`.

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from quantize_cli.checkpoints.reading import opened, reading
+from quantize_cli.checkpoints.reading import OpenFile, opened, reading
 from quantize_cli.errors import CheckpointError, shown
 from quantize_cli.gguf_file.header import MAGIC
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.importance.read_gguf import read_gguf
 from quantize_cli.importance.read_legacy import read_legacy
+
+#: Bytes that are hashed at a time.
+_PIECE_BYTES = 1 << 20
 
 
 def read_importance(file: str | Path) -> ImportanceMatrix:
@@ -30,6 +35,7 @@ def read_importance(file: str | Path) -> ImportanceMatrix:
     with opened(path) as held:
         is_gguf = held.read(0, len(MAGIC)) == MAGIC
         matrix = (read_gguf if is_gguf else read_legacy)(held, path, os.fspath(file))
+        matrix = replace(matrix, sha256=_sha256(held))
     if not matrix.entries:
         raise CheckpointError(f"{path} does not hold any importances; give a file that llama-imatrix has written.")
     for name, importance in matrix.entries.items():
@@ -43,3 +49,10 @@ def read_importance(file: str | Path) -> ImportanceMatrix:
                 "importance matrix again."
             )
     return matrix
+
+
+def _sha256(file: OpenFile) -> str:
+    digest = hashlib.sha256()
+    for start in range(0, file.size, _PIECE_BYTES):
+        digest.update(file.read(start, min(start + _PIECE_BYTES, file.size)))
+    return digest.hexdigest()

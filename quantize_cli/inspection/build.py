@@ -18,7 +18,9 @@ from quantize_cli.inspection.model import Hyperparameters, Inspection, Parameter
 from quantize_cli.inspection.parameters import parameters_of
 from quantize_cli.mixes.tables import FORMATS
 from quantize_cli.planning.format_sizes import format_sizes
+from quantize_cli.planning.options import PlanOptions
 from quantize_cli.planning.planner import check_description
+from quantize_cli.planning.provenance import recipe_of
 
 
 def inspected(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> Inspection:
@@ -33,10 +35,13 @@ def inspected(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> Inspe
         check_description(description)
     except (CheckpointError, UnsupportedError) as error:
         return Inspection(**_of_any(checkpoint, values), formats=(), notes=(), refusal=error)
-    return Inspection(**_of_described(checkpoint, description, values))
+    options = PlanOptions(recipe=recipe_of(PlanOptions(), pre_tokenizer, (), ()))
+    return Inspection(**_of_described(checkpoint, description, values, options))
 
 
-def _of_described(checkpoint: Checkpoint, description: ModelDescription, values: Mapping[str, Json]) -> dict[str, Any]:
+def _of_described(
+    checkpoint: Checkpoint, description: ModelDescription, values: Mapping[str, Json], options: PlanOptions
+) -> dict[str, Any]:
     fields = {field.key: field for field in description.metadata}
     architecture = str(fields["general.architecture"].value)
     sizes = facts.hyperparameters(fields, architecture)
@@ -49,7 +54,7 @@ def _of_described(checkpoint: Checkpoint, description: ModelDescription, values:
         "tokenizer": facts.tokenizer(fields, by),
         "formats": tuple(
             sorted(
-                format_sizes(description, checkpoint.infos, FORMATS.values()),
+                format_sizes(description, checkpoint, FORMATS.values(), options),
                 key=lambda held: -(held.file_bytes or 0),
             )
         ),
@@ -95,7 +100,7 @@ def _parameters(checkpoint: Checkpoint) -> Parameters | None:
 
 def _of_files(checkpoint: Checkpoint, values: Mapping[str, Json]) -> dict[str, Any]:
     """Return what the files tell, whatever the model is."""
-    infos = checkpoint.infos.values()
+    infos = [part for info in checkpoint.infos.values() for part in info.in_files]
     return {
         "model": checkpoint.name,
         "source": Source(

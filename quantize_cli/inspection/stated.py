@@ -13,6 +13,7 @@ from quantize_cli.architectures.defaults import with_defaults
 from quantize_cli.architectures.families.table import BASE_CLASSES, CLASSES_OF_TYPES, FAMILIES
 from quantize_cli.architectures.model import Model
 from quantize_cli.checkpoints.base import Checkpoint
+from quantize_cli.checkpoints.encodings.methods import of_all_groups
 from quantize_cli.checkpoints.sidecars import Json, read_object
 from quantize_cli.errors import QuantizeError
 from quantize_cli.gguf_file.fields import Field, ValueType, field
@@ -76,7 +77,8 @@ def quantization(values: Mapping[str, Json]) -> tuple[str | None, dict[str, Any]
             section = part.get(name)
             if isinstance(section, dict) and section:
                 method = section.get("quant_method")
-                plain = [(key, value) for key, value in section.items() if key != "quant_method" and _is_plain(value)]
+                stated = {**section, **of_all_groups(section)}
+                plain = [(key, value) for key, value in stated.items() if key != "quant_method" and _is_plain(value)]
                 return (method if isinstance(method, str) else None), dict(plain[:_MOST])
     return None
 

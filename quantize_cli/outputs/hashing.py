@@ -19,6 +19,8 @@ class Digest(Protocol):
     """What `hashlib.sha256` returns."""
 
     def update(self, data: bytes | memoryview, /) -> None: ...  # noqa: D102
+    def copy(self) -> Digest: ...  # noqa: D102
+    def digest(self) -> bytes: ...  # noqa: D102
     def hexdigest(self) -> str: ...  # noqa: D102
 
 
@@ -29,7 +31,7 @@ class Hashing:
     """
 
     def __init__(self) -> None:
-        self._todo: SimpleQueue[tuple[Digest, bytes | memoryview] | None] = SimpleQueue()
+        self._todo: SimpleQueue[tuple[Digest, bytes | memoryview | list[bytes]] | None] = SimpleQueue()
         self._free: SimpleQueue[None] = SimpleQueue()
         self._thread: threading.Thread | None = threading.Thread(target=self._work, name="quantize-hash")
         try:
@@ -47,11 +49,19 @@ class Hashing:
 
     def update(self, digest: Digest, data: bytes | memoryview) -> None:
         """Hash `data`, now or later; it must not change meanwhile."""
-        if self._thread is None:
-            digest.update(data)
-        else:
-            self._free.get()
-            self._todo.put((digest, data))
+        self._give(digest, data)
+
+    def mark(self, digest: Digest, marks: list[bytes]) -> None:
+        """Append the digest of what was given up to here to `marks`, now or later."""
+        self._give(digest, marks)
+
+    def settle(self) -> None:
+        """Wait until all that was given is hashed; more may follow."""
+        if self._thread is not None:
+            for _ in range(_WAITING):
+                self._free.get()
+            for _ in range(_WAITING):
+                self._free.put(None)
 
     def stop(self) -> None:
         """Let the thread end after what it was given."""
@@ -63,11 +73,24 @@ class Hashing:
         if self._thread is not None:
             self._thread.join()
 
+    def _give(self, digest: Digest, what: bytes | memoryview | list[bytes]) -> None:
+        if self._thread is None:
+            _hash(digest, what)
+        else:
+            self._free.get()
+            self._todo.put((digest, what))
+
     def _work(self) -> None:
         while (item := self._todo.get()) is not None:
-            digest, data = item
-            digest.update(data)
+            _hash(*item)
             self._free.put(None)
+
+
+def _hash(digest: Digest, what: bytes | memoryview | list[bytes]) -> None:
+    if isinstance(what, list):
+        what.append(digest.copy().digest())
+    else:
+        digest.update(what)
 
 
 @contextmanager

@@ -26,6 +26,14 @@ class Sink(Protocol):
         """Append `data`, which must not change afterwards."""
         ...
 
+    def mark(self) -> None:
+        """Keep the SHA-256 of all that was written up to here."""
+        ...
+
+    def marks(self) -> Sequence[bytes]:
+        """Return what `mark` has kept, in order."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -52,6 +60,7 @@ class Output:
         self._option = option
         self._hashing = hashing
         self._digest = hashing.digest()
+        self._marks: list[bytes] = []
         self._nbytes = 0
 
     def write(self, data: bytes | memoryview, /) -> None:
@@ -66,6 +75,15 @@ class Output:
             _write_all(self._file, data)
         except OSError as error:
             raise self.refusal(error) from error
+
+    def mark(self) -> None:
+        """Keep the SHA-256 of all that was written up to here, for `marks`."""
+        self._hashing.mark(self._digest, self._marks)
+
+    def marks(self) -> Sequence[bytes]:
+        """Return what `mark` has kept, in order; wait until it is known."""
+        self._hashing.settle()
+        return self._marks
 
     def refusal(self, error: OSError) -> OutputError:
         """Make the sentence for an error of the system."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from quantize_cli.architectures.description import ModelDescription
-from quantize_cli.checkpoints.base import TensorInfo
+from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.errors import UnsupportedError, UsageError
+from quantize_cli.gguf_file.fields import Field
 from quantize_cli.gguf_file.header import TensorEntry, encode_header, padded
+from quantize_cli.gguf_file.trailer import trailer_bytes
 from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
 from quantize_cli.mixes.base import Candidate, Choice, Mix
 from quantize_cli.mixes.rules import choose_types
@@ -17,6 +19,7 @@ from quantize_cli.mixes.traits import ModelTraits
 from quantize_cli.planning.metadata import final_metadata
 from quantize_cli.planning.options import PlanOptions
 from quantize_cli.planning.planner import candidates_of, check_decodable, in_file_order
+from quantize_cli.planning.provenance import provenance_fields, with_provenance
 from quantize_cli.planning.traits import traits_of
 
 
@@ -34,21 +37,23 @@ class FormatSize:
 
 
 def format_sizes(
-    description: ModelDescription, infos: Mapping[str, TensorInfo], mixes: Iterable[Mix]
+    description: ModelDescription, checkpoint: Checkpoint, mixes: Iterable[Mix], options: PlanOptions
 ) -> Iterator[FormatSize]:
-    """Yield the size in each format, for one file without options; it is `Plan.file_bytes`.
+    """Yield the size in each format, for one file; it is `Plan.file_bytes`.
 
     Args:
         description: The model, which llama.cpp loads.
-        infos: The checkpoint's tensors.
+        checkpoint: Where it comes from.
         mixes: The formats.
+        options: Only their recipe counts: whether the files tell where they come from.
     """
+    infos, provenance = checkpoint.infos, provenance_fields(checkpoint, options)
     recipes = in_file_order(description.recipes)
     candidates = candidates_of(recipes, infos)
     dtypes = [infos[recipe.sources[0]].dtype if recipe.sources else "F32" for recipe in recipes]
     weights = sum(math.prod(candidate.shape) for candidate in candidates)
     traits = traits_of(description.metadata)
-    header = 0
+    around = 0
     for mix in mixes:
         try:
             choices, imatrix = _choices(candidates, mix, traits)
@@ -56,12 +61,12 @@ def format_sizes(
             yield FormatSize(mix.name, None, None, fallbacks=0, refusal=str(error))
             continue
         # To encode a vocabulary takes up to a second, and only the values of fields with fixed sizes differ.
-        header = header or _header_bytes(description, mix, candidates)
+        around = around or _bytes_around(description, mix, candidates, provenance)
         sizes = [_nbytes(candidate.shape, choice.type) for candidate, choice in zip(candidates, choices, strict=True)]
         again = any(map(_requantizes, dtypes, choices))
         yield FormatSize(
             format=mix.name,
-            file_bytes=header + sum(map(padded, sizes)),
+            file_bytes=around + sum(map(padded, sizes)),
             bits_per_weight=8 * sum(sizes) / max(weights, 1),
             fallbacks=sum(choice.instead_of is not None for choice in choices),
             needs=tuple(option for option, needed in (("imatrix", imatrix), ("allow_requantize", again)) if needed),
@@ -94,7 +99,11 @@ def _nbytes(shape: Sequence[int], type_name: str) -> int:
     return math.prod(shape[:-1]) * GGML_TYPES[type_name].row_bytes(shape[-1])
 
 
-def _header_bytes(description: ModelDescription, mix: Mix, candidates: Sequence[Candidate]) -> int:
-    """Return the size of everything before the tensor data; it is the same for all types of the tensors."""
+def _bytes_around(
+    description: ModelDescription, mix: Mix, candidates: Sequence[Candidate], provenance: tuple[Field, ...]
+) -> int:
+    """Return the size of all but the tensor data; it is the same for all types of the tensors."""
     entries = [TensorEntry(candidate.name, candidate.shape, 0, 0) for candidate in candidates]
-    return len(encode_header(final_metadata(description, mix, PlanOptions(), layers=0), entries))
+    metadata = final_metadata(description, mix, PlanOptions(), layers=0)
+    header = encode_header(with_provenance(metadata, provenance), entries)
+    return len(header) + (trailer_bytes(len(candidates)) if provenance else 0)

@@ -24,7 +24,7 @@ def uint32(key: str, value: int) -> Field:
 
 
 def final_metadata(description: ModelDescription, mix: Mix, options: PlanOptions, layers: int) -> tuple[Field, ...]:
-    """Return all fields but those that tell the parts of a split file apart; `layers` are left after pruning."""
+    """Return the reference's fields, but those that tell the parts of a split file apart; `layers` are those left."""
     added = [uint32("general.quantization_version", _QUANTIZATION_VERSION), uint32("general.file_type", mix.file_type)]
     added += options.metadata
     if options.importance is not None:

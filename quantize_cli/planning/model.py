@@ -10,7 +10,9 @@ from quantize_cli.architectures.maps import Map
 from quantize_cli.architectures.moves import Move
 from quantize_cli.gguf_file.fields import Field
 from quantize_cli.gguf_file.header import TensorEntry, encode_header, padded
+from quantize_cli.gguf_file.trailer import trailer_bytes
 from quantize_cli.gguf_file.types import GGML_TYPES
+from quantize_cli.planning.digest import digest_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class PlannedFile:
     suffix: str  #: the part of its name after the output's stem: "" or "-00001-of-00003"
     metadata: tuple[Field, ...] = field(repr=False)  # a vocabulary would fill many screens
     tensors: tuple[PlannedTensor, ...] = field(repr=False)  #: in file order
+    has_trailer: bool = False  #: whether digests follow the tensor data
 
     @cached_property
     def header(self) -> bytes:
@@ -94,9 +97,14 @@ class PlannedFile:
         return sum(padded(tensor.nbytes) for tensor in self.tensors)
 
     @property
+    def trailer_bytes(self) -> int:
+        """Size of the digests behind the tensor data."""
+        return trailer_bytes(len(self.tensors)) if self.has_trailer else 0
+
+    @property
     def file_bytes(self) -> int:
         """Size of the file."""
-        return len(self.header) + self.data_bytes
+        return len(self.header) + self.data_bytes + self.trailer_bytes
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,12 @@ class Plan:
     format: str
     files: tuple[PlannedFile, ...]
     warnings: tuple[str, ...]
+    importance_sha256: str | None = None  #: of the importance matrix's entries; None if there is no matrix
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what decides the bytes, beside the contents of the source; see `planning/digest.py`."""
+        return digest_of(self)
 
     @cached_property
     def tensors(self) -> tuple[PlannedTensor, ...]:

@@ -24,4 +24,6 @@ class PlanOptions:
     no_fallback: bool = False  #: refuse a tensor whose rows are not whole blocks of its type
     keep_split: bool = False  #: as many files as the source has, each with the same tensors
     split_max_size: int | None = None  #: most bytes of tensors in a file; a larger tensor is alone in its file
+    #: The options as JSON text, for the file's provenance; None writes what the reference writes, and nothing else.
+    recipe: str | None = None
     files: tuple[Path, ...] = field(default=(), compare=False)  #: files that the options came from

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from quantize_cli.architectures.describe import describe
 from quantize_cli.architectures.description import ModelDescription, TensorRecipe
@@ -11,14 +12,16 @@ from quantize_cli.architectures.loading import check_loads
 from quantize_cli.architectures.loading_tensors import check_tensors
 from quantize_cli.checkpoints.base import BLOCK_DTYPES, Checkpoint, TensorInfo
 from quantize_cli.errors import CheckpointError, UnsupportedError, UsageError, listed, shown
-from quantize_cli.gguf_file.fields import with_fields
+from quantize_cli.gguf_file.fields import Field, with_fields
 from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.mixes.base import Candidate, Choice, Mix
 from quantize_cli.mixes.rules import choose_types
+from quantize_cli.planning.digest import importance_digest
 from quantize_cli.planning.metadata import final_metadata, uint32
-from quantize_cli.planning.model import Plan, PlannedTensor
+from quantize_cli.planning.model import Plan, PlannedFile, PlannedTensor
 from quantize_cli.planning.options import PlanOptions
+from quantize_cli.planning.provenance import provenance_fields, with_provenance
 from quantize_cli.planning.prune import LAYER, Kept, pruned
 from quantize_cli.planning.split import as_in_source, by_size, whole
 from quantize_cli.planning.traits import traits_of
@@ -60,7 +63,9 @@ def make_plans(
     kept = pruned(in_file_order(description.recipes), options.prune_layers)
     if options.prune_layers:
         _check_pruned(description, kept, options)
-    return [_plan(checkpoint, description, kept, mix, options) for mix in mixes]
+    importance_sha256 = importance_digest(options.importance)
+    plans = [_plan(checkpoint, description, kept, mix, options) for mix in mixes]
+    return [replace(plan, importance_sha256=importance_sha256) for plan in plans]
 
 
 def check_description(description: ModelDescription, options: PlanOptions = _DEFAULTS) -> None:
@@ -119,7 +124,7 @@ def _plan(
         model=checkpoint.name,
         architecture=model.architecture,
         format=mix.name,
-        files=files,
+        files=tuple(_with_provenance(files, provenance_fields(checkpoint, options))),
         warnings=(
             *description.notes,
             *unmatched(options, mix, kept, model.architecture),
@@ -128,6 +133,13 @@ def _plan(
             *_importance_warnings(tensors, importance),
         ),
     )
+
+
+def _with_provenance(files: Iterable[PlannedFile], provenance: tuple[Field, ...]) -> Iterator[PlannedFile]:
+    """Yield the files with a trailer; the one with the model's metadata gets the provenance, which comes last."""
+    for number, file in enumerate(files):
+        added = provenance if number == 0 else ()
+        yield replace(file, metadata=with_provenance(file.metadata, added), has_trailer=bool(provenance))
 
 
 def in_file_order(recipes: Iterable[TensorRecipe]) -> list[TensorRecipe]:
@@ -177,7 +189,8 @@ def _planned(
 def _source_bytes(recipe: TensorRecipe, sources: Sequence[TensorInfo]) -> int:
     """Return the bytes that the tensor takes in the checkpoint; a source of several tensors is shared by elements."""
     elements = sum(source.elements for source in sources)
-    return sum(source.nbytes for source in sources) * math.prod(recipe.shape) // max(elements, 1)
+    stored = sum(part.nbytes for source in sources for part in source.in_files)
+    return stored * math.prod(recipe.shape) // max(elements, 1)
 
 
 def _is_known(matrix: ImportanceMatrix | None, name: str, recipe: TensorRecipe) -> bool:

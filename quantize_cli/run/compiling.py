@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from quantize_cli.errors import OutputError
 from quantize_cli.mixes.find import find_format
 from quantize_cli.observer import Observer
-from quantize_cli.run.executor import available_threads
+from quantize_cli.run.bounds import available_threads
 from quantize_cli.run.kernels import Kernel, kernels_of_mixes
 from quantize_cli.run.workers import compile_in_processes
 from quantize_cli.simd.cache import NotCachedError, compiles, only_cached

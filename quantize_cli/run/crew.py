@@ -33,10 +33,20 @@ class Crew(Generic[Task, Made]):
     Args:
         work: What is to be done, on several threads at a time.
         threads: The number of threads that are wanted; `threads` has those that were started.
+        daemon: Let the process end without them; they may only wait for what others send.
+        meanwhile: Is called again and again while the owner waits.
     """
 
-    def __init__(self, work: Callable[[Task], Made], threads: int) -> None:
+    def __init__(
+        self,
+        work: Callable[[Task], Made],
+        threads: int,
+        *,
+        daemon: bool = False,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
         self._work = work
+        self._meanwhile = meanwhile
         self._todo: SimpleQueue[tuple[int, Task] | None] = SimpleQueue()
         self._done: SimpleQueue[tuple[int, Made | _Failed]] = SimpleQueue()
         self._early: dict[int, Made | _Failed] = {}  # done before tasks that were given earlier
@@ -46,7 +56,7 @@ class Crew(Generic[Task, Made]):
         self._threads: list[threading.Thread] = []
         with deferred(), suppress(RuntimeError):  # the limit of a container, for example
             for _ in range(threads):
-                thread = threading.Thread(target=self._serve, name="quantize")
+                thread = threading.Thread(target=self._serve, name="quantize", daemon=daemon)
                 thread.start()
                 self._threads.append(thread)
 
@@ -65,9 +75,11 @@ class Crew(Generic[Task, Made]):
         while self._taken not in self._early:
             if not self._threads:
                 self._do(self._todo.get())
-            with suppress(Empty):
+            try:
                 index, made = self._done.get(timeout=_WAKE)
                 self._early[index] = made
+            except Empty:
+                self._meanwhile()
         result = self._early.pop(self._taken)
         self._taken += 1
         if isinstance(result, _Failed):

@@ -6,7 +6,6 @@ the same importance, is made once.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,18 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.checkpoints.base import Checkpoint
+from quantize_cli.gguf_file.trailer import encode_trailer
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.measure.sums import RunningSums, merge_each
 from quantize_cli.observer import Observer
 from quantize_cli.outputs.sinks import Sink
 from quantize_cli.planning.model import Plan, PlannedTensor
+from quantize_cli.run.bounds import WEIGHTS_IN_FLIGHT, available_threads
 from quantize_cli.run.crew import Crew
 from quantize_cli.run.derive import Derive, Result
+from quantize_cli.run.reading_ahead import reading_of
 from quantize_cli.run.slabs import SLAB_WEIGHTS, Slab, slabs_of
-
-#: Weights in flight, in all slabs together: two slabs for each of 64 threads. A weight takes at most 10 bytes while its
-#: slab is made, none before, and afterwards what is to be written of it.
-WEIGHTS_IN_FLIGHT = 1 << 25
 
 Sums = NDArray[np.float64]
 
@@ -39,11 +37,6 @@ class RunResult:
         Sums  #: for every tensor of the plan the sums of its rows (see measure/sums.py), merged, float64[tensors, SUMS]
     )
     threads: int  #: number of threads that worked
-
-
-def available_threads() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run(
@@ -69,17 +62,20 @@ def run(
     ahead = 2 * threads
     slabs = slabs_of(plans, slab_weights)
     outputs = [_Output(plan, files) for plan, files in zip(plans, sinks, strict=True)]
-    crew = Crew(Derive(checkpoint, importance), threads)
+    reading = reading_of(checkpoint, observer)
+    crew = Crew(Derive(reading.checkpoint, importance), threads)
     if crew.threads < threads:
         observer.noted(f"The system allows {crew.threads} of {threads} threads; the run goes on with that.")
     try:
-        for slab, results in _in_order(crew, slabs, ahead):
+        for slab, results in in_order(crew, reading.ready(slabs), ahead):
             if slab.first:
                 observer.tensor_started(slab.tensor)
             for output, tensor, result in zip(outputs, slab.tensors, results, strict=True):
                 output.write(slab, tensor, result)
             observer.weights_done(slab.weights)
+            reading.release()
     except BaseException as error:
+        reading.stop()
         crew.stop(wait=isinstance(error, Exception))  # an interrupt does not wait, for a compiler perhaps
         raise
     crew.stop(wait=True)
@@ -112,14 +108,21 @@ class _Output:
         if slab.last:
             self.sums.append(self._of_tensor.take())
             self._left -= 1
+            if self._has_trailer:
+                self._sink.mark()
+                if self._left == 0:
+                    self._sink.write(encode_trailer(self._sink.marks()))
 
     def _next_file(self) -> None:
         file, self._sink = next(self._files)
         self._sink.write(file.header)
+        self._has_trailer = file.has_trailer
+        if file.has_trailer:
+            self._sink.mark()
         self._left = len(file.tensors)
 
 
-def _in_order(crew: Crew[Slab, list[Result]], slabs: Iterator[Slab], ahead: int) -> Iterator[tuple[Slab, list[Result]]]:
+def in_order(crew: Crew[Slab, list[Result]], slabs: Iterator[Slab], ahead: int) -> Iterator[tuple[Slab, list[Result]]]:
     """Yield finished slabs in the order of `slabs`; at most `ahead` are in flight, or fewer if they are large."""
     in_flight = 0
     waiting: deque[Slab] = deque()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from threading import Lock
 
 import numpy as np
@@ -11,16 +12,12 @@ from quantize_cli.architectures.maps import Values, Window
 from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.planning.model import PlannedTensor
-from quantize_cli.run.stored import Packed, StoredRows, row_length
+from quantize_cli.run.bounds import BAND_BYTES, BANDS_KEPT
+from quantize_cli.run.stored import Extent, Packed, StoredRows, row_length
 
 #: Rows of weights, float32[n, columns].
 Rows = NDArray[np.float32]
 
-#: A slab of a transposed matrix is made of few columns of many rows. Whole rows are read, and the columns of so many
-#: bytes are kept for the slabs to come: all of an expert, or a part of a very large one.
-BAND_BYTES = 64 << 20
-#: Slabs are begun in order, but where one band ends, those of two are made at a time.
-BANDS_KEPT = 2
 #: Bytes of whole rows that are read at a time to fill a band.
 READ_BYTES = 1 << 20
 
@@ -43,17 +40,18 @@ class SourceRows:
         Raises:
             CheckpointError: a file cannot be read any more.
         """
-        if len(tensor.shape) > 1:
-            return self._rows(tensor, Window(start, stop, 0, tensor.columns))
-        # To moves and maps, a vector is a column.
-        return self._rows(tensor, Window(0, tensor.columns, 0, 1)).reshape(1, -1)
+        rows = self._rows(tensor, _windows(tensor, start, stop))
+        return rows if len(tensor.shape) > 1 else rows.reshape(1, -1)
 
-    def _rows(self, tensor: PlannedTensor, window: Window) -> Rows:
+    def extents(self, tensor: PlannedTensor, start: int, stop: int) -> Iterator[Extent]:
+        """Yield what is read for the output rows `start:stop`, unless a band of it has been kept."""
+        if tensor.values is None:
+            window = _windows(tensor, start, stop)[0]
+            yield from self.stored.extents(tensor, window.start, window.stop)
+
+    def _rows(self, tensor: PlannedTensor, windows: Sequence[Window]) -> Rows:
         if not tensor.maps:
-            return decoded(self.stored.read(tensor, window.start, window.stop), tensor.source_dtype)
-        windows = [window]
-        for change in reversed(tensor.maps):
-            windows.insert(0, change.window(windows[0]))
+            return decoded(self.stored.read(tensor, windows[0].start, windows[0].stop), tensor.source_dtype)
         values = self._values(tensor, windows[0])
         if values.dtype == np.float64:
             values = _narrowed(values)
@@ -99,6 +97,16 @@ class SourceRows:
             place = start - window.start
             band[place : place + step] = packed.view(dtype)[:, window.left : window.right]
         return band
+
+
+def _windows(tensor: PlannedTensor, start: int, stop: int) -> list[Window]:
+    """Return what is needed for some rows of the output: behind the moves, and behind each of the maps."""
+    # To moves and maps, a vector is a column.
+    vector = len(tensor.shape) == 1
+    windows = [Window(0, tensor.columns, 0, 1) if vector else Window(start, stop, 0, tensor.columns)]
+    for change in reversed(tensor.maps):
+        windows.insert(0, change.window(windows[0]))
+    return windows
 
 
 def _computable(values: Values, dtype: str) -> Values:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,14 @@ Packed = NDArray[np.uint8]
 GAP_BYTES = 1 << 16
 
 
+class Extent(NamedTuple):
+    """Rows of one tensor of the checkpoint."""
+
+    name: str
+    start: int
+    stop: int
+
+
 class StoredRows:
     """The rows of tensors behind their moves; safe to use from several threads."""
 
@@ -33,22 +42,27 @@ class StoredRows:
         Raises:
             CheckpointError: a file cannot be read any more.
         """
-        if not tensor.moves:
+        wanted = _wanted(tensor, start, stop)
+        if wanted is None:
             return self._range(tensor, start, stop)
-        wanted = moved(tensor.moves, np.arange(start, stop, dtype=np.int64))
         if _are_neighbours(wanted):
             return self._range(tensor, int(wanted[0]), int(wanted[-1]) + 1)
-        first_source = self._checkpoint.infos[tensor.sources[0]]
-        row_bytes = first_source.nbytes // _rows_of(tensor, first_source)
-        packed = np.empty((len(wanted), row_bytes), np.uint8)
-        order = np.argsort(wanted, kind="stable")
-        for run in _runs(wanted[order], max(1, GAP_BYTES // row_bytes)):
-            places = order[run]
+        packed = np.empty((len(wanted), self._row_bytes(tensor)), np.uint8)
+        for places in self._gathered(tensor, wanted):
             rows = wanted[places]
             first = int(rows[0])
             read = self._range(tensor, first, int(rows[-1]) + 1)
             packed[places] = read if _are_neighbours(rows) else read[rows - first]
         return packed
+
+    def extents(self, tensor: PlannedTensor, start: int, stop: int) -> Iterator[Extent]:
+        """Yield what `read` reads."""
+        wanted = _wanted(tensor, start, stop)
+        if wanted is None:
+            yield from self._extents(tensor, start, stop)
+            return
+        for places in self._gathered(tensor, wanted):
+            yield from self._extents(tensor, int(wanted[places[0]]), int(wanted[places[-1]]) + 1)
 
     def locate(self, tensor: PlannedTensor, place: int) -> tuple[TensorInfo, int]:
         """Return the source of a weight, and its flat place there, given its flat place in a tensor without maps."""
@@ -62,19 +76,39 @@ class StoredRows:
 
     def _range(self, tensor: PlannedTensor, start: int, stop: int) -> Packed:
         """Read rows `start:stop` of all sources laid end to end."""
-        ends = self._ends_of(tensor)
         parts = []
+        for source, count, rows in self._parts(tensor, start, stop):
+            if source.rows == count:
+                parts.append(self._checkpoint.read_bytes(source.name, rows.start, rows.stop))
+            else:  # a vector, one row to the checkpoint
+                parts.append(self._checkpoint.read_bytes(source.name, 0, source.rows).reshape(count, -1)[rows])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _extents(self, tensor: PlannedTensor, start: int, stop: int) -> Iterator[Extent]:
+        """Yield what `_range` reads."""
+        for source, count, rows in self._parts(tensor, start, stop):
+            whole = source.rows != count
+            yield Extent(source.name, 0 if whole else rows.start, source.rows if whole else rows.stop)
+
+    def _parts(self, tensor: PlannedTensor, start: int, stop: int) -> Iterator[tuple[TensorInfo, int, slice]]:
+        """Yield the sources of the rows `start:stop`, each with its number of rows, and which of them are meant."""
+        ends = self._ends_of(tensor)
         while start < stop:
             number = bisect_right(ends, start)
             begin, end = ends[number - 1] if number else 0, ends[number]
-            source = self._checkpoint.infos[tensor.sources[number]]
             rows = slice(start - begin, min(stop, end) - begin)
-            if source.rows == end - begin:
-                parts.append(self._checkpoint.read_bytes(source.name, rows.start, rows.stop))
-            else:  # a vector, one row to the checkpoint
-                parts.append(self._checkpoint.read_bytes(source.name, 0, source.rows).reshape(end - begin, -1)[rows])
+            yield self._checkpoint.infos[tensor.sources[number]], end - begin, rows
             start = end
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _gathered(self, tensor: PlannedTensor, wanted: RowNumbers) -> Iterator[NDArray[np.int64]]:
+        """Yield the places in `wanted` of the rows that are read at once, the row with the lowest number first."""
+        order = np.argsort(wanted, kind="stable")
+        for run in _runs(wanted[order], max(1, GAP_BYTES // self._row_bytes(tensor))):
+            yield order[run]
+
+    def _row_bytes(self, tensor: PlannedTensor) -> int:
+        source = self._checkpoint.infos[tensor.sources[0]]
+        return source.nbytes // _rows_of(tensor, source)
 
     def _ends_of(self, tensor: PlannedTensor) -> Sequence[int]:
         """Return, for each source, the number of the row behind its last, all sources laid end to end."""
@@ -82,6 +116,11 @@ class StoredRows:
             infos = self._checkpoint.infos
             ends = self._ends[tensor.name] = list(accumulate(_rows_of(tensor, infos[name]) for name in tensor.sources))
         return ends
+
+
+def _wanted(tensor: PlannedTensor, start: int, stop: int) -> RowNumbers | None:
+    """Return the numbers of the sources' rows that the moves lead to, or None if there are no moves."""
+    return moved(tensor.moves, np.arange(start, stop, dtype=np.int64)) if tensor.moves else None
 
 
 def _rows_of(tensor: PlannedTensor, source: TensorInfo) -> int:

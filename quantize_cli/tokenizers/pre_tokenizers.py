@@ -51,6 +51,11 @@ def behave_alike(one: str, other: str) -> bool:
     return _behaviour(one) == _behaviour(other)
 
 
+def split_alike(one: str, other: str) -> bool:
+    """Tell whether llama.cpp has the same patterns under both names."""
+    return bool(_behaviour(one)["regex"] == _behaviour(other)["regex"])
+
+
 def joins_alike(one: str, other: str) -> bool:
     """Tell whether llama.cpp makes the same text of tokens under both names: whether it drops spaces when it joins."""
     names = _table("pre_tokenizers.json")["names"]

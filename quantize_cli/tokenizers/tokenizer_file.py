@@ -7,7 +7,7 @@ What comes back is what a GGUF file needs.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,22 +97,46 @@ def compare_tokenizer(sidecars: Sidecars, pieces: Sequence[str | None]) -> Compa
     return ComparedFile(found["shell"], None if found["odd"] is None else tuple(found["odd"]))
 
 
-def _ask(sidecars: Sidecars, **asked: Json) -> dict[str, Json]:
-    """Return the other process's answer; `child.main.answer` shows the form of the request."""
-    files = {name: sidecars.read(name) for name in _FILES if sidecars.has(name)}
+def ask(
+    sidecars: Sidecars,
+    names: Sequence[str],
+    what: str,
+    limits: Callable[[int], Limits],
+    packages: Sequence[str] = (),
+    **asked: Json,
+) -> dict[str, Json]:
+    """Return the other process's answer; `child.main.answer` shows the form of the request.
+
+    Args:
+        sidecars: The checkpoint's small files.
+        names: Those that the process gets, if they exist.
+        what: Their name in messages about the process.
+        limits: Returns what the process may use for a request of so many bytes.
+        packages: The packages that the process imports beside this one.
+        asked: The rest of the request.
+
+    Raises:
+        CheckpointError: A file is damaged, or takes too much time or memory for its size.
+        QuantizeError: The system does not start a process.
+    """
+    files = {name: sidecars.read(name) for name in names if sidecars.has(name)}
     head = {
         "sizes": {name: len(content) for name, content in files.items()},
-        "wheres": {name: sidecars.where(name) for name in _FILES},
+        "wheres": {name: sidecars.where(name) for name in names},
         **asked,
     }
     request = b"".join((json.dumps(head).encode(), b"\n", *files.values()))
     del files
-    what = f"{sidecars.where(TOKENIZER_JSON)}, with the files beside it,"
-    answer: dict[str, Json] = json.loads(in_child(request, what, _limits(len(request)), ("tokenizers",)))
+    answer: dict[str, Json] = json.loads(in_child(request, what, limits(len(request)), packages))
     if "error" in answer:
         kind, sentence = answer["error"]
         raise _ERRORS[kind](sentence)
     return answer
+
+
+def _ask(sidecars: Sidecars, **asked: Json) -> dict[str, Json]:
+    what = f"{sidecars.where(TOKENIZER_JSON)}, with the files beside it,"
+    return ask(sidecars, _FILES, what, _limits, ("tokenizers",), **asked)
 
 
 def _limits(size: int) -> Limits:

@@ -90,8 +90,17 @@ GEMMA1 = Vocabulary(
 GEMMA_SPM = Vocabulary((SENTENCEPIECE, SCORED_BPE), (_NO_SPACE,))
 GEMMA4 = Vocabulary((GEMMA4_BPE,), (_NO_SPACE, Extra(ADD_KEYS["bos"], ValueType.BOOL, default=True)))
 
+JAMBA = Vocabulary(
+    (SENTENCEPIECE, LLAMA_BPE), (Extra(ADD_SPACE_PREFIX, ValueType.BOOL, default=False, kind=LLAMA_BPE),)
+)
+
 MINICPM = Vocabulary((SENTENCEPIECE, SCORED_BPE))
 BAICHUAN = MINICPM
+#: Nemotron 3 and 4, whose SentencePiece model does not tell these two.
+NEMOTRON = Vocabulary(
+    (SENTENCEPIECE, SCORED_BPE),
+    (Extra(ID_KEYS["pad"], ValueType.UINT32, default=0), Extra(ID_KEYS["unk"], ValueType.UINT32, default=1)),
+)
 
 ERNIE = Vocabulary((SENTENCEPIECE, SCORED_BPE), (Extra(ADD_SPACE_PREFIX, ValueType.BOOL, setting="add_prefix_space"),))
 

@@ -272,14 +272,14 @@ QUANTIZED = {
     "AWQ": ({".qweight": "I32", ".qzeros": "I32", ".scales": "F16"}, None, ("by GPTQ or AWQ", "qweight")),
     "AWQ stated": ({".qweight": "I32", ".qzeros": "I32", ".scales": "F16"}, "awq", ("by AWQ", "qweight")),
     "AutoRound": ({".qweight": "I32", ".g_idx": "I32"}, "auto-round", ("by AutoRound",)),
-    "FP8": ({".weight": "F8_E4M3", ".weight_scale_inv": "F32"}, None, ("by FP8", "as F8_E4M3", "16 bits")),
+    "FP8": ({".weight": "F8_E4M3", ".weight_scale_inv": "F32"}, None, ("by FP8", "as F8_E4M3", "config.json again")),
     "FP8 stated": ({".weight": "F8_E4M3", ".weight_scale_inv": "F32"}, "fp8", ("by FP8 (config.json", "as F8_E4M3")),
     "FP8 without scales": ({".weight": "F8_E5M2"}, None, ("by FP8", "as F8_E5M2")),
     "key-value cache": ({".weight": "BF16", ".k_scale": "F32"}, None, ("key-value cache", "k_scale")),
     "compressed-tensors": ({".weight_packed": "I32", ".weight_scale": "BF16"}, None, ("compressed-tensors",)),
     "int8 of compressed-tensors": ({".weight": "I8", ".weight_scale": "F32"}, "compressed-tensors", ("by compressed",)),
     "integers": ({".weight": "I8", ".weight_scale": "F32"}, None, ("a method that stores integers", "as I8")),
-    "NVFP4": ({".weight": "U8", ".weight_scale": "F8_E4M3", ".weight_scale_2": "F32"}, None, ("ModelOpt (NVFP4)",)),
+    "NVFP4": ({".weight": "U8", ".weight_scale": "F8_E4M3", ".weight_scale_2": "F32"}, None, ("by NVFP4",)),
     "MXFP4": ({".weight_blocks": "U8", ".weight_scales": "U8"}, None, ("by MXFP4",)),
     "EETQ": ({".weight": "I8", ".weight_scales": "F16"}, None, ("by EETQ",)),
     "HQQ": ({".W_q": "U8", ".scale": "F16", ".zero": "F16"}, None, ("by HQQ",)),
@@ -290,7 +290,7 @@ QUANTIZED = {
     "ExLlamaV3": ({".trellis": "I16", ".suh": "F16"}, None, ("by ExLlamaV3",)),
     "quanto": ({".weight._data": "I8", ".weight._scale": "BF16"}, None, ("by quanto",)),
     "torchao": ({".weight:int_data": "I8", ".weight:scale": "BF16"}, None, ("by torchao",)),
-    "BitNet": ({".weight": "U8", ".weight_scale": "BF16"}, "bitnet", ("by BitNet",)),
+    "BitNet": ({".weight": "U8", ".weight_scale": "BF16"}, None, ("by BitNet", "config.json again")),
     "FBGEMM": ({".weight": "F8_E4M3", ".weight_scale": "F32"}, "fbgemm_fp8", ("by FBGEMM",)),
     "a method without a row": ({".weight": "I8"}, "new\n", (r"(config.json states quant_method 'new\n')", "as I8")),
 }
@@ -333,6 +333,16 @@ def test_weights_that_are_quantized_already(make_checkpoint, tensors, method, wo
 def test_a_stated_method_is_believed_where_tensors_do_not_hold_weights(make_checkpoint, method, by):
     changes = [config(quantization_config={"quant_method": method}), add(f"{Q}.stuff", dtype="I64")]
     told(make_checkpoint, changes, UnsupportedError, f"quantized already, by {by} (config.json states", "stuff")
+
+
+def test_codes_that_do_not_fit_their_scales(make_checkpoint):
+    changes = [
+        remove(f"{Q}.weight"),
+        add(f"{Q}.weight", dtype="F8_E4M3", shape=(256, 256)),
+        add(f"{Q}.weight_scale_inv", dtype="F32", shape=(2, 1)),
+        config(quantization_config={"quant_method": "fp8", "weight_block_size": [128, 128]}),
+    ]
+    told(make_checkpoint, changes, CheckpointError, "q_proj.weight_scale_inv' of", "must be", "of shape [2, 2]")
 
 
 def test_a_dequantized_model_may_keep_its_statement(make_checkpoint):

@@ -6,9 +6,12 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -18,6 +21,16 @@ class Refusal(NamedTuple):
     status: int
     code: str | None = None
     message: str = ""
+
+
+class Fault(NamedTuple):
+    """What is wrong with one answer to a request for a part of a large file."""
+
+    status: int | None = None  #: sent instead of the part
+    headers: Mapping[str, str] = MappingProxyType({})  #: sent instead of true ones, or beside them
+    sent: float = 1.0  #: the share of the body after which the connection is dropped
+    hangs: bool = False  #: nothing more comes until the hub is told to go on
+    extra: int = 0  #: bytes behind the body; negative: so many are missing, and the length is not told
 
 
 @dataclass
@@ -34,6 +47,9 @@ class Repo:
     lies: dict[str, str] = field(default_factory=dict)  #: headers that are sent with every file instead of true ones
     listed: dict[str, object] = field(default_factory=dict)  #: what the list of files states instead of the truth
     endless: bool = False  #: the content of a file never ends
+    drops: int = 0  #: how often the connection is dropped while a part is sent, until all of it is sent
+    ends: Counter[int] = field(default_factory=Counter)  #: how often a part with that end was asked for
+    faults: list[Fault] = field(default_factory=list)  #: of the next requests for parts of large files, in their order
 
     @property
     def commit(self) -> str:
@@ -57,6 +73,9 @@ class Hub:
 
     repos: dict[str, Repo] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
+    hanging: Event = field(default_factory=Event)  #: a body has stopped in its middle
+    go_on: Event = field(default_factory=Event)
+    dropped: int = 0  #: connections that were dropped in the middle of a body
     sent: Counter[str] = field(default_factory=Counter)  #: name of a file -> bytes of its content that were sent
 
     def downloads(self) -> list[str]:
@@ -162,7 +181,40 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send(b"", headers, status=302)
 
     def _cdn(self, _model: str, repo: Repo, name: str) -> None:
-        self._send_file(name, repo, {})
+        part = self._part()
+        fault = repo.faults.pop(0) if repo.faults and part else None
+        if part and repo.drops:
+            repo.ends[part[1]] += 1
+            if repo.ends[part[1]] <= repo.drops:
+                fault = Fault(sent=0.5 * (repo.ends[part[1]] % 2))
+        if fault is None or part is None:
+            self._send_file(name, repo, {})
+        else:
+            self._send_wrong(repo.files[name], part, fault)
+
+    def _send_wrong(self, content: bytes, part: tuple[int, int], fault: Fault) -> None:
+        """Answer as `fault` says, and end the connection."""
+        self.close_connection = True
+        start, stop = part[0], min(part[1], len(content))
+        if fault.status not in (None, 200):
+            self._send(b"", dict(fault.headers), fault.status)
+            return
+        body = content if fault.status == 200 else content[start:stop]
+        headers = {"Content-Range": f"bytes {start}-{stop - 1}/{len(content)}", "Content-Length": str(len(body))}
+        if fault.extra:
+            del headers["Content-Length"]  # the end of the connection is that of the body
+            body = body + bytes(fault.extra) if fault.extra > 0 else body[: fault.extra]
+        self.send_response(fault.status or 206)
+        for header, value in {**headers, **fault.headers}.items():
+            self.send_header(header, value)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        with suppress(ConnectionError):
+            self.server.hub.dropped += fault.sent < 1
+            self.server.hub.sent[""] += self.wfile.write(body[: int(len(body) * fault.sent)])
+            if fault.hangs:
+                self.server.hub.hanging.set()
+                self.server.hub.go_on.wait(60)
 
     def _part(self) -> tuple[int, int] | None:
         match = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["Range"] or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -53,8 +54,10 @@ for model, revision in json.loads(sys.argv[1]):
     try:
         opened = open_checkpoint(model, revision, recorder)
         missing = {path.name: size for path, size in opened.missing.items()}
+        sources = [(file.name, file.nbytes, file.sha256) for file in opened.source_files]
         opened.fetch(recorder)
         assert not opened.missing
+        assert [(file.name, file.nbytes, file.sha256) for file in opened.source_files] == sources
     except QuantizeError as error:
         print(json.dumps({"error": type(error).__name__, "says": str(error), "events": recorder.events}))
     else:
@@ -65,7 +68,7 @@ for model, revision in json.loads(sys.argv[1]):
         }
         result = {"name": opened.name, "location": opened.location, "files": files, "sums": sums}
         result |= {"folder": str(opened.folder), "config": opened.sidecars.where("config.json")}
-        print(json.dumps(result | {"missing": missing, "events": recorder.events}))
+        print(json.dumps(result | {"missing": missing, "events": recorder.events, "sources": sources}))
 """
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
@@ -139,7 +142,7 @@ def client(environment, tmp_path):
 
 def same(one, other):
     """Whether two clients found the same, however they came by it."""
-    return all(one[key] == other[key] for key in ("name", "location", "files", "sums", "folder", "config"))
+    return all(one[key] == other[key] for key in ("name", "location", "files", "sums", "folder", "config", "sources"))
 
 
 def test_only_what_is_needed_is_downloaded_and_only_once(hub, client, tmp_path):
@@ -155,6 +158,9 @@ def test_only_what_is_needed_is_downloaded_and_only_once(hub, client, tmp_path):
     assert hub.downloads() == sorted(WANTED)
     assert [name for name, _ in hub.parts()] == list(SHARDS)
     assert stderr == ""
+    assert first["sources"] == [
+        [shard, len(WANTED[shard]), hashlib.sha256(WANTED[shard]).hexdigest()] for shard in SHARDS
+    ]
 
     hub.requests.clear()
     (cached,), _ = client("org/some-model")

@@ -11,10 +11,11 @@ from types import SimpleNamespace
 import pytest
 from command_line import invoke
 
+from quantize_cli.api import preview
 from quantize_cli.architectures.catalogue import MODELS, ArchitectureFacts
 from quantize_cli.architectures.families.table import FAMILIES
 from quantize_cli.blocks.table import BLOCK_TYPES
-from quantize_cli.cli import console, inspection
+from quantize_cli.cli import console, inspection, plan_view
 from quantize_cli.cli.app import GROUP
 from quantize_cli.cli.help import EXAMPLES
 from quantize_cli.inspection.model import (
@@ -30,6 +31,7 @@ from quantize_cli.inspection.model import (
 from quantize_cli.mixes.catalogue import catalogue
 from quantize_cli.mixes.tables import FORMATS
 from quantize_cli.planning.format_sizes import FormatSize
+from quantize_cli.previews.model import SCHEMA_VERSION as PLAN_SCHEMA
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -115,14 +117,15 @@ def test_every_command_that_is_shown_is_understood(line, tmp_path, monkeypatch):
         heard.append(of_what if isinstance(of_what, list) else str(of_what))
         return SimpleNamespace(refusal=None) if words[1] == "inspect" else []
 
-    for job in ("api.quantize", "api.plan", "api.inspect", "run.compiling.warm"):
+    for job in ("api.quantize", "api.preview", "api.inspect", "run.compiling.warm"):
         monkeypatch.setattr(f"quantize_cli.{job}", hear)
     monkeypatch.setattr(console, "show", lambda _reports: None)
     monkeypatch.setattr(inspection, "show", lambda _found, **_how: None)
+    monkeypatch.setattr(plan_view, "show", lambda _found, **_how: None)
     words = line.split()
     result = invoke(*line.partition(" |")[0].split()[1:])
     assert result.exit_code == 0, result.stderr
-    model = {"inspect": words[2:3], "--config": ["path/to/model"]}.get(words[1], words[1:2])
+    model = {"inspect": words[2:3], "plan": words[2:3], "--config": ["path/to/model"]}.get(words[1], words[1:2])
     assert heard == ([[name.upper() for name in words[2:]]] if words[1] == "warm" else model)
 
 
@@ -139,7 +142,8 @@ def test_readme_lists_the_models_that_the_code_converts():
 
 
 def test_every_class_has_the_names_of_its_models():
-    assert [name for name in FAMILIES if not MODELS.get(name)] == []
+    assert MODELS.keys() == FAMILIES.keys()
+    assert all(MODELS.values())
 
 
 def test_the_json_of_an_inspection_is_described():
@@ -149,6 +153,24 @@ def test_the_json_of_an_inspection_is_described():
     held = {field.name for kind in (*kinds, ArchitectureFacts) for field in fields(kind)}
     assert described == held | {"schema_version", "generator"}
     assert f"version of this description: {SCHEMA_VERSION} " in page
+
+
+def test_the_json_of_a_plan_is_described():
+    page = (ROOT / "docs" / "plan.md").read_text()
+    described = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    planned = preview(ROOT / "examples" / "shakespeare-llama", "q8_0").to_dict()
+    assert described == set(_keys(planned))
+    assert f"version of this description: {PLAN_SCHEMA} " in page
+
+
+def _keys(value):
+    """Every key of JSON objects inside of each other; those of moves and maps are their own."""
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        yield key
+        if key not in ("moves", "maps"):
+            yield from _keys(inner)
+    for inner in value if isinstance(value, list) else ():
+        yield from _keys(inner)
 
 
 def test_readme_names_every_block_type_as_compared():

@@ -79,7 +79,7 @@ _LLAMA, _MISTRAL, _QWEN2, _QWEN3 = map(_dense, ("llama", "mistral", "qwen2", "qw
 _LLAMA_JSON = _dense("llama", vocab_size=314)
 _MIXTRAL = mixtral.config(experts=2, layers=1, hidden=64, ffn=64, vocabulary=314)
 _QWEN3_MOE = qwen3_moe.config(experts=2, layers=1, hidden=64, ffn=64, head_dim=32)
-_DEEPSEEK = {**deepseek.REAL, "num_nextn_predict_layers": 1, "vocab_size": 320}
+_DEEPSEEK = {**deepseek.REAL, "num_nextn_predict_layers": 1, "vocab_size": deepseek.COMMON["vocab_size"]}
 _GEMMA = gemma3.config(layers=2, hidden=64, ffn=64, vocabulary=328, head_dim=32)
 _GEMMA_TEXT = {key: value for key, value in _GEMMA.items() if key not in ("architectures", "model_type")}
 _QWEN3_5 = {"architectures": ["Qwen3_5ForCausalLM"], **qwen3_5.ODD, "hidden_size": 64, "intermediate_size": 96}
@@ -114,7 +114,7 @@ _CHECKPOINTS: Mapping[str, _Checkpoint] = {
     "qwen3": _Checkpoint(_QWEN3, _shaped(_QWEN3), _QWEN),
     "mixtral": _Checkpoint(_MIXTRAL, mixtral.tensors(_MIXTRAL), vocabularies.llama_json()),
     "qwen3-moe": _Checkpoint(_QWEN3_MOE, qwen3_moe.tensors(_QWEN3_MOE), _QWEN),
-    "deepseek-v3": _Checkpoint(_DEEPSEEK, deepseek.tensors(_DEEPSEEK), vocabularies.deepseek()),
+    "deepseek-v3": _Checkpoint(_DEEPSEEK, deepseek.tensors(_DEEPSEEK), deepseek.VOCABULARY),
     "gemma3-json": _Checkpoint(_GEMMA, gemma3.tensors(_GEMMA, 336), vocabularies.gemma_json()),
     "gemma3-pieces": _Checkpoint(_GEMMA, gemma3.tensors(_GEMMA, 328), vocabularies.gemma_sentencepiece()),
     "gemma3-vision": _Checkpoint(

@@ -31,6 +31,7 @@ class Arrays:
 
     folder = Path()
     name = "arrays"
+    stream = None
 
     def read_bytes(self, name: str, start: int, stop: int) -> np.ndarray:
         info = self.infos[name]

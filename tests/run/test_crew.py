@@ -74,3 +74,25 @@ def test_an_interrupt_reaches_the_owner_while_it_waits():
     crew.stop(wait=False)  # it does not wait for the thread, which would never end
     let_go.set()
     crew.stop(wait=True)
+
+
+def test_the_owner_does_something_else_while_it_waits():
+    """What it does here is to let the thread go on."""
+    go_on = threading.Event()
+    crew = Crew(lambda task: go_on.wait(60) and task, 1, meanwhile=go_on.set)
+    crew.give("done")
+    assert crew.take() == "done"
+    crew.stop(wait=True)
+
+
+def test_an_exception_of_what_the_owner_does_meanwhile_is_raised():
+    def fail():
+        raise KeyboardInterrupt
+
+    go_on = threading.Event()
+    crew = Crew(lambda _task: go_on.wait(60), 1, daemon=True, meanwhile=fail)
+    crew.give(None)
+    with pytest.raises(KeyboardInterrupt):
+        crew.take()
+    go_on.set()
+    crew.stop(wait=True)

@@ -68,23 +68,26 @@ def load(path: Path | str) -> int | None:
     return handle
 
 
-def token_ids(fields: Iterable[Field], texts: Iterable[str], path: Path) -> list[list[int]]:
-    """The token ids of texts, without BOS, in a GGUF file that has these fields; it is written to `path`."""
+def token_ids(fields: Iterable[Field], texts: Iterable[str], path: Path, *, special: bool = False) -> list[list[int]]:
+    """The token ids of texts, without BOS, in a GGUF file that has these fields; it is written to `path`.
+
+    With `special`, special tokens are found in the texts.
+    """
     path.write_bytes(encode_header((field("general.architecture", ValueType.STRING, "llama"), *fields), ()))
     library = _llama()
     model = load(path)
     assert model, f"llama.cpp does not load {path}"
     try:
         vocabulary = library.llama_model_get_vocab(model)
-        return [_tokenize(vocabulary, text.encode()) for text in texts]
+        return [_tokenize(vocabulary, text.encode(), special) for text in texts]
     finally:
         library.llama_model_free(model)
 
 
-def _tokenize(vocabulary: int, text: bytes) -> list[int]:
+def _tokenize(vocabulary: int, text: bytes, special: bool) -> list[int]:
     room = len(text) + 8
     tokens = (ctypes.c_int32 * room)()
-    count = _llama().llama_tokenize(vocabulary, text, len(text), tokens, room, False, False)
+    count = _llama().llama_tokenize(vocabulary, text, len(text), tokens, room, False, special)
     assert 0 < count <= room
     return list(tokens[:count])
 

@@ -18,28 +18,6 @@ HERE = Path(__file__).resolve().parent
 GOLDEN = HERE / "golden" / "ranks"
 TEKKEN = HERE / "data" / "tekken.json"
 
-#: Ten scripts, code, runs of white space, emoji and control characters.
-TEXTS = (
-    "The quick brown fox doesn't jump over the LAZY dogs' beds; it'll sleep.",
-    "Le cœur a ses raisons que la raison ne connaît point — Straße, naïveté, Ærø.",
-    "Съешь же ещё этих мягких французских булок, да выпей чаю.",
-    "Ξεσκεπάζω την ψυχοφθόρα βδελυγμία.",
-    "我想在apple工作1314151天～ 天地玄黄，宇宙洪荒。",
-    "いろはにほへと ちりぬるを カタカナ ヴァイオリン",
-    "키스의 고유조건은 입술끼리 만나야 하고",
-    "نص حكيم له سر قاطع وذو شأن عظيم",
-    "דג סקרן שט בים מאוכזב ולפתע מצא חברה",
-    "ऋषियों को सताने वाले दुष्ट राक्षसों के राजा",
-    "นายสังฆภัณฑ์ เฮงพิทักษ์ฝั่ง",
-    "def f(x: int) -> str:\n\treturn f\"{x!r:>8}\"  # 0x7F\n\n\nif __name__ == '__main__':\n    print(f(1_000_000))\n",
-    "#include <vector>\r\nint main() { std::vector<int> v{1, 22, 333, 4444}; return v[0] << 2 /* */; }\r\n",
-    " \t \n\n   \n\t\t x     y\n \n  z   ",
-    "🚀 (normal) 😶\u200d🌫\ufe0f ✅ 🦙🦙 👩🏽\u200d🚀",
-    "a\x01b\x07c\x1bd\x7fe\u200bf\ufeffg\u2028h\x85i",
-    "3 33 333 3333 33333 3.3 3..3 ٣٤٥ ⅷ",
-    "<s>[INST] not special [/INST]</s>",
-)
-
 _COMMON = {**SHAPE, "bos_token_id": 1, "eos_token_id": 2}
 _DEEPSEEK = {
     **SHAPE,
@@ -129,9 +107,7 @@ class Case:
 
 def _write(path: Path, content: str) -> None:
     if content.startswith("package:"):
-        folder = package_data()
-        assert folder is not None
-        copy(folder / content.removeprefix("package:"), path)
+        copy(package_data() / content.removeprefix("package:"), path)
     elif content.startswith("ranks"):
         entries = ranks(None if content == "ranks" else package_data())
         path.write_text("".join(f"{entry['token_bytes']} {entry['rank']}\n" for entry in entries))
@@ -159,10 +135,12 @@ def tekken(version: str) -> dict[str, Any]:
     return content
 
 
-def package_data() -> Path | None:
-    """The folder of tokenizers in mistral-common, if that is installed; it is not imported."""
+def package_data() -> Path:
+    """The folder of tokenizers in mistral-common, which `make test-slow` installs; it is not imported."""
     spec = find_spec("mistral_common")
-    return Path(spec.submodule_search_locations[0]) / "data" if spec and spec.submodule_search_locations else None
+    assert spec is not None, "pip install --no-deps mistral-common==1.13.1"
+    assert spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0]) / "data"
 
 
 def _package(name: str, file: str, to: str, rows: int) -> Case:

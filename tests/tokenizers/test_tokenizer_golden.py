@@ -95,6 +95,12 @@ def described(found: Field, golden: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
+def splits_otherwise(folder: Path, golden: dict[str, Any]) -> bool:
+    """Whether llama.cpp makes other tokens than the library of what the reference writes; see test_token_ids.py."""
+    model, pre = (golden.get(f"tokenizer.ggml.{key}", {}).get("value") for key in ("model", "pre"))
+    return pre == "refact" or (model == "llama" and not (folder / "tokenizer.model").exists())
+
+
 def test_there_is_a_golden_file_for_every_case():
     assert {path.stem for path in GOLDEN.glob("*.json")} == {case.name for case in CASES}
 
@@ -109,4 +115,4 @@ def test_keys_equal_the_references(case: Case, tmp_path: Path):
     golden = json.loads((GOLDEN / f"{case.name}.json").read_text())
     assert [field.key for field in found.fields] == list(golden)
     assert {field.key: described(field, golden[field.key]) for field in found.fields} == golden
-    assert bool(found.notes) == case.name.endswith("-cut")
+    assert bool(found.notes) == (case.name.endswith("-cut") or splits_otherwise(folder, golden))

@@ -52,6 +52,9 @@ ROPE_TYPE_OF = {
     "qwen2_vl_text": {"mrope": "default"},
 }
 
+#: Older names of parameters that a class replaces.
+OLDER_NAMES = {"hunyuan_vl_text": {"xdrope_section": "mrope_section"}}
+
 #: Rope types of classes that know only these.
 ONLY = {"phi3": {"default", "longrope"}}
 
@@ -182,6 +185,9 @@ def _check(rope: Values, filling: Filling) -> None:
     for parameters in _parts(rope, filling):
         rope_type = str(parameters.setdefault("rope_type", parameters.get("type", "default")))
         parameters["rope_type"] = rope_type = replaced.get(rope_type, rope_type)
+        for old, new in OLDER_NAMES.get(name, {}).items():
+            if old in parameters:
+                parameters.setdefault(new, parameters.pop(old))
         if not REQUIRED.get(rope_type, set()) <= parameters.keys():
             raise ClassRefuses("a rope parameter is missing")
         if rope_type not in ONLY.get(name, {rope_type}):

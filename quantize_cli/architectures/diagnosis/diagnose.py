@@ -11,6 +11,7 @@ from quantize_cli.errors import QuantizeError
 #: From causes that tensors' names alone tell, to causes that a changed config.json would remove, to sentences that name
 #: the fault and claim no cause. The first that applies counts.
 CAUSES: tuple[Callable[[Findings], QuantizeError | None], ...] = (
+    encodings.undecodable,
     encodings.quantized,
     leftovers.leftover,
     contradictions.empty,

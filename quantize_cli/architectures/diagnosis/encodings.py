@@ -10,10 +10,12 @@ from quantize_cli.architectures.diagnosis.text import telling, typed
 from quantize_cli.architectures.examine import Findings
 from quantize_cli.architectures.model import Model
 from quantize_cli.checkpoints.base import BLOCK_DTYPES, FLOAT_DTYPES, TensorInfo
-from quantize_cli.errors import UnsupportedError, shown
+from quantize_cli.checkpoints.encodings.methods import METHODS, decodings
+from quantize_cli.errors import CheckpointError, UnsupportedError, shown
 
 _ORIGINAL = "take the repository of the same model in 16 bits"
 _DEQUANTIZE = f"call dequantize() on the model in transformers and save it in 16 bits, or {_ORIGINAL}"
+_STATEMENT = f"take the model's config.json again, which tells how to decode them, or {_ORIGINAL}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ ENCODINGS = (
     Encoding("bitsandbytes in 8 bits", r"\.SCB$|\.weight_format$", remedy=_DEQUANTIZE),
     Encoding("bitsandbytes", methods=("bitsandbytes",), remedy=_DEQUANTIZE),
     Encoding("compressed-tensors", r"\.weight_(packed|zero_point|shape|g_idx)$", methods=("compressed-tensors",)),
-    Encoding("ModelOpt (NVFP4)", r"\.weight_scale_2$|\.weight_global_scale$", methods=("modelopt",)),
+    Encoding("NVFP4", r"\.weight_scale_2$|\.weight_global_scale$"),
+    Encoding("ModelOpt", methods=("modelopt",)),
     Encoding("MXFP4", r"(_|\.)blocks$", ("U8",), ("mxfp4",), remedy=_DEQUANTIZE),
     Encoding("EETQ", r"\.weight_scales$", ("I8",), ("eetq",)),
     Encoding("AWQ", methods=("awq",)),
@@ -64,6 +67,15 @@ ENCODINGS = (
 )
 
 
+def undecodable(found: Findings) -> CheckpointError | None:
+    """Tell why codes of a method that is read cannot be decoded."""
+    try:
+        decodings(found.raw.infos, found.raw.sidecars)
+    except CheckpointError as error:
+        return error
+    return None
+
+
 def quantized(found: Findings) -> UnsupportedError | None:
     """Name what has quantized the weights, if tensors are of a dtype or name that tell of it."""
     strange = list(_strange(found))
@@ -71,8 +83,9 @@ def quantized(found: Findings) -> UnsupportedError | None:
     told = "" if stated is None else f" (config.json states quant_method {shown(stated)})"
     for encoding in ENCODINGS if strange else ():
         if shows := _shows(encoding, strange, stated):
+            remedy = _STATEMENT if stated is None and METHODS.keys() & {*encoding.methods} else encoding.remedy
             return UnsupportedError(
-                f"{found.raw.name} is quantized already, by {encoding.by}{told}: {typed(shows)}; {encoding.remedy}."
+                f"{found.raw.name} is quantized already, by {encoding.by}{told}: {typed(shows)}; {remedy}."
             )
     if stated is not None and (shows := _without_weights(strange)):
         return UnsupportedError(f"{found.raw.name} is quantized already{told}: {typed(shows)}; {_ORIGINAL}.")

@@ -79,8 +79,11 @@ LEFTOVERS = (
 def leftover(found: Findings) -> UnsupportedError | None:
     """Name where tensors without a place come from, if their names tell."""
     infos = telling(found)
+    placed = [source.name for tensor in found.named.values() for source in tensor.sources]
     for row in LEFTOVERS:
         pattern = re.compile(row.names)
-        if matching := [info for info in infos if pattern.search(info.name)]:
+        matching = [info for info in infos if pattern.search(info.name)]
+        # Where tensors with a place have such names too, they are the family's own ("backbone." of Nemotron-H).
+        if matching and not any(map(pattern.search, placed)):
             return UnsupportedError(f"{found.raw.name} holds {row.what} ({places(matching)}); {row.advice}.")
     return None

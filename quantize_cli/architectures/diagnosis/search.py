@@ -87,8 +87,11 @@ def fitting_changes(found: Findings) -> list[Change]:
 
 
 def _representatives(wrong: Iterable[Wrong]) -> list[Wrong]:
-    """Return one wrong tensor for each pair of shapes."""
-    return list({(one.wanted, one.tensor.shape): one for one in wrong}.values())
+    """Return the first wrong tensor of each pair of shapes; the last may be of a layer that needs others beside it."""
+    found: dict[object, Wrong] = {}
+    for one in wrong:
+        found.setdefault((one.wanted, one.tensor.shape), one)
+    return list(found.values())
 
 
 def _numbers(found: Findings) -> Iterator[tuple[str, int]]:
@@ -107,6 +110,6 @@ def _candidates(now: int, wrong: Iterable[Wrong]) -> set[int]:
         if one.wanted is not None and len(one.wanted) == len(one.tensor.shape):
             for has, wanted in zip(one.tensor.shape, one.wanted, strict=True):
                 if wanted not in (None, 0, has):
-                    found |= {has, now + has - wanted}
+                    found |= {has, now + has - wanted, now + (has - wanted) // 2}  # half: B and C of a state space
                     found |= {now * a // b for a, b in ((has, wanted), (wanted, has)) if now * a % b == 0}
     return {value for value in found if value > 0 and value != now}

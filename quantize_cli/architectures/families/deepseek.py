@@ -37,14 +37,14 @@ def _yarn_log_multiplier(model: Model) -> float | None:
     return None if scale is None else 0.1 * scale
 
 
+_EPSILON = F32("{arch}.attention.layer_norm_rms_epsilon", "rms_norm_eps", value=1e-6)
 _EXPERTS = (EXPERT_FFN.among(sparse_rest), SHARED_EXPERT_FFN.among(sparse_rest))
 
 DEEPSEEK2 = Family(
     architecture="deepseek2",
     metadata=(
-        *COMMON,
+        *(_EPSILON if row.key == _EPSILON.key else row for row in COMMON),
         U32("{arch}.attention.head_count_kv", value=1),
-        F32("{arch}.attention.layer_norm_rms_epsilon", "rms_norm_eps", value=1e-6),
         U32("{arch}.leading_dense_block_count", value=lambda model: len(dense_first(model))),
         U32("{arch}.vocab_size", "vocab_size"),
         *LATENT_ROWS,

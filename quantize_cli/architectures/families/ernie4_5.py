@@ -14,6 +14,7 @@ from quantize_cli.architectures.moves import Move, Rows, Squeeze
 from quantize_cli.architectures.parts import ATTENTION, EXPERT_FFN, FFN, FFN_NORM, OUTPUT_BIAS, SHARED_EXPERT_FFN
 from quantize_cli.architectures.rows import U32
 from quantize_cli.architectures.sizes import Sizes
+from quantize_cli.gguf_file.fields import ValueType
 from quantize_cli.tokenizers.vocabularies import ERNIE as VOCABULARY
 
 
@@ -39,6 +40,13 @@ ERNIE4_5 = Family(
         Rule(r"qkv_proj\.weight$", tuple(Output(f"{kind}_proj.weight", _of_kind(n)) for n, kind in enumerate("qkv"))),
         Rule(r"up_gate_proj\.weight$", (half(0, "gate_proj.weight"), half(1, "up_proj.weight"))),
     ),
+)
+
+
+PADDLE_OCR = replace(
+    ERNIE4_5,
+    architecture="paddleocr",
+    demands=(*demands.ATTENTION, Demand("rope.dimension_sections", ValueType.INT32, items=4)),
 )
 
 

@@ -1,6 +1,8 @@
-"""GLM 4, and GLM 4.5 to 4.7 with experts: half of each head is rotated."""
+"""GLM 4, GLM-OCR, and GLM 4.5 to 4.7 and Solar Open with experts: half of each head is rotated."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from quantize_cli.architectures import demands
 from quantize_cli.architectures.common import COMMON, GATING
@@ -26,6 +28,7 @@ from quantize_cli.architectures.sizes import Named, Sizes, product, rotated
 from quantize_cli.gguf_file.fields import ValueType
 from quantize_cli.tokenizers.vocabularies import GLM as VOCABULARY
 from quantize_cli.tokenizers.vocabularies import GLM4 as GLM4_VOCABULARY
+from quantize_cli.tokenizers.vocabularies import SOLAR_OPEN as SOLAR_VOCABULARY
 
 
 def _halves(sizes: Sizes, _shape: tuple[int, ...]) -> tuple[Move, ...]:
@@ -47,6 +50,17 @@ GLM4 = Family(
     rules=(move(r"\.[qk]_proj\.(weight|bias)$", _halves),),  # llama.cpp's rope for images rotates halves
     sizes={"two_ffn": product("two", "ffn"), "two": lambda _sizes: 2},
     shapes={"ffn_up.weight": ("two_ffn", "hidden")},  # gates and others
+)
+
+_OCR_MTP = (ATTENTION, FFN_NORM, PLAIN_FFN, POST_NORMS, MTP)
+
+#: llama.cpp keeps the MTP layer and does not run it.
+GLM_OCR = replace(
+    GLM4,
+    metadata=(*GLM4.metadata, U32("{arch}.nextn_predict_layers", "num_nextn_predict_layers")),
+    parts=(*GLM4.parts, *(part.among(stored_appended_layers) for part in _OCR_MTP)),
+    optional=(*GLM4.optional, *(part.among(stored_appended_layers) for part in (QKV_BIAS, OWN_MTP_HEAD))),
+    extra_layers=appended_mtp_layers,
 )
 
 _LAYER = (ATTENTION, Part(("post_attention_norm.weight",)))
@@ -91,3 +105,5 @@ GLM4_MOE = Family(
     },
     extra_layers=appended_mtp_layers,
 )
+
+SOLAR_OPEN = replace(GLM4_MOE, vocabulary=SOLAR_VOCABULARY)

@@ -33,7 +33,7 @@ _WITHOUT = ("{arch}.expert_count",)
 
 
 def _is_scaled(model: Model) -> bool:
-    return model.rope.text("rope_type") == "dynamic"
+    return model.rope.text("rope_type") == "dynamic" and "mrope_section" not in model.rope.values
 
 
 def _if_scaled(value: float | str) -> Source:

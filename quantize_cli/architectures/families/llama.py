@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from quantize_cli.architectures import demands
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.description import TensorRecipe
@@ -53,3 +55,6 @@ LLAMA = Family(
     rules=(move(r"\.[qk]_proj\.(weight|bias)$", _interleaved), *STACKED_EXPERTS),
     computed=_rope_factors,
 )
+
+#: Embedding models whose tokens attend to those behind them too.
+LLAMA_EMBED = replace(LLAMA, architecture="llama-embed")

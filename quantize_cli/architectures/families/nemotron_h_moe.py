@@ -15,7 +15,7 @@ from quantize_cli.architectures.mtp import MTP, appended_mtp_layers
 from quantize_cli.architectures.parts import ATTENTION, OUTPUT_BIAS, PLAIN_FFN
 from quantize_cli.architectures.rows import ARRAY, BOOL, F32, U32
 from quantize_cli.architectures.sizes import Named
-from quantize_cli.errors import UnsupportedError
+from quantize_cli.errors import CheckpointError, UnsupportedError
 from quantize_cli.gguf_file.fields import ValueType
 
 _sparse = of_kind(kinds, ("moe",))
@@ -42,6 +42,11 @@ def _in_one_layer(match: re.Match[str], model: Model) -> str:
 
 
 def _check_mtp(model: Model) -> None:
+    if not model.extra_layers and any(name.startswith("mtp.") for name in model.infos):
+        raise CheckpointError(
+            f"{model.config.where} does not give num_nextn_predict_layers, but {model.name} has tensors of an MTP "
+            "layer; set it to 1."
+        )
     if model.extra_layers > 1:
         raise UnsupportedError(
             f"{model.config.where} gives num_nextn_predict_layers as {model.extra_layers}, but llama.cpp runs one MTP "

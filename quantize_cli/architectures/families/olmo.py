@@ -1,10 +1,12 @@
-"""OLMo 2 and 3, and OLMoE: norms behind both halves of a layer, and RMS norms of all queries and all keys."""
+"""OLMo 1, whose norms have no weights; OLMo 2, 3 and OLMoE: norms behind halves of layers, of all queries and keys."""
 
 from __future__ import annotations
 
 from quantize_cli.architectures import demands
 from quantize_cli.architectures.common import COMMON
+from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.experts import STACKED_EXPERTS
+from quantize_cli.architectures.families.llama import LLAMA
 from quantize_cli.architectures.family import Family
 from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.parts import ATTENTION, EXPERT_FFN, FFN, FFN_NORM, POST_NORMS, PROJECTIONS, QK_NORM
@@ -49,4 +51,18 @@ OLMOE = Family(
     outside=_UNTIED,
     rules=STACKED_EXPERTS,
     shapes=_QK_NORM_SHAPES,
+)
+
+OLMO = Family(
+    architecture="olmo",
+    metadata=(
+        *COMMON,
+        F32("{arch}.attention.layer_norm_epsilon", value=1e-5),
+        F32("{arch}.attention.clamp_kqv", "clip_qkv"),
+    ),
+    demands=(demands.LAYER_NORM, *demands.HEADS, Demand("attention.clamp_kqv", ValueType.FLOAT32)),
+    vocabulary=BPE,
+    parts=(PROJECTIONS, FFN),
+    outside=_UNTIED[:1],
+    rules=LLAMA.rules[:1],
 )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from quantize_cli.architectures import demands
 from quantize_cli.architectures.experts import STACKED_EXPERTS
 from quantize_cli.architectures.families.qwen3_next import EXPERTS, MIXERS, MTP_EXPERTS, MTP_LAYERS, QWEN3_NEXT
+from quantize_cli.architectures.family import leave_out
 from quantize_cli.architectures.linear_attention import ALPHA_BETA, DELTA_NET_RULES, TILING_RULES
 from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.mtp import stored_mtp_layers
@@ -36,4 +37,11 @@ QWEN3_5 = replace(
     parts=(*MIXERS, ALPHA_BETA, FFN, *MTP_LAYERS, FFN.among(stored_mtp_layers)),
     rules=(*DELTA_NET_RULES, *TILING_RULES),
     needed=("vocab", "hidden", "heads", "ffn"),
+)
+
+#: Within MiniCPM-V 4.6; the reference leaves the MTP layer out, but not its number.
+MINICPM_V = replace(
+    QWEN3_5,
+    parts=(*MIXERS, ALPHA_BETA, FFN),
+    namings=(leave_out(r"^model\.merger\.|^mtp"), *QWEN3_5.namings),
 )

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from quantize_cli.architectures.families.afmoe import AFMOE
 from quantize_cli.architectures.families.apertus import APERTUS
 from quantize_cli.architectures.families.arcee import ARCEE
 from quantize_cli.architectures.families.baichuan import BAICHUAN
 from quantize_cli.architectures.families.bailing import BAILING_MOE_2
+from quantize_cli.architectures.families.chatglm import CHATGLM
 from quantize_cli.architectures.families.cohere import COHERE, COHERE2
 from quantize_cli.architectures.families.deepseek import DEEPSEEK2, GLM4_MOE_LITE
+from quantize_cli.architectures.families.deepseek_ocr import DEEPSEEK2_OCR
+from quantize_cli.architectures.families.dots1 import DOTS1
 from quantize_cli.architectures.families.embedding_gemma import EMBEDDING_GEMMA
-from quantize_cli.architectures.families.ernie4_5 import ERNIE4_5, ERNIE4_5_MOE
-from quantize_cli.architectures.families.exaone4 import EXAONE4
+from quantize_cli.architectures.families.ernie4_5 import ERNIE4_5, ERNIE4_5_MOE, PADDLE_OCR
+from quantize_cli.architectures.families.exaone import EXAONE
+from quantize_cli.architectures.families.exaone4 import EXAONE4, EXAONE4_5
+from quantize_cli.architectures.families.exaone_moe import EXAONE_MOE
 from quantize_cli.architectures.families.falcon import FALCON
 from quantize_cli.architectures.families.falcon_h1 import FALCON_H1
 from quantize_cli.architectures.families.gemma import GEMMA, GEMMA2
@@ -20,32 +26,41 @@ from quantize_cli.architectures.families.gemma3 import GEMMA3
 from quantize_cli.architectures.families.gemma3n import GEMMA3N
 from quantize_cli.architectures.families.gemma4 import GEMMA4
 from quantize_cli.architectures.families.gemma4_unified import GEMMA4_UNIFIED
-from quantize_cli.architectures.families.glm import GLM4, GLM4_MOE
+from quantize_cli.architectures.families.glm import GLM4, GLM4_MOE, GLM_OCR, SOLAR_OPEN
+from quantize_cli.architectures.families.glm5_next import GLM5_NEXT
 from quantize_cli.architectures.families.gpt2 import GPT2
 from quantize_cli.architectures.families.gpt_neox import GPT_NEOX
 from quantize_cli.architectures.families.gpt_oss import GPT_OSS
 from quantize_cli.architectures.families.granite import GRANITE, GRANITE_MOE
 from quantize_cli.architectures.families.granite_hybrid import GRANITE_HYBRID
 from quantize_cli.architectures.families.hunyuan import HUNYUAN_DENSE, HUNYUAN_MOE
+from quantize_cli.architectures.families.hunyuan3 import HUNYUAN3
+from quantize_cli.architectures.families.hunyuan_vl import HUNYUAN_VL
 from quantize_cli.architectures.families.internlm2 import INTERNLM2
 from quantize_cli.architectures.families.internlm3 import INTERNLM3
+from quantize_cli.architectures.families.jais2 import JAIS2
+from quantize_cli.architectures.families.jamba import JAMBA
+from quantize_cli.architectures.families.kimi_linear import KIMI_LINEAR
 from quantize_cli.architectures.families.lfm2 import LFM2, LFM2_MOE
-from quantize_cli.architectures.families.llama import LLAMA
+from quantize_cli.architectures.families.llama import LLAMA, LLAMA_EMBED
 from quantize_cli.architectures.families.llama4 import LLAMA4
 from quantize_cli.architectures.families.mamba import MAMBA1, MAMBA_2
+from quantize_cli.architectures.families.mellum import MELLUM
 from quantize_cli.architectures.families.minicpm import MINICPM
+from quantize_cli.architectures.families.minicpm3 import MINICPM3
 from quantize_cli.architectures.families.minimax_m2 import MINIMAX_M2
 from quantize_cli.architectures.families.minimax_m3 import MINIMAX_M3
 from quantize_cli.architectures.families.mistral3 import MISTRAL3
+from quantize_cli.architectures.families.nemotron import NEMOTRON_4
 from quantize_cli.architectures.families.nemotron_h_moe import NEMOTRON
-from quantize_cli.architectures.families.olmo import OLMO2, OLMOE
+from quantize_cli.architectures.families.olmo import OLMO, OLMO2, OLMOE
 from quantize_cli.architectures.families.phi2 import PHI2
 from quantize_cli.architectures.families.phi3 import PHI3, PHIMOE
 from quantize_cli.architectures.families.qwen2 import KORMO, QWEN2
 from quantize_cli.architectures.families.qwen2_moe import QWEN2_MOE
 from quantize_cli.architectures.families.qwen2_vl import QWEN2_VL
 from quantize_cli.architectures.families.qwen3 import QWEN3, QWEN3_MOE
-from quantize_cli.architectures.families.qwen3_5 import QWEN3_5, QWEN3_5_MOE
+from quantize_cli.architectures.families.qwen3_5 import MINICPM_V, QWEN3_5, QWEN3_5_MOE
 from quantize_cli.architectures.families.qwen3_next import QWEN3_NEXT
 from quantize_cli.architectures.families.qwen3_vl import QWEN3_ASR, QWEN3_OMNI_MOE, QWEN3_VL, QWEN3_VL_MOE
 from quantize_cli.architectures.families.qwen4_exp import QWEN4_EXP
@@ -53,6 +68,7 @@ from quantize_cli.architectures.families.seed_oss import SEED_OSS
 from quantize_cli.architectures.families.smollm3 import SMOLLM3
 from quantize_cli.architectures.families.sparse_attention import DEEPSEEK32, GLM_DSA
 from quantize_cli.architectures.families.stablelm import STABLELM
+from quantize_cli.architectures.families.starcoder import STARCODER
 from quantize_cli.architectures.families.starcoder2 import STARCODER2
 from quantize_cli.architectures.family import Family
 
@@ -64,6 +80,8 @@ FAMILIES: Mapping[str, Family] = {
     "IQuestCoderForCausalLM": LLAMA,
     "LlavaForConditionalGeneration": LLAMA,
     "VoxtralForConditionalGeneration": LLAMA,
+    "VLlama3ForCausalLM": LLAMA,
+    "LlamaBidirectionalModel": LLAMA_EMBED,
     "InternLM3ForCausalLM": INTERNLM3,
     "Llama4ForCausalLM": LLAMA4,
     "Llama4ForConditionalGeneration": LLAMA4,
@@ -89,6 +107,7 @@ FAMILIES: Mapping[str, Family] = {
     "Qwen3_5ForConditionalGeneration": QWEN3_5,
     "Qwen3_5MoeForCausalLM": QWEN3_5_MOE,
     "Qwen3_5MoeForConditionalGeneration": QWEN3_5_MOE,
+    "MiniCPMV4_6ForConditionalGeneration": MINICPM_V,
     "Qwen4ExpForCausalLM": QWEN4_EXP,
     "Qwen4ExpForConditionalGeneration": QWEN4_EXP,
     "MambaForCausalLM": MAMBA1,
@@ -97,19 +116,45 @@ FAMILIES: Mapping[str, Family] = {
     "Mamba2ForCausalLM": MAMBA_2,
     "DeepseekV2ForCausalLM": DEEPSEEK2,
     "DeepseekV3ForCausalLM": DEEPSEEK2,
+    "KimiVLForConditionalGeneration": DEEPSEEK2,
+    "YoutuForCausalLM": DEEPSEEK2,
+    "YoutuVLForConditionalGeneration": DEEPSEEK2,
+    "DeepseekOCRForCausalLM": DEEPSEEK2_OCR,
+    "KimiLinearForCausalLM": KIMI_LINEAR,
+    "UnlimitedOCRForCausalLM": DEEPSEEK2_OCR,
     "GemmaForCausalLM": GEMMA,
     "Gemma2ForCausalLM": GEMMA2,
     "KimiK25ForConditionalGeneration": DEEPSEEK2,
     "Glm4MoeLiteForCausalLM": GLM4_MOE_LITE,
     "GlmMoeDsaForCausalLM": GLM_DSA,
+    "Glm5NextForConditionalGeneration": GLM5_NEXT,
     "Glm4ForCausalLM": GLM4,
     "Glm4vForConditionalGeneration": GLM4,
+    "GlmOcrForConditionalGeneration": GLM_OCR,
+    "GlmForCausalLM": CHATGLM,
+    "ChatGLMModel": CHATGLM,
+    "ChatGLMForConditionalGeneration": CHATGLM,
     "Glm4MoeForCausalLM": GLM4_MOE,
+    "SolarOpenForCausalLM": SOLAR_OPEN,
     "Glm4vMoeForConditionalGeneration": GLM4_MOE,
+    "OlmoForCausalLM": OLMO,
+    "OLMoForCausalLM": OLMO,
+    "ExaoneForCausalLM": EXAONE,
+    "NemotronForCausalLM": NEMOTRON_4,
+    "Jais2ForCausalLM": JAIS2,
+    "GPTBigCodeForCausalLM": STARCODER,
+    "Dots1ForCausalLM": DOTS1,
+    "MellumForCausalLM": MELLUM,
+    "AfmoeForCausalLM": AFMOE,
+    "HYV3ForCausalLM": HUNYUAN3,
+    "ExaoneMoEForCausalLM": EXAONE_MOE,
+    "ExaoneMoeForCausalLM": EXAONE_MOE,
+    "JambaForCausalLM": JAMBA,
     "Olmo2ForCausalLM": OLMO2,
     "Olmo3ForCausalLM": OLMO2,
     "OlmoeForCausalLM": OLMOE,
     "Exaone4ForCausalLM": EXAONE4,
+    "Exaone4_5_ForConditionalGeneration": EXAONE4_5,
     "Starcoder2ForCausalLM": STARCODER2,
     "GPT2LMHeadModel": GPT2,
     "GPTNeoXForCausalLM": GPT_NEOX,
@@ -120,9 +165,11 @@ FAMILIES: Mapping[str, Family] = {
     "LlavaStableLMEpochForCausalLM": STABLELM,
     "InternLM2ForCausalLM": INTERNLM2,
     "MiniCPMForCausalLM": MINICPM,
+    "MiniCPM3ForCausalLM": MINICPM3,
     "Ernie4_5ForCausalLM": ERNIE4_5,
     "Ernie4_5_ForCausalLM": ERNIE4_5,
     "Ernie4_5_MoeForCausalLM": ERNIE4_5_MOE,
+    "PaddleOCRVLForConditionalGeneration": PADDLE_OCR,
     "BaichuanForCausalLM": BAICHUAN,
     "BaiChuanForCausalLM": BAICHUAN,
     "Lfm2ForCausalLM": LFM2,
@@ -152,6 +199,7 @@ FAMILIES: Mapping[str, Family] = {
     "Phi4ForCausalLMV": PHI3,
     "PhiMoEForCausalLM": PHIMOE,
     "HunYuanDenseV1ForCausalLM": HUNYUAN_DENSE,
+    "HunYuanVLForConditionalGeneration": HUNYUAN_VL,
     "HunYuanMoEV1ForCausalLM": HUNYUAN_MOE,
     "GraniteMoeHybridForCausalLM": GRANITE_HYBRID,
     "BambaForCausalLM": GRANITE_HYBRID,
@@ -184,6 +232,7 @@ BASE_CLASSES: Mapping[str, str] = {
     "Qwen3_5MoeTextModel": "Qwen3_5MoeForCausalLM",
     "Qwen4ExpModel": "Qwen4ExpForConditionalGeneration",
     "Qwen4ExpTextModel": "Qwen4ExpForCausalLM",
+    "KimiLinearModel": "KimiLinearForCausalLM",
     "DeepseekV2Model": "DeepseekV2ForCausalLM",
     "DeepseekV3Model": "DeepseekV3ForCausalLM",
     "GptOssModel": "GptOssForCausalLM",
@@ -225,10 +274,18 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "deepseek_v3": "DeepseekV3ForCausalLM",
     "gemma": "GemmaForCausalLM",
     "gemma2": "Gemma2ForCausalLM",
+    "kimi_linear": "KimiLinearForCausalLM",
+    "kimi_vl": "KimiVLForConditionalGeneration",
+    "youtu": "YoutuForCausalLM",
+    "youtu_vl": "YoutuVLForConditionalGeneration",
     "kimi_k2": "DeepseekV3ForCausalLM",
     "kimi_k25": "KimiK25ForConditionalGeneration",
     "glm4_moe_lite": "Glm4MoeLiteForCausalLM",
+    "glm5_next": "Glm5NextForConditionalGeneration",
     "glm_moe_dsa": "GlmMoeDsaForCausalLM",
+    "glm": "GlmForCausalLM",
+    "chatglm": "ChatGLMModel",
+    "glm_ocr": "GlmOcrForConditionalGeneration",
     "glm4": "Glm4ForCausalLM",
     "glm4v": "Glm4vForConditionalGeneration",
     "glm4_moe": "Glm4MoeForCausalLM",
@@ -244,7 +301,24 @@ CLASSES_OF_TYPES: Mapping[str, str] = {
     "phi": "PhiForCausalLM",
     "phi3": "Phi3ForCausalLM",
     "phimoe": "PhiMoEForCausalLM",
+    "minicpm3": "MiniCPM3ForCausalLM",
+    "minicpmv4_6": "MiniCPMV4_6ForConditionalGeneration",
+    "exaone4_5": "Exaone4_5_ForConditionalGeneration",
+    "solar_open": "SolarOpenForCausalLM",
+    "paddleocr_vl": "PaddleOCRVLForConditionalGeneration",
+    "afmoe": "AfmoeForCausalLM",
+    "hy_v3": "HYV3ForCausalLM",
+    "exaone_moe": "ExaoneMoeForCausalLM",
+    "jamba": "JambaForCausalLM",
+    "olmo": "OlmoForCausalLM",
+    "exaone": "ExaoneForCausalLM",
+    "nemotron": "NemotronForCausalLM",
+    "jais2": "Jais2ForCausalLM",
+    "gpt_bigcode": "GPTBigCodeForCausalLM",
+    "dots1": "Dots1ForCausalLM",
+    "mellum": "MellumForCausalLM",
     "hunyuan_v1_dense": "HunYuanDenseV1ForCausalLM",
+    "hunyuan_vl": "HunYuanVLForConditionalGeneration",
     "minimax_m2": "MiniMaxM2ForCausalLM",
     "minimax_m3_vl": "MiniMaxM3SparseForConditionalGeneration",
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
+from quantize_cli.checkpoints.base import Checkpoint, SourceFile, Stream, TensorInfo
 from quantize_cli.checkpoints.sidecars import Sidecars
 from quantize_cli.observer import Observer
 
@@ -51,9 +51,19 @@ class Wrapped:
         return self.inner.sidecars
 
     @property
+    def source_files(self) -> tuple[SourceFile, ...]:
+        """The files of weights; see `Checkpoint.source_files`."""
+        return self.inner.source_files
+
+    @property
     def missing(self) -> Mapping[Path, int]:
         """The files that `fetch` will write, each with its size in bytes."""
         return self.inner.missing
+
+    @property
+    def stream(self) -> Stream | None:
+        """The reads over the network; see `Checkpoint.stream`."""
+        return self.inner.stream
 
     def fetch(self, observer: Observer) -> None:
         """Download the missing files; see `Checkpoint.fetch`."""

@@ -41,6 +41,7 @@ def _model(
 
     context = click.get_current_context()
     config = asked.pop("config")
+    asked["dry_run"] = dry_run
     tasks = _listed(context, words, asked) if config is None else _configured(context, words, Path(config), asked)
     for name in dict.fromkeys(name for task in tasks for name in task.formats):
         find_format(name)
@@ -54,11 +55,15 @@ def _model(
 
 
 def _listed(context: click.Context, words: Sequence[str], asked: dict[str, Any]) -> list[Task]:
-    """Make a task for each model that the words name, or for the default one."""
-    from quantize_cli.cli.words import Job, commands_of, understood
+    """Make a task for each model that the words name, or for the default one; a dry run may lack formats."""
+    from quantize_cli.cli import plan_view
+    from quantize_cli.cli.words import Job, commands_of, understood, without_format
     from quantize_cli.tasks import tasks_of
 
     job = understood(words, Job((), asked["formats"], asked["output"], asked["threads"]), commands_of(context))
+    if not job.formats and not asked["dry_run"]:
+        plan_view.advise(next(iter(job.models), None), asked)
+        raise without_format()
     keywords = {**_keywords(context, asked), "threads": job.threads}
     return tasks_of(job.models or [options.default_model()], job.formats, job.output, keywords)
 
@@ -95,14 +100,14 @@ def _keywords(context: click.Context, asked: dict[str, Any]) -> dict[str, Any]:
 
 def _show(tasks: Sequence[Task], *, as_json: bool) -> None:
     """Show what the tasks would write."""
-    from quantize_cli.cli import dry_run
-    from quantize_cli.cli.words import with_near_names
+    from quantize_cli.cli import plan_view
+    from quantize_cli.cli.words import Job
 
     if as_json:
         raise UsageError("--json prints reports of runs; `quantize plan MODEL --json` prints what a run would write.")
     for task in tasks:
-        with with_near_names(task.model):
-            dry_run.show(task.model, task.formats, {"report": None, **task.options})
+        job = Job((), task.formats, task.output, task.options.get("threads"))
+        plan_view.dry_run(task.model, job, {"report": None, **task.options})
 
 
 COMMAND = ModelCommand(

@@ -11,12 +11,16 @@ from typing import Any
 
 from quantize_cli.checkpoints.sidecars import read_object
 from quantize_cli.errors import QuantizeError
+from quantize_cli.tokenizers.child.tekken import tekken_facts
+from quantize_cli.tokenizers.child.tiktoken import tiktoken_facts
 from quantize_cli.tokenizers.json_values import mapping, sequence
 
 #: The exit status of a process that was out of memory.
 OUT_OF_MEMORY = 83
 
 TOKENIZER_JSON = "tokenizer.json"
+#: Form of a file of ranks -> what reads it.
+_RANKS = {"tekken": tekken_facts, "tiktoken": tiktoken_facts}
 #: The letter that GPT-2's byte map gives a space; it stands for a space within a part of a merge.
 _SPACE = "Ġ"
 
@@ -74,10 +78,10 @@ def _limit(seconds: int, memory: int) -> None:
 
 
 def answer(request: bytes) -> bytes:
-    """Return the JSON of the facts of tokenizer.json, or of the error that it causes.
+    """Return the JSON of the facts of a file, or of the error that it causes.
 
-    The request is a JSON object, a newline, and the files that it lists, one after the other. `tokenizer_file.py` makes
-    it, and reads the answer.
+    The request is a JSON object, a newline, and the files that it lists, one after the other. `tokenizer_file.py` and
+    `rank_file.py` make it, and read the answer.
     """
     end = request.index(b"\n")
     asked = json.loads(request[:end])
@@ -94,6 +98,8 @@ def answer(request: bytes) -> bytes:
 
 
 def _facts(sidecars: Given, asked: Mapping[str, Any]) -> dict[str, Any]:
+    if "form" in asked:
+        return _RANKS[asked["form"]](sidecars, asked["name"])
     shell = read_object(sidecars, TOKENIZER_JSON)
     model = mapping(shell.get("model"))
     vocabulary = mapping(model.pop("vocab", None))

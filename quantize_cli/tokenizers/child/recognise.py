@@ -2,7 +2,8 @@
 
 The reference converter encodes one fixed text and looks up the hash of the token ids. That fails for a fine-tune whose
 added tokens occur in the text, and for every new vocabulary. So, if the hash is unknown, the hash without the added
-tokens counts, and then the structure of tokenizer.json, which must equal a known one.
+tokens counts, and then the structure of tokenizer.json, which must equal a known one. A hash may lead to a name that
+splits text in another way, because the vocabulary does not show the difference in that one text; then there is a note.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from tokenizers import AddedToken, Tokenizer
 from quantize_cli.errors import UnsupportedError
 from quantize_cli.tokenizers.child.hub import HubTokenizer
 from quantize_cli.tokenizers.json_values import mapping
-from quantize_cli.tokenizers.pre_tokenizers import PROBE, behave_alike, hash_of, joins_alike, name_of, structures
+from quantize_cli.tokenizers.pre_tokenizers import (
+    PROBE,
+    behave_alike,
+    hash_of,
+    joins_alike,
+    name_of,
+    split_alike,
+    structures,
+)
 from quantize_cli.tokenizers.structure import decoder_of, steps_of
 
 #: The probe has few words, so a real tokenizer does not need more rounds than this to remove added tokens.
@@ -44,15 +53,15 @@ def recognise(tokenizer: HubTokenizer, shell: Mapping[str, Any], vocabulary: Col
     Raises:
         UnsupportedError: llama.cpp does not have it, or it may be one of several that differ.
     """
+    names = _by_structure(tokenizer.backend, shell, vocabulary)
     ids = tokenizer.backend.encode(PROBE).ids
     bos = tokenizer.backend.token_to_id(tokenizer.bos) if tokenizer.bos else None
     # the reference's older hashes are from the time when `transformers` preferred add_bos_token to the post-processor
     if name := _first_name(ids, bos if tokenizer.adds_bos else None):
-        return Recognised(name, "hash")
+        return Recognised(name, "hash", tuple(_splits_otherwise(name, names, where)))
     for fewer in _without_additions(tokenizer.backend):
         if name := _first_name(fewer, bos):
-            return Recognised(name, "hash without added tokens")
-    names = _by_structure(tokenizer.backend, shell, vocabulary)
+            return Recognised(name, "hash without added tokens", tuple(_splits_otherwise(name, names, where)))
     if not names:
         raise UnsupportedError(
             f"{where} has an unknown pre-tokenizer (hash {hash_of(ids)}); choose the one that the model was trained "
@@ -64,6 +73,16 @@ def recognise(tokenizer: HubTokenizer, shell: Mapping[str, Any], vocabulary: Col
             "choose one by --pre-tokenizer NAME."
         )
     return Recognised(names[0], "structure", tuple(_joins_otherwise(names, where)))
+
+
+def _splits_otherwise(name: str, names: Sequence[str], where: str) -> Iterator[str]:
+    """Report a name by hash that is another structure's; the reference knows hashes alone."""
+    structured = any(name in row["names"] for row in structures())
+    if structured and names and not any(split_alike(name, other) for other in names):
+        yield (
+            f"{where} has the pre-tokenizer {name} for llama.cpp's converter, but splits text as {names[0]} does, so "
+            f"llama.cpp may make other tokens of it; {name} is used; override with --pre-tokenizer {names[0]}."
+        )
 
 
 def _joins_otherwise(names: Sequence[str], where: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from quantize_cli.tokenizers.kinds.base import Tokens
 from quantize_cli.tokenizers.kinds.bpe import merges_of
-from quantize_cli.tokenizers.kinds.llama_bpe import LLAMA_BPE
+from quantize_cli.tokenizers.kinds.llama_bpe import LLAMA_BPE, read_tokens
 from quantize_cli.tokenizers.source import Source
 from quantize_cli.tokenizers.token_types import TokenType
 
@@ -17,7 +17,7 @@ _SHOWN = frozenset(
 
 
 def _read(source: Source) -> Tokens:
-    found = LLAMA_BPE.read(source)
+    found = read_tokens(source)
     types = [
         TokenType.USER_DEFINED if text in _SHOWN else type_
         for text, type_ in zip(found.tokens, found.types, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from quantize_cli.errors import CheckpointError
 from quantize_cli.tokenizers.json_values import mapping
@@ -12,7 +13,7 @@ from quantize_cli.tokenizers.source import Source
 from quantize_cli.tokenizers.token_types import PAD_SCORE, TokenType, padding
 from quantize_cli.tokenizers.tokenizer_file import TOKENIZER_JSON
 
-_SCORE = -1000.0  #: tokenizer.json has no scores
+_SCORE = -1000.0  #: of every token, because tokenizer.json does not have scores
 BYTE = re.compile("<0x[0-9A-Fa-f]{2}>")  #: the text of a byte token
 
 
@@ -23,7 +24,7 @@ def has_byte_tokens(source: Source) -> bool:
     return model.get("type") == "BPE" and bool(model.get("byte_fallback")) and decoder.get("type") == "Sequence"
 
 
-def _read(source: Source) -> Tokens:
+def read_tokens(source: Source) -> Tokens:
     """Read the tokens, padded to the model's rows; the reference does not pad, and its file does not load then."""
     file = source.tokenizer_file
     by_id = {**dict(file.tokens()), **{token.id: token.text for token in file.added}}
@@ -58,6 +59,16 @@ def _type(token: str, special: frozenset[str], *, added: bool) -> TokenType:
     if token in special:
         return TokenType.CONTROL
     return TokenType.USER_DEFINED if added else TokenType.NORMAL
+
+
+def _read(source: Source) -> Tokens:
+    found = read_tokens(source)
+    note = (
+        f"{source.where(TOKENIZER_JSON)} does not have scores, so all tokens get the same one, as from llama.cpp's "
+        "converter, and llama.cpp may split words in another way than the model's own tokenizer; put tokenizer.model "
+        "beside it, if the model's repository has one."
+    )
+    return replace(found, notes=(*found.notes, note))
 
 
 LLAMA_BPE = Kind(TOKENIZER_JSON, has_byte_tokens, _read)

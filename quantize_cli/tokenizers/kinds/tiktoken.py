@@ -6,22 +6,17 @@ and the texts of special tokens that tokenizer_config.json does not tell.
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from quantize_cli.errors import CheckpointError
-from quantize_cli.tokenizers.byte_letters import letters_of
 from quantize_cli.tokenizers.kinds.base import Kind, Tokens
 from quantize_cli.tokenizers.kinds.fit import Cut, left_out
 from quantize_cli.tokenizers.kinds.sentencepiece import declared_tokens
-from quantize_cli.tokenizers.ranks import index_ranks, last_merges
+from quantize_cli.tokenizers.rank_file import read_ranks
 from quantize_cli.tokenizers.source import Source
 from quantize_cli.tokenizers.token_types import TokenType, padding
-
-_MAX_RANKS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +47,8 @@ def _applies(source: Source, ranks: _Ranks) -> bool:
 def _read(source: Source, ranks: _Ranks) -> Tokens:
     """Read the ranks, and behind them the special tokens, padded to the model's rows."""
     where = source.where(ranks.file)
-    try:
-        by_rank = list(_tokens(source.sidecars.read(ranks.file)))
-        indexed = index_ranks(by_rank)
-    except ValueError as error:
-        raise CheckpointError(f"{where} is not a file of tiktoken's ranks ({error}); download it again.") from error
-    base = len(by_rank)
+    found = read_ranks(source.sidecars, ranks.file, "tiktoken")
+    base = len(found.texts)
     size = base + ranks.count if source.size is None else source.size
     if size < base:
         raise CheckpointError(
@@ -66,7 +57,7 @@ def _read(source: Source, ranks: _Ranks) -> Tokens:
         )
     declared = {i: (text, file) for i, text, _, file in declared_tokens(source)}
     tokens, types = padding(size), [TokenType.UNUSED] * size
-    tokens[:base], types[:base] = map(letters_of, by_rank), [TokenType.NORMAL] * base
+    tokens[:base], types[:base] = found.texts, [TokenType.NORMAL] * base
     for i in range(base, min(size, base + ranks.count)):
         tokens[i], types[i] = declared[i][0] if i in declared else _text(ranks, i, i - base), TokenType.CONTROL
     cut = [Cut(i, *declared[i]) for i in sorted(declared) if i >= size]
@@ -75,7 +66,7 @@ def _read(source: Source, ranks: _Ranks) -> Tokens:
         source.pre_tokenizer or ranks.pre,
         tokens,
         types,
-        merges=tuple(last_merges(indexed)),
+        merges=found.merges,
         id_limit=size if cut else None,
         origins={i: file for i, (_, file) in declared.items()},
         notes=tuple(left_out(cut, size)),
@@ -85,24 +76,6 @@ def _read(source: Source, ranks: _Ranks) -> Tokens:
 def _text(ranks: _Ranks, i: int, place: int) -> str:
     named = len(ranks.names)
     return ranks.names[place] if place < named else ranks.filler.format(id=i, place=place - named)
-
-
-def _tokens(content: bytes) -> Iterator[bytes]:
-    """Yield the tokens of a file of ranks: each line has a token in base64, and its rank, which is its place."""
-    rank = 0
-    for number, line in enumerate(content.split(b"\n"), 1):
-        words = line.split()
-        if not words:
-            continue
-        if rank == _MAX_RANKS:
-            raise ValueError(f"it has more than {_MAX_RANKS:,} tokens")
-        if len(words) != 2 or words[1] != b"%d" % rank:
-            raise ValueError(f"line {number} is not a token with the rank {rank}")
-        try:
-            yield base64.b64decode(words[0], validate=True)
-        except binascii.Error as error:
-            raise ValueError(f"line {number} is not base64") from error
-        rank += 1
 
 
 KIMI_RANKS = Kind(_KIMI.file, partial(_applies, ranks=_KIMI), partial(_read, ranks=_KIMI), has_pre_tokenizer=True)

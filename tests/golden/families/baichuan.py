@@ -7,7 +7,7 @@ from typing import Any
 
 from golden.families.case import Case
 from golden.families.shapes import Tensors, ends, linear, mlp, norms
-from golden.families.vocabularies import llama_sentencepiece
+from golden.families.vocabularies import llama_real
 from golden.families.weights import around_one
 
 SMALL = {
@@ -28,7 +28,7 @@ SMALL = {
     "rms_norm_eps": 1e-06,
     "tie_word_embeddings": False,
     "use_cache": True,
-    "vocab_size": 320,
+    "vocab_size": 2000,
 }
 
 
@@ -45,4 +45,4 @@ def tensors(config: Mapping[str, Any]) -> Tensors:
     return found
 
 
-CASE = Case("Baichuan-small", SMALL, tensors(SMALL), llama_sentencepiece())
+CASE = Case("Baichuan-small", SMALL, tensors(SMALL), llama_real())

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from golden.families.case import Case, Tensor
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, mlp, norms
-from golden.families.vocabularies import QWEN_3_SPLIT, qwen
+from golden.families.vocabularies import numbers
 from golden.families.weights import around_one
+
+VOCABULARY = relative("ling2")
 
 
 def config(hidden: int, ffn: int, **more: Any) -> dict[str, Any]:
@@ -17,7 +20,6 @@ def config(hidden: int, ffn: int, **more: Any) -> dict[str, Any]:
         "architectures": ["BailingMoeV2ForCausalLM"],
         "attention_dropout": 0.0,
         "embedding_dropout": 0.0,
-        "eos_token_id": 282,
         "first_k_dense_replace": 1,
         "head_dim": hidden // 4,
         "hidden_act": "silu",
@@ -40,7 +42,6 @@ def config(hidden: int, ffn: int, **more: Any) -> dict[str, Any]:
         "num_nextn_predict_layers": 0,
         "num_shared_experts": 1,
         "output_dropout": 0.0,
-        "pad_token_id": 280,
         "partial_rotary_factor": 0.5,
         "rms_norm_eps": 1e-06,
         "rope_scaling": None,
@@ -55,7 +56,7 @@ def config(hidden: int, ffn: int, **more: Any) -> dict[str, Any]:
         "use_qk_norm": True,
         "use_qkv_bias": False,
         "use_rmsnorm": True,
-        "vocab_size": 320,
+        **numbers(VOCABULARY),
         **more,
     }
 
@@ -88,7 +89,6 @@ def tensors(config: Mapping[str, Any]) -> Tensors:
 
 PLAIN, ODD = config(256, 256), config(288, 96)
 MTP = config(256, 256, num_nextn_predict_layers=1, num_hidden_layers=2)
-VOCABULARY = qwen(QWEN_3_SPLIT, "bailingmoe2")
 
 CASES = (
     Case("Ling-2", PLAIN, tensors(PLAIN), VOCABULARY),

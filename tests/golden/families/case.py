@@ -13,7 +13,20 @@ from typing import Any
 import numpy as np
 from golden.families.weights import Array, Fill, normal
 from golden.small_checkpoints import DTYPES, OUTTYPES, TOKENIZER_FILES, write_weights
-from safetensors.numpy import load_file
+from safetensors import deserialize
+
+#: safetensors' name of a dtype -> NumPy's.
+DTYPE_NAMES = {
+    "BF16": "bfloat16",
+    "F16": "float16",
+    "F32": "float32",
+    "F64": "float64",
+    "F8_E4M3": "float8_e4m3fn",
+    "I8": "int8",
+    "I32": "int32",
+    "I64": "int64",
+    "U8": "uint8",
+}
 
 Arrays = dict[str, Array]
 Layout = Callable[[Arrays], Arrays]
@@ -126,8 +139,9 @@ def digest(folder: Path) -> str:
     """
     lines = []
     for shard in sorted(folder.glob("*.safetensors")):
-        for name, values in sorted(load_file(shard).items()):
-            lines.append(f"{shard.name} {name} {values.dtype} {values.shape} {_sha256(values.tobytes())}")
+        for name, held in sorted(deserialize(shard.read_bytes())):
+            dtype = DTYPE_NAMES[held["dtype"]]
+            lines.append(f"{shard.name} {name} {dtype} {tuple(held['shape'])} {_sha256(held['data'])}")
     own = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".safetensors"]
     lines += [f"{path.relative_to(folder)} {_sha256(path.read_bytes())}" for path in sorted(own)]
     return _sha256("\n".join(lines).encode())

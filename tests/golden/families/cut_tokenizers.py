@@ -16,10 +16,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from golden.families.sentencepiece_model import with_pieces
 from golden.families.tokenizer_json import Json, token_ids
 from golden.families.vocabularies import CUT, CUT_PRE_TOKENIZERS
 
 SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+
+#: tokenizer.model of those that have one; Phi-3's is Llama 2's.
+MODELS = {
+    "mistral-7b-v0.3": "mistral-7b-v0.3/tokenizer.model.v3",
+    "phi3-mini": "llama2-spm/tokenizer.model",
+}
 
 TOKENS = 2_000  # to keep, beside the added ones
 OF_A_SERIES = 4  # to keep of "<unused0>", "<unused1>" ..., and of the runs of each kind of white space
@@ -124,6 +131,9 @@ def main() -> None:
         for file in SETTINGS:
             if (source / file).exists():
                 _write(target / file, settings(json.loads((source / file).read_text()), token_ids(tokenizer)))
+        if name in MODELS:
+            model = (args.shared / "tokenizers" / MODELS[name]).read_bytes()
+            (target / "tokenizer.model").write_bytes(with_pieces(model, tokenizer["model"]["vocab"].keys()))
 
 
 if __name__ == "__main__":

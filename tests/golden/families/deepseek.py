@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from golden.families.case import Case, Tensor, Vocabulary
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, ends, mlp, norms
-from golden.families.vocabularies import deepseek
+from golden.families.vocabularies import numbers, real
 from golden.families.weights import around_one
+
+VOCABULARY, LITE = real("deepseek_v3"), relative("deepseek-llm")
 
 COMMON = {
     "attention_bias": False,
@@ -22,7 +25,8 @@ COMMON = {
     "num_experts_per_tok": 2,
     "rms_norm_eps": 1e-06,
     "rope_theta": 10000,
-    "vocab_size": 320,
+    "use_cache": True,
+    "vocab_size": 2032,
 }
 
 #: DeepSeek V3: queries through a latent too, sigmoid gating with a bias for the choice of experts, groups of experts.
@@ -67,6 +71,7 @@ V3 = {
 #: DeepSeek V2 Lite: queries in one projection, softmax gating, two shared experts. llama.cpp knows it by its 27 layers.
 V2_LITE = {
     **COMMON,
+    **numbers(LITE),
     "architectures": ["DeepseekV2ForCausalLM"],
     "aux_loss_alpha": 0.001,
     "hidden_size": 64,
@@ -82,6 +87,7 @@ V2_LITE = {
     "num_attention_heads": 2,
     "num_hidden_layers": 27,
     "num_key_value_heads": 2,
+    "pretraining_tp": 1,
     "q_lora_rank": None,
     "qk_nope_head_dim": 32,
     "qk_rope_head_dim": 16,
@@ -204,9 +210,9 @@ REAL = {
 }
 
 CASES = (
-    Case("DeepSeek-V3-small", V3, tensors(V3), deepseek(), shards=2),
-    Case("DeepSeek-V2-Lite", V2_LITE, tensors(V2_LITE), deepseek()),
+    Case("DeepSeek-V3-small", V3, tensors(V3), VOCABULARY, shards=2),
+    Case("DeepSeek-V2-Lite", V2_LITE, tensors(V2_LITE), LITE),
     # Rows of 320, 160, 96 and 48 (k_b, which falls back to F16); a head that is stored although it is tied.
-    Case("DeepSeek-V3-odd-rows", ODD, tensors(ODD), deepseek(), dtype="float16"),
+    Case("DeepSeek-V3-odd-rows", ODD, tensors(ODD), VOCABULARY, dtype="float16"),
     Case("DeepSeek-V3-real-tokenizer", REAL, tensors(REAL), Vocabulary(shared="deepseek_v3"), slow=True),
 )

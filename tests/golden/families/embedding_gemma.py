@@ -8,7 +8,7 @@ from dataclasses import replace
 from golden.families.case import Case, Vocabulary
 from golden.families.gemma3 import config, tensors
 from golden.families.layouts import renamed
-from golden.families.vocabularies import gemma_both, gemma_json
+from golden.families.vocabularies import gemma_json, gemma_real
 
 #: config.json with the keys of EmbeddingGemma 300M's on the Hub.
 OWN = {
@@ -52,12 +52,13 @@ def pooled(vocabulary: Vocabulary) -> Vocabulary:
 
 SMALL = {
     key: value
-    for key, value in (config(6, 256, 256, 328) | OWN).items()
+    for key, value in (config(6, 256, 256, 1984) | OWN).items()
     if key not in ("cache_implementation", "sliding_window_pattern")
 }
 ODD = SMALL | {
     "layer_types": ["sliding_attention"],
     "num_hidden_layers": 1,
+    "vocab_size": 328,
     "hidden_size": 320,
     "intermediate_size": 352,
     "use_bidirectional_attention": False,
@@ -65,7 +66,7 @@ ODD = SMALL | {
 BASE = renamed(("model.", ""))
 
 CASES = (
-    Case("EmbeddingGemma-small", SMALL, tensors(SMALL, 328), pooled(gemma_both()), layout=BASE),
+    Case("EmbeddingGemma-small", SMALL, tensors(SMALL, 1984), pooled(gemma_real()), layout=BASE),
     # Without the files of sentence-transformers, and with the names of a class that has a head.
     Case("EmbeddingGemma-odd-rows", ODD, tensors(ODD, 330), gemma_json(), dtype="float16", slow=True),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from golden.families.case import Case, Tensor
 from golden.families.shapes import Tensors, attention, ends, linear, mlp, norms
-from golden.families.vocabularies import llama_sentencepiece
+from golden.families.vocabularies import llama_real, llama_sentencepiece
 from golden.families.weights import around_one
 
 SMALL = {
@@ -30,9 +30,9 @@ SMALL = {
     "tie_word_embeddings": True,
     "use_bias": False,
     "use_cache": False,
-    "vocab_size": 320,
+    "vocab_size": 2000,
 }
-OLD = {**SMALL, "architectures": ["Ernie4_5_ForCausalLM"], "tie_word_embeddings": False}
+OLD = {**SMALL, "vocab_size": 320, "architectures": ["Ernie4_5_ForCausalLM"], "tie_word_embeddings": False}
 MOE = {
     **{key: value for key, value in SMALL.items() if key != "head_dim"},
     "architectures": ["Ernie4_5_MoeForCausalLM"],
@@ -92,7 +92,7 @@ PREDICTION = {
     "model.mtp_linear_proj.0.weight": Tensor((256, 512)),
 }
 CASES = (
-    Case("ERNIE-4.5-small", SMALL, tensors(SMALL), llama_sentencepiece()),
+    Case("ERNIE-4.5-small", SMALL, tensors(SMALL), llama_real()),
     Case("ERNIE-4.5-fused", OLD, tensors(OLD, fused=True), llama_sentencepiece(), slow=True),
-    Case("ERNIE-4.5-MoE-small", MOE, tensors(MOE) | PREDICTION, llama_sentencepiece()),
+    Case("ERNIE-4.5-MoE-small", MOE, tensors(MOE) | PREDICTION, llama_real()),
 )

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from golden.families.case import Case
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, attention, ends, mlp, norms
-from golden.families.vocabularies import QWEN_3_SPLIT, qwen
+from golden.families.vocabularies import numbers
 from golden.families.weights import around_one
 
+VOCABULARY = relative("exaone4")
+
 SMALL = {
+    **numbers(VOCABULARY),
     "architectures": ["Exaone4ForCausalLM"],
     "attention_dropout": 0.0,
-    "bos_token_id": 280,
-    "eos_token_id": 282,
     "head_dim": 64,
     "hidden_act": "silu",
     "hidden_size": 256,
@@ -25,7 +27,6 @@ SMALL = {
     "num_attention_heads": 4,
     "num_hidden_layers": 2,
     "num_key_value_heads": 2,
-    "pad_token_id": 281,
     "rms_norm_eps": 1e-05,
     "rope_scaling": {
         "factor": 16.0,
@@ -39,7 +40,6 @@ SMALL = {
     "sliding_window_pattern": None,
     "tie_word_embeddings": True,
     "use_cache": True,
-    "vocab_size": 320,
 }
 LARGE = {
     **SMALL,
@@ -65,7 +65,6 @@ def tensors(config: Mapping[str, Any]) -> Tensors:
     return found
 
 
-VOCABULARY = qwen(QWEN_3_SPLIT, "qwen2")
 CASES = (
     Case("EXAONE-4.0-small", SMALL, tensors(SMALL), VOCABULARY),
     Case("EXAONE-4.0-window", LARGE, tensors(LARGE), VOCABULARY, slow=True),

@@ -6,18 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from golden.families.case import Case
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, biased, linear, norms
-from golden.families.vocabularies import QWEN_3_SPLIT, qwen
+from golden.families.vocabularies import numbers
 from golden.families.weights import around_one
 
+VOCABULARY = relative("falcon")
+
 SMALL = {
+    **numbers(VOCABULARY),
+    "bos_token_id": numbers(VOCABULARY)["eos_token_id"],
     "alibi": False,
     "apply_residual_connection_post_layernorm": False,
     "architectures": ["FalconForCausalLM"],
     "attention_dropout": 0.0,
     "bias": False,
-    "bos_token_id": 280,
-    "eos_token_id": 280,
     "hidden_dropout": 0.0,
     "hidden_size": 256,
     "initializer_range": 0.02,
@@ -29,7 +32,6 @@ SMALL = {
     "num_hidden_layers": 2,
     "parallel_attn": True,
     "use_cache": True,
-    "vocab_size": 320,
 }
 LARGE = {**SMALL, "new_decoder_architecture": True, "num_kv_heads": 2}
 OLD = {
@@ -62,7 +64,6 @@ def tensors(config: Mapping[str, Any], groups: int, tied: bool = False) -> Tenso
     return found
 
 
-VOCABULARY = qwen(QWEN_3_SPLIT, "falcon")
 CASES = (
     # transformers 5 adds num_kv_heads, by which the reference fails.
     Case("Falcon-7b-small", SMALL, tensors(SMALL, 1), VOCABULARY, raw_config=True),

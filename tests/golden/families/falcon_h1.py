@@ -6,20 +6,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from golden.families.case import Case, Tensor
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, attention, ends, linear, mlp, norms
-from golden.families.vocabularies import QWEN_3_SPLIT, qwen
+from golden.families.vocabularies import numbers
 from golden.families.weights import around_one, decay_logarithm
 
+VOCABULARY = relative("falcon-h1")
+
 SMALL = {
+    **numbers(VOCABULARY),
     "architectures": ["FalconH1ForCausalLM"],
     "attention_bias": False,
     "attention_dropout": 0.0,
     "attention_in_multiplier": 1.0625,
     "attention_out_multiplier": 0.9375,
     "attn_layer_indices": None,
-    "bos_token_id": 280,
     "embedding_multiplier": 5.656854249492381,
-    "eos_token_id": 282,
     "head_dim": 64,
     "hidden_act": "silu",
     "hidden_size": 256,
@@ -49,7 +51,6 @@ SMALL = {
     "num_hidden_layers": 2,
     "num_key_value_heads": 2,
     "num_logits_to_keep": 1,
-    "pad_token_id": 281,
     "projectors_bias": False,
     "rms_norm_eps": 1e-05,
     "rope_scaling": None,
@@ -59,7 +60,6 @@ SMALL = {
     "ssm_out_multiplier": 0.23570226039551587,
     "tie_word_embeddings": False,
     "use_cache": True,
-    "vocab_size": 320,
 }
 LARGE = {**SMALL, "mamba_n_groups": 2, "mamba_rms_norm": True, "tie_word_embeddings": True}
 
@@ -89,7 +89,6 @@ def tensors(config: Mapping[str, Any]) -> Tensors:
     return found
 
 
-VOCABULARY = qwen(QWEN_3_SPLIT, "falcon3")
 CASES = (
     Case("Falcon-H1-small", SMALL, tensors(SMALL), VOCABULARY),
     Case("Falcon-H1-groups", LARGE, tensors(LARGE), VOCABULARY, dtype="float16", slow=True),

@@ -8,8 +8,10 @@ from typing import Any
 from golden.families.case import Case
 from golden.families.gemma3 import tensors as four_norms
 from golden.families.shapes import Tensors, attention, ends, mlp, norms
-from golden.families.vocabularies import gemma_both, gemma_sentencepiece
+from golden.families.vocabularies import gemma_real
 from golden.families.weights import around_zero
+
+VOCABULARY = gemma_real()
 
 #: config.json with the keys of Gemma 2B's on the Hub.
 GEMMA = {
@@ -33,7 +35,7 @@ GEMMA = {
     "rope_scaling": None,
     "rope_theta": 10000.0,
     "use_cache": True,
-    "vocab_size": 328,
+    "vocab_size": 1984,
 }
 
 #: config.json with the keys of Gemma 2 2B's on the Hub.
@@ -44,7 +46,7 @@ GEMMA2 = {
     "attn_logit_softcapping": 50.0,
     "bos_token_id": 2,
     "cache_implementation": "hybrid",
-    "eos_token_id": [1, 7],
+    "eos_token_id": [1, 11],
     "final_logit_softcapping": 30.0,
     "head_dim": 64,
     "hidden_act": "gelu_pytorch_tanh",
@@ -64,7 +66,7 @@ GEMMA2 = {
     "sliding_window": 1024,
     "sliding_window_size": 1024,
     "use_cache": True,
-    "vocab_size": 328,
+    "vocab_size": 1984,
 }
 
 
@@ -87,19 +89,19 @@ def without_head_norms(config: Mapping[str, Any], tied: bool = True) -> Tensors:
 
 
 WIDE = {**GEMMA, "head_dim": 32, "hidden_size": 320, "intermediate_size": 352, "num_key_value_heads": 8}
-ODD = {**GEMMA2, "attn_logit_softcapping": 42.5, "hidden_size": 320, "intermediate_size": 352, "vocab_size": 300}
+ODD = {**GEMMA2, "attn_logit_softcapping": 42.5, "hidden_size": 320, "intermediate_size": 352, "vocab_size": 1960}
 
 CASES = (
-    Case("Gemma-small", GEMMA, two_norms(GEMMA), gemma_sentencepiece()),
+    Case("Gemma-small", GEMMA, two_norms(GEMMA), VOCABULARY),
     # As many heads for keys as for queries, as in Gemma 7B.
-    Case("Gemma-odd-rows", WIDE, two_norms(WIDE), gemma_both(), dtype="float16", shards=2, slow=True),
-    Case("Gemma2-small", GEMMA2, without_head_norms(GEMMA2), gemma_both()),
+    Case("Gemma-odd-rows", WIDE, two_norms(WIDE), VOCABULARY, dtype="float16", shards=2, slow=True),
+    Case("Gemma2-small", GEMMA2, without_head_norms(GEMMA2), VOCABULARY),
     # The embedding is stored a second time as the head, which stays out.
     Case(
         "Gemma2-odd-rows",
         ODD,
         without_head_norms(ODD, tied=False),
-        gemma_sentencepiece(),
+        VOCABULARY,
         dtype="float16",
         slow=True,
     ),

@@ -8,7 +8,7 @@ from typing import Any
 from golden.families.case import Case, Tensor, Vocabulary
 from golden.families.layouts import renamed
 from golden.families.shapes import Tensors, attention, ends, mlp, norms
-from golden.families.vocabularies import gemma_both, gemma_json, gemma_sentencepiece
+from golden.families.vocabularies import gemma_both, gemma_json, gemma_real, gemma_sentencepiece
 from golden.families.weights import around_one, around_zero
 
 #: What Gemma3TextConfig assumes where a config.json does not say it, as the Hub's of the conditional class do not.
@@ -116,6 +116,7 @@ NEW = renamed(
     ("multi_modal_projector.", "model.multi_modal_projector."),
 )
 
+REAL_TOKENS = config(layers=6, hidden=256, ffn=256, vocabulary=1992, eos_token_id=[1, 11])
 SIX_LAYERS = config(layers=6, hidden=256, ffn=256, vocabulary=328)
 SHORT_TEXT = {
     "hidden_size": 256,
@@ -131,8 +132,8 @@ ODD = config(layers=2, hidden=320, ffn=352, vocabulary=300, final_logit_softcapp
 REAL = config(layers=1, hidden=32, ffn=32, vocabulary=262208, head_dim=32)
 
 CASES = (
-    # The embedding has 8 rows more than config.json says, config.json 8 more than the tokenizer.
-    Case("Gemma3-sentencepiece", SIX_LAYERS, tensors(SIX_LAYERS, 336), gemma_sentencepiece()),
+    # The embedding has 8 rows more than config.json says, config.json 10 more than the tokenizer.
+    Case("Gemma3-sentencepiece", REAL_TOKENS, tensors(REAL_TOKENS, 2000), gemma_real()),
     # Without tokenizer.model the rows are cut to 319 + 9: added tokens that are in the vocabulary count twice.
     Case("Gemma3-json", SIX_LAYERS, tensors(SIX_LAYERS, 336), gemma_json(), dtype="float16"),
     # config.json leaves sizes to the class's defaults.

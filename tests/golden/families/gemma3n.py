@@ -8,7 +8,7 @@ from typing import Any
 from golden.families.case import Case, Tensor
 from golden.families.gemma3 import NEW
 from golden.families.shapes import Tensors, attention, ends, mlp, norms
-from golden.families.vocabularies import gemma_both, gemma_json, gemma_sentencepiece
+from golden.families.vocabularies import gemma_json, gemma_real, gemma_sentencepiece
 from golden.families.weights import around_one
 
 #: `text_config` with the keys of Gemma 3n E2B's on the Hub.
@@ -44,21 +44,21 @@ TEXT = {
     "sliding_window": 512,
     "torch_dtype": "bfloat16",
     "use_cache": True,
-    "vocab_size": 336,
-    "vocab_size_per_layer_input": 320,
+    "vocab_size": 1992,
+    "vocab_size_per_layer_input": 1976,
 }
 
 CONDITIONAL = {
     "architectures": ["Gemma3nForConditionalGeneration"],
-    "audio_config": {"hidden_size": 64, "model_type": "gemma3n_audio", "vocab_offset": 332, "vocab_size": 4},
+    "audio_config": {"hidden_size": 64, "model_type": "gemma3n_audio", "vocab_offset": 1988, "vocab_size": 4},
     "audio_soft_tokens_per_image": 188,
-    "audio_token_id": 335,
+    "audio_token_id": 1991,
     "boa_token_id": 6,
     "boi_token_id": 5,
     "eoa_token_id": 6,
     "eoi_token_id": 5,
-    "eos_token_id": [1, 7],
-    "image_token_id": 330,
+    "eos_token_id": [1, 11],
+    "image_token_id": 1986,
     "initializer_range": 0.02,
     "model_type": "gemma3n",
     "text_config": TEXT,
@@ -66,7 +66,7 @@ CONDITIONAL = {
         "architecture": "mobilenetv5_300m_enc",
         "hidden_size": 64,
         "model_type": "gemma3n_vision",
-        "vocab_offset": 328,
+        "vocab_offset": 1984,
         "vocab_size": 4,
     },
     "vision_soft_tokens_per_image": 256,
@@ -119,7 +119,8 @@ def other_parts(hidden: int) -> Tensors:
     }
 
 
-FULL = {**TEXT, "architectures": ["Gemma3nForCausalLM"], "tie_word_embeddings": True, "vocab_size": 328}
+FEW = {"vocab_size": 328, "vocab_size_per_layer_input": 320}
+FULL = {**TEXT, "architectures": ["Gemma3nForCausalLM"], "tie_word_embeddings": True, **FEW}
 THREE = {
     **FULL,
     "activation_sparsity_pattern": [0.95, 0.5, 0.0],
@@ -132,7 +133,7 @@ THREE = {
 
 CASES = (
     # As on the Hub: the embeddings of layers lack the tokens of images and sound.
-    Case("Gemma3n-small", CONDITIONAL, tensors(TEXT, 336, 320) | other_parts(256), gemma_both(), layout=NEW),
+    Case("Gemma3n-small", CONDITIONAL, tensors(TEXT, 1992, 1976) | other_parts(256), gemma_real(), layout=NEW),
     Case("Gemma3n-text", FULL, tensors(FULL, 328, 328), gemma_sentencepiece(), slow=True),
     # Both embeddings are too short.
     Case("Gemma3n-odd-rows", THREE, tensors(THREE, 330, 320), gemma_json(), dtype="float16", slow=True),

@@ -9,19 +9,21 @@ from typing import Any
 
 from golden.families.case import Case, Tensor
 from golden.families.gemma3 import NEW
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, ends, mlp, norms
-from golden.families.vocabularies import real, tokens
+from golden.families.vocabularies import tokens
 from golden.families.weights import around_one
 
-VOCABULARY = replace(real("gemma3"), pre_tokenizer=None)  # the tokenizer of Gemma 4 has the same structure
-VOCAB_SIZE = len(tokens(VOCABULARY))
+VOCABULARY = relative("gemma4")
+IDS = tokens(VOCABULARY)
+VOCAB_SIZE = len(IDS)
 
 #: `text_config` with the keys of Gemma 4 31B's on the Hub.
 DENSE = {
     "attention_bias": False,
     "attention_dropout": 0.0,
     "attention_k_eq_v": True,
-    "bos_token_id": 2,
+    "bos_token_id": IDS["<bos>"],
     "enable_moe_block": False,
     "eos_token_id": 1,
     "expert_intermediate_size": None,
@@ -64,12 +66,20 @@ def conditional(text: Mapping[str, Any], kind: str = "Gemma4ForConditionalGenera
     return {
         "architectures": [kind],
         "audio_config": None,
-        "eos_token_id": [1, 7],
-        "image_token_id": 6,
+        "audio_token_id": IDS["<|audio|>"],
+        "boa_token_id": IDS["<|audio>"],
+        "boi_token_id": IDS["<|image>"],
+        "dtype": "bfloat16",
+        "eoa_token_id": IDS["<audio|>"],
+        "eoa_token_index": IDS["<audio|>"],
+        "eoi_token_id": IDS["<image|>"],
+        "eos_token_id": [1, IDS["<turn|>"]],
+        "image_token_id": IDS["<|image|>"],
         "initializer_range": 0.02,
         "model_type": "gemma4",
         "text_config": text,
         "tie_word_embeddings": True,
+        "video_token_id": IDS["<|video|>"],
         "vision_config": {
             "head_dim": 16,
             "hidden_size": 32,

@@ -7,11 +7,12 @@ from typing import Any
 
 from golden.families.case import Case, Tensor
 from golden.families.layouts import renamed
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, attention, biased, ends, linear, mlp, norms
-from golden.families.vocabularies import glm, tokens
+from golden.families.vocabularies import numbers, tokens
 from golden.families.weights import around_one
 
-VOCABULARY = glm()
+VOCABULARY = relative("glm4")
 IDS = tokens(VOCABULARY)
 ENDS = [IDS[token] for token in ("<|endoftext|>", "<|user|>", "<|observation|>")]
 
@@ -36,12 +37,12 @@ GLM4 = {
     "rope_theta": 10000.0,
     "tie_word_embeddings": False,
     "use_cache": True,
-    "vocab_size": 320,
+    "vocab_size": numbers(VOCABULARY)["vocab_size"],
 }
 #: GLM-4.1V: queries and keys have biases, and their rows are rearranged for llama.cpp's rope of images.
 GLM4V = {
     "architectures": ["Glm4vForConditionalGeneration"],
-    "image_token_id": 315,
+    "image_token_id": IDS["<|image|>"],
     "model_type": "glm4v",
     "text_config": {
         **{name: value for name, value in GLM4.items() if name not in ("architectures", "head_dim")},
@@ -88,14 +89,14 @@ MOE = {
     "topk_group": 1,
     "use_cache": True,
     "use_qk_norm": False,
-    "vocab_size": 320,
+    "vocab_size": numbers(VOCABULARY)["vocab_size"],
 }
 #: GLM 4.6: norms of queries and keys; saved by transformers, so without the tensors of the MTP layer.
 SAVED = {**MOE, "head_dim": 72, "hidden_size": 320, "moe_intermediate_size": 96, "use_qk_norm": True}
 #: GLM-4.5V, which does not have an MTP layer.
 MOE_V = {
     "architectures": ["Glm4vMoeForConditionalGeneration"],
-    "image_token_id": 315,
+    "image_token_id": IDS["<|image|>"],
     "model_type": "glm4v_moe",
     "text_config": {
         **{name: value for name, value in MOE.items() if name not in ("architectures", "num_nextn_predict_layers")},

@@ -7,16 +7,17 @@ from typing import Any
 
 from golden.families.case import Case, Tensor
 from golden.families.shapes import Tensors, biased, norms
-from golden.families.vocabularies import QWEN_3_SPLIT, qwen
+from golden.families.vocabularies import numbers, real
 from golden.families.weights import around_one
 
+VOCABULARY = real("gpt2")
+
 SMALL = {
+    **numbers(VOCABULARY),
     "activation_function": "gelu_new",
     "architectures": ["GPT2LMHeadModel"],
     "attn_pdrop": 0.1,
-    "bos_token_id": 280,
     "embd_pdrop": 0.1,
-    "eos_token_id": 280,
     "initializer_range": 0.02,
     "layer_norm_epsilon": 1e-05,
     "model_type": "gpt2",
@@ -32,7 +33,6 @@ SMALL = {
     "summary_type": "cls_index",
     "summary_use_proj": True,
     "task_specific_params": {"text-generation": {"do_sample": True, "max_length": 50}},
-    "vocab_size": 320,
 }
 
 
@@ -63,7 +63,6 @@ def buffers(config: Mapping[str, Any]) -> Tensors:
     return {f"h.{layer}.attn.bias": Tensor((1, 1, 128, 128)) for layer in range(config["n_layer"])}
 
 
-VOCABULARY = qwen(QWEN_3_SPLIT, "gpt-2")
 CASES = (
     # transformers 5 loses n_ctx, which the reference needs.
     Case("GPT2-small", SMALL, tensors(SMALL), VOCABULARY, dtype="float32", raw_config=True),

@@ -7,14 +7,15 @@ from typing import Any
 
 from golden.families.case import Case, Tensor
 from golden.families.shapes import Tensors, biased, linear, norms
-from golden.families.vocabularies import QWEN_3_SPLIT, qwen
+from golden.families.vocabularies import numbers, real
 from golden.families.weights import around_one
 
+VOCABULARY = real("pythia-410m")
+
 SMALL = {
+    **{key: value for key, value in numbers(VOCABULARY).items() if key != "pad_token_id"},
     "architectures": ["GPTNeoXForCausalLM"],
-    "bos_token_id": 280,
     "classifier_dropout": 0.1,
-    "eos_token_id": 280,
     "hidden_act": "gelu",
     "hidden_size": 256,
     "initializer_range": 0.02,
@@ -29,7 +30,6 @@ SMALL = {
     "tie_word_embeddings": False,
     "use_cache": True,
     "use_parallel_residual": True,
-    "vocab_size": 320,
 }
 SERIAL = {**SMALL, "rotary_pct": 1.0, "use_parallel_residual": False}
 
@@ -56,7 +56,6 @@ def tensors(config: Mapping[str, Any]) -> Tensors:
     return found
 
 
-VOCABULARY = qwen(QWEN_3_SPLIT, "gpt-2")
 CASES = (
     # transformers 5 loses rotary_pct, which the reference needs.
     Case("Pythia-small", SMALL, tensors(SMALL), VOCABULARY, dtype="float16", raw_config=True),

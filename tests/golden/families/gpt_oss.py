@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 from golden.families.case import Case, Tensor
 from golden.families.shapes import Tensors, attention, ends, norms
-from golden.families.vocabularies import QWEN_3_SPLIT, qwen
+from golden.families.vocabularies import numbers, real
 from golden.families.weights import Array, around_one
+
+VOCABULARY = real("gptoss")
 
 
 def config(layers: int, hidden: int, ffn: int, **more: Any) -> dict[str, Any]:
     """Return a config.json with the keys of the Hub's."""
     return {
+        **{key: value for key, value in numbers(VOCABULARY).items() if key != "bos_token_id"},
         "architectures": ["GptOssForCausalLM"],
         "attention_bias": True,
         "attention_dropout": 0.0,
-        "eos_token_id": 282,
         "experts_per_token": 2,
         "head_dim": 64,
         "hidden_act": "silu",
@@ -36,7 +38,6 @@ def config(layers: int, hidden: int, ffn: int, **more: Any) -> dict[str, Any]:
         "num_key_value_heads": 2,
         "num_local_experts": 4,
         "output_router_logits": False,
-        "pad_token_id": 280,
         "rms_norm_eps": 1e-05,
         "rope_scaling": {
             "beta_fast": 32.0,
@@ -52,7 +53,6 @@ def config(layers: int, hidden: int, ffn: int, **more: Any) -> dict[str, Any]:
         "swiglu_limit": 7.0,
         "tie_word_embeddings": False,
         "use_cache": True,
-        "vocab_size": 320,
         **more,
     }
 
@@ -108,7 +108,6 @@ PACKED = config(layers=2, hidden=256, ffn=256, quantization_config=QUANTIZATION)
 ODD = config(layers=1, hidden=288, ffn=96, quantization_config=QUANTIZATION)
 TUNED = config(layers=2, hidden=256, ffn=256)
 ODD_TUNED = config(layers=1, hidden=288, ffn=96)
-VOCABULARY = qwen(QWEN_3_SPLIT, "gpt-4o")
 
 CASES = (
     Case("gpt-oss-small", PACKED, tensors(PACKED), VOCABULARY, requantize=True, further=("MXFP4_MOE",)),

@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from golden.families.case import Case
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, attention, ends, mlp, norms
-from golden.families.vocabularies import QWEN_3_SPLIT, qwen
+from golden.families.vocabularies import numbers
 from golden.families.weights import around_one
+
+VOCABULARY = relative("hunyuan-dense")
+IDS = numbers(VOCABULARY)
 
 
 def config(hidden: int, ffn: int, **more: Any) -> dict[str, Any]:
@@ -18,9 +22,7 @@ def config(hidden: int, ffn: int, **more: Any) -> dict[str, Any]:
         "attention_bias": False,
         "attention_dropout": 0.0,
         "attention_head_dim": 64,
-        "bos_token_id": 280,
-        "eod_token_id": 282,
-        "eos_token_id": 282,
+        "eod_token_id": IDS["eos_token_id"],
         "head_dim": 64,
         "hidden_act": "silu",
         "hidden_size": hidden,
@@ -33,7 +35,6 @@ def config(hidden: int, ffn: int, **more: Any) -> dict[str, Any]:
         "num_attention_heads": 4,
         "num_hidden_layers": 2,
         "num_key_value_heads": 2,
-        "pad_token_id": 280,
         "rms_norm_eps": 1e-05,
         "rope_scaling": {
             "alpha": 1000.0,
@@ -48,7 +49,7 @@ def config(hidden: int, ffn: int, **more: Any) -> dict[str, Any]:
         "tie_word_embeddings": True,
         "use_cache": True,
         "use_qk_norm": True,
-        "vocab_size": 320,
+        **IDS,
         **more,
     }
 
@@ -69,7 +70,6 @@ def tensors(config: Mapping[str, Any]) -> Tensors:
 
 PLAIN = config(256, 512)
 UNTIED = config(288, 160, tie_word_embeddings=False, rope_scaling=None)
-VOCABULARY = qwen(QWEN_3_SPLIT, "hunyuan-dense")
 
 CASES = (
     Case("Hunyuan-dense", PLAIN, tensors(PLAIN), VOCABULARY),

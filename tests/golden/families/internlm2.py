@@ -7,7 +7,8 @@ from typing import Any
 
 from golden.families.case import Case, Tensor
 from golden.families.shapes import Tensors, linear, norms
-from golden.families.vocabularies import llama_sentencepiece
+from golden.families.tokenizer_json import added
+from golden.families.vocabularies import LLAMA_SPECIALS, decoder_of, llama_real, llama_sentencepiece
 from golden.families.weights import around_one
 
 SMALL = {
@@ -36,7 +37,7 @@ SMALL = {
     "rope_theta": 1000000,
     "tie_word_embeddings": False,
     "use_cache": True,
-    "vocab_size": 314,
+    "vocab_size": 2000,
 }
 
 
@@ -59,8 +60,11 @@ def tensors(config: Mapping[str, Any]) -> Tensors:
     return found
 
 
-ALL_KEYS = {**SMALL, "num_key_value_heads": 4}
+#: The chat models' ends of turns replace pieces of the model that are not used.
+CHAT = {**dict(enumerate(LLAMA_SPECIALS)), 1998: "<|im_start|>", 1999: "<|im_end|>"}
+VOCABULARY = llama_real(added_tokens_decoder=decoder_of([added(*token) for token in CHAT.items()]))
+ALL_KEYS = {**SMALL, "vocab_size": 314, "num_key_value_heads": 4}
 CASES = (
-    Case("InternLM2-small", SMALL, tensors(SMALL), llama_sentencepiece()),
+    Case("InternLM2-small", SMALL, tensors(SMALL), VOCABULARY),
     Case("InternLM2-a-key-for-each-head", ALL_KEYS, tensors(ALL_KEYS), llama_sentencepiece(), slow=True),
 )

@@ -8,11 +8,12 @@ from typing import Any, cast
 from golden.families.case import Case, Tensor
 from golden.families.deepseek import V3, tensors
 from golden.families.layouts import renamed
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, linear, norms
-from golden.families.vocabularies import deepseek, glm, tokens
+from golden.families.vocabularies import numbers, tokens
 from golden.families.weights import around_one, around_zero
 
-GLM = glm()
+KIMI, GLM = relative("kimi-k2"), relative("glm4")
 ENDS = [tokens(GLM)[token] for token in ("<|endoftext|>", "<|user|>", "<|observation|>")]
 
 SCALING = cast("dict[str, float]", V3["rope_scaling"])
@@ -20,6 +21,7 @@ SCALING = cast("dict[str, float]", V3["rope_scaling"])
 #: Kimi K2: one group of experts, another base, no MTP layer.
 K2 = {
     **V3,
+    **numbers(KIMI),
     "aux_loss_alpha": 0.001,
     "max_position_embeddings": 131072,
     "model_type": "deepseek_v3",
@@ -38,10 +40,8 @@ K2 = {
 }
 K25 = {
     "architectures": ["KimiK25ForConditionalGeneration"],
-    "bos_token_id": 0,
-    "eos_token_id": 1,
     "ignore_index": -100,
-    "media_placeholder_token_id": 300,
+    "media_placeholder_token_id": tokens(KIMI)["<|media_pad|>"],
     "model_type": "kimi_k25",
     "text_config": {**K2, "model_type": "kimi_k2"},
     "tie_word_embeddings": False,
@@ -49,6 +49,7 @@ K25 = {
 }
 _GLM = {
     **{name: value for name, value in V3.items() if name not in ("bos_token_id", "ep_size", "scoring_func")},
+    **numbers(GLM),
     "eos_token_id": ENDS,
     "n_group": 1,
     "pad_token_id": ENDS[0],
@@ -110,8 +111,8 @@ SAVED = {**FLASH, "kv_lora_rank": 160, "hidden_size": 320, "moe_intermediate_siz
 NO_MTP = {**SAVED, "num_nextn_predict_layers": 0}
 
 CASES = (
-    Case("Kimi-K2-small", K2, tensors(K2), deepseek(), slow=True),
-    Case("Kimi-K2.5", K25, tensors(K2) | IMAGES, deepseek(), layout=WRAPPED, raw_config=True),
+    Case("Kimi-K2-small", K2, tensors(K2), KIMI, slow=True),
+    Case("Kimi-K2.5", K25, tensors(K2) | IMAGES, KIMI, layout=WRAPPED, raw_config=True),
     Case("GLM-4.7-Flash-small", FLASH, tensors(FLASH), GLM),
     # Saved by transformers: the tensors of the MTP layer are missing, but not their number.
     Case("GLM-4.7-Flash-saved", SAVED, tensors(NO_MTP), GLM, dtype="float16", slow=True),

@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from golden.families.case import Case, Tensor
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, linear, norms
-from golden.families.vocabularies import QWEN_3_SPLIT, qwen
+from golden.families.vocabularies import numbers
 from golden.families.weights import around_one
 
+VOCABULARY = relative("lfm2")
+
 SMALL = {
+    **numbers(VOCABULARY),
     "architectures": ["Lfm2ForCausalLM"],
     "block_auto_adjust_ff_dim": True,
     "block_dim": 256,
@@ -22,13 +26,11 @@ SMALL = {
     "block_out_init_scale": 1.0,
     "block_use_swiglu": True,
     "block_use_xavier_init": True,
-    "bos_token_id": 280,
     "conv_L_cache": 3,
     "conv_bias": False,
     "conv_dim": 256,
     "conv_dim_out": 256,
     "conv_use_xavier_init": True,
-    "eos_token_id": 282,
     "hidden_size": 256,
     "initializer_range": 0.02,
     "layer_types": ["conv", "conv", "full_attention", "conv"],
@@ -39,11 +41,9 @@ SMALL = {
     "num_heads": 4,
     "num_hidden_layers": 4,
     "num_key_value_heads": 2,
-    "pad_token_id": 281,
     "rope_theta": 1000000.0,
     "use_cache": True,
     "use_pos_enc": True,
-    "vocab_size": 320,
 }
 MOE = {
     **{key: value for key, value in SMALL.items() if not key.startswith("block_") and key != "conv_dim"},
@@ -94,7 +94,6 @@ def tensors(config: Mapping[str, Any]) -> Tensors:
     return found
 
 
-VOCABULARY = qwen(QWEN_3_SPLIT, "lfm2")
 CASES = (
     Case("LFM2-small", SMALL, tensors(SMALL), VOCABULARY),
     Case("LFM2-MoE-small", MOE, tensors(MOE), VOCABULARY),

@@ -7,10 +7,13 @@ from typing import Any
 
 from golden.families.case import Case, Tensor
 from golden.families.llama_kin import BASE
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, attention, ends, linear, mlp, norms
-from golden.families.vocabularies import QWEN_3_SPLIT, llama_sentencepiece, qwen
+from golden.families.vocabularies import llama_real, numbers, tokens
 from golden.families.weights import around_one
 
+WORDS, TEKKEN = relative("llama4"), relative("ministral3")
+IDS = tokens(WORDS)
 SCALING = {
     "factor": 16.0,
     "high_freq_factor": 1.0,
@@ -20,6 +23,7 @@ SCALING = {
 }
 SCOUT = {
     **BASE,
+    **numbers(WORDS),
     "architectures": ["Llama4ForCausalLM"],
     "attention_chunk_size": 8192,
     "attn_scale": 0.1,
@@ -44,8 +48,9 @@ SCOUT = {
 }
 WHOLE = {
     "architectures": ["Llama4ForConditionalGeneration"],
-    "boi_token_index": 283,
-    "image_token_index": 284,
+    "boi_token_index": IDS["<|image_start|>"],
+    "eoi_token_index": IDS["<|image_end|>"],
+    "image_token_index": IDS["<|patch|>"],
     "model_type": "llama4",
     "text_config": {
         **{key: value for key, value in SCOUT.items() if key != "architectures"},
@@ -58,6 +63,7 @@ WHOLE = {
 }
 MINISTRAL = {
     **BASE,
+    **numbers(TEKKEN),
     "architectures": ["Ministral3ForCausalLM"],
     "head_dim": 64,
     "max_position_embeddings": 262144,
@@ -76,7 +82,6 @@ MINISTRAL = {
     },
     "sliding_window": None,
     "tie_word_embeddings": True,
-    "vocab_size": 314,
 }
 del MINISTRAL["rope_scaling"], MINISTRAL["rope_theta"]
 MISTRAL = {
@@ -84,9 +89,11 @@ MISTRAL = {
     "image_token_index": 10,
     "model_type": "mistral3",
     "multimodal_projector_bias": False,
+    "projector_hidden_act": "gelu",
     "spatial_merge_size": 2,
-    "text_config": {**BASE, "head_dim": 64, "model_type": "mistral", "sliding_window": None, "vocab_size": 314},
+    "text_config": {**BASE, **numbers(TEKKEN), "head_dim": 64, "model_type": "mistral", "sliding_window": None},
     "vision_config": {"hidden_size": 64, "model_type": "pixtral"},
+    "vision_feature_layer": -1,
 }
 INTERNLM3 = {
     **BASE,
@@ -98,7 +105,7 @@ INTERNLM3 = {
     "qkv_bias": False,
     "rope_scaling": {"factor": 6.0, "rope_type": "dynamic"},
     "rope_theta": 50000000,
-    "vocab_size": 314,
+    "vocab_size": 2000,
 }
 
 
@@ -132,7 +139,6 @@ def sparse(config: Mapping[str, Any], prefix: str = "") -> Tensors:
     return {prefix + name: tensor for name, tensor in found.items()}
 
 
-WORDS = qwen(QWEN_3_SPLIT, "llama4")
 VISION = {
     "vision_model.class_embedding": Tensor((64,)),
     "multi_modal_projector.linear_1.weight": Tensor((64, 64)),
@@ -153,13 +159,13 @@ CASES = (
         shards=2,
         slow=True,
     ),
-    Case("Ministral-3-small", MINISTRAL, dense(MINISTRAL), llama_sentencepiece()),
+    Case("Ministral-3-small", MINISTRAL, dense(MINISTRAL), TEKKEN),
     Case(
         "Mistral-3-in-a-larger-model",
         MISTRAL,
         dense(MISTRAL["text_config"], "language_model.") | TOWER,
-        llama_sentencepiece(),
+        TEKKEN,
         slow=True,
     ),
-    Case("InternLM3-small", INTERNLM3, dense(INTERNLM3), llama_sentencepiece(), slow=True),
+    Case("InternLM3-small", INTERNLM3, dense(INTERNLM3), llama_real(), slow=True),
 )

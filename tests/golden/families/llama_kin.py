@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from golden.families.case import Case, Tensor
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, attention, biased, ends, linear, mlp, norms
-from golden.families.vocabularies import QWEN_3_SPLIT, llama_json, llama_sentencepiece, qwen
+from golden.families.vocabularies import llama_json, numbers, real
 from golden.families.weights import around_one
 
 BASE = {
@@ -30,6 +31,9 @@ BASE = {
     "use_cache": True,
     "vocab_size": 320,
 }
+GRANITES = real("granite-3.1-moe")
+SMOL, AFM, SEED = relative("smollm3"), relative("arcee"), relative("seed-oss")
+COMMAND_R, SWISS = relative("command-r"), relative("apertus")
 MULTIPLIERS = {
     "attention_multiplier": 0.015625,
     "embedding_multiplier": 12.0,
@@ -39,6 +43,7 @@ MULTIPLIERS = {
 GRANITE = {
     **BASE,
     **MULTIPLIERS,
+    **numbers(GRANITES),
     "architectures": ["GraniteForCausalLM"],
     "mlp_bias": False,
     "model_type": "granite",
@@ -47,6 +52,8 @@ GRANITE = {
 GRANITE_ODD = {
     **GRANITE,
     "attention_multiplier": 0.0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
     "head_dim": 72,
     "hidden_size": 288,
     "intermediate_size": 272,
@@ -71,6 +78,7 @@ GRANITE_SHARED = {
 }
 SMOLLM3 = {
     **BASE,
+    **numbers(SMOL),
     "architectures": ["SmolLM3ForCausalLM"],
     "layer_types": ["full_attention", "full_attention"],
     "max_window_layers": 28,
@@ -78,7 +86,6 @@ SMOLLM3 = {
     "model_type": "smollm3",
     "no_rope_layer_interval": 4,
     "no_rope_layers": [1, 1],
-    "pad_token_id": 0,
     "pretraining_tp": 2,
     "rope_theta": 5000000.0,
     "sliding_window": None,
@@ -87,6 +94,7 @@ SMOLLM3 = {
 }
 ARCEE = {
     **BASE,
+    **numbers(AFM),
     "architectures": ["ArceeForCausalLM"],
     "head_dim": 64,
     "hidden_act": "relu2",
@@ -104,24 +112,24 @@ ARCEE = {
 }
 SEED_OSS = {
     **BASE,
+    **numbers(SEED),
     "architectures": ["SeedOssForCausalLM"],
     "attention_bias": True,
     "attention_out_bias": False,
     "head_dim": 64,
     "mlp_bias": False,
     "model_type": "seed_oss",
-    "pad_token_id": 1,
     "residual_dropout": 0.1,
     "rope_scaling": {"rope_type": "default"},
 }
 COHERE = {
     **{key: value for key, value in BASE.items() if key != "rms_norm_eps"},
+    **numbers(COMMAND_R),
     "architectures": ["CohereForCausalLM"],
     "layer_norm_eps": 1e-05,
     "logit_scale": 0.0625,
     "model_max_length": 131072,
     "model_type": "cohere",
-    "pad_token_id": 0,
     "rope_theta": 8000000.0,
     "tie_word_embeddings": True,
     "use_qk_norm": False,
@@ -145,6 +153,7 @@ COHERE2 = {
 }
 APERTUS = {
     **BASE,
+    **numbers(SWISS),
     "architectures": ["ApertusForCausalLM"],
     "hidden_act": "xielu",
     "mlp_bias": False,
@@ -201,20 +210,18 @@ def tensors(config: Mapping[str, Any]) -> Tensors:
 
 
 IMAGES = {"layerwise_projectors.0.linear.weight": Tensor((32, 288))}
-WORDS = qwen(QWEN_3_SPLIT, "qwen2")
-COMMAND_R = qwen(QWEN_3_SPLIT, "command-r")
 
 CASES = (
-    Case("Granite-small", GRANITE, tensors(GRANITE), llama_sentencepiece()),
+    Case("Granite-small", GRANITE, tensors(GRANITE), GRANITES),
     # Rows of 288 and 272; a head size, which the reference ignores; a multiplier of 0; a tensor to leave out.
     Case("Granite-odd-rows", GRANITE_ODD, tensors(GRANITE_ODD) | IMAGES, llama_json(), dtype="float16", slow=True),
-    Case("Granite-MoE-small", GRANITE_MOE, tensors(GRANITE_MOE), WORDS),
-    Case("Granite-MoE-shared", GRANITE_SHARED, tensors(GRANITE_SHARED), WORDS, slow=True),
-    Case("SmolLM3-small", SMOLLM3, tensors(SMOLLM3), WORDS),
-    Case("Arcee-small", ARCEE, tensors(ARCEE), WORDS),
-    Case("Seed-OSS-small", SEED_OSS, tensors(SEED_OSS), WORDS),
+    Case("Granite-MoE-small", GRANITE_MOE, tensors(GRANITE_MOE), GRANITES),
+    Case("Granite-MoE-shared", GRANITE_SHARED, tensors(GRANITE_SHARED), GRANITES, slow=True),
+    Case("SmolLM3-small", SMOLLM3, tensors(SMOLLM3), SMOL),
+    Case("Arcee-small", ARCEE, tensors(ARCEE), AFM),
+    Case("Seed-OSS-small", SEED_OSS, tensors(SEED_OSS), SEED),
     Case("Command-R-small", COHERE, tensors(COHERE), COMMAND_R),
     Case("Command-R-plus-small", COHERE_PLUS, tensors(COHERE_PLUS), COMMAND_R, dtype="float16", slow=True),
     Case("Command-R7B-small", COHERE2, tensors(COHERE2), COMMAND_R),
-    Case("Apertus-small", APERTUS, tensors(APERTUS), WORDS),
+    Case("Apertus-small", APERTUS, tensors(APERTUS), SWISS),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from golden.families.case import Case
 from golden.families.shapes import Tensors, attention, ends, mlp, norms
-from golden.families.vocabularies import llama_sentencepiece
+from golden.families.vocabularies import llama_real, llama_sentencepiece
 from golden.families.weights import around_one
 
 SMALL = {
@@ -32,7 +32,7 @@ SMALL = {
     "scale_depth": 1.4,
     "scale_emb": 12,
     "use_cache": True,
-    "vocab_size": 320,
+    "vocab_size": 2000,
 }
 LONG = {
     **SMALL,
@@ -47,6 +47,7 @@ LONG = {
         "short_factor": [1.0 + number / 9 for number in range(32)],
     },
     "tie_word_embeddings": False,
+    "vocab_size": 320,
 }
 
 
@@ -64,6 +65,6 @@ def tensors(config: Mapping[str, Any]) -> Tensors:
 
 
 CASES = (
-    Case("MiniCPM-small", SMALL, tensors(SMALL), llama_sentencepiece()),
+    Case("MiniCPM-small", SMALL, tensors(SMALL), llama_real()),
     Case("MiniCPM4-long", LONG, tensors(LONG), llama_sentencepiece(), slow=True),
 )

@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from golden.families.case import Case, Tensor
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, attention, ends, mlp, norms
-from golden.families.vocabularies import QWEN_3_SPLIT, qwen
+from golden.families.vocabularies import numbers, tokens
 from golden.families.weights import around_one, around_zero
+
+VOCABULARY = relative("minimax-m2")
+IDS = numbers(VOCABULARY)
 
 
 def m2(hidden: int, ffn: int, **more: Any) -> dict[str, Any]:
@@ -17,8 +21,8 @@ def m2(hidden: int, ffn: int, **more: Any) -> dict[str, Any]:
         "architectures": ["MiniMaxM2ForCausalLM"],
         "attention_dropout": 0.0,
         "attn_type_list": [1, 1],
+        **IDS,
         "bos_token_id": None,
-        "eos_token_id": 282,
         "head_dim": 64,
         "hidden_act": "silu",
         "hidden_size": hidden,
@@ -44,7 +48,6 @@ def m2(hidden: int, ffn: int, **more: Any) -> dict[str, Any]:
         "use_mtp": True,
         "use_qk_norm": True,
         "use_routing_bias": True,
-        "vocab_size": 320,
         **more,
     }
 
@@ -53,9 +56,8 @@ def m3(hidden: int, ffn: int, **more: Any) -> dict[str, Any]:
     """Return a config.json with the keys of MiniMax M3's text part."""
     return {
         "architectures": ["MiniMaxM3SparseForCausalLM"],
-        "bos_token_id": 280,
+        **IDS,
         "dense_intermediate_size": 2 * ffn,
-        "eos_token_id": 282,
         "head_dim": 64,
         "hidden_act": "swigluoai",
         "hidden_size": hidden,
@@ -91,7 +93,6 @@ def m3(hidden: int, ffn: int, **more: Any) -> dict[str, Any]:
         "use_gemma_norm": True,
         "use_qk_norm": True,
         "use_routing_bias": True,
-        "vocab_size": 320,
         **more,
     }
 
@@ -130,7 +131,7 @@ M2, ODD = m2(256, 256), m2(288, 96)
 M3 = m3(256, 256)
 INSIDE = {
     "architectures": ["MiniMaxM3SparseForConditionalGeneration"],
-    "image_token_index": 281,
+    "image_token_index": tokens(VOCABULARY)["]<]image[>["],
     "model_type": "minimax_m3_vl",
     "text_config": {name: value for name, value in M3.items() if name != "architectures"},
     "tie_word_embeddings": False,
@@ -141,7 +142,6 @@ IMAGES = {
     "multi_modal_projector.linear_1.weight": Tensor((64, 64)),
     "patch_merge_mlp.linear_1.weight": Tensor((64, 64)),
 }
-VOCABULARY = qwen(QWEN_3_SPLIT, "minimax-m2")
 
 CASES = (
     Case("MiniMax-M2", M2, tensors(M2), VOCABULARY),

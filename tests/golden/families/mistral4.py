@@ -5,15 +5,16 @@ from __future__ import annotations
 from golden.families.case import Case, Tensor
 from golden.families.deepseek import V3, latent_attention
 from golden.families.latent import indexed
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, ends, linear, mlp, norms
-from golden.families.vocabularies import deepseek, real
+from golden.families.vocabularies import numbers, real
 from golden.families.weights import around_one
 
+TEKKEN = relative("ministral3")
 TEXT = {
+    **numbers(TEKKEN),
     "attention_bias": False,
     "attention_dropout": 0.0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
     "first_k_dense_replace": 0,
     "head_dim": 128,
     "hidden_act": "silu",
@@ -56,7 +57,6 @@ TEXT = {
     "topk_group": 1,
     "use_cache": True,
     "v_head_dim": 128,
-    "vocab_size": 2048,
 }
 WHOLE = {
     "architectures": ["Mistral3ForConditionalGeneration"],
@@ -75,7 +75,7 @@ WHOLE = {
 def tensors() -> Tensors:
     """Return the tensors of the text model, whose experts are stacks."""
     hidden, ffn, count = 256, 256, 4
-    found = ends(2048, hidden, around_one)
+    found = ends(TEXT["vocab_size"], hidden, around_one)
     for layer in range(2):
         prefix = f"model.layers.{layer}"
         found |= latent_attention(f"{prefix}.self_attn", TEXT)
@@ -97,6 +97,6 @@ V32 = {
 TOWER = {"vision_tower.ln_pre.weight": Tensor((64,)), "multi_modal_projector.norm.weight": Tensor((64,))}
 
 CASES = (
-    Case("Mistral-4-small", WHOLE, tensors() | TOWER, real("llama3_1")),
-    Case("DeepSeek-V3.2-small", V32, indexed(V32), deepseek(), adds_bos=True),
+    Case("Mistral-4-small", WHOLE, tensors() | TOWER, TEKKEN),
+    Case("DeepSeek-V3.2-small", V32, indexed(V32), real("deepseek_v3"), adds_bos=True),
 )

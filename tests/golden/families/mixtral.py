@@ -8,7 +8,7 @@ from typing import Any
 from golden.families.case import Arrays, Case, Tensor
 from golden.families.layouts import stacked
 from golden.families.shapes import Tensors, attention, ends, mlp, norms
-from golden.families.vocabularies import llama_json, llama_sentencepiece
+from golden.families.vocabularies import llama_json, llama_sentencepiece, real
 from golden.families.weights import around_one
 
 EXPERT = ("w1", "w3", "w2")  # gate, up, down
@@ -38,6 +38,7 @@ def config(experts: int, layers: int, hidden: int, ffn: int, vocabulary: int) ->
         "router_aux_loss_coef": 0.02,
         "sliding_window": None,
         "tie_word_embeddings": False,
+        "use_cache": True,
         "vocab_size": vocabulary,
     }
 
@@ -63,13 +64,13 @@ def held_by_transformers(tensors: Arrays) -> Arrays:
     return stacked(renamed, EXPERT)
 
 
-EIGHT = config(experts=8, layers=2, hidden=256, ffn=256, vocabulary=320)
+EIGHT = config(experts=8, layers=2, hidden=256, ffn=256, vocabulary=2016)
 FOUR = config(experts=4, layers=3, hidden=256, ffn=256, vocabulary=314)
 ODD = config(experts=3, layers=2, hidden=288, ffn=272, vocabulary=320)
 
 CASES = (
     # With 8 experts the mixes give attn_k and attn_v Q8_0. The vocabulary is padded.
-    Case("Mixtral-8x1M-Instruct-v0.1", EIGHT, tensors(EIGHT), llama_sentencepiece()),
+    Case("Mixtral-8x1M-Instruct-v0.1", EIGHT, tensors(EIGHT), real("mistral-7b-v0.3")),
     # Shards cut through the experts of every layer.
     Case("Mixtral-4-experts", FOUR, tensors(FOUR), llama_json(), dtype="float16", shards=3),
     Case(

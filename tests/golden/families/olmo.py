@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from golden.families.case import Case, Tensor
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, attention, ends, mlp, norms
-from golden.families.vocabularies import QWEN_3_SPLIT, qwen
+from golden.families.vocabularies import numbers, real
 from golden.families.weights import around_one
 
+DOLMA, NEOX = relative("olmo2"), real("pythia-410m")
+
 SMALL = {
+    **{key: value for key, value in numbers(DOLMA).items() if key != "bos_token_id"},
     "architectures": ["Olmo2ForCausalLM"],
     "attention_bias": False,
     "attention_dropout": 0.0,
-    "eos_token_id": 280,
     "hidden_act": "silu",
     "hidden_size": 256,
     "initializer_range": 0.02,
@@ -24,13 +27,11 @@ SMALL = {
     "num_attention_heads": 4,
     "num_hidden_layers": 2,
     "num_key_value_heads": 4,
-    "pad_token_id": 281,
     "rms_norm_eps": 1e-06,
     "rope_scaling": None,
     "rope_theta": 500000,
     "tie_word_embeddings": False,
     "use_cache": True,
-    "vocab_size": 320,
 }
 OLMO3 = {
     **SMALL,
@@ -51,7 +52,8 @@ OLMO3 = {
     "sliding_window": 4096,
 }
 MOE = {
-    **{key: value for key, value in SMALL.items() if key != "pad_token_id"},
+    **SMALL,
+    **numbers(NEOX),
     "architectures": ["OlmoeForCausalLM"],
     "clip_qkv": None,
     "model_type": "olmoe",
@@ -88,9 +90,8 @@ def tensors(config: Mapping[str, Any]) -> Tensors:
     return found
 
 
-VOCABULARY = qwen(QWEN_3_SPLIT, "qwen2")
 CASES = (
-    Case("OLMo-2-small", SMALL, tensors(SMALL), VOCABULARY),
-    Case("Olmo-3-small", OLMO3, tensors(OLMO3), VOCABULARY, shards=2, slow=True),
-    Case("OLMoE-small", MOE, tensors(MOE), VOCABULARY),
+    Case("OLMo-2-small", SMALL, tensors(SMALL), DOLMA),
+    Case("Olmo-3-small", OLMO3, tensors(OLMO3), DOLMA, shards=2, slow=True),
+    Case("OLMoE-small", MOE, tensors(MOE), NEOX),
 )

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from golden.families.case import Case, Tensor, Vocabulary
+from golden.families.case import Case, Tensor
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, attention, ends, mlp, norms
-from golden.families.vocabularies import QWEN_3_SPLIT, llama_sentencepiece, qwen
+from golden.families.vocabularies import llama_sentencepiece, numbers, real
 from golden.families.weights import around_one
 
+CODEGEN, MINI, SMALL_BPE, CL100K = relative("phi-2"), real("phi3-mini"), relative("phi-4-mini"), relative("phi-4")
+
 PHI_2 = {
+    **numbers(CODEGEN),
     "architectures": ["PhiForCausalLM"],
     "attention_dropout": 0.0,
-    "bos_token_id": 280,
     "embd_pdrop": 0.0,
-    "eos_token_id": 280,
     "hidden_act": "gelu_new",
     "hidden_size": 256,
     "initializer_range": 0.02,
@@ -33,7 +35,6 @@ PHI_2 = {
     "rope_theta": 10000.0,
     "tie_word_embeddings": False,
     "use_cache": True,
-    "vocab_size": 320,
 }
 
 
@@ -64,6 +65,10 @@ def phi_3(hidden: int, heads: int, kv_heads: int, ffn: int, **more: Any) -> dict
         "architectures": ["Phi3ForCausalLM"],
         "attention_bias": False,
         "attention_dropout": 0.0,
+        "auto_map": {
+            "AutoConfig": "configuration_phi3.Phi3Config",
+            "AutoModelForCausalLM": "modeling_phi3.Phi3ForCausalLM",
+        },
         "bos_token_id": 1,
         "embd_pdrop": 0.0,
         "eos_token_id": 2,
@@ -136,14 +141,25 @@ def experts(config: Mapping[str, Any]) -> Tensors:
 
 
 SHORT = phi_3(256, 4, 4, 512)
-LONG = phi_3(256, 4, 2, 256, **long(32))
+LONG = phi_3(256, 4, 2, 256, **long(32), **numbers(MINI))
 PHI_4_MINI = phi_3(
-    256, 4, 2, 512, **long(24), partial_rotary_factor=0.75, tie_word_embeddings=True, bos_token_id=280, eos_token_id=282
+    256,
+    4,
+    2,
+    512,
+    **long(24),
+    **numbers(SMALL_BPE),
+    full_attn_mod=1,
+    interpolate_factor=1,
+    lm_head_bias=False,
+    mlp_bias=False,
+    partial_rotary_factor=0.75,
+    tie_word_embeddings=True,
 )
-PHI_4 = phi_3(256, 4, 2, 512, sliding_window=None, rope_theta=250000, max_position_embeddings=16384)
+PHI_4 = phi_3(256, 4, 2, 512, sliding_window=None, rope_theta=250000, max_position_embeddings=16384, **numbers(CL100K))
 ODD = phi_3(288, 4, 2, 160, **long(36), vocab_size=314)
 MOE = {
-    **phi_3(256, 4, 2, 256, **long(32)),
+    **LONG,
     "architectures": ["PhiMoEForCausalLM"],
     "attention_bias": True,
     "input_jitter_noise": 0.01,
@@ -157,23 +173,13 @@ MOE = {
     "sliding_window": 131072,
 }
 
-
-def byte_level() -> Vocabulary:
-    """Return a tokenizer of the class that Phi-4's names, by which the reference knows it."""
-    files = dict(qwen(QWEN_3_SPLIT, "gpt-4o").files)
-    files["tokenizer_config.json"] = files["tokenizer_config.json"].replace(b"Qwen2Tokenizer", b"GPT2Tokenizer")
-    return Vocabulary(files, "gpt-4o")
-
-
-BYTE_LEVEL = byte_level()
-
 CASES = (
-    Case("Phi-2", PHI_2, phi_2(PHI_2), qwen(QWEN_3_SPLIT, "gpt-2"), dtype="float16"),
+    Case("Phi-2", PHI_2, phi_2(PHI_2), CODEGEN, dtype="float16"),
     Case("Phi-3-mini", SHORT, fused(SHORT), llama_sentencepiece(), shards=2, slow=True),
-    Case("Phi-3-mini-long", LONG, fused(LONG), llama_sentencepiece()),
+    Case("Phi-3-mini-long", LONG, fused(LONG), MINI),
     # Byte-level BPE; a part of each head is rotated.
-    Case("Phi-4-mini", PHI_4_MINI, fused(PHI_4_MINI), BYTE_LEVEL, slow=True),
-    Case("Phi-4", PHI_4, fused(PHI_4), BYTE_LEVEL, slow=True),
+    Case("Phi-4-mini", PHI_4_MINI, fused(PHI_4_MINI), SMALL_BPE, slow=True),
+    Case("Phi-4", PHI_4, fused(PHI_4), CL100K, slow=True),
     Case("Phi-3-odd-rows", ODD, fused(ODD), llama_sentencepiece(), dtype="float16", slow=True),
-    Case("PhiMoE", MOE, experts(MOE), llama_sentencepiece()),
+    Case("PhiMoE", MOE, experts(MOE), MINI),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from golden.families.case import Case, Tensor
@@ -78,7 +79,10 @@ def tensors(config: dict[str, Any], **others: tuple[int, ...]) -> Tensors:
 LANGUAGE_MODEL = renamed(("model.", "language_model.model."), ("lm_head.", "language_model.lm_head."))
 TOWER = {"audio_tower__conv1__weight": (32, 128, 3), "multi_modal_projector__linear__weight": (256, 32)}
 
+QWEN2 = {**TEXT, "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"}
+
 CASES = (
+    Case("Qwen2-small", QWEN2, {**ends(2048, 256, around_one, tied=True), **decoder(QWEN2)}, real("qwen3"), slow=True),
     Case("Qwen2-Audio-small", AUDIO, tensors(UNTIED, **TOWER), real("qwen3"), layout=LANGUAGE_MODEL, slow=True),
     Case("Audio-Flamingo-3-small", FLAMINGO, tensors(UNTIED, **TOWER), real("qwen3"), layout=LANGUAGE_MODEL, slow=True),
     Case(
@@ -95,7 +99,7 @@ CASES = (
             **ends(2048, 256, around_one),
             **decoder(KORMO, biased=False, layer_norms=("pre_attention_layernorm", "pre_mlp_layernorm")),
         },
-        real("qwen3"),
+        replace(real("qwen3"), pre_tokenizer="kormo"),
         slow=True,
     ),
 )

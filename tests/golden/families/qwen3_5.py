@@ -7,16 +7,21 @@ from typing import Any
 
 from golden.families.case import Arrays, Case, Tensor
 from golden.families.layouts import renamed, stacked
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, attention, ends, mlp, norms
-from golden.families.vocabularies import QWEN_3_5_SPLIT, qwen
+from golden.families.vocabularies import tokens
 from golden.families.weights import around_one, around_zero, decay_logarithm
+
+VOCABULARY = relative("qwen35")
+IDS = tokens(VOCABULARY)
+END = IDS["<|endoftext|>"]
 
 TEXT = {
     "attention_bias": False,
     "attention_dropout": 0.0,
     "attn_output_gate": True,
     "bos_token_id": None,
-    "eos_token_id": 280,
+    "eos_token_id": END,
     "full_attention_interval": 4,
     "head_dim": 256,
     "hidden_act": "silu",
@@ -34,6 +39,7 @@ TEXT = {
     "num_attention_heads": 2,
     "num_hidden_layers": 4,
     "num_key_value_heads": 1,
+    "pad_token_id": None,
     "partial_rotary_factor": 0.25,
     "rms_norm_eps": 1e-06,
     "rope_parameters": {
@@ -44,18 +50,24 @@ TEXT = {
         "rope_type": "default",
     },
     "tie_word_embeddings": False,
-    "vocab_size": 320,
+    "use_cache": True,
+    "vocab_size": 2048,
 }
-DENSE = {**TEXT, "model_type": "qwen3_5_text", "intermediate_size": 256}
+LISTED = ["linear_attention", "linear_attention", "linear_attention", "full_attention"]
+DENSE = {**TEXT, "model_type": "qwen3_5_text", "intermediate_size": 256, "layer_types": LISTED}
 MOE = {
     **TEXT,
     "model_type": "qwen3_5_moe_text",
     "full_attention_interval": 2,
+    "layer_types": ["linear_attention", "full_attention"],
     "num_hidden_layers": 2,
     "linear_num_value_heads": 4,
+    "mlp_only_layers": [],
     "moe_intermediate_size": 256,
     "num_experts": 4,
     "num_experts_per_tok": 2,
+    "output_router_logits": False,
+    "router_aux_loss_coef": 0.001,
     "shared_expert_intermediate_size": 256,
 }
 
@@ -64,11 +76,11 @@ def conditional(architecture: str, model_type: str, text: Mapping[str, Any]) -> 
     """Return a config.json of the class with a vision tower."""
     return {
         "architectures": [architecture],
-        "image_token_id": 285,
+        "image_token_id": IDS["<|image_pad|>"],
         "model_type": model_type,
         "text_config": text,
         "tie_word_embeddings": text["tie_word_embeddings"],
-        "video_token_id": 286,
+        "video_token_id": IDS["<|video_pad|>"],
         "vision_config": {
             "depth": 1,
             "hidden_size": 32,
@@ -82,6 +94,8 @@ def conditional(architecture: str, model_type: str, text: Mapping[str, Any]) -> 
             "spatial_merge_size": 2,
             "temporal_patch_size": 2,
         },
+        "vision_end_token_id": IDS["<|vision_end|>"],
+        "vision_start_token_id": IDS["<|vision_start|>"],
     }
 
 
@@ -196,9 +210,7 @@ ODD = {
 }
 ODD["rope_parameters"] = {"partial_rotary_factor": 0.25, "rope_theta": 10000000, "rope_type": "default"}
 del ODD["mtp_num_hidden_layers"]
-NO_MTP = {key: value for key, value in DENSE.items() if key != "mtp_num_hidden_layers"}
-
-VOCABULARY = qwen(QWEN_3_5_SPLIT, "qwen35")
+NO_MTP = {key: value for key, value in DENSE.items() if key not in ("layer_types", "mtp_num_hidden_layers")}
 
 CASES = (
     Case(

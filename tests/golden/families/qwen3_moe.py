@@ -8,7 +8,7 @@ from typing import Any
 from golden.families.case import Case, Tensor, Vocabulary
 from golden.families.layouts import stacked
 from golden.families.shapes import Tensors, attention, ends, mlp, norms
-from golden.families.vocabularies import QWEN_3_SPLIT, qwen
+from golden.families.vocabularies import real
 from golden.families.weights import around_one
 
 
@@ -18,9 +18,9 @@ def config(experts: int, layers: int, hidden: int, ffn: int, **more: Any) -> dic
         "architectures": ["Qwen3MoeForCausalLM"],
         "attention_bias": False,
         "attention_dropout": 0.0,
-        "bos_token_id": 280,
+        "bos_token_id": 2000,
         "decoder_sparse_step": 1,
-        "eos_token_id": 282,
+        "eos_token_id": 2002,
         "head_dim": 64,
         "hidden_act": "silu",
         "hidden_size": hidden,
@@ -44,8 +44,9 @@ def config(experts: int, layers: int, hidden: int, ffn: int, **more: Any) -> dic
         "router_aux_loss_coef": 0.001,
         "sliding_window": None,
         "tie_word_embeddings": False,
+        "use_cache": True,
         "use_sliding_window": False,
-        "vocab_size": 320,
+        "vocab_size": 2048,
         **more,
     }
 
@@ -71,12 +72,12 @@ ODD = config(experts=4, layers=2, hidden=320, ffn=96, tie_word_embeddings=True)
 REAL = config(
     experts=2, layers=1, hidden=32, ffn=32, vocab_size=151936, bos_token_id=151643, eos_token_id=151645, head_dim=32
 )
-SMALL_VOCABULARY = qwen(QWEN_3_SPLIT, "qwen2")
+CUT = real("qwen3")
 
 CASES = (
-    Case("Qwen3-MoE-single", PLAIN, tensors(PLAIN), SMALL_VOCABULARY, shards=2),
-    Case("Qwen3-MoE-stacked", PLAIN, tensors(PLAIN), SMALL_VOCABULARY, layout=stacked, weights_of="Qwen3-MoE-single"),
+    Case("Qwen3-MoE-single", PLAIN, tensors(PLAIN), CUT, shards=2),
+    Case("Qwen3-MoE-stacked", PLAIN, tensors(PLAIN), CUT, layout=stacked, weights_of="Qwen3-MoE-single"),
     # Rows of 320 and of 96; no head.
-    Case("Qwen3-MoE-odd-rows", ODD, tensors(ODD), SMALL_VOCABULARY, dtype="float16"),
+    Case("Qwen3-MoE-odd-rows", ODD, tensors(ODD), CUT, dtype="float16"),
     Case("Qwen3-MoE-real-tokenizer", REAL, tensors(REAL), Vocabulary(shared="qwen3"), slow=True),
 )

@@ -39,6 +39,7 @@ SMALL = {
     "use_sliding_window": False,
     "vocab_size": 2048,
 }
+CHAT = {**SMALL, "eos_token_id": 2002, "max_position_embeddings": 40960}
 UNTIED = {**SMALL, "tie_word_embeddings": False, "hidden_size": 320}
 FEW = {**SMALL, "num_hidden_layers": 1}
 
@@ -72,6 +73,7 @@ CASES = (
     # The names of the base class, under the class with a head.
     Case("Qwen3-Embedding-small", SMALL, tensors(SMALL), real("qwen3"), layout=renamed(("model.", ""))),
     Case("Qwen3-Reranker-tied", FEW, tensors(FEW), RERANKER),
+    Case("Qwen3-small", CHAT, tensors(CHAT), real("qwen3"), slow=True),
     # The model card alone tells that it is one.
     Case(
         "Qwen3-told-by-card",

@@ -13,10 +13,10 @@ import numpy as np
 from golden.families import qwen3_5
 from golden.families.case import Arrays, Case, Tensor
 from golden.families.shapes import Tensors, norms
-from golden.families.vocabularies import real, tokens
+from golden.families.vocabularies import tokens
 from golden.families.weights import Array, around_zero
 
-CUT = real("qwen3")
+CUT = qwen3_5.VOCABULARY
 END = tokens(CUT)["<|endoftext|>"]
 
 TEXT = {

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from golden.families.case import Case
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, attention, biased, ends, mlp, norms
-from golden.families.vocabularies import QWEN_3_SPLIT, qwen
+from golden.families.vocabularies import numbers
 from golden.families.weights import around_one
 
+VOCABULARY = relative("stablelm2")
+
 SMALL = {
+    **{key: value for key, value in numbers(VOCABULARY).items() if key != "pad_token_id"},
     "architectures": ["StableLmForCausalLM"],
-    "bos_token_id": 280,
-    "eos_token_id": 280,
     "hidden_act": "silu",
     "hidden_size": 256,
     "initializer_range": 0.02,
@@ -29,7 +31,6 @@ SMALL = {
     "tie_word_embeddings": False,
     "use_cache": True,
     "use_qkv_bias": True,
-    "vocab_size": 320,
 }
 LARGE = {
     **SMALL,
@@ -61,7 +62,6 @@ def tensors(config: Mapping[str, Any]) -> Tensors:
     return found
 
 
-VOCABULARY = qwen(QWEN_3_SPLIT, "qwen2")
 CASES = (Case("StableLM-2-small", SMALL, tensors(SMALL), VOCABULARY),)
 #: The reference loses the norms of single heads, so there is no record of it.
 LARGE_CASE = Case("StableLM-2-12b-small", LARGE, tensors(LARGE), VOCABULARY)

@@ -6,20 +6,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from golden.families.case import Case
+from golden.families.relatives import relative
 from golden.families.shapes import Tensors, attention, biased, ends, linear, norms
-from golden.families.vocabularies import QWEN_3_SPLIT, qwen
+from golden.families.vocabularies import numbers
 from golden.families.weights import around_one
 
+VOCABULARY = relative("starcoder2")
+
 SMALL = {
+    **numbers(VOCABULARY),
     "activation_function": "gelu_pytorch_tanh",
     "architectures": ["Starcoder2ForCausalLM"],
     "attention_dropout": 0.1,
-    "bos_token_id": 280,
-    "eos_token_id": 280,
+    "attention_softmax_in_fp32": True,
+    "embedding_dropout": 0.1,
     "hidden_act": "gelu_pytorch_tanh",
     "hidden_size": 256,
     "initializer_range": 0.018042,
     "intermediate_size": 1024,
+    "layer_norm_epsilon": 1e-05,
     "max_position_embeddings": 16384,
     "mlp_type": "default",
     "model_type": "starcoder2",
@@ -30,10 +35,11 @@ SMALL = {
     "num_key_value_heads": 2,
     "residual_dropout": 0.1,
     "rope_theta": 999999.4420358813,
+    "scale_attention_softmax_in_fp32": True,
+    "scale_attn_weights": True,
     "sliding_window": 4096,
     "use_bias": True,
     "use_cache": True,
-    "vocab_size": 320,
 }
 UNTIED = {**SMALL, "tie_word_embeddings": False}
 
@@ -53,7 +59,6 @@ def tensors(config: Mapping[str, Any]) -> Tensors:
     return found
 
 
-VOCABULARY = qwen(QWEN_3_SPLIT, "qwen2")
 CASES = (
     Case("Starcoder2-small", SMALL, tensors(SMALL), VOCABULARY),
     Case("Starcoder2-untied", UNTIED, tensors(UNTIED), VOCABULARY, slow=True),

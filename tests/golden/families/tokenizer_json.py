@@ -45,8 +45,6 @@ def byte_fallback(normalizer: Json, pre_tokenizer: Json | None, first: Sequence[
     """
     pairs = merges("▁")
     tokens = [*first, *BYTE_TOKENS, *LETTERS, *("".join(pair) for pair in pairs)]
-    start, other_start = ({"SpecialToken": {"id": bos, "type_id": part}} for part in (0, 1))
-    text, other_text = ({"Sequence": {"id": letter, "type_id": part}} for part, letter in enumerate("AB"))
     return {
         "version": "1.0",
         "truncation": None,
@@ -54,12 +52,7 @@ def byte_fallback(normalizer: Json, pre_tokenizer: Json | None, first: Sequence[
         "added_tokens": [added(index, token) for index, token in enumerate(first)],
         "normalizer": normalizer,
         "pre_tokenizer": pre_tokenizer,
-        "post_processor": {
-            "type": "TemplateProcessing",
-            "single": [start, text],
-            "pair": [start, text, other_start, other_text],
-            "special_tokens": {bos: {"id": bos, "ids": [first.index(bos)], "tokens": [bos]}},
-        },
+        "post_processor": beginning((bos, first.index(bos))),
         "decoder": {
             "type": "Sequence",
             "decoders": [
@@ -69,6 +62,19 @@ def byte_fallback(normalizer: Json, pre_tokenizer: Json | None, first: Sequence[
             ],
         },
         "model": _bpe(tokens, pairs, unk_token="<unk>", fuse_unk=True, byte_fallback=True),
+    }
+
+
+def beginning(*starts: tuple[str, int]) -> Json:
+    """Return a post-processor that puts tokens, given with their ids, before each text."""
+    single = [{"SpecialToken": {"id": token, "type_id": 0}} for token, _ in starts]
+    other = [{"SpecialToken": {"id": token, "type_id": 1}} for token, _ in starts]
+    text, other_text = ({"Sequence": {"id": letter, "type_id": part}} for part, letter in enumerate("AB"))
+    return {
+        "type": "TemplateProcessing",
+        "single": [*single, text],
+        "pair": [*single, text, *other, other_text],
+        "special_tokens": {token: {"id": token, "ids": [number], "tokens": [token]} for token, number in starts},
     }
 
 

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from golden.families.case import Vocabulary
-from golden.families.sentencepiece_model import CONTROL, UNKNOWN, USER_DEFINED, pieces, sentencepiece
+from golden.families.sentencepiece_model import (
+    BYTE,
+    CONTROL,
+    NORMAL,
+    UNKNOWN,
+    USER_DEFINED,
+    model_of,
+    pieces,
+    sentencepiece,
+)
 from golden.families.tokenizer_json import Json, added, byte_fallback, byte_level, token_ids
 
 CUT = Path(__file__).resolve().parent / "tokenizers"  # real tokenizers with fewer tokens, by cut_tokenizers.py
@@ -26,6 +37,8 @@ CUT_PRE_TOKENIZERS = {
     "smollm2": "smollm",
 }
 
+PADDED = 16  # config.json's number of tokens is a multiple of it
+
 QWEN_3_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -35,20 +48,8 @@ QWEN_3_5_SPLIT = (
 )
 QWEN_ADDED = {"<|endoftext|>": True, "<|im_start|>": True, "<|im_end|>": True, "<think>": False, "</think>": False}
 
-DEEPSEEK_SPLITS = (
-    r"\p{N}{1,3}",
-    "[一-龥぀-ゟ゠-ヿ]+",
-    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+"""
-    "|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
-)
-DEEPSEEK_FIRST = ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>")
-DEEPSEEK_ADDED = {"<｜place▁holder▁no▁0｜>": True, "<｜User｜>": False, "<｜Assistant｜>": False}
-
 #: GLM's split is Qwen 2's with runs of up to three digits.
 GLM_SPLIT = QWEN_3_SPLIT.replace(r"\p{N}|", r"\p{N}{1,3}|")
-GLM_ADDED = dict.fromkeys(
-    ("<|endoftext|>", "[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>", "<|system|>", "<|user|>", "<|assistant|>"), True
-) | {"<|observation|>": True, "<think>": False, "</think>": False}
 
 LLAMA_SPECIALS = {"<unk>": UNKNOWN, "<s>": CONTROL, "</s>": CONTROL}
 GEMMA_SPECIALS = {
@@ -61,6 +62,7 @@ GEMMA_SPECIALS = {
     "<start_of_turn>": USER_DEFINED,
     "<end_of_turn>": USER_DEFINED,
 }
+BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
 GEMMA_NOT_SPECIAL = ("<mask>", "[multimodal]")  # in Hugging Face's files; SentencePiece's differ
 IMAGE = "<image_soft_token>"  # the token that lies beyond Gemma 3's SentencePiece vocabulary
 
@@ -77,6 +79,17 @@ def tokens(vocabulary: Vocabulary) -> dict[str, int]:
     return token_ids(json.loads(vocabulary.files["tokenizer.json"]))
 
 
+def numbers(vocabulary: Vocabulary) -> Json:
+    """Return what config.json tells of a vocabulary with a tokenizer.json: ids of special tokens, and a padded size."""
+    ids, settings = tokens(vocabulary), json.loads(vocabulary.files["tokenizer_config.json"])
+    found: Json = {"vocab_size": -(-(max(ids.values()) + 1) // PADDED) * PADDED}
+    for role in ("bos", "eos", "pad"):
+        token = settings.get(f"{role}_token")
+        if token is not None:
+            found[f"{role}_token_id"] = ids[token if isinstance(token, str) else token["content"]]
+    return found
+
+
 def qwen(split: str, pre_tokenizer: str) -> Vocabulary:
     """Return a tokenizer like Qwen's: byte-level BPE, added tokens last, no BOS."""
     tokenizer = byte_level({"type": "NFC"}, [split], ())
@@ -84,7 +97,7 @@ def qwen(split: str, pre_tokenizer: str) -> Vocabulary:
     settings = {
         "add_bos_token": False,
         "add_prefix_space": False,
-        "added_tokens_decoder": _decoder(tokenizer["added_tokens"]),
+        "added_tokens_decoder": decoder_of(tokenizer["added_tokens"]),
         "bos_token": None,
         "chat_template": "{% for message in messages %}<|im_start|>{{ message['content'] }}<|im_end|>{% endfor %}",
         "eos_token": "<|im_end|>",
@@ -92,48 +105,19 @@ def qwen(split: str, pre_tokenizer: str) -> Vocabulary:
         "tokenizer_class": "Qwen2Tokenizer",
         "unk_token": None,
     }
-    return Vocabulary(_files(settings, tokenizer), pre_tokenizer)
-
-
-def deepseek() -> Vocabulary:
-    """Return a tokenizer like DeepSeek V3's: byte-level BPE, some special tokens first and some last."""
-    tokenizer = byte_level({"type": "Sequence", "normalizers": []}, DEEPSEEK_SPLITS, DEEPSEEK_FIRST)
-    tokenizer["model"]["merges"] = [" ".join(pair) for pair in tokenizer["model"]["merges"]]  # the older spelling
-    tokenizer["added_tokens"] += _last(tokenizer, DEEPSEEK_ADDED, normalized=True)
-    settings = {
-        "add_bos_token": True,
-        "add_eos_token": False,
-        "bos_token": {"__type": "AddedToken", "content": DEEPSEEK_FIRST[0], "normalized": True},
-        "eos_token": {"__type": "AddedToken", "content": DEEPSEEK_FIRST[1], "normalized": True},
-        "legacy": True,
-        "tokenizer_class": "LlamaTokenizerFast",
-        "unk_token": None,
-    }
-    return Vocabulary(_files(settings, tokenizer), "deepseek-v3")
-
-
-def glm(**settings: Json) -> Vocabulary:
-    """Return a tokenizer like GLM 4's: byte-level BPE, added tokens last, no BOS; `settings` replace some."""
-    tokenizer = byte_level({"type": "Sequence", "normalizers": []}, [GLM_SPLIT], ())
-    tokenizer["normalizer"] = None
-    tokenizer["added_tokens"] = _last(tokenizer, GLM_ADDED)
-    found = {
-        "added_tokens_decoder": _decoder(tokenizer["added_tokens"]),
-        "chat_template": "[gMASK]<sop>{% for m in messages %}<|{{ m['role'] }}|>\n{{ m['content'] }}{% endfor %}",
-        "clean_up_tokenization_spaces": False,
-        "do_lower_case": False,
-        "eos_token": "<|endoftext|>",
-        "pad_token": "<|endoftext|>",
-        "remove_space": False,
-        "tokenizer_class": "PreTrainedTokenizerFast",
-    }
-    return Vocabulary(_files({**found, **settings}, tokenizer), "glm4")
+    return Vocabulary(files_of(settings, tokenizer), pre_tokenizer)
 
 
 def llama_sentencepiece() -> Vocabulary:
     """Return a tokenizer like Mixtral's, without tokenizer.json."""
     model = {"tokenizer.model": sentencepiece(LLAMA_SPECIALS, dummy_prefix=True)}
-    return Vocabulary({**_files(_llama_settings()), **model})
+    return Vocabulary({**files_of(_llama_settings()), **model})
+
+
+def llama_real(**settings: Any) -> Vocabulary:
+    """Return the cut Llama 2's tokenizer.model, which is Phi-3's too, alone; `settings` replace some."""
+    model = {"tokenizer.model": real("phi3-mini").files["tokenizer.model"]}
+    return Vocabulary({**files_of({**_llama_settings(), **settings}), **model})
 
 
 def llama_json() -> Vocabulary:
@@ -141,14 +125,28 @@ def llama_json() -> Vocabulary:
     prepend = {"type": "Prepend", "prepend": "▁"}
     replace = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
     normalizer = {"type": "Sequence", "normalizers": [prepend, replace]}
-    return Vocabulary(_files(_llama_settings(), byte_fallback(normalizer, None, tuple(LLAMA_SPECIALS), "<s>")))
+    return Vocabulary(files_of(_llama_settings(), byte_fallback(normalizer, None, tuple(LLAMA_SPECIALS), "<s>")))
 
 
 def gemma_sentencepiece() -> Vocabulary:
     """Return a tokenizer like Gemma 3's, without tokenizer.json."""
     model = {"tokenizer.model": sentencepiece(GEMMA_SPECIALS, dummy_prefix=False)}
     beyond = {"added_tokens.json": _bytes({IMAGE: len(pieces(GEMMA_SPECIALS))})}
-    return Vocabulary({**_files(_gemma_settings()), **model, **beyond})
+    return Vocabulary({**files_of(_gemma_settings()), **model, **beyond})
+
+
+def gemma_real() -> Vocabulary:
+    """Return the cut Gemma 3's tokenizer.json, and a tokenizer.model of the same tokens, as all Gemmas but 4 have."""
+    found = real("gemma3")
+    tokenizer = json.loads(found.files["tokenizer.json"])
+    own = {token["content"] for token in tokenizer["added_tokens"]}
+    kinds = {}
+    for text in sorted(tokenizer["model"]["vocab"], key=tokenizer["model"]["vocab"].get):
+        byte = BYTE if BYTE_TOKEN.fullmatch(text) else NORMAL
+        kinds[text] = GEMMA_SPECIALS.get(text, USER_DEFINED if text in own else byte)
+    beyond = {token["content"]: token["id"] for token in tokenizer["added_tokens"] if token["content"] not in kinds}
+    model = {"tokenizer.model": model_of(kinds, dummy_prefix=False)}
+    return Vocabulary({**found.files, **model, **({"added_tokens.json": _bytes(beyond)} if beyond else {})})
 
 
 def gemma_json() -> Vocabulary:
@@ -160,7 +158,7 @@ def gemma_json() -> Vocabulary:
     split = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
     tokenizer = byte_fallback(normalizer, split, tuple(GEMMA_SPECIALS), "<bos>")
     tokenizer["added_tokens"] = [*_gemma_added(), *_last(tokenizer, {IMAGE: True})]
-    return Vocabulary(_files(_gemma_settings(), tokenizer), "granite-embed-multi-311m")
+    return Vocabulary(files_of(_gemma_settings(), tokenizer), "granite-embed-multi-311m")
 
 
 def gemma_both() -> Vocabulary:
@@ -168,20 +166,17 @@ def gemma_both() -> Vocabulary:
     return Vocabulary({**gemma_json().files, **gemma_sentencepiece().files})
 
 
-def _last(tokenizer: Json, tokens: dict[str, bool], normalized: bool = False) -> list[Json]:
-    """Return the added tokens behind the vocabulary; those that are not special may be normalized."""
+def _last(tokenizer: Json, tokens: dict[str, bool]) -> list[Json]:
+    """Return the added tokens behind the vocabulary."""
     start = len(tokenizer["model"]["vocab"])
-    return [
-        added(start + index, token, special, normalized and not special)
-        for index, (token, special) in enumerate(tokens.items())
-    ]
+    return [added(start + index, token, special) for index, (token, special) in enumerate(tokens.items())]
 
 
 def _llama_settings() -> Json:
     return {
         "add_bos_token": True,
         "add_eos_token": False,
-        "added_tokens_decoder": _decoder([added(index, token) for index, token in enumerate(LLAMA_SPECIALS)]),
+        "added_tokens_decoder": decoder_of([added(index, token) for index, token in enumerate(LLAMA_SPECIALS)]),
         "bos_token": "<s>",
         "eos_token": "</s>",
         "legacy": True,
@@ -194,7 +189,7 @@ def _gemma_settings() -> Json:
     return {
         "add_bos_token": True,
         "add_eos_token": False,
-        "added_tokens_decoder": _decoder(_gemma_added()),
+        "added_tokens_decoder": decoder_of(_gemma_added()),
         "bos_token": "<bos>",
         "eos_token": "<end_of_turn>",
         "pad_token": "<pad>",
@@ -207,15 +202,16 @@ def _gemma_added() -> list[Json]:
     return [added(index, token, token not in GEMMA_NOT_SPECIAL) for index, token in enumerate(GEMMA_SPECIALS)]
 
 
-def _decoder(tokens: Sequence[Json]) -> Json:
+def decoder_of(tokens: Sequence[Json]) -> Json:
     """Return `added_tokens` as tokenizer_config.json has them."""
     return {str(token["id"]): {key: value for key, value in token.items() if key != "id"} for token in tokens}
 
 
-def _files(settings: Json, tokenizer: Json | None = None) -> dict[str, bytes]:
+def files_of(settings: Mapping[str, Any], tokenizer: Json | None = None) -> dict[str, bytes]:
+    """Return tokenizer_config.json, and tokenizer.json where it is given."""
     config = {"tokenizer_config.json": _bytes(settings)}
     return {**config, "tokenizer.json": _bytes(tokenizer)} if tokenizer else config
 
 
-def _bytes(content: Json) -> bytes:
+def _bytes(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, ensure_ascii=False).encode()

@@ -23,7 +23,8 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1])]
 
 from golden.record import record  # noqa: E402
-from rank_cases import CASES, GOLDEN, TEXTS, Case  # noqa: E402
+from rank_cases import CASES, GOLDEN, Case  # noqa: E402
+from texts import TEXTS  # noqa: E402
 
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _REST = r"\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -81,16 +82,16 @@ def ids(folder: Path) -> list[list[int]]:
         from sentencepiece import SentencePieceProcessor
 
         processor = SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
-        return [processor.encode(text) for text in TEXTS]
+        return [processor.encode(text) for text in TEXTS.values()]
     if (folder / "tekken.json").exists():
         from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 
         tekkenizer = Tekkenizer.from_file(folder / "tekken.json")
-        return [tekkenizer.encode(text, bos=False, eos=False) for text in TEXTS]
+        return [tekkenizer.encode(text, bos=False, eos=False) for text in TEXTS.values()]
     file = next(name for name in PATTERNS if (folder / name).exists())
     ranks = load_tiktoken_bpe(str(folder / file))
     encoding = tiktoken.Encoding("ranks", pat_str=PATTERNS[file], mergeable_ranks=ranks, special_tokens={})
-    return [encoding.encode(text) for text in TEXTS]
+    return [encoding.encode(text) for text in TEXTS.values()]
 
 
 def one(llama_cpp: str, case: Case) -> None:
@@ -102,8 +103,9 @@ def one(llama_cpp: str, case: Case) -> None:
         child.join()
         kv = {key: value for key, value in record(output)["kv"].items() if key.startswith("tokenizer.")}
         lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in kv.items())
-        found = ",\n".join(f"  {json.dumps(row)}" for row in ids(folder))
-    (GOLDEN / f"{case.name}.json").write_text(f'{{"kv": {{\n{lines}}},\n "ids": [\n{found}]}}\n')
+        rows = zip(TEXTS, ids(folder), strict=True)
+        found = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in rows)
+    (GOLDEN / f"{case.name}.json").write_text(f'{{"kv": {{\n{lines}}},\n "ids": {{\n{found}}}}}\n')
 
 
 def main(llama_cpp: str, names: list[str]) -> None:

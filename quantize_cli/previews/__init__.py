@@ -1,0 +1,1 @@
+"""What a run would write and take, known from headers alone."""
