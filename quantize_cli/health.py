@@ -67,8 +67,8 @@ class Health:
 
 def examine() -> Health:
     """Look at the machine and the installation; nothing is compiled or written."""
-    from quantize_cli.run.compiling import count_cached
     from quantize_cli.run.bounds import available_threads
+    from quantize_cli.run.compiling import count_cached
     from quantize_cli.simd.notes import take_notes
 
     compiled, kernels = count_cached(FORMATS)

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from quantize_cli.errors import GateError, UsageError, listed, printable
 from quantize_cli.gates.kinds import Measured
 from quantize_cli.gates.parse import Gate
+from quantize_cli.gates.result import GateResult
 from quantize_cli.measure.errors import error_from_sums
 from quantize_cli.measure.sums import Sums
 from quantize_cli.planning.model import Plan
-
-
-@dataclass(frozen=True, slots=True)
-class GateResult:
-    """What became of one gate."""
-
-    gate: str  #: as it is written on the command line: "--max-rmse attn_v=0.05"
-    limit: float  #: a ratio, decibels or bytes
-    value: float  #: the same; of several tensors, the one that is nearest to the limit or farthest beyond it
-    shown: str  #: the value with its unit
-    tensor: str | None  #: the tensor that has this value; None is for the whole model
-    beyond: int  #: number of tensors beyond the limit; of a whole model, 0 or 1
-    passed: bool
 
 
 def check_before(gates: Sequence[Gate], plans: Sequence[Plan], *, keep_failed: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.gates.check import GateResult
+from quantize_cli.gates.result import GateResult
 from quantize_cli.measure.errors import error_from_sums, weighted_error
 from quantize_cli.measure.sums import Sums
 from quantize_cli.outputs.sinks import Written

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from quantize_cli.errors import OutputError
-from quantize_cli.outputs.checks import check_output
+from quantize_cli.outputs.checks import check_folder, check_output
 from quantize_cli.outputs.refusals import writing
 from quantize_cli.outputs.sinks import replacing
 from quantize_cli.report.model import Report
@@ -26,6 +26,9 @@ def check_checksums_path(path: Path, *, force: bool) -> None:
     Raises:
         OutputError: See `check_output`; or the file there is not a list of checksums, even if `force` is set.
     """
+    if not path.parent.exists():  # it is made, perhaps by the run
+        check_folder(path.parent, _OPTION)
+        return
     check_output(path, force=force, option=_OPTION)
     if path.exists():
         with writing(path, _OPTION), path.open("rb") as file:
@@ -41,6 +44,8 @@ def write_checksums(reports: Sequence[Report], path: Path, *, force: bool) -> No
         OutputError: See `check_checksums_path` and `replacing`.
     """
     check_checksums_path(path, force=force)
+    with writing(path.parent, _OPTION):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with replacing([path], force=force, option=_OPTION) as (sink,):
         sink.write(b"".join(_line(file.sha256, file.path, path.parent) for report in reports for file in report.files))
 

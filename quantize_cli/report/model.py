@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from quantize_cli.gates.check import GateResult
+from quantize_cli.gates.result import GateResult
 from quantize_cli.measure.errors import TensorError, WeightedError
 
 SCHEMA_VERSION = 2

@@ -214,6 +214,8 @@ def test_checksums_are_those_that_sha256sum_reads(quantize, models):
     assert result.exit_code == 0, result.stderr
     checked = subprocess.run(["sha256sum", "-c", "SUMS"], cwd=models, capture_output=True, text=True, check=True)
     assert checked.stdout.count(": OK\n") == 4
+    assert quantize("tiny-a", *USUAL, "-o", "new/", "--checksums", "new/SUMS").exit_code == 0
+    assert (models / "new" / "SUMS").read_text().endswith("  tiny-a-Q8_0.gguf\n")
     assert quantize("tiny-a", *USUAL, "--checksums", "SUMS").exit_code == 1  # it exists
     assert quantize("tiny-a", *USUAL, "--checksums", "SUMS", "--force").exit_code == 0
     assert (models / "SUMS").read_text().endswith("  tiny-a-Q8_0.gguf\n")

@@ -37,14 +37,11 @@ def _model(
     reads them from standard input, one a line.
     """
     from quantize_cli.cli import several
-    from quantize_cli.mixes.find import find_format
 
     context = click.get_current_context()
     config = asked.pop("config")
     asked["dry_run"] = dry_run
     tasks = _listed(context, words, asked) if config is None else _configured(context, words, Path(config), asked)
-    for name in dict.fromkeys(name for task in tasks for name in task.formats):
-        find_format(name)
     if dry_run:
         _show(tasks, as_json=json)
         return
@@ -56,16 +53,20 @@ def _model(
 
 def _listed(context: click.Context, words: Sequence[str], asked: dict[str, Any]) -> list[Task]:
     """Make a task for each model that the words name, or for the default one; a dry run may lack formats."""
-    from quantize_cli.cli import plan_view
     from quantize_cli.cli.words import Job, commands_of, understood, without_format
-    from quantize_cli.tasks import tasks_of
 
     job = understood(words, Job((), asked["formats"], asked["output"], asked["threads"]), commands_of(context))
+    _check_formats(job.formats)
     if not job.formats and not asked["dry_run"]:
+        from quantize_cli.cli import plan_view
+
         plan_view.advise(next(iter(job.models), None), asked)
         raise without_format()
     keywords = {**_keywords(context, asked), "threads": job.threads}
-    return tasks_of(job.models or [options.default_model()], job.formats, job.output, keywords)
+    models = job.models or [options.default_model()]
+    from quantize_cli.tasks import tasks_of
+
+    return tasks_of(models, job.formats, job.output, keywords)
 
 
 def _configured(context: click.Context, words: Sequence[str], file: Path, asked: dict[str, Any]) -> list[Task]:
@@ -85,10 +86,20 @@ def _configured(context: click.Context, words: Sequence[str], file: Path, asked:
     if "formats" in given:
         formats = understood([], Job((), asked["formats"], None, None), commands_of(context)).formats
         tasks = [replace(task, formats=formats) for task in tasks]
+    for task in tasks:
+        _check_formats(task.formats)
     if "output" in given:
         (place,) = {task.output for task in tasks_of([task.model for task in tasks], [], asked["output"], {})}
         tasks = [replace(task, output=place) for task in tasks]
     return tasks
+
+
+def _check_formats(names: Sequence[str]) -> None:
+    """Refuse unknown formats before anything slow is imported."""
+    from quantize_cli.mixes.find import find_format
+
+    for name in names:
+        find_format(name)
 
 
 def _keywords(context: click.Context, asked: dict[str, Any]) -> dict[str, Any]:
