@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: demo test test-slow test-versions coverage lint readme bench dist clean help
+.PHONY: docs demo test test-slow test-versions coverage lint readme bench dist clean help
 
 # Where this is set, each of the hundreds of processes that the tests start would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -45,6 +45,10 @@ lint: .venv/linted ## ruff and mypy; in the tests, functions need no annotations
 readme: .venv/installed ## Write the README's table of models from the code's
 	$(BIN)/python tools/readme_models.py
 
+docs: .venv/documented ## Build the documentation's site into docs/_build
+	rm -rf docs/_build
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build
+
 bench: .venv/tested .venv-reference/installed ## Speed against the reference, side by side, and memory (45 minutes, 14 GB)
 	$(BIN)/python bench/everything.py --reference-python .venv-reference/bin/python
 
@@ -57,7 +61,7 @@ dist: .venv/packaging ## Build the wheel and the source distribution into dist, 
 	cd .venv-dist && bin/quantize --version && bin/quantize formats
 
 clean: ## Remove the environment and every cache
-	rm -rf .venv .venv-dist .venv-reference .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* dist out
+	rm -rf .venv .venv-dist .venv-reference .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* dist docs/_build out
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.x ...")'
@@ -76,6 +80,10 @@ clean: ## Remove the environment and every cache
 
 .venv/linted: .venv/tested
 	$(PIP) -e .[lint]
+	touch $@
+
+.venv/documented: .venv/installed
+	$(PIP) -e .[docs]
 	touch $@
 
 .venv/packaging: .venv/installed

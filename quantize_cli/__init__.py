@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from quantize_cli.planning.model import Plan
     from quantize_cli.previews.model import Preview
     from quantize_cli.report.model import Report
+    from quantize_cli.report.several import Reports
     from quantize_cli.tasks import Task, read_tasks
     from quantize_cli.verification.model import Verification
 
@@ -35,6 +36,7 @@ __all__ = [
     "Preview",
     "QuantizeError",
     "Report",
+    "Reports",
     "Task",
     "UnsupportedError",
     "UsageError",
@@ -62,6 +64,7 @@ _HOMES = {
     "Preview": "previews.model",
     "QuantizeError": "errors",
     "Report": "report.model",
+    "Reports": "report.several",
     "Task": "tasks",
     "UnsupportedError": "errors",
     "UsageError": "errors",

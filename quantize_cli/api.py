@@ -13,6 +13,7 @@ from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.errors import OutputError, UsageError
 from quantize_cli.gates.check import check_before, judge, refuse_failed
 from quantize_cli.gates.parse import parse_gates
+from quantize_cli.hub_upload.asked import asked_push, license_of
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.inspection.build import inspected
 from quantize_cli.inspection.model import Inspection
@@ -30,8 +31,9 @@ from quantize_cli.mixes.base import Mix
 from quantize_cli.mixes.find import find_format
 from quantize_cli.observer import Observer
 from quantize_cli.outputs.checks import check_room, same_file
+from quantize_cli.outputs.hidden import check_alone, room_needed
 from quantize_cli.outputs.leftovers import leftovers
-from quantize_cli.outputs.refusals import named
+from quantize_cli.outputs.recovery import Run
 from quantize_cli.outputs.sinks import real
 from quantize_cli.planning.memory import parse_memory
 from quantize_cli.planning.model import Plan
@@ -40,9 +42,11 @@ from quantize_cli.planning.planner import make_plans
 from quantize_cli.previews.build import Circumstances, check_circumstances, preview_of_formats, preview_of_plans
 from quantize_cli.previews.model import Preview
 from quantize_cli.report.model import ImatrixReport, Report, SourceReport
-from quantize_cli.report.write import check_report_path, write_report
+from quantize_cli.report.several import Reports
+from quantize_cli.report.write import check_report_path, report_paths, write_report
 from quantize_cli.run.bounds import available_threads
-from quantize_cli.run.targets import Place, check_files, check_place, opened, place_of, sizes, target_of
+from quantize_cli.run.progress import identity_of, key_of
+from quantize_cli.run.targets import Place, Stream, check_files, check_place, opened, place_of, sizes, target_of
 from quantize_cli.verification.model import Verification
 
 #: A file, a folder or a stream; None is the current folder.
@@ -69,7 +73,7 @@ def quantize(
     *,
     observer: Observer | None = None,
     **options: Unpack[Keywords],
-) -> list[Report]: ...
+) -> Reports: ...
 def quantize(
     model: str | Path,
     formats: str | Several,
@@ -77,7 +81,7 @@ def quantize(
     *,
     observer: Observer | None = None,
     **options: Unpack[Keywords],
-) -> Report | list[Report]:
+) -> Report | Reports:
     """Read `model` once and quantize it to a GGUF file for each of `formats`.
 
     Whatever can be refused without the weights is refused before they are downloaded from the Hub.
@@ -94,18 +98,21 @@ def quantize(
         A report, or for several formats a list of reports in the order of the formats.
 
     Raises:
-        QuantizeError: See `quantize_cli.errors`. No unfinished file is left behind. After a GateError, the complete
-            files are there if `keep_failed` asks for it, and the observer has their reports.
+        QuantizeError: See `quantize_cli.errors`. If the system, the network or a signal has ended the run, hidden files
+            stay, so that the same call goes on from there; see docs/resume.md. After a GateError, the complete files
+            are there if `keep_failed` asks for it, and the observer has their reports.
     """
     check_keywords("quantize", options, Keywords.__optional_keys__)
     options = held(options)
     mixes, meant, observer = _mixes(formats), plan_options(options), observer or Observer()
     gates, keep_failed = parse_gates(options), options.get("keep_failed", False)
     force, in_parts = options.get("force", False), meant.keep_split or meant.split_max_size is not None
-    place, report = place_of(output, len(mixes), in_parts=in_parts), _report_path(options)
-    if report is not None:
-        _check_report(report, place, force=force)
+    place, paths = place_of(output, len(mixes), in_parts=in_parts), report_paths(options.get("report"))
+    for path in paths:
+        _check_report(path, place, force=force)
     check_place(place, in_parts=in_parts, force=force)
+    to_files = not isinstance(place, Stream)
+    push = asked_push(options.get("push_to"), public=options.get("public", False), to_files=to_files)
     with closing(
         open_checkpoint(model, options.get("revision"), observer, stream=options.get("stream", False))
     ) as checkpoint:
@@ -116,11 +123,15 @@ def quantize(
         check_before(gates, plans, keep_failed=keep_failed)
         targets = [target_of(plan, place) for plan in plans]
         files = sizes(targets, plans)
-        _check_sources({**dict.fromkeys(files, "-o"), **({report: "--report"} if report else {})}, checkpoint, meant)
+        _check_sources({**dict.fromkeys(files, "-o"), **dict.fromkeys(paths, "--report")}, checkpoint, meant)
         check_files(list(files), place, force=force)
-        check_room({**files, **checkpoint.missing})
-        for sentence in leftovers(dict.fromkeys(path.parent for path in files)):
+        check_alone(list(files))
+        key = key_of(plans, [path.name for path in files])
+        check_room({**room_needed(files, key), **checkpoint.missing})
+        for sentence in leftovers(dict.fromkeys(path.parent for path in files), but=key, outputs=files):
             observer.noted(sentence)
+        if push is not None:
+            push.prepare()
         planned = time.perf_counter()
         checkpoint.fetch(observer)
         started += time.perf_counter() - planned  # a download is not the run's work
@@ -133,12 +144,27 @@ def quantize(
         threads = options.get("threads") or available_threads()
         compile_seconds = prepare(kernels_of_plans(plans), observer)
         started += compile_seconds
-        with opened(targets, place, force=force) as sinks:
-            results = run(plans, checkpoint, sinks, importance=meant.importance, threads=threads, observer=observer)
+        this = Run(
+            key,
+            identity_of(checkpoint),
+            restart=options.get("restart", False),
+            tell=observer.noted,
+        )
+        with opened(targets, place, this, force=force) as opened_files:
+            sinks, progress = opened_files.sinks, opened_files.progress
+            results = run(
+                plans,
+                checkpoint,
+                sinks,
+                importance=meant.importance,
+                threads=threads,
+                observer=observer,
+                progress=progress,
+            )
             judged = {plan.format: judge(gates, plan, result.sums) for plan, result in zip(plans, results, strict=True)}
             if not keep_failed:
                 refuse_failed(judged, kept=False)
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - started + progress.earlier_seconds
     facts = RunFacts(
         source=SourceReport(checkpoint.location, checkpoint.repository, checkpoint.commit),
         imatrix=_imatrix_report(meant.importance),
@@ -147,15 +173,17 @@ def quantize(
         seconds=seconds,
         threads=results[0].threads,
     )
-    reports = [
+    reports = Reports(
         build_report(plan, result.sums, [sink.written for sink in sinks_of], facts, judged[plan.format])
         for plan, result, sinks_of in zip(plans, results, sinks, strict=True)
-    ]
-    if report is not None:
-        _write_report(reports, report, force=force)
+    )
+    for path in paths:
+        _write_report(reports, path, force=force)
     for finished in reports:
         observer.finished(finished)
     refuse_failed(judged, kept=True)
+    if push is not None:
+        push.upload(reports, license_of(plans[0].files[0].metadata), observer)
     return reports[0] if isinstance(formats, str) else reports
 
 
@@ -268,8 +296,14 @@ def verify(
     keywords = {name: value for name, value in options.items() if name in PlanKeywords.__optional_keys__}
     model = None
     if against is not None:
-        made = cast("PlanKeywords", keywords)
-        model = Model(against, options.get("format"), made, options.get("sample"), options.get("threads"))
+        model = Model(
+            model=against,
+            format=options.get("format"),
+            options=cast("PlanKeywords", keywords),
+            sample=options.get("sample"),
+            threads=options.get("threads"),
+            stream=options.get("stream", False),
+        )
     elif any(options.values()):
         raise UsageError("Only a comparison with the model takes options; give the model with --against.")
     return verified(Path(file), model, observer or Observer())
@@ -282,11 +316,6 @@ def _mixes(formats: str | Several) -> list[Mix]:
     if repeated := next((mix.name for mix in mixes if mixes.count(mix) > 1), None):
         raise UsageError(f"The format {repeated} is given twice; name each format once.")
     return mixes
-
-
-def _report_path(options: Keywords) -> Path | None:
-    report = options.get("report")
-    return None if report is None else named(report, "--report")
 
 
 def _check_report(report: Path, place: Place, *, force: bool) -> None:

@@ -53,7 +53,7 @@ class PlanKeywords(TypedDict, total=False):
 class Keywords(PlanKeywords, total=False):
     """Options of a run."""
 
-    report: str | Path | None  #: file for the report, .json, .md or .html
+    report: str | Path | Iterable[str | Path] | None  #: files for the report, each .json, .md or .html
     threads: int | None  #: number of threads; default: one for each processor that the process may use
     force: bool  #: overwrite an existing output or report
     max_rmse: Limits | None  #: most relative RMSE of the model, or of tensors: 0.08, "attn_v=5%"
@@ -61,6 +61,9 @@ class Keywords(PlanKeywords, total=False):
     max_size: Limits | None  #: most bytes of the files of a format, or of tensors: "4GiB"
     keep_failed: bool  #: keep files that do not pass one of these gates
     stream: bool  #: read the weights from the Hub while they are quantized, instead of downloading them first
+    restart: bool  #: start anew where an earlier run was stopped; default: go on with what it has left
+    push_to: str | None  #: upload the files and a model card to this repository on the Hub; it is made private
+    public: bool  #: make that repository public after the upload
 
 
 class VerifyKeywords(PlanKeywords, total=False):
@@ -68,6 +71,7 @@ class VerifyKeywords(PlanKeywords, total=False):
 
     format: str | None  #: the file's format; default: the one that it states
     sample: int | None  #: number of pieces of each tensor that are compared; default: all
+    stream: bool  #: read the weights of a model on the Hub when they are needed, instead of downloading them first
     threads: int | None  #: number of threads; default: one for each processor that the process may use
 
 

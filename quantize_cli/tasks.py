@@ -112,9 +112,12 @@ def _settings(table: Mapping[str, Any], path: Path, where: str) -> dict[str, Any
         if keyword == _FORMATS:
             settings[_FORMATS] = _formats(value, path, where)
         elif keyword == _OUTPUT or Path in get_args(hints[keyword]):
-            if not isinstance(value, str) or not value or value == "-":
+            several = isinstance(value, list) and keyword != _OUTPUT and _fits(value, hints[keyword])
+            names = value if several else [value]
+            if not all(isinstance(name, str) and name for name in names) or value == "-":
                 raise UsageError(f"{path}, {where}: {key} takes a path, not {shown(value)}.")
-            settings[keyword] = os.path.join(path.parent, os.path.expanduser(value))  # noqa: PTH111, PTH118  keeps a / at the end
+            paths = [_joined(path.parent, name) for name in names]
+            settings[keyword] = paths if several else paths[0]
         elif not _fits(value, hints[keyword]):
             raise UsageError(f"{path}, {where}: {key} does not take {shown(value)}; docs/cli.md has an example.")
         else:
@@ -172,6 +175,11 @@ def _fits(value: object, hint: Any) -> bool:
         case builtins.bool | builtins.int | builtins.str as kind:
             return type(value) is kind
     return False
+
+
+def _joined(folder: Path, name: str) -> str:
+    """Return a path that is relative to the file's folder; a separator at its end stays."""
+    return os.path.join(folder, os.path.expanduser(name))  # noqa: PTH111, PTH118  Path would drop the separator
 
 
 def _found(model: str, folder: Path) -> str | Path:

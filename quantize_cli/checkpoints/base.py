@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from quantize_cli.checkpoints.reading import Stamp
     from quantize_cli.checkpoints.sidecars import Sidecars
     from quantize_cli.observer import Observer
 
@@ -48,8 +49,33 @@ class TensorInfo:
         return math.prod(self.shape[:-1])
 
 
+class Extent(NamedTuple):
+    """Rows of one tensor."""
+
+    name: str
+    start: int
+    stop: int
+
+
 class Stream(Protocol):
-    """The reads of a checkpoint whose rows come over the network, from any number of threads."""
+    """The files of a checkpoint whose rows come over the network; `read` is safe to call from several threads."""
+
+    @property
+    def infos(self) -> Mapping[str, TensorInfo]:
+        """The tensors of the files by name, whatever an encoding makes of them."""
+        ...
+
+    def read(self, extent: Extent) -> NDArray[np.uint8]:
+        """Read rows over the network, uint8[rows, bytes of a row]."""
+        ...
+
+    def hold(self, extent: Extent, rows: NDArray[np.uint8]) -> None:
+        """Let the checkpoint's `read_bytes` take these rows from memory."""
+        ...
+
+    def forget(self, extent: Extent) -> None:
+        """Give up the memory of rows that were held."""
+        ...
 
     def received(self) -> int:
         """Return how many bytes have come since the last call."""
@@ -118,7 +144,16 @@ class Checkpoint(Protocol):
 
     @property
     def stream(self) -> Stream | None:
-        """What the reads that come over the network have in common; None if rows are read from a disk."""
+        """The files whose rows come over the network; None if rows are read from a disk."""
+        ...
+
+    @property
+    def stamps(self) -> Mapping[str, Stamp]:
+        """The stamps of the files of weights on a disk by name, which tell whether one has changed."""
+        ...
+
+    def needed(self, extent: Extent) -> Iterable[Extent]:
+        """Return which rows of the files `read_bytes` will most likely read for some rows of a tensor."""
         ...
 
     def fetch(self, observer: Observer) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.checkpoints.base import SourceFile, Stream, TensorInfo
+from quantize_cli.checkpoints.base import Extent, SourceFile, Stream, TensorInfo
 from quantize_cli.checkpoints.hub_cache import origin_of, sha256_of
 from quantize_cli.checkpoints.reading import Stamp, leads_to, opened
 from quantize_cli.checkpoints.sidecars import FolderSidecars
@@ -71,8 +71,17 @@ class TensorFiles:
 
     @property
     def stream(self) -> Stream | None:
-        """The reads over the network; None, because rows are read from a disk."""
+        """The files whose rows come over the network; None, because rows are read from a disk."""
         return None
+
+    @property
+    def stamps(self) -> Mapping[str, Stamp]:
+        """The stamps of the files whose headers have been read, by name; see `Checkpoint.stamps`."""
+        return self._stamps
+
+    def needed(self, extent: Extent) -> Iterable[Extent]:
+        """Return the rows themselves; see `Checkpoint.needed`."""
+        return (extent,)
 
     def fetch(self, observer: Observer) -> None:
         """Do nothing: all files are here."""

@@ -14,12 +14,12 @@ SMALL_BYTES = 1 << 16
 #: Most bytes between two tensors of a group, and of a group.
 GAP_BYTES = 1 << 16
 GROUP_BYTES = 1 << 20
-#: Groups that are kept, because their tensors are needed one after another.
-GROUPS_KEPT = 16
+#: Bytes that are kept, because tensors of a group are needed one after another, and scales for all rows of their codes.
+KEPT_BYTES = 16 << 20
 
 
 class Group(NamedTuple):
-    """A range of a file with several small tensors."""
+    """A range of a file with small tensors."""
 
     file: str
     start: int
@@ -27,13 +27,12 @@ class Group(NamedTuple):
 
 
 def groups_of(tensors: Iterable[Located]) -> dict[str, Group]:
-    """Return the group of each small tensor that has small neighbours, by the tensor's name."""
+    """Return the group of each small tensor by the tensor's name; one without small neighbours is a group by itself."""
     found: dict[str, Group] = {}
     for members in _neighbours(tensors):
-        if len(members) > 1:
-            last = members[-1]
-            group = Group(last.info.file, members[0].offset, last.offset + last.info.nbytes)
-            found |= dict.fromkeys((member.info.name for member in members), group)
+        last = members[-1]
+        group = Group(last.info.file, members[0].offset, last.offset + last.info.nbytes)
+        found |= dict.fromkeys((member.info.name for member in members), group)
     return found
 
 
@@ -51,7 +50,16 @@ def _neighbours(tensors: Iterable[Located]) -> Iterator[list[Located]]:
             yield members
             members = []
         members.append(tensor)
-    yield members
+    if members:
+        yield members
+
+
+class _Content:
+    """The bytes of a group, which one thread reads for all that need them."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.held: bytearray | None = None
 
 
 class Groups:
@@ -64,17 +72,22 @@ class Groups:
     def __init__(self, read: Callable[[str, int, memoryview], None]) -> None:
         self._read = read
         self._lock = Lock()
-        self._kept: OrderedDict[Group, bytearray] = OrderedDict()
+        self._kept: OrderedDict[Group, _Content] = OrderedDict()
 
     def fill(self, group: Group, start: int, left: memoryview) -> None:
         """Fill `left` with the bytes of the group's file from `start` on."""
-        with self._lock:  # several tensors of a group are often needed at the same time
-            content = self._kept.pop(group, None)
-            if content is None:
-                content = bytearray(group.stop - group.start)
-                self._read(group.file, group.start, memoryview(content))
-            self._kept[group] = content
-            if len(self._kept) > GROUPS_KEPT:
-                self._kept.popitem(last=False)
+        content = self._content(group)
+        with content.lock:
+            if content.held is None:
+                read = bytearray(group.stop - group.start)
+                self._read(group.file, group.start, memoryview(read))
+                content.held = read
         place = start - group.start
-        left[:] = content[place : place + len(left)]
+        left[:] = content.held[place : place + len(left)]
+
+    def _content(self, group: Group) -> _Content:
+        with self._lock:
+            content = self._kept[group] = self._kept.pop(group, _Content())
+            while len(self._kept) > 1 and sum(kept.stop - kept.start for kept in self._kept) > KEPT_BYTES:
+                self._kept.popitem(last=False)
+            return content

@@ -211,18 +211,16 @@ class Ranges:
             raise _AttemptError(f"HTTP {status}", refused=True)
         if headers.get("Content-Encoding", "identity") != "identity":
             raise _AttemptError("it compresses its answer", refused=True)
-        if status == 200:
-            if (wanted.start, headers.get("Content-Length")) != (0, str(wanted.left)):
-                raise CheckpointError(
-                    f"The server of {self._where(wanted.file)} does not send parts of a file; leave --stream out."
-                )
-        else:
-            part = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
-            first, last, size = map(int, part.groups()) if part else (-1, -1, -1)
-            if part and size != wanted.file.size:
-                raise self._changed(wanted.file)
-            if first != wanted.start or last >= wanted.stop:
-                raise _AttemptError("it sends other bytes than it was asked for", refused=True)
+        if status == 200:  # tensors never begin where a file does
+            raise CheckpointError(
+                f"The server of {self._where(wanted.file)} does not send parts of a file; leave --stream out."
+            )
+        part = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
+        first, last, size = map(int, part.groups()) if part else (-1, -1, -1)
+        if part and size != wanted.file.size:
+            raise self._changed(wanted.file)
+        if first != wanted.start or last >= wanted.stop:
+            raise _AttemptError("it sends other bytes than it was asked for", refused=True)
         etag = headers.get("ETag")
         if etag is not None and self._etags.setdefault((wanted.file.name, response.url.host), etag) != etag:
             raise self._changed(wanted.file)
@@ -239,7 +237,7 @@ class Ranges:
             raise CheckpointError(
                 f"The server of {self._model_id} asks to wait {seconds - 1:,.0f} s; try again later, or set HF_TOKEN, "
                 "because the Hub allows more requests to known accounts."
-            )
+            ) from TimeoutError()  # a cause from outside: what is done of the run is kept
         return seconds
 
     def _failed(self, error: Exception) -> _AttemptError:

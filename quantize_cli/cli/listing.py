@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from quantize_cli.cli import console, plan_view, table
+from quantize_cli.cli import console, table
 from quantize_cli.errors import UsageError, printable
 from quantize_cli.mixes.catalogue import MODEL, FormatFacts
 from quantize_cli.mixes.other_names import unknown_format
@@ -58,6 +58,8 @@ def show(formats: Sequence[FormatFacts], *, as_json: bool) -> None:
 
 def show_for(formats: Sequence[FormatFacts], found: Preview, *, as_json: bool) -> None:
     """Print the list with the sizes of one model's files, largest first."""
+    from quantize_cli.cli import plan_view
+
     facts = {held.name: held for held in formats}
     chosen = replace(found, choices=tuple(choice for choice in found.choices if choice.size.format in facts))
     if as_json:

@@ -10,13 +10,14 @@ from typing import Any, BinaryIO
 import click
 
 from quantize_cli.cli import completing, console
-from quantize_cli.cli.values import file_name, filled, sample, threads, tokens
+from quantize_cli.cli.publishing import confirmed
+from quantize_cli.cli.values import file_name, file_names, filled, sample, threads, tokens
 from quantize_cli.errors import UsageError
 from quantize_cli.version import GENERATOR
 
 
 def _option(*names: str, value: str, help: str, meaning: Callable[..., Any] = filled, **said: Any) -> click.Option:
-    if meaning is file_name:
+    if meaning in (file_name, file_names):
         said["shell_complete"] = completing.paths
     return click.Option(names, metavar=value, help=help, callback=meaning, **said)
 
@@ -90,7 +91,14 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
             help="File or folder to write to, or - for standard output; end the name of a new folder with /. Default: "
             "NAME-FORMAT.gguf in the current folder.",
         ),
-        _option("--report", value="FILE", meaning=file_name, help="Write a full report: .json, .md or .html."),
+        _option(
+            "--report",
+            value="FILE",
+            multiple=True,
+            meaning=file_names,
+            help="Write a full report: .json, .md or .html; - prints it as Markdown, json:- as JSON. Give it several "
+            "times for several files.",
+        ),
         _flag("--force", "Overwrite an existing output or report."),
         _option(
             "--checksums",
@@ -100,6 +108,14 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
         ),
         _flag("--modelfile", "Write a Modelfile for Ollama beside each file."),
         _flag("--json", "Print the report as JSON on standard output, one line for each format."),
+        _flag("--restart", "Start anew where an earlier run was stopped. Default: go on with what it has left."),
+        _option(
+            "--push-to",
+            value="ORG/NAME",
+            meaning=confirmed,
+            help="Upload the files and a model card to this repository on the Hub, which is made private.",
+        ),
+        _flag("--public", "Make the repository of --push-to public; asks first, at a terminal only.", is_eager=True),
         _flag("--dry-run", "Show the sizes and types that would be written, without reading a weight."),
         _flag("--keep-split", "Write as many files as the source has."),
         _option(
@@ -214,7 +230,21 @@ OWN = frozenset(
     }
 )
 #: Keywords of a run, which a plan does not have.
-OF_A_RUN = frozenset({"report", "threads", "force", "stream", "max_rmse", "min_sqnr", "max_size", "keep_failed"})
+OF_A_RUN = frozenset(
+    {
+        "force",
+        "keep_failed",
+        "max_rmse",
+        "max_size",
+        "min_sqnr",
+        "public",
+        "push_to",
+        "report",
+        "restart",
+        "stream",
+        "threads",
+    }
+)
 
 ALL: Sequence[click.Option] = [option for options in SECTIONS.values() for option in options]
 #: Names of the library's keywords among them.

@@ -8,15 +8,14 @@ import shutil
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from quantize_cli.cli import console, table
-from quantize_cli.cli.options import OF_A_RUN, default_model
-from quantize_cli.errors import QuantizeError, printable
+from quantize_cli.cli.options import OF_A_RUN
+from quantize_cli.errors import printable
 from quantize_cli.report.figures import NONE, bits_per_weight, fixed, shape, size
 
 if TYPE_CHECKING:
@@ -56,22 +55,12 @@ def dry_run(model: str | Path, job: Job, passed_on: Mapping[str, Any]) -> None:
     from quantize_cli.api import preview
     from quantize_cli.cli.words import with_near_names
 
-    if passed_on["report"] is not None:
+    if passed_on["report"]:
         click.echo("warning: --report has no effect with --dry-run, which does not write any file.", err=True)
     keywords = {name: value for name, value in passed_on.items() if name not in OF_A_RUN}
     with console.progress() as observer, with_near_names(model):
         found = preview(model, list(job.formats), threads=job.threads, observer=observer, **keywords)
     show(found)
-
-
-def advise(model: str | None, passed_on: Mapping[str, Any]) -> None:
-    """Show on standard error what there is to choose from, for a run without a format; nothing if that is not known."""
-    from quantize_cli.api import preview
-
-    keywords = {name: passed_on[name] for name in ("revision", "pre_tokenizer")}
-    with suppress(QuantizeError):
-        found = preview(model or default_model(), **keywords)
-        click.echo("\n".join([*map(printable, lines(found)), ""]), err=True)
 
 
 def advice(preview: Preview, good_for: Mapping[str, str]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quantize_cli.cli import console, table
+from quantize_cli.cli import console, report_places, table
 from quantize_cli.cli.failures import ending
 from quantize_cli.cli.options import output_stream
 from quantize_cli.cli.words import with_near_names
@@ -44,10 +44,17 @@ class Outcome:
 
 def _check(tasks: Sequence[Task], after: After, *, force: bool) -> None:
     """Refuse one report for several models, and a list of checksums that could not be written after the run."""
-    reports = [report for task in tasks if (report := task.options.get("report")) is not None]
-    for report in reports:
-        if reports.count(report) > 1:
-            raise UsageError(f"--report {report} can hold one model; for several, --json prints a line for each file.")
+    reports: list[str | Path] = []
+    for task in tasks:
+        paths, printed = report_places.parted(task.options.get("report"), model_printed=task.output == "-")
+        if printed and after.as_json:
+            raise UsageError("Standard output holds one kind of report; leave --json out, or give --report a file.")
+        reports += {**dict.fromkeys(paths), **({f"{printed[1:]}:-": None} if printed else {})}
+    if twice := next((report for report in reports if reports.count(report) > 1), None):
+        raise UsageError(f"--report {twice} can hold one model; for several, --json prints a line for each file.")
+    repositories = [name for task in tasks if (name := task.options.get("push_to")) is not None]
+    if len(repositories) > len({*repositories}):
+        raise UsageError("--push-to takes the files of one model; upload several one after another.")
     if after.checksums is not None:
         from quantize_cli.report.checksums import check_checksums_path
 
@@ -107,17 +114,20 @@ def _do(outcome: Outcome, after: After, taken: set[str]) -> None:
     from quantize_cli.api import quantize
 
     task, failed = outcome.task, None
+    report, printed = report_places.parted(task.options.get("report"), model_printed=task.output == "-")
+    keywords = {**task.options, "report": report}
     with (
         console.progress(quiet=after.quiet, before=lambda plan: _before(task, plan, after, taken)) as observer,
         with_near_names(task.model),
     ):
         try:
-            quantize(task.model, list(task.formats), output_stream(task.output), observer=observer, **task.options)
+            quantize(task.model, list(task.formats), output_stream(task.output), observer=observer, **keywords)
         except GateError as error:  # the files may be kept, and then they are reported
             failed = error
     outcome.reports.extend(observer.reports)
     if outcome.reports:
         _follow(outcome, after)
+        report_places.show(outcome.reports, printed)
     if failed is not None:
         raise failed
 

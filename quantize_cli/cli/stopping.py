@@ -14,7 +14,7 @@ from quantize_cli.outputs.unfinished import remove_unfinished
 SIGNALLED = 128
 INTERRUPTED = SIGNALLED + signal.SIGINT
 
-STOPPED = "Interrupted; no unfinished file is left behind."
+STOPPED = "Interrupted."
 
 #: Signals that end a process; SIGHUP means that its terminal was closed.
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

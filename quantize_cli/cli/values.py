@@ -39,6 +39,15 @@ def file_name(context: click.Context, parameter: click.Parameter, given: str | N
     return None if path is None else expanded(path)
 
 
+def file_names(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """Return paths as `file_name` does.
+
+    Raises:
+        UsageError: One is empty.
+    """
+    return tuple(map(expanded, filled(context, parameter, given)))
+
+
 def threads(_context: click.Context, _parameter: click.Parameter, given: str | None) -> int | None:
     """Return a number of threads.
 

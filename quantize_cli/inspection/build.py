@@ -20,7 +20,7 @@ from quantize_cli.mixes.tables import FORMATS
 from quantize_cli.planning.format_sizes import format_sizes
 from quantize_cli.planning.options import PlanOptions
 from quantize_cli.planning.planner import check_description
-from quantize_cli.planning.provenance import recipe_of
+from quantize_cli.planning.provenance import usual_options
 
 
 def inspected(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> Inspection:
@@ -35,8 +35,7 @@ def inspected(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> Inspe
         check_description(description)
     except (CheckpointError, UnsupportedError) as error:
         return Inspection(**_of_any(checkpoint, values), formats=(), notes=(), refusal=error)
-    options = PlanOptions(recipe=recipe_of(PlanOptions(), pre_tokenizer, (), ()))
-    return Inspection(**_of_described(checkpoint, description, values, options))
+    return Inspection(**_of_described(checkpoint, description, values, usual_options(pre_tokenizer)))
 
 
 def _of_described(

@@ -16,6 +16,9 @@ SUMS = 7
 
 Sums = NDArray[np.float64]
 
+#: The sums of no row.
+NOTHING: Sums = np.empty((0, SUMS))
+
 #: Rows that are merged at a time. A tensor of one column has a row for each weight, and 56 bytes of sums for each row.
 GROUP = 1 << 16
 
@@ -50,12 +53,20 @@ class RunningSums:
     """Merges tables of sums as they come: groups of `GROUP` rows, whatever the sizes of the tables, then the groups.
 
     So the digits do not depend on how rows come, and few tables are held.
+
+    Args:
+        waiting: Rows that are not merged yet, float64[n, SUMS]; they and `groups` are what `held` has returned.
+        groups: Merged groups, float64[m, SUMS].
     """
 
-    def __init__(self) -> None:
-        self._waiting: list[Sums] = []
-        self._rows = 0
-        self._groups: list[Sums] = []
+    def __init__(self, waiting: Sums = NOTHING, groups: Sums = NOTHING) -> None:
+        self._waiting: list[Sums] = [waiting]
+        self._rows = len(waiting)
+        self._groups: list[Sums] = list(groups)
+
+    def held(self) -> tuple[Sums, Sums]:
+        """Return the rows that are not merged yet, and the merged groups."""
+        return np.concatenate([NOTHING, *self._waiting]), np.array(self._groups).reshape(-1, SUMS)
 
     def add(self, sums: Sums) -> None:
         """Add the sums of more rows, float64[n, SUMS]."""

@@ -19,9 +19,9 @@ class Digest(Protocol):
     """What `hashlib.sha256` returns."""
 
     def update(self, data: bytes | memoryview, /) -> None: ...  # noqa: D102
-    def copy(self) -> Digest: ...  # noqa: D102
     def digest(self) -> bytes: ...  # noqa: D102
     def hexdigest(self) -> str: ...  # noqa: D102
+    def copy(self) -> Digest: ...  # noqa: D102
 
 
 class Hashing:

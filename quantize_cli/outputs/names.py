@@ -13,10 +13,7 @@ from pathlib import Path
 from quantize_cli.errors import OutputError
 from quantize_cli.interrupts import deferred
 from quantize_cli.outputs.refusals import writing
-from quantize_cli.outputs.temporary import Temporary, hidden_name
-
-#: Suffix of the hidden name that keeps an older file until all new ones are in place.
-OLD = ".old"
+from quantize_cli.outputs.temporary import OLD, Temporary, hidden_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 
 from quantize_cli.errors import OutputError, UsageError
 from quantize_cli.interrupts import deferred
-from quantize_cli.outputs.hashing import Hashing, hashing
+from quantize_cli.outputs.hashing import Digest, Hashing, hashing
 from quantize_cli.outputs.names import Complete, give_names
 from quantize_cli.outputs.refusals import refusal, writing
 from quantize_cli.outputs.temporary import Temporary
@@ -76,6 +76,21 @@ class Output:
         except OSError as error:
             raise self.refusal(error) from error
 
+    def go_on(self, nbytes: int, digest: Digest, marks: Sequence[bytes]) -> None:
+        """Count and hash on from bytes that are in the file already; `digest` and `marks` are of these."""
+        self._nbytes, self._digest, self._marks = nbytes, digest, list(marks)
+
+    def flush(self) -> None:
+        """Give the system all that was written.
+
+        Raises:
+            OutputError: The system refuses it.
+        """
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise self.refusal(error) from error
+
     def mark(self) -> None:
         """Keep the SHA-256 of all that was written up to here, for `marks`."""
         self._hashing.mark(self._digest, self._marks)
@@ -122,9 +137,7 @@ def replacing(paths: Sequence[Path], *, force: bool, option: str = "-o") -> Iter
                 files.append(Complete(Temporary(target.parent), path, target, option))
         with hashing() as thread:
             yield [Output(file.temporary.file, file.path, option, thread) for file in files]
-            for file in files:
-                with writing(file.path, option):
-                    file.temporary.complete()
+            complete(files)
             thread.finish()
         give_names(files, force=force)
     finally:
@@ -133,6 +146,17 @@ def replacing(paths: Sequence[Path], *, force: bool, option: str = "-o") -> Iter
         except BaseException:  # of a signal's handler; it may have come before it was deferred
             _discard(files)
             raise
+
+
+def complete(files: Sequence[Complete]) -> None:
+    """Bring all files to the disk.
+
+    Raises:
+        OutputError: The system refuses it.
+    """
+    for file in files:
+        with writing(file.path, file.option):
+            file.temporary.complete()
 
 
 def _discard(files: Sequence[Complete]) -> None:
@@ -155,10 +179,7 @@ def streaming(stream: BinaryIO | Path, option: str = "-o") -> Iterator[Output]:
         file = stream if not isinstance(stream, Path) else stack.enter_context(_device(stream, option))
         output = Output(file, path, option, thread)
         yield output
-        try:
-            file.flush()
-        except OSError as error:
-            raise output.refusal(error) from error
+        output.flush()
         thread.finish()
 
 

@@ -2,7 +2,7 @@
 
 Where the system has files without a name (O_TMPFILE), they vanish with the process, however it ends. Elsewhere they
 have a hidden name beside their target, and hold a lock as long as the process lives: so another run can tell them from
-what a killed run has left behind.
+what a killed run has left behind. A file that a later run may go on with always has a hidden name.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from quantize_cli.outputs.journal import is_own
 from quantize_cli.outputs.unfinished import unfinished
 
 #: What a file system answers that does not know fsync.
@@ -22,6 +23,10 @@ _NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 
 PREFIX = ".quantize-"
 SUFFIX = ".tmp"
+#: Suffix of the journal of a run that can go on later.
+JOURNAL = ".journal"
+#: Suffix of the hidden name that keeps an older file until all new ones are in place.
+OLD = ".old"
 
 
 def hidden_name(folder: Path, suffix: str = SUFFIX) -> Path:
@@ -32,23 +37,38 @@ def hidden_name(folder: Path, suffix: str = SUFFIX) -> Path:
 class Temporary:
     """A file in `folder` that is open for writing, and can be given a name there.
 
+    Args:
+        folder: The folder.
+        name: The hidden name that the file must have, because a later run will look for it. The content of a file that
+            has the name already stays, until `cut` is called.
+
     Raises:
         OSError: The file cannot be made.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: Path | None = None) -> None:
         self._folder = folder
-        self._name: Path | None = None
-        descriptor = _without_name(folder)
+        self._name = name
+        descriptor = _without_name(folder) if name is None else _with_name(name)
         if descriptor is None:
             self._name = hidden_name(folder)
             unfinished.add(str(self._name))
             descriptor = os.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        if self._name is not None:
             with suppress(OSError):  # not every file system has locks
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Buffered, because an unbuffered file may write less than it is given, and tells so only in its result.
         self.file: BinaryIO = os.fdopen(descriptor, "wb")
         self._stat = os.fstat(descriptor)
+
+    def cut(self, nbytes: int) -> None:
+        """Keep the first `nbytes` bytes, and write behind them.
+
+        Raises:
+            OSError: The system refuses it.
+        """
+        self.file.truncate(nbytes)
+        self.file.seek(nbytes)
 
     def complete(self) -> None:
         """Bring all that was written to the disk.
@@ -107,10 +127,14 @@ class Temporary:
             self._name = name
         self._name.replace(path)
 
-    def discard(self) -> None:
-        """Close the file and remove its hidden name, if it has one."""
+    def keep(self) -> None:
+        """Close the file, and let it have its hidden name."""
         with suppress(OSError):
             self.file.close()
+
+    def discard(self) -> None:
+        """Close the file and remove its hidden name, if it has one."""
+        self.keep()
         if self._name is not None:
             with suppress(OSError):
                 self._name.unlink()
@@ -140,6 +164,17 @@ def _without_name(folder: Path) -> int | None:
         return os.open(folder, flags, 0o666)
     except OSError:
         return None
+
+
+def _with_name(name: Path) -> int:
+    """Open the file with this name, or a new one if there is none or it is not ours."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(name, flags, 0o666)
+    if is_own(os.fstat(descriptor)):
+        return descriptor
+    os.close(descriptor)
+    name.unlink()
+    return os.open(name, flags | os.O_EXCL, 0o666)
 
 
 def _name(descriptor: int, path: Path) -> None:

@@ -30,6 +30,11 @@ def is_ours(key: str) -> bool:
     return key in (VERSION, RECIPE, IMATRIX_SHA256) or key.startswith(SOURCE)
 
 
+def usual_options(pre_tokenizer: str | None) -> PlanOptions:
+    """Return the options of a plan with provenance and without any other option but this one."""
+    return PlanOptions(recipe=recipe_of(PlanOptions(), pre_tokenizer, (), ()))
+
+
 def with_provenance(metadata: tuple[Field, ...], provenance: tuple[Field, ...]) -> tuple[Field, ...]:
     """Put `provenance` at the end of the metadata, in place of that of a source which has some."""
     return (*(field for field in metadata if not is_ours(field.key)), *provenance) if provenance else metadata

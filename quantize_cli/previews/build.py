@@ -17,6 +17,7 @@ from quantize_cli.planning.memory import memory_to_run
 from quantize_cli.planning.model import Plan
 from quantize_cli.planning.options import PlanOptions
 from quantize_cli.planning.planner import check_description, make_plans
+from quantize_cli.planning.provenance import usual_options
 from quantize_cli.previews.model import Choice, Needs, Preview
 from quantize_cli.run.bounds import available_threads
 from quantize_cli.run.memory import memory_of_run
@@ -71,7 +72,7 @@ def preview_of_formats(checkpoint: Checkpoint, pre_tokenizer: str | None, circum
     """
     description = describe(checkpoint, pre_tokenizer)
     check_description(description)
-    sizes = format_sizes(description, checkpoint, FORMATS.values(), PlanOptions())
+    sizes = format_sizes(description, checkpoint, FORMATS.values(), usual_options(pre_tokenizer))
     choices = [_choice(size, description.metadata, circumstances) for size in _largest_first(sizes)]
     return Preview(
         model=checkpoint.name,

@@ -136,6 +136,12 @@ class Report:
 
         return render([self])
 
+    def to_html(self) -> str:
+        """Return the report as an HTML page that needs no other file."""
+        from quantize_cli.report.html import render
+
+        return render([self])
+
     def _repr_html_(self) -> str:
         """Return the summary that a notebook shows."""
         from quantize_cli.report.html import summary

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from quantize_cli.report import figures
+from quantize_cli.report import figures, spread
 from quantize_cli.report.model import Report, TensorReport, TypeReport
+from quantize_cli.report.places import place_of
 
 Row: TypeAlias = Sequence[str]
 
@@ -23,6 +26,15 @@ class Table:
     text_columns: int
 
 
+def beginning(table: Table, most: int) -> Table:
+    """Leave out rows after the first `most`; a last row counts them."""
+    left_out = len(table.rows) - most
+    if left_out <= 0:
+        return table
+    last = (f"and {left_out:,} more", *[""] * (len(table.header) - 1))
+    return Table(table.header, [*table.rows[:most], last], table.text_columns)
+
+
 def comparison(reports: Sequence[Report]) -> Table:
     """Compare formats, one in a row."""
     header = ("Format", "File", "Bytes", "Bits per weight", "Relative RMSE", "SQNR (dB)", _WEIGHTED)
@@ -34,6 +46,50 @@ def totals(report: Report) -> Table:
     return Table(("Total", ""), [*_source(report), *_files(report), *_figures(report)], 2)
 
 
+def headline(report: Report) -> list[Row]:
+    """List the few figures that sum up a run: labels and values."""
+    totals = report.totals
+    return [
+        ("File", figures.size(totals.file_bytes)),
+        ("Bits per weight", figures.fixed(totals.bits_per_weight, 2)),
+        ("Relative RMSE", figures.percent(totals.error.relative_rmse)),
+        ("SQNR (dB)", figures.sqnr(totals.error)),
+        *([(_WEIGHTED, figures.weighted(totals.weighted_error))] if figures.has_weighted([report]) else []),
+        ("Weights", f"{totals.weights:,}"),
+        ("Time", f"{totals.seconds:.2f} s"),
+    ]
+
+
+def kinds(report: Report) -> Table:
+    """List the kinds of tensors, such as attn_q, with the most bytes first."""
+    header = ("Kind", "Types", "Tensors", "Bytes", "Share", "Bits per weight", "Largest relative RMSE")
+    grouped: dict[str, list[TensorReport]] = defaultdict(list)
+    for tensor in report.tensors:
+        grouped[place_of(tensor.name)[0]].append(tensor)
+    by_bytes = sorted(grouped.items(), key=lambda item: -_bytes(item[1]))
+    return Table(header, [_kind_row(kind, rows, report.totals.bytes) for kind, rows in by_bytes], 2)
+
+
+def reasons(report: Report) -> Table:
+    """List why tensors have their types, with the most bytes first."""
+    grouped: dict[tuple[str, str], list[TensorReport]] = defaultdict(list)
+    for tensor in report.tensors:
+        grouped[tensor.type, tensor.reason].append(tensor)
+    by_bytes = sorted(grouped.items(), key=lambda item: -_bytes(item[1]))
+    rows = [(type_, reason, f"{len(rows):,}", f"{_bytes(rows):,}") for (type_, reason), rows in by_bytes]
+    return Table(("Type", "Reason", "Tensors", "Bytes"), rows, 2)
+
+
+def distribution(report: Report) -> Table:
+    """Count the tensors of each type by their SQNR; the table is empty if every tensor is exact."""
+    found = spread.distribution(report)
+    rows = [
+        (f"{low:g} to {high:g}", *(f"{counts[index]:,}" for counts in found.counts))
+        for index, (low, high) in enumerate(zip(found.edges, found.edges[1:], strict=False))
+    ]
+    return Table(("SQNR (dB)", *found.types), rows, 1)
+
+
 def types(report: Report) -> Table:
     """List the block types."""
     header = ("Type", "Tensors", "Weights", "Bytes", "Bits per weight", "Relative RMSE", "SQNR (dB)", _WEIGHTED)
@@ -43,7 +99,7 @@ def types(report: Report) -> Table:
 def largest_errors(report: Report) -> Table:
     """List the tensors with the largest errors; the table may be empty."""
     header = ("Tensor", "Type", "Reason", "Relative RMSE", "SQNR (dB)")
-    return Table(header, [_largest_row(row) for row in figures.largest_errors(report)], 3)
+    return Table(header, [_largest_row(row) for row in figures.largest_errors(report, 10)], 3)
 
 
 def tensors(report: Report) -> Table:
@@ -130,6 +186,24 @@ def _figures(report: Report) -> list[Row]:
         ("Threads", str(totals.threads)),
         ("Peak memory", figures.size(totals.peak_memory_bytes)),
     ]
+
+
+def _bytes(tensors: Sequence[TensorReport]) -> int:
+    return sum(tensor.bytes for tensor in tensors)
+
+
+def _kind_row(kind: str, tensors: Sequence[TensorReport], total: int) -> Row:
+    nbytes = _bytes(tensors)
+    errors = [tensor.error.relative_rmse for tensor in tensors if tensor.error.relative_rmse is not None]
+    return (
+        kind,
+        ", ".join(dict.fromkeys(tensor.type for tensor in tensors)),
+        f"{len(tensors):,}",
+        f"{nbytes:,}",
+        f"{100 * nbytes / total:.1f} %",
+        figures.bits_per_weight(nbytes, sum(math.prod(tensor.shape) for tensor in tensors)),
+        figures.percent(max(errors, default=None)),
+    )
 
 
 def _type_row(row: TypeReport) -> Row:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 
@@ -64,19 +64,20 @@ def _comparison(reports: Sequence[Report]) -> RenderableType:
     table = _table()
     table.add_column("format", style="cyan", no_wrap=True)
     weighted = figures.has_weighted(reports)
-    for header in ("bytes", "bits/weight", *_ERROR_HEADERS, *(_WEIGHTED_HEADER if weighted else ())):
+    for header in ("size", "bytes", "bits/weight", *_ERROR_HEADERS, *(_WEIGHTED_HEADER if weighted else ())):
         table.add_column(header, justify="right", no_wrap=True)
     for report in reports:
         totals = report.totals
         table.add_row(
             report.format,
+            figures.size(totals.file_bytes),
             f"{totals.file_bytes:,}",
             figures.fixed(totals.bits_per_weight, 2),
             figures.percent(totals.error.relative_rmse),
             figures.sqnr(totals.error),
             *((figures.weighted(totals.weighted_error),) if weighted else ()),
         )
-    return table
+    return _Narrowing(table, {"bytes": 80 if weighted else 68, "bits/weight": 68 if weighted else 56})
 
 
 def _run_of_all(reports: Sequence[Report]) -> RenderableType:
@@ -203,13 +204,14 @@ def _warnings(warnings: Sequence[str]) -> RenderableType:
 class _Narrowing:
     """A table without the columns for which the terminal is too narrow."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, shown_from: Mapping[str, int] = _SHOWN_FROM) -> None:
         self._table = table
+        self._shown_from = shown_from
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
         """Yield the table."""
         fitting = copy(self._table)
-        shown = [c for c in fitting.columns if options.max_width >= _SHOWN_FROM.get(str(c.header), 0)]
+        shown = [c for c in fitting.columns if options.max_width >= self._shown_from.get(str(c.header), 0)]
         fitting.columns = [replace(column, _index=index) for index, column in enumerate(shown)]
         yield fitting
 

@@ -1,12 +1,13 @@
-"""The file that holds the reports of a run; its suffix selects the renderer."""
+"""The files that hold the reports of a run; the suffix of each selects the renderer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from quantize_cli.errors import UsageError
 from quantize_cli.outputs.checks import check_output
+from quantize_cli.outputs.refusals import named
 from quantize_cli.outputs.sinks import replacing
 from quantize_cli.report import html, json_report, markdown
 from quantize_cli.report.model import Report
@@ -19,8 +20,18 @@ RENDERERS: dict[str, Callable[[Sequence[Report]], str]] = {
 }
 
 
-#: The option that chooses the path.
+#: The option that chooses the paths.
 _OPTION = "--report"
+
+
+def report_paths(given: str | Path | Iterable[str | Path] | None) -> list[Path]:
+    """Return the paths that are given, one or several, each once.
+
+    Raises:
+        UsageError: A path is empty.
+    """
+    paths = [given] if isinstance(given, str | Path) else given or []
+    return list(dict.fromkeys(named(path, _OPTION) for path in paths))
 
 
 def check_report_path(path: Path, *, force: bool) -> None:

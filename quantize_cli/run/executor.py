@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +17,14 @@ from numpy.typing import NDArray
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.gguf_file.trailer import encode_trailer
 from quantize_cli.importance.matrix import ImportanceMatrix
-from quantize_cli.measure.sums import RunningSums, merge_each
+from quantize_cli.measure.sums import NOTHING, RunningSums, merge_each
 from quantize_cli.observer import Observer
 from quantize_cli.outputs.sinks import Sink
 from quantize_cli.planning.model import Plan, PlannedTensor
 from quantize_cli.run.bounds import WEIGHTS_IN_FLIGHT, available_threads
 from quantize_cli.run.crew import Crew
 from quantize_cli.run.derive import Derive, Result
+from quantize_cli.run.progress import START, Place, Progress
 from quantize_cli.run.reading_ahead import reading_of
 from quantize_cli.run.slabs import SLAB_WEIGHTS, Slab, slabs_of
 
@@ -48,10 +50,12 @@ def run(
     threads: int | None = None,
     observer: Observer | None = None,
     slab_weights: int = SLAB_WEIGHTS,
+    progress: Progress | None = None,
 ) -> list[RunResult]:
     """Write the GGUF files that `plans`, all of the same tensors, describe: `sinks` has one for each file of each plan.
 
-    The bytes depend on the plans, the checkpoint and the importance alone, never on `threads` or `slab_weights`.
+    The bytes depend on the plans, the checkpoint and the importance alone, never on `threads` or `slab_weights`. With
+    `progress` the run goes on from where an earlier one was stopped, and notes what it does for a later one.
 
     Raises:
         CheckpointError: the checkpoint's files changed or hold NaN or infinite weights.
@@ -60,20 +64,26 @@ def run(
     observer.started(plans[0])
     threads = threads or available_threads()
     ahead = 2 * threads
+    progress = progress or Progress(None)
+    done, places = progress.start(len(plans))
     slabs = slabs_of(plans, slab_weights)
-    outputs = [_Output(plan, files) for plan, files in zip(plans, sinks, strict=True)]
+    if done:
+        observer.weights_done(sum(slab.weights for slab in islice(slabs, done)))
+    outputs = [_Output(plan, files, place) for plan, files, place in zip(plans, sinks, places, strict=True)]
     reading = reading_of(checkpoint, observer)
-    crew = Crew(Derive(reading.checkpoint, importance), threads)
+    crew = Crew(Derive(checkpoint, importance), threads)
     if crew.threads < threads:
         observer.noted(f"The system allows {crew.threads} of {threads} threads; the run goes on with that.")
     try:
-        for slab, results in in_order(crew, reading.ready(slabs), ahead):
+        for number, (slab, results) in enumerate(in_order(crew, reading.ready(slabs), ahead), done + 1):
             if slab.first:
                 observer.tensor_started(slab.tensor)
             for output, tensor, result in zip(outputs, slab.tensors, results, strict=True):
                 output.write(slab, tensor, result)
             observer.weights_done(slab.weights)
             reading.release()
+            if slab.last_of_expert and progress.is_due():
+                progress.note(number, [output.place for output in outputs])
     except BaseException as error:
         reading.stop()
         crew.stop(wait=isinstance(error, Exception))  # an interrupt does not wait, for a compiler perhaps
@@ -83,22 +93,33 @@ def run(
 
 
 class _Output:
-    """Writes the files of one plan, one after another, and merges the sums of its tensors' rows."""
+    """Writes the files of one plan, one after another, and merges the sums of its tensors' rows.
 
-    def __init__(self, plan: Plan, sinks: Sequence[Sink]) -> None:
-        self.sums: list[Sums] = []
+    `place` is where an earlier run has stopped between two experts.
+    """
+
+    def __init__(self, plan: Plan, sinks: Sequence[Sink], place: Place = START) -> None:
+        self.sums: list[Sums] = list(place.sums[:, np.newaxis])
         self._of_expert = RunningSums()  # the one that is being written
-        self._of_tensor = RunningSums()
-        self._files = iter(zip(plan.files, sinks, strict=True))
-        self._left = 0
-        self._next_file()
+        self._of_tensor = RunningSums(place.waiting, place.groups)
+        self._files = list(zip(plan.files, sinks, strict=True))
+        self._file = place.file
+        self._left = sum(len(file.tensors) for file in plan.files[: place.file + 1]) - len(self.sums)
+        if place.file < 0:
+            self._next_file()
+
+    @property
+    def place(self) -> Place:
+        """Where the output stands; only between two experts."""
+        return Place(self._file, np.concatenate([NOTHING, *self.sums]), *self._of_tensor.held())
 
     def write(self, slab: Slab, tensor: PlannedTensor, result: Result) -> None:
         """Append one slab."""
         if slab.first and self._left == 0:
             self._next_file()
-        self._sink.write(result.packed.data.cast("B"))
-        self._sink.write(bytes(slab.padding(tensor)))
+        file, sink = self._files[self._file]
+        sink.write(result.packed.data.cast("B"))
+        sink.write(bytes(slab.padding(tensor)))
         if len(result.sums) > tensor.rows_of_an_expert:
             self._of_tensor.add(merge_each(result.sums, tensor.rows_of_an_expert))
         else:
@@ -108,17 +129,17 @@ class _Output:
         if slab.last:
             self.sums.append(self._of_tensor.take())
             self._left -= 1
-            if self._has_trailer:
-                self._sink.mark()
+            if file.has_trailer:
+                sink.mark()
                 if self._left == 0:
-                    self._sink.write(encode_trailer(self._sink.marks()))
+                    sink.write(encode_trailer(sink.marks()))
 
     def _next_file(self) -> None:
-        file, self._sink = next(self._files)
-        self._sink.write(file.header)
-        self._has_trailer = file.has_trailer
+        self._file += 1
+        file, sink = self._files[self._file]
+        sink.write(file.header)
         if file.has_trailer:
-            self._sink.mark()
+            sink.mark()
         self._left = len(file.tensors)
 
 

@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.checkpoints.base import Checkpoint, Stream
-from quantize_cli.checkpoints.encodings.wrapped import Wrapped
+from quantize_cli.checkpoints.base import Checkpoint, Extent, Stream
 from quantize_cli.observer import Observer
 from quantize_cli.run.crew import Crew
 from quantize_cli.run.rows import SourceRows
 from quantize_cli.run.slabs import Slab
-from quantize_cli.run.stored import GAP_BYTES, Extent, Packed
+from quantize_cli.run.stored import GAP_BYTES
 
 #: Bytes of rows that are read ahead of the threads that need them, or are in their hands.
 AHEAD_BYTES = 128 << 20
@@ -33,11 +32,8 @@ CONNECTIONS = 8
 class Reading:
     """What reads rows for a run; this one leaves it to the threads that need them, as is best with a disk."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint
-
     def ready(self, slabs: Iterator[Slab]) -> Iterator[Slab]:
-        """Yield the slabs in their order, each when its rows can be read from `checkpoint`."""
+        """Yield the slabs in their order, each when its rows can be read at once."""
         return slabs
 
     def release(self) -> None:
@@ -50,7 +46,7 @@ class Reading:
 def reading_of(checkpoint: Checkpoint, observer: Observer) -> Reading:
     """Return what reads the rows of a checkpoint; `observer` hears of what comes over the network."""
     stream = checkpoint.stream
-    return Reading(checkpoint) if stream is None else _ReadingAhead(checkpoint, stream, observer)
+    return Reading() if stream is None else _ReadingAhead(checkpoint, stream, observer)
 
 
 @dataclass(slots=True)
@@ -63,58 +59,15 @@ class _Batch:
     released: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Piece:
-    extent: Extent
-    rows: Packed
-
-
-class _Here(Wrapped):
-    """A checkpoint some of whose rows are in memory."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        super().__init__(checkpoint, checkpoint.infos)
-        self._pieces: dict[str, tuple[_Piece, ...]] = {}  # those of a tensor, in the order in which they came
-
-    def add(self, extent: Extent, rows: Packed) -> None:
-        """Keep rows."""
-        self._pieces[extent.name] = (*self._pieces.get(extent.name, ()), _Piece(extent, rows))
-
-    def drop(self, extent: Extent) -> None:
-        """Forget rows that were added."""
-        pieces = [*self._pieces[extent.name]]
-        del pieces[[piece.extent for piece in pieces].index(extent)]
-        if pieces:
-            self._pieces[extent.name] = tuple(pieces)
-        else:
-            del self._pieces[extent.name]
-
-    def read_bytes(self, name: str, start: int, stop: int) -> NDArray[np.uint8]:
-        """Copy rows from memory; read them if they are not there. See `Checkpoint.read_bytes`."""
-        parts = []
-        place = start
-        for piece in sorted(self._pieces.get(name, ()), key=lambda piece: piece.extent):
-            _, first, end = piece.extent
-            if first <= place < min(stop, end):
-                parts.append(piece.rows[place - first : stop - first])
-                place = min(stop, end)
-        if place < stop or not parts:
-            return self.inner.read_bytes(name, start, stop)
-        return parts[0].copy() if len(parts) == 1 else np.concatenate(parts)
-
-
 class _ReadingAhead(Reading):
     """Reads rows over several connections; all methods are called by the thread that runs."""
 
     def __init__(self, checkpoint: Checkpoint, stream: Stream, observer: Observer) -> None:
-        self._here = _Here(checkpoint)
-        super().__init__(self._here)
+        self._checkpoint = checkpoint
         self._stream = stream
         self._observer = observer
         self._source = SourceRows(checkpoint)
-        self._crew: Crew[Extent, Packed] = Crew(
-            lambda extent: checkpoint.read_bytes(*extent), CONNECTIONS, daemon=True, meanwhile=self._tell
-        )
+        self._crew: Crew[Extent, NDArray[np.uint8]] = Crew(stream.read, CONNECTIONS, daemon=True, meanwhile=self._tell)
         self._held: deque[_Batch] = deque()  # those that are read or in the hands of others
         self._bytes = 0
 
@@ -141,7 +94,7 @@ class _ReadingAhead(Reading):
             self._held.popleft()
             self._bytes -= batch.nbytes
             for extent in batch.extents:
-                self._here.drop(extent)
+                self._stream.forget(extent)
 
     def stop(self) -> None:
         """Let all reads end at their next piece."""
@@ -151,7 +104,7 @@ class _ReadingAhead(Reading):
     def _complete(self, batch: _Batch) -> Iterator[Slab]:
         """Wait for a batch's rows and yield its slabs."""
         for extent in batch.extents:
-            self._here.add(extent, self._crew.take())
+            self._stream.hold(extent, self._crew.take())
             self._tell()
         yield from batch.slabs
 
@@ -166,7 +119,7 @@ class _ReadingAhead(Reading):
         """Take slabs together until they need enough; a slab that needs nothing more is never left out."""
         batch = _Batch((), 0)
         for slab in slabs:
-            needed = list(self._source.extents(slab.tensor, slab.start, slab.stop))
+            needed = list(self._needed(slab))
             joined = self._joined([*batch.extents, *needed])
             if batch.slabs and self._size(joined) > max(REQUEST_BYTES, batch.nbytes):
                 yield self._cut(batch)
@@ -175,7 +128,12 @@ class _ReadingAhead(Reading):
         if batch.slabs:
             yield self._cut(batch)
 
-    def _joined(self, extents: Iterable[Extent]) -> list[Extent]:
+    def _needed(self, slab: Slab) -> Iterator[Extent]:
+        """Yield what the files have for a slab; what an encoding does not tell is read when it is needed."""
+        for extent in self._source.extents(slab.tensor, slab.start, slab.stop):
+            yield from (part for part in self._checkpoint.needed(extent) if part.name in self._stream.infos)
+
+    def _joined(self, extents: Sequence[Extent]) -> list[Extent]:
         """Join what overlaps or has little between; the order of tensors stays."""
         order = {name: number for number, name in enumerate(dict.fromkeys(extent.name for extent in extents))}
         joined: list[Extent] = []
@@ -202,7 +160,7 @@ class _ReadingAhead(Reading):
         return _Batch(pieces, nbytes, batch.slabs)
 
     def _row_bytes(self, extent: Extent) -> int:
-        info = self.checkpoint.infos[extent.name]
+        info = self._stream.infos[extent.name]
         return max(1, info.nbytes // max(1, info.rows))
 
     def _size(self, extents: Iterable[Extent]) -> int:

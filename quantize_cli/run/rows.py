@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from quantize_cli.architectures.maps import Values, Window
 from quantize_cli.blocks.table import BLOCK_TYPES
-from quantize_cli.checkpoints.base import Checkpoint
+from quantize_cli.checkpoints.base import Checkpoint, Extent
 from quantize_cli.planning.model import PlannedTensor
 from quantize_cli.run.bounds import BAND_BYTES, BANDS_KEPT
-from quantize_cli.run.stored import Extent, Packed, StoredRows, row_length
+from quantize_cli.run.stored import Packed, StoredRows, row_length
 
 #: Rows of weights, float32[n, columns].
 Rows = NDArray[np.float32]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.architectures.moves import RowNumbers, moved
-from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
+from quantize_cli.checkpoints.base import Checkpoint, Extent, TensorInfo
 from quantize_cli.planning.model import PlannedTensor
 
 #: Rows as they are stored, uint8[n, bytes of a row].
@@ -19,14 +18,6 @@ Packed = NDArray[np.uint8]
 
 #: Wanted rows with at most so many bytes of unwanted ones between them are read at once.
 GAP_BYTES = 1 << 16
-
-
-class Extent(NamedTuple):
-    """Rows of one tensor of the checkpoint."""
-
-    name: str
-    start: int
-    stop: int
 
 
 class StoredRows:

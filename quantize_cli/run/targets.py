@@ -13,8 +13,11 @@ from quantize_cli.errors import UsageError
 from quantize_cli.outputs import sinks
 from quantize_cli.outputs.checks import check_folder, check_output
 from quantize_cli.outputs.folders import made
+from quantize_cli.outputs.recovery import Run
 from quantize_cli.outputs.refusals import named, writing
+from quantize_cli.outputs.resuming import resumable
 from quantize_cli.planning.model import Plan
+from quantize_cli.run.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +116,27 @@ def sizes(targets: Sequence[Target], plans: Sequence[Plan]) -> dict[Path, int]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What takes the bytes of a run, and what it notes of them."""
+
+    sinks: list[list[sinks.Output]]  #: one for each file of each plan
+    progress: Progress
+
+
 @contextmanager
-def opened(targets: Sequence[Target], place: Place, *, force: bool) -> Iterator[list[list[sinks.Output]]]:
+def opened(targets: Sequence[Target], place: Place, run: Run, *, force: bool) -> Iterator[Opened]:
     """Open a sink for each file of each target; all files get their names at the end, or none.
 
     Raises:
-        OutputError: See `replacing`, `streaming` and `made`.
+        OutputError: See `resumable`, `streaming` and `made`.
     """
     if isinstance(place, Stream):
         with sinks.streaming(place.to) as sink:
-            yield [[sink]]
+            yield Opened([[sink]], Progress(None))
         return
     files = [target for target in targets if isinstance(target, list)]
     folder = place.path if isinstance(place, Folder) else None
-    with made(folder), sinks.replacing([path for target in files for path in target], force=force) as opened_files:
-        each = iter(opened_files)
-        yield [[next(each) for _ in target] for target in files]
+    with made(folder), resumable([path for target in files for path in target], run, force=force) as outputs:
+        each = iter(outputs.outputs)
+        yield Opened([[next(each) for _ in target] for target in files], Progress(outputs))

@@ -17,6 +17,7 @@ from quantize_cli.planning.model import Plan
 from quantize_cli.run.crew import Crew
 from quantize_cli.run.derive import Derive
 from quantize_cli.run.executor import in_order
+from quantize_cli.run.reading_ahead import reading_of
 from quantize_cli.run.slabs import SLAB_WEIGHTS, Slab, slabs_of
 from quantize_cli.verification.model import Compared, Findings
 
@@ -43,10 +44,11 @@ def compare_tensors(
     """
     if sample is None:
         observer.started(plan)
+    reading = reading_of(source, observer)
     crew = Crew(Derive(source, importance), threads)
     nbytes = 0
     try:
-        made = in_order(crew, _slabs(plan, names, sample), 2 * crew.threads)
+        made = in_order(crew, reading.ready(_slabs(plan, names, sample)), 2 * crew.threads)
         for name, results in groupby(made, key=lambda result: result[0].tensor.name):
             rows: list[int] = []
             for slab, (result,) in results:
@@ -57,6 +59,7 @@ def compare_tensors(
                 rows += (slab.start + np.flatnonzero((there != derived).any(axis=1))).tolist()
                 nbytes += there.size
                 observer.weights_done(slab.weights)
+                reading.release()
             if rows:
                 findings.add(
                     "bytes",
@@ -67,6 +70,7 @@ def compare_tensors(
                     name,
                 )
     except BaseException as error:
+        reading.stop()
         crew.stop(wait=isinstance(error, Exception))
         raise
     crew.stop(wait=True)

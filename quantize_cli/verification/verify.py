@@ -28,6 +28,7 @@ class Model:
     options: PlanKeywords
     sample: int | None  #: number of slabs of each tensor; None compares everything
     threads: int | None
+    stream: bool  #: read a model's weights from the Hub when they are needed; nothing is downloaded
 
 
 def verified(path: Path, against: Model | None, observer: Observer) -> Verification:
@@ -38,6 +39,8 @@ def verified(path: Path, against: Model | None, observer: Observer) -> Verificat
         UnsupportedError: The model cannot be converted.
         UsageError: An option is wrong, or the file does not tell enough to derive it again.
     """
+    if against is not None and against.sample is not None and against.sample < 1:
+        raise UsageError(f"--sample takes a number of pieces from 1 on, not {against.sample}.")
     if not path.exists():
         raise CheckpointError(f"{path} does not exist; check the path.")
     if path.is_dir():
@@ -97,7 +100,7 @@ def _compared(
     if sentence := told.other_matrix(options.importance):
         notes.append(sentence)
     revision = keywords.get("revision") or told.revision(against.model)
-    with closing(open_checkpoint(against.model, revision, observer)) as source:
+    with closing(open_checkpoint(against.model, revision, observer, stream=against.stream)) as source:
         if isinstance(source, GgufCheckpoint) and source.path.samefile(file.path):
             raise UsageError(f"{against.model} is the file itself; give the model that it was made from.")
         plan = make_plan(source, mix, keywords.get("pre_tokenizer"), options)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 from io import BytesIO
+from itertools import count
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from quantize_cli.checkpoints.stream_ranges import MAX_FAILURES, MAX_WAIT, Range
 from quantize_cli.checkpoints.stream_waits import LONGEST, Waits
 from quantize_cli.errors import CheckpointError, UsageError
 from quantize_cli.observer import Observer
-from quantize_cli.run import reading_ahead
+from quantize_cli.run import progress, reading_ahead
 
 from .hub_server import Fault, Hub, Refusal, Repo
 from .loopback import led_to, own_session
@@ -246,8 +247,7 @@ def test_a_hub_that_limits_addresses_is_waited_for(hub, opened, clock):
         repo.file_refusal = None
 
     clock.wait = over
-    clock_of_ranges = opened[0].stream._waits
-    clock_of_ranges._wait = over
+    opened[0]._ranges._waits._wait = over
     np.testing.assert_array_equal(read(), WEIGHTS)
     assert clock.waits == [0.5]
 
@@ -266,7 +266,7 @@ def test_the_token_goes_to_the_hub_and_not_beyond(hub, clock, monkeypatch):
 
 def test_a_stop_ends_waits_and_reads(opened):
     checkpoint, repo, read = opened
-    ranges = Ranges("org/model", repo.commit, checkpoint._wanted(), Waits())
+    ranges = Ranges("org/model", repo.commit, checkpoint._wanted(), Waits())  # they wait for real
     checkpoint._ranges = ranges
     repo.faults += [Fault(429, {"Retry-After": "300"})]
     ended = []
@@ -292,7 +292,8 @@ def test_only_models_on_the_hub_are_streamed(llama):
 
 # Whole runs.
 
-OPTIONS = {"pre_tokenizer": PRE_TOKENIZER, "threads": 2}
+#: Of a folder, a file does not tell the repository.
+OPTIONS = {"pre_tokenizer": PRE_TOKENIZER, "threads": 2, "no_provenance": True}
 
 
 class Recorder(Observer):
@@ -352,7 +353,7 @@ def test_small_neighbours_are_one_request(hub, clock):
     for name in "dabc" * 2:
         np.testing.assert_array_equal(checkpoint.read_bytes(name, 0, 1).view(np.float32)[0], small[name])
     # The library lays tensors of the same dtype out by name: the large one is between c and d, which is alone.
-    assert [stop - start for start, stop in asked(hub)] == [32, 3 * 32, 32]
+    assert [stop - start for start, stop in asked(hub)] == [32, 3 * 32]
 
 
 def test_groups_end_where_they_are_long_enough_or_far_apart():
@@ -372,17 +373,22 @@ def test_groups_end_where_they_are_long_enough_or_far_apart():
     assert groups["c"] == groups["d"] == Group("f", 300_000, 302_000 + GAP_BYTES)
     assert groups["n0"] == groups["n15"] == Group("f", 1 << 21, (1 << 21) + GROUP_BYTES)
     assert groups["a2"] == groups["b2"] == Group("g", 0, 2000)
-    assert groups.keys() & {"alone", "n16", "large", "e"} == set()
+    assert groups["alone"] == Group("f", 200_000, 201_000)
+    assert groups["n16"] != groups["n15"]
+    assert "large" not in groups
     assert groups_of([]) == {}
 
 
-def test_files_that_the_cache_has_are_not_read_again(hub, clock, tmp_path):
+def test_a_download_gives_the_same_file_and_then_nothing_is_read_again(hub, clock, tmp_path):
+    """The same to the last byte: what the file tells of its source too."""
+    options = {**OPTIONS, "no_provenance": False}
     hub.repos["org/tiny"] = repo_of(make_checkpoint(tmp_path / "tiny", num_hidden_layers=1))
-    usual, streamed = BytesIO(), BytesIO()
-    quantize("org/tiny", "q8_0", usual, **OPTIONS)
+    streamed, downloaded, again = BytesIO(), BytesIO(), BytesIO()
+    quantize("org/tiny", "q8_0", streamed, stream=True, **options)
+    quantize("org/tiny", "q8_0", downloaded, **options)
     hub.requests.clear()
-    quantize("org/tiny", "q8_0", streamed, stream=True, **OPTIONS)
-    assert streamed.getvalue() == usual.getvalue()
+    quantize("org/tiny", "q8_0", again, stream=True, **options)
+    assert streamed.getvalue() == downloaded.getvalue() == again.getvalue()
     assert {request.path for request in hub.requests} == {"/api/models/org/tiny/revision/main"}
 
 
@@ -392,6 +398,31 @@ def test_an_error_in_the_middle_ends_the_run(hub, clock, tmp_path):
     with pytest.raises(CheckpointError, match=r"HTTP 403"):
         quantize("org/tiny", "q8_0", tmp_path / "model.gguf", stream=True, **OPTIONS)
     assert not (tmp_path / "model.gguf").exists()
+
+
+def test_a_run_whose_network_failed_goes_on(hub, clock, tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "SECONDS", 0.0)
+    monkeypatch.setattr(progress, "_PART", 0.0)
+    monkeypatch.setattr(reading_ahead, "REQUEST_BYTES", 1 << 14)
+    hub.repos["org/tiny"] = repo_of(make_checkpoint(tmp_path / "tiny", num_hidden_layers=1))
+    whole, part = Recorder(), Recorder()
+    quantize("org/tiny", "q8_0", streamed := BytesIO(), stream=True, observer=whole, **OPTIONS)
+    with monkeypatch.context() as failing:
+        calls = count()
+        usual = Ranges.fill
+
+        def fill(ranges, name, start, left):
+            if next(calls) > 60:
+                raise CheckpointError("It fails again and again.") from ConnectionError()
+            usual(ranges, name, start, left)
+
+        failing.setattr(Ranges, "fill", fill)
+        with pytest.raises(CheckpointError, match="again and again") as raised:
+            quantize("org/tiny", "q8_0", tmp_path / "model.gguf", stream=True, **OPTIONS)
+    assert "run the same again to go on" in raised.value.__notes__[0]
+    quantize("org/tiny", "q8_0", tmp_path / "model.gguf", stream=True, observer=part, **OPTIONS)
+    assert part.bytes < whole.bytes
+    assert (tmp_path / "model.gguf").read_bytes() == streamed.getvalue()
 
 
 def test_a_model_in_an_encoding_is_streamed_too(hub, clock):

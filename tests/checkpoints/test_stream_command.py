@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import time
@@ -9,8 +10,12 @@ import time
 import pytest
 from checkpoint_factory import make_checkpoint
 from command_line import USUAL, invoke, started
+from gguf_factory import read_header
 
 from .hub_server import Fault, Repo
+
+#: Of a folder, a file does not tell the repository.
+OPTIONS = (*USUAL, "--no-provenance")
 
 pytestmark = pytest.mark.slow
 
@@ -29,8 +34,8 @@ def repo(server, local):
 
 
 def test_the_file_is_that_of_the_folder_and_the_source_is_nowhere(server, environment, repo, local, tmp_path):
-    assert invoke(local, *USUAL, "-o", tmp_path / "local.gguf").exit_code == 0
-    process = started("org/tiny", "--stream", *USUAL, "-o", "-", env={**environment, "HF_TOKEN": "hf_secret"})
+    assert invoke(local, *OPTIONS, "-o", tmp_path / "local.gguf").exit_code == 0
+    process = started("org/tiny", "--stream", *OPTIONS, "-o", "-", env={**environment, "HF_TOKEN": "hf_secret"})
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert out == (tmp_path / "local.gguf").read_bytes()
@@ -40,6 +45,27 @@ def test_the_file_is_that_of_the_folder_and_the_source_is_nowhere(server, enviro
     assert sum(path.stat().st_size for path in kept) < weights / 10
     tokens = {host: {request.token for request in server.hub.requests if request.host == host} for host in HOSTS}
     assert tokens == {"127.0.0.1": {"hf_secret"}, "localhost": {None}}
+
+
+def test_a_streamed_file_tells_its_commit_and_is_verified_without_a_download(server, environment, repo, tmp_path):
+    environment["HF_TOKEN"] = "hf_secret"
+    file = tmp_path / "out.gguf"
+    for arguments in (
+        ("org/tiny", "--stream", *USUAL, "-o", file),
+        ("verify", file, "--against", "org/tiny", "--stream", "--sample", "1"),
+        ("verify", file, "--against", "org/tiny", "--stream"),
+    ):
+        process = started(*arguments, env=environment)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    assert b"compared all bytes of 12 tensors" in out
+    fields = {field.key: field.value for field in read_header(file).fields}
+    assert (fields["quantize.source.repository"], fields["quantize.source.commit"]) == ("org/tiny", repo.commit)
+    assert fields["quantize.source.sha256"] == tuple(
+        hashlib.sha256(content).hexdigest() for name, content in sorted(repo.files.items()) if name.endswith("rs")
+    )
+    asked = {request.path for request in server.hub.requests if "/revision/" in request.path}
+    assert asked == {f"/api/models/org/tiny/revision/{name}" for name in ("main", repo.commit)}
 
 
 HOSTS = ("127.0.0.1", "localhost")

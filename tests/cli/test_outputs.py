@@ -221,7 +221,7 @@ def test_an_interrupt_in_the_first_moments_is_one_sentence(work):
     process = started("--version", command=(sys.executable, "-c", EARLY))
     stdout, stderr = process.communicate()
     assert (process.returncode, stdout) == (130, b"")
-    assert sentence(stderr.decode()) == "Interrupted; no unfinished file is left behind."
+    assert sentence(stderr.decode()) == "Interrupted."
 
 
 #: The command, whose stack does not unwind after the first signal; the second comes, or none.

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from command_line import COMMAND, USUAL, sentence, started
+from command_line import COMMAND, USUAL, invoke, sentence, started
 from safetensors.numpy import load_file, save_file
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX terminals and signals")
@@ -18,9 +18,12 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX terminals
 #: The command, but for a stop once the second layer is announced: then a signal finds it in the middle of its work.
 STOPPING = """
 import signal, sys
-from quantize_cli.cli import progress, start
+from quantize_cli.cli import progress as shown
+from quantize_cli.cli import start
+from quantize_cli.run import progress
 
-announce = progress._Lines.tensor_started
+progress.SECONDS = {seconds}
+announce = shown._Lines.tensor_started
 
 def announce_and_wait(self, tensor):
     announce(self, tensor)
@@ -28,13 +31,9 @@ def announce_and_wait(self, tensor):
         signal.alarm(60)  # a signal that never comes must not hang the tests
         signal.pause()
 
-progress._Lines.tensor_started = announce_and_wait
+shown._Lines.tensor_started = announce_and_wait
 sys.exit(start.main())
 """
-
-
-#: The same where the system does not have files without names.
-NAMED = f"import os; del os.O_TMPFILE\n{STOPPING}" if hasattr(os, "O_TMPFILE") else STOPPING
 
 
 def told_until(process, end):
@@ -48,34 +47,44 @@ def told_until(process, end):
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "script"),
+    ("number", "code", "noted"),
     [
-        pytest.param(signal.SIGINT, 130, STOPPING, id="INT-unnamed"),
-        pytest.param(signal.SIGTERM, 143, STOPPING, id="TERM-unnamed"),
-        pytest.param(signal.SIGHUP, 129, STOPPING, id="HUP-unnamed"),
-        pytest.param(signal.SIGINT, 130, NAMED, id="INT-named"),
-        # What a signal does and how files are left are two questions: their other pairs are for `make test-slow`.
-        pytest.param(signal.SIGTERM, 143, NAMED, id="TERM-named", marks=pytest.mark.slow),
-        pytest.param(signal.SIGHUP, 129, NAMED, id="HUP-named", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 130, False, id="INT-at once"),
+        pytest.param(signal.SIGTERM, 143, True, id="TERM-later"),
+        # What a signal does and whether anything is worth keeping are two questions: their other pairs are for
+        # `make test-slow`.
+        pytest.param(signal.SIGINT, 130, True, id="INT-later", marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 143, False, id="TERM-at once", marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 129, False, id="HUP-at once", marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 129, True, id="HUP-later", marks=pytest.mark.slow),
     ],
 )
-def test_an_interrupted_run_leaves_the_folder_as_it_was(number, code, script, llama, work):
+def test_an_interrupted_run_leaves_only_what_can_go_on(number, code, noted, llama, work):
+    """In the first second of a run, nothing is worth keeping."""
+    script = STOPPING.format(seconds=0 if noted else 1000)
     (work / "model.gguf").write_text("of yesterday")
     process = started(llama, *USUAL, "-o", "model.gguf", "--force", command=(sys.executable, "-c", script))
     told = told_until(process, b" blk.1,")
-    assert sorted(path.suffix for path in work.iterdir()) == [".gguf"] + [".tmp"] * (script is NAMED)
+    assert sorted(path.suffix for path in work.iterdir()) == [".gguf", ".journal", ".tmp"]
     process.send_signal(number)
     told += process.communicate()[1]
     assert process.returncode == code
-    assert [path.read_text() for path in work.iterdir()] == ["of yesterday"]
+    left = sorted(path.suffix for path in work.iterdir())
+    assert left == ([".gguf", ".journal", ".tmp"] if noted else [".gguf"])
+    assert (work / "model.gguf").read_text() == "of yesterday"
     assert b"Traceback" not in told
+    assert (b"run the same again to go on" in told) == noted
     if number == signal.SIGINT:
         assert "Interrupted" in sentence(told.decode())
+    result = invoke(llama, *USUAL, "-o", "model.gguf", "--force")
+    assert result.exit_code == 0, result.stderr
+    assert ("Going on with model.gguf: an earlier run was stopped after" in result.stderr) == noted
+    assert [path.name for path in work.iterdir()] == ["model.gguf"]
 
 
 def test_nohup_is_respected(llama, work):
     """Where SIGHUP is ignored from the start, the run outlives its terminal."""
-    script = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{STOPPING}".replace(
+    script = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{STOPPING.format(seconds=1)}".replace(
         "signal.pause()", HANG_UP
     )
     process = started(llama, *USUAL, command=(sys.executable, "-c", script))

@@ -386,7 +386,7 @@ def test_a_dry_run_tells_faults_and_warnings(quantize, llama, work):
         (MemoryError(), 1, "There is not enough memory; close other programs, or give fewer --threads."),
         (OSError(5, "Input/output error", "/x"), 1, "The system refused an operation on /x (Input/output error); "),
         (OSError(28, "No space left on device"), 1, "The system refused an operation (No space left on device); "),
-        (KeyboardInterrupt(), 130, "Interrupted; no unfinished file is left behind."),
+        (KeyboardInterrupt(), 130, "Interrupted."),
     ],
     ids=lambda value: repr(value) if isinstance(value, BaseException) else "",
 )

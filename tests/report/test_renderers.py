@@ -3,14 +3,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from html.parser import HTMLParser
 
 import pytest
+from report_factory import FORMATS, made_up
 from rich.console import Console
 
 from quantize_cli.measure.errors import TensorError
 from quantize_cli.report import figures, html, json_report, markdown, terminal
-from quantize_cli.report.model import SCHEMA_VERSION, FileReport, SourceReport
+from quantize_cli.report.model import SCHEMA_VERSION
+from quantize_cli.report.several import Reports
 
 EXACT = TensorError(0.0, 0.0, None, 0.0, 1.0)
 
@@ -90,7 +91,7 @@ def cells(line):
 class TestMarkdown:
     def test_every_table_is_rectangular(self, report):
         blocks = [block for block in markdown.render([report]).split("\n\n") if block.startswith("|")]
-        assert len(blocks) == 4
+        assert len(blocks) == 5
         for block in blocks:
             lines = block.splitlines()
             assert {len(cells(line)) for line in lines} == {len(cells(lines[0]))}
@@ -112,6 +113,20 @@ class TestMarkdown:
         assert r"odd\|name\[bold\]\*x\*?\[31m.weight" in text
         assert "\x1b" not in text
         assert "blk.29.attn_output.weight" in text  # an underscore inside a word is left alone
+
+    def test_a_summary_is_the_same_without_the_tables_of_tensors(self, ladder):
+        for reports in (ladder, ladder[:1]):
+            kept = re.sub(r"(?ms)^## Tensors\n\n.*?(?=^# |^Written)", "", markdown.render(reports))
+            assert markdown.summary(reports) == kept
+            assert "## Tensors" not in kept
+
+    def test_reasons_have_rows_most_bytes_first(self, report):
+        block = markdown.render([report]).split("## Reasons\n\n")[1].split("\n\n")[0]
+        rows = [cells(line) for line in block.splitlines()]
+        assert rows[0] == ["Type", "Reason", "Tensors", "Bytes"]
+        assert rows[2] == ["F16", "asked for", "1", "1,769,472"]
+        assert ["F32", "one dimension", "2", "4,608"] in rows
+        assert sum(int(row[2]) for row in rows[2:]) == len(report.tensors)
 
     def test_warnings_and_largest_errors(self, report):
         text = markdown.render([report])
@@ -142,62 +157,6 @@ class TestMarkdown:
         ]
 
 
-HOSTILE = "<script>alert(1)</script>\x1b[31m&"
-
-
-class TestHtml:
-    def test_has_a_row_for_every_tensor_and_type(self, report):
-        page = html.render([report])
-        types, tensors = (page.split(f"<h2>{title}</h2>")[1].split("</table>")[0] for title in ("Types", "Tensors"))
-        assert types.count("<tr><td>") == len(report.types)
-        assert tensors.count("<tr><td>") == len(report.tensors)
-        assert '<td class="n">940,032</td>' in tensors
-        assert f"<td>{report.files[0].sha256}</td>" in page
-
-    def test_a_ladder_begins_with_a_comparison(self, ladder):
-        page = html.render(ladder)
-        first, *each = re.findall("<h1>(.*)</h1>", page)
-        assert first == "SmolLM2-135M-Instruct in 3 formats"
-        assert [title.split()[-1] for title in each] == ["Q4_K_M", "IQ3_XXS", "MXFP4_MOE"]
-
-    def test_names_cannot_become_markup(self, report):
-        tensors = tuple(dataclasses.replace(tensor, name=HOSTILE, reason=HOSTILE) for tensor in report.tensors)
-        hostile = dataclasses.replace(
-            report,
-            model=HOSTILE,
-            architecture=HOSTILE,
-            warnings=(HOSTILE,),
-            tensors=tensors,
-            options={"pure": HOSTILE},
-            source=SourceReport(HOSTILE, HOSTILE, HOSTILE),
-            files=(FileReport(HOSTILE, 1, HOSTILE),),
-        )
-        for page in (html.render([hostile]), html.render([hostile] * 2), hostile._repr_html_()):
-            assert "<script>" not in page
-            assert "\x1b" not in page
-            assert "&lt;script&gt;alert(1)&lt;/script&gt;?[31m&amp;" in page
-
-    def test_a_page_is_well_formed(self, ladder):
-        opened = []
-
-        class Checker(HTMLParser):
-            def handle_starttag(self, tag, attrs):
-                if tag != "meta":
-                    opened.append(tag)
-
-            def handle_endtag(self, tag):
-                assert opened.pop() == tag
-
-        Checker().feed(html.render(ladder))
-        assert opened == []
-
-    def test_a_notebook_shows_all_but_the_tensors(self, report):
-        fragment = report._repr_html_()
-        assert "<h2>Largest errors</h2>" in fragment
-        assert "<h2>Tensors</h2>" not in fragment
-        assert fragment in html.render([report])
-
-
 class TestReport:
     def test_repr_is_a_line(self, report):
         assert repr(report) == (
@@ -217,6 +176,13 @@ class TestReport:
 
     def test_to_markdown_is_the_file(self, report):
         assert report.to_markdown() == markdown.render([report])
+
+    def test_several_reports_have_the_same_forms(self, ladder):
+        reports = Reports(ladder)
+        assert reports == ladder
+        assert reports.to_markdown() == markdown.render(ladder)
+        assert reports.to_html() == html.render(ladder)
+        assert reports._repr_html_().count("<tr>") == 1 + len(ladder)
 
 
 def unchanged(report):
@@ -324,10 +290,22 @@ class TestTerminal:
         assert all(len(line) <= width for line in lines)
         assert lines[0] == "SmolLM2-135M-Instruct in 3 formats  llama"
         rows = [line.split() for line in lines if line.startswith(("Q4_K_M ", "IQ3_XXS ", "MXFP4_MOE "))]
-        assert [row[:6] for row in rows] == [
-            [name, "105,453,984", "6.17", "4.130", "%", "27.68"] for name in ("Q4_K_M", "IQ3_XXS", "MXFP4_MOE")
+        assert [row[:8] for row in rows] == [
+            [name, "100.57", "MiB", "105,453,984", "6.17", "4.130", "%", "27.68"]
+            for name in ("Q4_K_M", "IQ3_XXS", "MXFP4_MOE")
         ]
         assert any("warning: Q4_K_M: 180 of 272 tensors" in line for line in lines)
+
+    @pytest.mark.parametrize("width", [50, 56, 60, 66, 70, 78, 80])
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_a_narrow_terminal_shows_the_figures_of_a_large_ladder_whole(self, width, weighted):
+        reports = [made_up(name, 200, weighted=weighted) for name in FORMATS]
+        lines = [line.rstrip() for line in printed(reports, width).splitlines()]
+        assert all(len(line) <= width for line in lines)
+        assert not any("…" in line for line in lines)
+        (headers,) = [line for line in lines if line.startswith("format ")]
+        assert ("bytes" in headers) == (width >= (80 if weighted else 68))
+        assert sum("GiB" in line and "%" in line for line in lines) == len(FORMATS)
 
     def test_a_warning_of_several_formats_is_shown_once(self, ladder):
         same = [dataclasses.replace(one, warnings=("It is odd.", f"{one.format} is.")) for one in ladder[:2]]

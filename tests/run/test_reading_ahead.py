@@ -9,11 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
+from golden.families.case import build
+from golden.families.checkpoints import CASES
 
 from quantize_cli.architectures.families.table import FAMILIES
 from quantize_cli.architectures.moves import RotaryInterleave
+from quantize_cli.checkpoints.base import Extent
+from quantize_cli.checkpoints.encodings.methods import unpacked
 from quantize_cli.checkpoints.encodings.wrapped import Wrapped
 from quantize_cli.checkpoints.open import open_checkpoint
+from quantize_cli.checkpoints.safetensors import SafetensorsCheckpoint
+from quantize_cli.checkpoints.stream_rows import HeldRows
 from quantize_cli.errors import CheckpointError
 from quantize_cli.mixes.find import find_format
 from quantize_cli.observer import Observer
@@ -34,11 +40,12 @@ def _nothing_is_read_in_vain(monkeypatch):
 
 
 class Far(Wrapped):
-    """A checkpoint that is told to be far away; it counts how often each of its rows is read."""
+    """A checkpoint that is told to be far away; it counts how often each row of its files is read there."""
 
     def __init__(self, inner):
         super().__init__(inner, inner.infos)
-        self.read = {name: np.zeros(info.rows, np.int64) for name, info in inner.infos.items()}
+        self.counts = {name: np.zeros(info.rows, np.int64) for name, info in inner.infos.items()}
+        self.held = HeldRows()
         self.largest = 0
         self.stopped = False
         self.broken = None
@@ -51,27 +58,39 @@ class Far(Wrapped):
         return 7
 
     def sentences(self):
-        return ["still there"] if self.stopped else []
+        return ["still there"]
 
     def stop(self):
         self.stopped = True
 
-    def read_bytes(self, name, start, stop):
+    def read(self, extent):
+        name, start, stop = extent
         if name == self.broken:
             raise CheckpointError("gone")
-        self.read[name][start:stop] += 1
+        self.counts[name][start:stop] += 1
         data = self.inner.read_bytes(name, start, stop)
         self.largest = max(self.largest, data.nbytes)
         return data
 
+    def hold(self, extent, held):
+        assert held.shape[0] == extent.stop - extent.start
+        self.held.add(extent, held)
+
+    def forget(self, extent):
+        self.held.drop(extent)
+
+    def read_bytes(self, name, start, stop):
+        held = self.held.find(name, start, stop)
+        return self.read(Extent(name, start, stop)) if held is None else held
+
     def times(self):
         """How often rows were read: the number of rows for each count."""
-        return Counter(np.concatenate([*self.read.values()]).tolist())
+        return Counter(np.concatenate([*self.counts.values()]).tolist())
 
 
-def converted(checkpoint, format_name="q8_0", threads=2, observer=None, **options):
+def converted(checkpoint, format_name="q8_0", threads=2, observer=None, tokenizer=PRE_TOKENIZER, **options):
     output = BytesIO()
-    plan = make_plan(checkpoint, find_format(format_name), PRE_TOKENIZER)
+    plan = make_plan(checkpoint, find_format(format_name), tokenizer)
     run([plan], checkpoint, [[output]], threads=threads, observer=observer, **options)
     return output.getvalue()
 
@@ -116,6 +135,22 @@ def test_bands_of_transposed_experts_are_read_once(transposed, monkeypatch):
     assert max(far.times()) <= 2  # gates and others are two tensors of the same rows
 
 
+@pytest.mark.parametrize("case", ["Qwen3-FP8", "Llama-W4A16", "Llama-GPTQ", "Llama-BitNet", "gpt-oss-small"])
+def test_codes_are_read_ahead_as_they_are_stored(case, tmp_path):
+    """Each once, and what belongs to them too."""
+    folder = build(CASES[case], tmp_path)
+    far = Far(SafetensorsCheckpoint(folder))
+    checkpoint = unpacked(far)
+    assert checkpoint is not far
+    tokenizer = CASES[case].vocabulary.pre_tokenizer
+    kept = "mxfp4_moe" if case == "gpt-oss-small" else "f16"
+    assert converted(checkpoint, kept, tokenizer=tokenizer) == converted(
+        open_checkpoint(folder), kept, tokenizer=tokenizer
+    )
+    assert max(far.times()) == 1
+    assert far.times()[1] > far.times()[0]
+
+
 def test_what_is_beyond_the_budget_is_read_where_it_is_needed(transposed, monkeypatch):
     expected = converted(open_checkpoint(transposed), "f16")
     monkeypatch.setattr(reading_ahead, "AHEAD_BYTES", 1000)
@@ -139,13 +174,12 @@ def test_the_budget_holds_whoever_is_slow(small_llama, monkeypatch):
         reading.release()
     assert order == [(slab.tensor.name, slab.start) for slab in slabs_of([plan], 1 << 12)]
     assert (1 << 16) < most <= (1 << 17) + (1 << 15)
-    assert (reading._bytes, reading.checkpoint._pieces) == (0, {})
+    assert (reading._bytes, len(far.held)) == (0, 0)
 
 
 def test_a_disk_is_read_by_the_threads_themselves(small_llama):
     checkpoint = open_checkpoint(small_llama)
     reading = reading_of(checkpoint, Observer())
-    assert reading.checkpoint is checkpoint
     slabs = iter(())
     assert reading.ready(slabs) is slabs
 

@@ -124,6 +124,8 @@ def test_what_cannot_be_compared(made, llama):
         verify(made / "whole.gguf", made / "whole.gguf")
     with pytest.raises(UsageError, match="give the model with --against"):
         verify(made / "whole.gguf", sample=3)
+    with pytest.raises(UsageError, match="--sample takes a number of pieces from 1 on, not 0"):
+        verify(made / "whole.gguf", llama, sample=0)
     with pytest.raises(TypeError, match="unexpected keyword argument 'report'"):
         verify(made / "whole.gguf", llama, report="x.html")
 

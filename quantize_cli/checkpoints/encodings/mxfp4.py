@@ -6,12 +6,12 @@ differ, so no bit is lost (conversion/gpt_oss.py of the reference, `repack_mxfp4
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
+from quantize_cli.checkpoints.base import Checkpoint, Extent, TensorInfo
 from quantize_cli.checkpoints.encodings.wrapped import Wrapped
 from quantize_cli.errors import CheckpointError, shown
 
@@ -78,6 +78,17 @@ class Mxfp4Checkpoint(Wrapped):
         codes = self.inner.read_bytes(stem + _BLOCKS, start * blocks, stop * blocks)
         scales = self.inner.read_bytes(stem + _SCALES, start, stop)
         return _as_ggml(codes, scales.reshape(-1)).reshape(stop - start, blocks * (_CODES + 1))
+
+    def needed(self, extent: Extent) -> Iterable[Extent]:
+        """Return the rows of codes and scales; see `Checkpoint.needed`."""
+        name, start, stop = extent
+        info = self.infos[name]
+        if info.dtype != "MXFP4":
+            yield from self.inner.needed(extent)
+        else:
+            stem, blocks = name.removesuffix(".weight"), info.shape[-1] // _WEIGHTS
+            yield from self.inner.needed(Extent(stem + _BLOCKS, start * blocks, stop * blocks))
+            yield from self.inner.needed(Extent(stem + _SCALES, start, stop))
 
     def read_small(self, name: str) -> NDArray[np.uint8]:
         """Read a small tensor's bytes; see `Checkpoint.read_small`."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.checkpoints.base import Checkpoint, SourceFile, Stream, TensorInfo
+from quantize_cli.checkpoints.base import Checkpoint, Extent, SourceFile, Stream, TensorInfo
+from quantize_cli.checkpoints.reading import Stamp
 from quantize_cli.checkpoints.sidecars import Sidecars
 from quantize_cli.observer import Observer
 
@@ -62,8 +63,20 @@ class Wrapped:
 
     @property
     def stream(self) -> Stream | None:
-        """The reads over the network; see `Checkpoint.stream`."""
+        """The files whose rows come over the network; see `Checkpoint.stream`."""
         return self.inner.stream
+
+    @property
+    def stamps(self) -> Mapping[str, Stamp]:
+        """The stamps of the files of weights; see `Checkpoint.stamps`."""
+        return self.inner.stamps
+
+    def needed(self, extent: Extent) -> Iterable[Extent]:
+        """Return the same rows of what a tensor is decoded from, or all if it has others; see `Checkpoint.needed`."""
+        info = self.infos[extent.name]
+        for part in info.in_files:
+            alike = part.rows == info.rows
+            yield from self.inner.needed(extent._replace(name=part.name) if alike else Extent(part.name, 0, part.rows))
 
     def fetch(self, observer: Observer) -> None:
         """Download the missing files; see `Checkpoint.fetch`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from click.core import ParameterSource
 from quantize_cli.cli import completing, options
 from quantize_cli.cli.help import ModelCommand
 from quantize_cli.cli.values import count_of_threads, filled
-from quantize_cli.errors import UsageError
+from quantize_cli.errors import QuantizeError, UsageError, printable
 
 if TYPE_CHECKING:
     from quantize_cli.tasks import Task
@@ -58,9 +59,7 @@ def _listed(context: click.Context, words: Sequence[str], asked: dict[str, Any])
     job = understood(words, Job((), asked["formats"], asked["output"], asked["threads"]), commands_of(context))
     _check_formats(job.formats)
     if not job.formats and not asked["dry_run"]:
-        from quantize_cli.cli import plan_view
-
-        plan_view.advise(next(iter(job.models), None), asked)
+        _advise(next(iter(job.models), None), asked["revision"], asked["pre_tokenizer"])
         raise without_format()
     keywords = {**_keywords(context, asked), "threads": job.threads}
     models = job.models or [options.default_model()]
@@ -119,6 +118,19 @@ def _show(tasks: Sequence[Task], *, as_json: bool) -> None:
     for task in tasks:
         job = Job((), task.formats, task.output, task.options.get("threads"))
         plan_view.dry_run(task.model, job, {"report": None, **task.options})
+
+
+def _advise(model: str | None, revision: str | None, pre_tokenizer: str | None) -> None:
+    """Show on standard error what there is to choose from; nothing if that is not known."""
+    with suppress(QuantizeError):
+        named = model or options.default_model()
+        if Path(named).is_dir() and not Path(named, "config.json").is_file():
+            return  # without the second that it takes to import the library
+        from quantize_cli.api import preview
+        from quantize_cli.cli import plan_view
+
+        found = preview(named, revision=revision, pre_tokenizer=pre_tokenizer)
+        click.echo("\n".join([*map(printable, plan_view.lines(found)), ""]), err=True)
 
 
 COMMAND = ModelCommand(
