@@ -13,7 +13,7 @@ from quantize_cli.version import __version__
 if TYPE_CHECKING:
     from quantize_cli.api import inspect, plan, preview, quantize, verify
     from quantize_cli.checkpoints.open import open_checkpoint
-    from quantize_cli.errors import CheckpointError, OutputError, QuantizeError, UnsupportedError, UsageError
+    from quantize_cli.errors import CheckpointError, GateError, OutputError, QuantizeError, UnsupportedError, UsageError
     from quantize_cli.importance.read import read_importance
     from quantize_cli.inspection.model import Inspection
     from quantize_cli.mixes.tables import FORMATS
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from quantize_cli.previews.model import Preview
     from quantize_cli.report.model import Report
     from quantize_cli.report.several import Reports
+    from quantize_cli.tasks import Task, read_tasks
     from quantize_cli.verification.model import Verification
 
 __all__ = [
     "FORMATS",
     "CheckpointError",
+    "GateError",
     "Inspection",
     "Observer",
     "OutputError",
@@ -35,6 +37,7 @@ __all__ = [
     "QuantizeError",
     "Report",
     "Reports",
+    "Task",
     "UnsupportedError",
     "UsageError",
     "Verification",
@@ -45,6 +48,7 @@ __all__ = [
     "preview",
     "quantize",
     "read_importance",
+    "read_tasks",
     "verify",
 ]
 
@@ -52,6 +56,7 @@ __all__ = [
 _HOMES = {
     "FORMATS": "mixes.tables",
     "CheckpointError": "errors",
+    "GateError": "errors",
     "Inspection": "inspection.model",
     "Observer": "observer",
     "OutputError": "errors",
@@ -60,6 +65,7 @@ _HOMES = {
     "QuantizeError": "errors",
     "Report": "report.model",
     "Reports": "report.several",
+    "Task": "tasks",
     "UnsupportedError": "errors",
     "UsageError": "errors",
     "Verification": "verification.model",
@@ -69,6 +75,7 @@ _HOMES = {
     "preview": "api",
     "quantize": "api",
     "read_importance": "importance.read",
+    "read_tasks": "tasks",
     "verify": "api",
 }
 

@@ -11,6 +11,8 @@ from typing import BinaryIO, TypeAlias, Unpack, cast, overload
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.errors import OutputError, UsageError
+from quantize_cli.gates.check import check_before, judge, refuse_failed
+from quantize_cli.gates.parse import parse_gates
 from quantize_cli.hub_upload.asked import asked_push, license_of
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.inspection.build import inspected
@@ -97,11 +99,13 @@ def quantize(
 
     Raises:
         QuantizeError: See `quantize_cli.errors`. If the system, the network or a signal has ended the run, hidden files
-            stay, so that the same call goes on from there; see docs/resume.md.
+            stay, so that the same call goes on from there; see docs/resume.md. After a GateError, the complete files
+            are there if `keep_failed` asks for it, and the observer has their reports.
     """
     check_keywords("quantize", options, Keywords.__optional_keys__)
     options = held(options)
     mixes, meant, observer = _mixes(formats), plan_options(options), observer or Observer()
+    gates, keep_failed = parse_gates(options), options.get("keep_failed", False)
     force, in_parts = options.get("force", False), meant.keep_split or meant.split_max_size is not None
     place, paths = place_of(output, len(mixes), in_parts=in_parts), report_paths(options.get("report"))
     for path in paths:
@@ -116,6 +120,7 @@ def quantize(
         plans = make_plans(checkpoint, mixes, options.get("pre_tokenizer"), meant)
         for sentence in dict.fromkeys(sentence for plan in plans for sentence in plan.warnings):
             observer.warned(sentence)
+        check_before(gates, plans, keep_failed=keep_failed)
         targets = [target_of(plan, place) for plan in plans]
         files = sizes(targets, plans)
         _check_sources({**dict.fromkeys(files, "-o"), **dict.fromkeys(paths, "--report")}, checkpoint, meant)
@@ -156,6 +161,9 @@ def quantize(
                 observer=observer,
                 progress=progress,
             )
+            judged = {plan.format: judge(gates, plan, result.sums) for plan, result in zip(plans, results, strict=True)}
+            if not keep_failed:
+                refuse_failed(judged, kept=False)
         seconds = time.perf_counter() - started + progress.earlier_seconds
     facts = RunFacts(
         source=SourceReport(checkpoint.location, checkpoint.repository, checkpoint.commit),
@@ -166,13 +174,14 @@ def quantize(
         threads=results[0].threads,
     )
     reports = Reports(
-        build_report(plan, result.sums, [sink.written for sink in sinks_of], facts)
+        build_report(plan, result.sums, [sink.written for sink in sinks_of], facts, judged[plan.format])
         for plan, result, sinks_of in zip(plans, results, sinks, strict=True)
     )
     for path in paths:
         _write_report(reports, path, force=force)
     for finished in reports:
         observer.finished(finished)
+    refuse_failed(judged, kept=True)
     if push is not None:
         push.upload(reports, license_of(plans[0].files[0].metadata), observer)
     return reports[0] if isinstance(formats, str) else reports

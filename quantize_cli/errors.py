@@ -65,3 +65,9 @@ class UsageError(QuantizeError):
     """An option or argument is wrong."""
 
     exit_code = 2
+
+
+class GateError(QuantizeError):
+    """A gate of the run is not passed: the output is larger, or further from its source, than the user allows."""
+
+    exit_code = 3

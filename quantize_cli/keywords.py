@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypedDict, TypeVar, cast
 
 from quantize_cli.errors import UsageError
+from quantize_cli.gates.parse import Limits
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.importance.read import read_importance
 from quantize_cli.mixes.overrides import TypeOverrides, TypePattern, read_tensor_type_file, type_pattern
@@ -55,6 +56,10 @@ class Keywords(PlanKeywords, total=False):
     report: str | Path | Iterable[str | Path] | None  #: files for the report, each .json, .md or .html
     threads: int | None  #: number of threads; default: one for each processor that the process may use
     force: bool  #: overwrite an existing output or report
+    max_rmse: Limits | None  #: most relative RMSE of the model, or of tensors: 0.08, "attn_v=5%"
+    min_sqnr: Limits | None  #: least SQNR in decibels, of the model or of tensors
+    max_size: Limits | None  #: most bytes of the files of a format, or of tensors: "4GiB"
+    keep_failed: bool  #: keep files that do not pass one of these gates
     stream: bool  #: read the weights from the Hub while they are quantized, instead of downloading them first
     restart: bool  #: start anew where an earlier run was stopped; default: go on with what it has left
     push_to: str | None  #: upload the files and a model card to this repository on the Hub; it is made private

@@ -32,7 +32,7 @@ def origin_of(folder: Path) -> Origin | None:
     """Return the origin of a snapshot's folder in the cache, also behind links; return None for other folders."""
     for path in (folder.absolute(), folder.resolve()):
         *_, models, snapshots, commit = ("", "", "", *path.parts)
-        repository = _repository(models)
+        repository = repository_of(models)
         if repository is not None and snapshots == "snapshots" and COMMIT.fullmatch(commit):
             return Origin(repository, commit)
     return None
@@ -45,7 +45,7 @@ def snapshot_in(folder: Path) -> Path | None:
         CheckpointError: There is not exactly one snapshot, and none is that of the main branch.
     """
     snapshots = folder / "snapshots"
-    if _repository(folder.resolve().name) is None or not snapshots.is_dir():
+    if repository_of(folder.resolve().name) is None or not snapshots.is_dir():
         return None
     found = sorted(path.name for path in snapshots.iterdir() if COMMIT.fullmatch(path.name))
     try:
@@ -71,7 +71,7 @@ def sha256_of(path: Path) -> str | None:
     return content.name if is_blob(content) and _SHA256.fullmatch(content.name) else None
 
 
-def _repository(folder_name: str) -> str | None:
+def repository_of(folder_name: str) -> str | None:
     """Return ORG/NAME for the name of a repository's folder."""
     match = REPOSITORY.fullmatch(folder_name)
     if match is None:

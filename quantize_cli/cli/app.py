@@ -5,20 +5,24 @@ Everything slow is imported inside the commands, so that `--help` and refusals a
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
 import click
 
 from quantize_cli.cli import console
-from quantize_cli.cli.commands import architectures, formats, inspect, model, plan, verify, warm
+from quantize_cli.cli.commands import architectures, completion, doctor, formats, inspect, model, plan, verify, warm
+from quantize_cli.cli.completing import VARIABLE, complete
 from quantize_cli.cli.failures import ending
 from quantize_cli.cli.help import Commands
 from quantize_cli.cli.mistakes import check_arguments
 
 GROUP = Commands(
     "quantize",
-    commands=[module.COMMAND for module in (model, plan, inspect, verify, architectures, formats, warm)],
+    commands=[
+        module.COMMAND for module in (model, plan, inspect, verify, architectures, formats, warm, doctor, completion)
+    ],
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 
@@ -40,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if VARIABLE in os.environ:
+        return complete(GROUP)
     check_arguments(arguments)
     code = 0
     try:

@@ -30,6 +30,8 @@ class Ending:
 def ending(error: BaseException) -> Ending:
     """Return the end that `error` stands for; an error of a library may be a BaseException."""
     match error:
+        case BrokenPipeError() | QuantizeError(__cause__=BrokenPipeError()):  # like `cat`, which the system ends
+            return Ending(_BROKEN_PIPE)
         case QuantizeError():
             return Ending(error.exit_code, str(error))
         case click.ClickException():
@@ -39,8 +41,6 @@ def ending(error: BaseException) -> Ending:
         case SystemExit():  # how a signal unwinds the stack
             code = error.code if isinstance(error.code, int) else 1
             return Ending(code, STOPPED if code == INTERRUPTED else None)
-        case BrokenPipeError():
-            return Ending(_BROKEN_PIPE)
         case MemoryError():
             return Ending(1, "There is not enough memory; close other programs, or give fewer --threads.")
         case OSError(strerror=str(reason)):

@@ -18,6 +18,8 @@ EXAMPLES = (
     "quantize path/to/model -f iq2_xs --imatrix imatrix.gguf",
     "quantize path/to/model -f q4_k_m --dry-run",
     "quantize model-BF16.gguf -f q5_k_m --report report.md",
+    "quantize path/to/model -f q4_k_m --max-size 4GiB --max-rmse 8%",
+    "quantize --config quantize.toml",
     "quantize path/to/model -f q8_0 -o - | gzip > model.gguf.gz",
 )
 

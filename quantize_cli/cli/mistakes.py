@@ -82,8 +82,6 @@ def _instead_of(name: str, context: click.Context | None) -> str:
     command = context.command if context is not None else click.Command("model", params=[*ALL])
     if command.name != "model" and any(name in option.opts for option in ALL):
         return f" of {command.name}; it belongs to quantize MODEL"
-    if name in AS_JSON.opts:
-        return " of quantize MODEL; --report FILE.json writes the report as JSON"
     if name in _OF_OTHERS:
         return f"; {_OF_OTHERS[name]}"
     known = [other for option in command.params if isinstance(option, click.Option) for other in option.opts]

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from quantize_cli.cli import console
+from quantize_cli.cli import completing, console
 from quantize_cli.cli.publishing import confirmed
 from quantize_cli.cli.values import file_name, file_names, filled, sample, threads, tokens
 from quantize_cli.errors import UsageError
@@ -17,6 +17,8 @@ from quantize_cli.version import GENERATOR
 
 
 def _option(*names: str, value: str, help: str, meaning: Callable[..., Any] = filled, **said: Any) -> click.Option:
+    if meaning in (file_name, file_names):
+        said["shell_complete"] = completing.paths
     return click.Option(names, metavar=value, help=help, callback=meaning, **said)
 
 
@@ -77,6 +79,7 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
             "-f",
             value="NAME",
             multiple=True,
+            shell_complete=completing.formats,
             help="Format of the output, for example q4_k_m; `quantize formats` lists all. Give it several times to "
             "write several files from one read.",
         ),
@@ -97,6 +100,14 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
             "times for several files.",
         ),
         _flag("--force", "Overwrite an existing output or report."),
+        _option(
+            "--checksums",
+            value="FILE",
+            meaning=file_name,
+            help="Write the SHA-256 of every file, as `sha256sum -c` reads it.",
+        ),
+        _flag("--modelfile", "Write a Modelfile for Ollama beside each file."),
+        _flag("--json", "Print the report as JSON on standard output, one line for each format."),
         _flag("--restart", "Start anew where an earlier run was stopped. Default: go on with what it has left."),
         _option(
             "--push-to",
@@ -167,6 +178,20 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
         ),
         PRE_TOKENIZER,
     ),
+    "Gates": (
+        _option(
+            "--max-rmse",
+            value="[REGEX=]RATIO",
+            multiple=True,
+            help="Most relative RMSE of the model, or of each tensor whose name matches REGEX, for example 0.08 or "
+            "attn_v=5%. A run that fails a gate does not leave files, and its exit code is 3.",
+        ),
+        _option(
+            "--min-sqnr", value="[REGEX=]DB", multiple=True, help="Least ratio of signal to error in decibels, alike."
+        ),
+        _option("--max-size", value="[REGEX=]SIZE", multiple=True, help="Most bytes, alike, for example 4GiB."),
+        _flag("--keep-failed", "Keep files that fail a gate; the exit code stays 3."),
+    ),
     "Run": (
         _option(
             "--threads",
@@ -175,15 +200,51 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
             meaning=threads,
             help="Number of threads. Default: one for each processor.",
         ),
+        _option(
+            "--config",
+            value="FILE",
+            meaning=file_name,
+            help="Do what this file asks for, by the name of quantize.toml as a rule; options given here come first.",
+        ),
+        _flag("--quiet", "Show nothing on standard error but errors."),
         DEBUG,
         VERSION,
     ),
 }
 
 #: Options that the command line gives a meaning itself.
-OWN = frozenset({"formats", "output", "tensor_type", "tensor_type_file", "dry_run", "debug", "version"})
+OWN = frozenset(
+    {
+        "checksums",
+        "config",
+        "debug",
+        "dry_run",
+        "formats",
+        "json",
+        "modelfile",
+        "output",
+        "quiet",
+        "tensor_type",
+        "tensor_type_file",
+        "version",
+    }
+)
 #: Keywords of a run, which a plan does not have.
-OF_A_RUN = frozenset({"report", "threads", "force", "stream", "restart", "push_to", "public"})
+OF_A_RUN = frozenset(
+    {
+        "force",
+        "keep_failed",
+        "max_rmse",
+        "max_size",
+        "min_sqnr",
+        "public",
+        "push_to",
+        "report",
+        "restart",
+        "stream",
+        "threads",
+    }
+)
 
 ALL: Sequence[click.Option] = [option for options in SECTIONS.values() for option in options]
 #: Names of the library's keywords among them.

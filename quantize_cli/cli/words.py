@@ -1,11 +1,14 @@
 """The words of a command line that are not options: MODEL, and what people of other programs write after it.
 
-llama-quantize takes `MODEL [OUTPUT] FORMAT [THREADS]`. That order is understood where no --format is given.
+llama-quantize takes `MODEL [OUTPUT] FORMAT [THREADS]`. That order is understood where no --format is given. Several
+models can stand behind each other; `-` reads them from standard input.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -35,6 +38,14 @@ _OTHER_COMMANDS = {
     "run": "leave it out: quantize MODEL --format q4_k_m",
 }
 
+#: The word that reads the models' names from standard input.
+LISTED = "-"
+#: The most bytes of such a list.
+_MAX_LIST_BYTES = 1 << 20
+
+#: An address that looks like a model's on the Hub; the library tells whether it is one.
+_HUB_ID = re.compile(r"(?:https?://)?\w[\w.-]*/[\w./@-]*[\w@-]", re.ASCII)
+
 #: The most names of a folder that are looked at.
 _ENTRIES = 10_000
 
@@ -43,7 +54,7 @@ _ENTRIES = 10_000
 class Job:
     """What a command line asks for."""
 
-    model: str | None  #: None is the default
+    models: tuple[str, ...]  #: empty for the default
     formats: tuple[str, ...]  #: as the user spells them
     output: str | None
     threads: int | None
@@ -71,10 +82,32 @@ def understood(words: Sequence[str], job: Job, commands: Collection[str]) -> Job
     job = replace(job, formats=tuple(name.strip() for name in names))
     if not job.formats:
         words, job = _as_llama_quantize(words, job)
-    if words:
+    if [*words] == [LISTED]:
+        words = listed_models()
+    elif words:
         _check_model(words, commands)
-    _check_rest(words, job)
-    return replace(job, model=expanded(words[0]) if words else None)
+        _check_rest(words, job)
+    return replace(job, models=tuple(map(expanded, words)))
+
+
+def listed_models() -> list[str]:
+    """Read the models' names from standard input, one a line.
+
+    Raises:
+        UsageError: Standard input is a terminal, or is not a list of names.
+    """
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("- reads models from standard input, one a line, and nothing is piped into it; name a model.")
+    text = sys.stdin.buffer.read(_MAX_LIST_BYTES + 1)
+    if len(text) > _MAX_LIST_BYTES or b"\0" in text:
+        raise UsageError(
+            f"Standard input is not a list of models (at most {_MAX_LIST_BYTES:,} bytes of text); pipe their names, "
+            "one a line, and the model itself not at all."
+        )
+    models = [name for line in os.fsdecode(text).splitlines() if (name := line.strip())]
+    if not models:
+        raise UsageError("Standard input does not name any model; pipe the models' names, one a line.")
+    return models
 
 
 def without_format() -> UsageError:
@@ -91,6 +124,8 @@ def only_model(words: Sequence[str], commands: Collection[str]) -> str | None:
     """
     if not words:
         return None
+    if words[0] == LISTED:
+        raise UsageError(f"A model cannot be read from standard input; {_MODELS}.")
     _check_model(words, commands)
     if len(words) > 1:
         raise UsageError(f"{words[1]} is one word too many; give one model, and quote a path that has spaces.")
@@ -131,8 +166,8 @@ def _check_model(words: Sequence[str], commands: Collection[str]) -> None:
     word, whole = words[0], " ".join(words)
     if os.path.lexists(expanded(word)) or ("/" in word and not word.startswith(("/", "./", "../", "~"))):
         return
-    if word == "-":
-        raise UsageError(f"A model cannot be read from standard input; {_MODELS}.")
+    if word == LISTED:
+        raise UsageError("- reads all models from standard input; leave it out, or the other words.")
     if word.strip("<>{}[]$").upper() == "MODEL":
         raise UsageError(f"{word} stands for a model; {_MODELS}.")
     if word in commands:
@@ -186,24 +221,39 @@ def with_near_names(model: str | Path) -> Iterator[None]:
 
 
 def _check_rest(words: Sequence[str], job: Job) -> None:
-    """Refuse the words after MODEL."""
+    """Refuse words after the first model that are not models: a path that exists, or what may be a Hub id, is one."""
     if len(words) < 2:
         return
-    second, last = words[1], words[-1]
-    if not job.formats and not (os.path.lexists(last) or _is_gguf(last)):
-        from quantize_cli.mixes.other_names import unknown_format
-
-        before = words[-2]  # llama-quantize's number of a format; then `last` is a number of threads
-        raise UsageError(unknown_format(before if len(words) > 2 and before.isdecimal() else last))
     if not job.formats:
+        last = words[-1]
+        if not (os.path.lexists(last) or _is_gguf(last)):
+            from quantize_cli.mixes.other_names import unknown_format
+
+            before = words[-2]  # llama-quantize's number of a format; then `last` is a number of threads
+            raise UsageError(unknown_format(before if len(words) > 2 and before.isdecimal() else last))
         return
-    if second.startswith("-"):
-        raise UsageError(f"{second} comes after --, and options come before it.")
-    if _is_gguf(second) and job.output is not None:
-        raise UsageError(f"Two outputs are given, {second} and {job.output}; leave one of them out.")
-    if _is_gguf(second) or second.endswith("/"):
-        raise UsageError(f"{second} is one word too many; write the output as -o {second}.")
-    raise UsageError(
-        f"{second} is one word too many; write the output after -o and each format after -f, and quote a path that has "
+    for word in words[1:]:
+        if not _may_be_model(word):
+            raise UsageError(_one_too_many(word, job))
+
+
+def _may_be_model(word: str) -> bool:
+    return os.path.lexists(expanded(word)) or (_HUB_ID.fullmatch(word) is not None and not _is_gguf(word))
+
+
+def _one_too_many(word: str, job: Job) -> str:
+    if word == LISTED:
+        return "- reads all models from standard input; leave it out, or the other words."
+    if word.startswith("-"):
+        return f"{word} comes after --, and options come before it."
+    if _is_gguf(word) and job.output is not None:
+        return f"Two outputs are given, {word} and {job.output}; leave one of them out."
+    if _is_gguf(word) or word.endswith("/"):
+        return f"{word} is one word too many; write the output as -o {word}."
+    near = None if _is_format(word) else _nearest(word)
+    if near is not None:
+        return f"{word} does not exist; the nearest name is {near}."
+    return (
+        f"{word} is one word too many; write the output after -o and each format after -f, and quote a path that has "
         "spaces."
     )

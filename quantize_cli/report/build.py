@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quantize_cli.gates.result import GateResult
 from quantize_cli.measure.errors import error_from_sums, weighted_error
 from quantize_cli.measure.sums import Sums
 from quantize_cli.outputs.sinks import Written
@@ -41,7 +42,9 @@ class RunFacts:
     threads: int
 
 
-def build_report(plan: Plan, sums: Sums, written: Sequence[Written], facts: RunFacts) -> Report:
+def build_report(
+    plan: Plan, sums: Sums, written: Sequence[Written], facts: RunFacts, gates: Sequence[GateResult] = ()
+) -> Report:
     """Report what a run made of `plan`.
 
     Args:
@@ -49,6 +52,7 @@ def build_report(plan: Plan, sums: Sums, written: Sequence[Written], facts: RunF
         sums: The error sums of its tensors, float64[tensors, SUMS].
         written: The parts of the model, or the stream.
         facts: What else is known of the run.
+        gates: What became of the gates.
     """
     files = tuple(FileReport(str(file.path or "-"), file.nbytes, file.sha256) for file in written)
     by_type: dict[str, list[int]] = defaultdict(list)
@@ -70,6 +74,7 @@ def build_report(plan: Plan, sums: Sums, written: Sequence[Written], facts: RunF
         types=tuple(sorted(types, key=lambda row: -row.bytes)),
         tensors=tuple(_tensor_report(plan, sums, index) for index in range(len(plan.tensors))),
         warnings=plan.warnings,
+        gates=tuple(gates),
     )
 
 

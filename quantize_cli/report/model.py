@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from quantize_cli.gates.result import GateResult
 from quantize_cli.measure.errors import TensorError, WeightedError
 
 SCHEMA_VERSION = 2
@@ -110,6 +111,7 @@ class Report:
     types: tuple[TypeReport, ...]  #: most bytes first
     tensors: tuple[TensorReport, ...]  #: in file order
     warnings: tuple[str, ...]
+    gates: tuple[GateResult, ...] = ()  #: those that were checked, and what became of each
 
     @property
     def unchanged(self) -> bool:

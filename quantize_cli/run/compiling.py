@@ -49,6 +49,16 @@ def warm(formats: Iterable[str], observer: Observer) -> None:
         raise OutputError("The compiled kernels could not be kept; set NUMBA_CACHE_DIR to a folder of your own.")
 
 
+def count_cached(formats: Iterable[str]) -> tuple[int, int]:
+    """Count the kernels of `formats` that are in the cache, and all of them; nothing is compiled.
+
+    Raises:
+        UsageError: there is no such format.
+    """
+    kernels = kernels_of_mixes([find_format(name) for name in formats])
+    return sum(map(_is_cached, kernels)) if compiles() else 0, len(kernels)
+
+
 def _tell_notes(observer: Observer) -> None:
     for sentence in take_notes():
         observer.noted(sentence)

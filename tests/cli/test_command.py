@@ -114,7 +114,9 @@ def test_the_report_is_written_as_its_suffix_says(suffix, quantize, llama, work)
 
 def test_progress_is_a_line_a_layer_where_nobody_looks(quantize, llama):
     told = quantize(llama, *USUAL).stderr.splitlines()
-    lines = [line.split()[1] for line in told if "%" in line.split(" ", 1)[0] or line.lstrip()[:1].isdigit()]
+    lines = [
+        line.split()[1].rstrip(",") for line in told if "%" in line.split(" ", 1)[0] or line.lstrip()[:1].isdigit()
+    ]
     assert lines == ["output.weight", "output_norm.weight", "token_embd.weight", "blk.0", "blk.1"]
 
 
@@ -232,13 +234,14 @@ def test_standard_output_holds_the_file_and_nothing_else(llama, quantize, work):
     assert report["files"] == [{"path": "-", "bytes": len(stdout), "sha256": hashlib.sha256(stdout).hexdigest()}]
 
 
-def test_a_reader_that_goes_away_is_one_sentence(llama, work):
+def test_a_reader_that_goes_away_ends_the_run_quietly(llama, work):
+    """Like `cat`, which the system ends: 128 + SIGPIPE in the eyes of a shell, and not a word."""
     with started(llama, *USUAL, "-o", "-") as process:
         stdout, stderr = pipes(process)
         assert stdout.read(100)[:4] == b"GGUF"
         stdout.close()
-        assert "Broken pipe" in sentence(stderr.read().decode())
-    assert process.returncode == 1
+        assert b"quantize:" not in stderr.read()
+    assert process.returncode == 141
     assert files(work) == []
 
 

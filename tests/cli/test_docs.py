@@ -109,6 +109,7 @@ def test_every_command_that_is_shown_is_understood(line, tmp_path, monkeypatch):
         (tmp_path / name).mkdir(parents=True)
     for name in ("model-BF16.gguf", "shakespeare-llama-BF16.gguf"):
         (tmp_path / name).touch()
+    (tmp_path / "quantize.toml").write_text('models = ["path/to/model"]\nformats = ["q8_0"]\n')
     monkeypatch.chdir(tmp_path)
     heard: list[object] = []
 
@@ -124,8 +125,8 @@ def test_every_command_that_is_shown_is_understood(line, tmp_path, monkeypatch):
     words = line.split()
     result = invoke(*line.partition(" |")[0].split()[1:])
     assert result.exit_code == 0, result.stderr
-    model = words[2] if words[1] in ("inspect", "plan") else words[1]
-    assert heard == ([[name.upper() for name in words[2:]]] if words[1] == "warm" else [model])
+    model = {"inspect": words[2:3], "plan": words[2:3], "--config": ["path/to/model"]}.get(words[1], words[1:2])
+    assert heard == ([[name.upper() for name in words[2:]]] if words[1] == "warm" else model)
 
 
 def test_many_commands_are_shown():

@@ -12,7 +12,7 @@ import pytest
 from checkpoint_factory import make_checkpoint
 from command_line import COMMAND, Result, invoke, sentence, started
 
-from quantize_cli.cli import app, console
+from quantize_cli.cli import app, console, progress
 from quantize_cli.cli.failures import ISSUES
 from quantize_cli.version import GENERATOR
 
@@ -45,10 +45,9 @@ COMMANDS: list[tuple[str, int, str]] = [
     ("quantize tiny-llama -f q8_0", 2, f"quantize is not a command; {MODEL_FIRST}"),
     ("-f q8_0 formats", 2, "The command comes first: quantize formats."),
     (
-        "prove tiny-llama",
+        "validate tiny-llama",
         1,
-        "prove does not exist, and it is not a command (architectures, formats, inspect, model, plan, verify, warm) "
-        "either; "
+        f"validate does not exist, and it is not a command ({', '.join(sorted(app.GROUP.commands))}) either; "
         f"{WHAT_MODELS_ARE}",
     ),
     ("tiny-lama -f q8_0", 1, "tiny-lama does not exist; the nearest name is tiny-llama."),
@@ -60,7 +59,6 @@ COMMANDS: list[tuple[str, int, str]] = [
     ("My Model -f q8_0", 2, "My Model has spaces in its name; put the path in quotes."),
     ("MODEL -f q8_0", 2, f"MODEL stands for a model; {WHAT_MODELS_ARE}"),
     ("<model> -f q8_0", 2, f"<model> stands for a model; {WHAT_MODELS_ARE}"),
-    ("- -f q8_0", 2, f"A model cannot be read from standard input; {WHAT_MODELS_ARE}"),
     ("q4_k_m -f q8_0", 2, f"q4_k_m is a format, and the model is missing; {WHAT_MODELS_ARE}"),
     ("q4km", 2, "Unknown format 'q4km'; write q4_k_m."),
     ("model-Q4_K_M.gguf -f q8_0", 1, f"model-Q4_K_M.gguf does not exist; {WHAT_MODELS_ARE}"),
@@ -91,9 +89,56 @@ COMMANDS: list[tuple[str, int, str]] = [
     ("in.gguf q8_0 0", 2, f"{THREADS} '0'."),
     ("in.gguf out q8_0", 2, f"out {ONE_TOO_MANY}"),
     ("in.gguf out.gguf -f q8_0", 2, "out.gguf is one word too many; write the output as -o out.gguf."),
+    ("in.gguf sub/new.gguf -f q8_0", 2, "sub/new.gguf is one word too many; write the output as -o sub/new.gguf."),
+    ("in.gguf ./new -f q8_0", 2, f"./new {ONE_TOO_MANY}"),
     ("in.gguf a.gguf q8_0 -o b.gguf", 2, "Two outputs are given, a.gguf and b.gguf; leave one of them out."),
     ("in.gguf new/ -f q8_0", 2, "new/ is one word too many; write the output as -o new/."),
-    ("tiny-llama sub/big-llama -f q8_0", 2, f"sub/big-llama {ONE_TOO_MANY}"),
+    ("tiny-llama big-lama -f q8_0", 2, f"big-lama {ONE_TOO_MANY}"),
+    ("tiny-llama tiny-lama -f q8_0", 2, "tiny-lama does not exist; the nearest name is tiny-llama."),
+    ("tiny-llama - -f q8_0", 2, "- reads all models from standard input; leave it out, or the other words."),
+    ("- tiny-llama -f q8_0", 2, "- reads all models from standard input; leave it out, or the other words."),
+    (
+        "tiny-llama sub/big-llama -f q8_0 -o x.gguf",
+        2,
+        "x.gguf is a file, and there are 2 models; name a folder with -o.",
+    ),
+    (
+        "tiny-llama sub/big-llama -f q8_0 -o -",
+        2,
+        "One stream cannot hold several models; name a folder with -o.",
+    ),
+    (
+        "tiny-llama sub/big-llama -f q8_0 --report r.md",
+        2,
+        "--report r.md can hold one model; for several, --json prints a line for each file.",
+    ),
+    ("--config quantize.toml tiny-llama", 2, "quantize.toml names the models; leave tiny-llama out, or --config."),
+    (
+        "--config quantize.toml",
+        2,
+        "quantize.toml cannot be read (No such file or directory); choose another file with --config.",
+    ),
+    (
+        "tiny-llama -f q8_0 -o - --json",
+        2,
+        "Standard output takes the model; leave --json and --modelfile out, or name a file with -o.",
+    ),
+    (
+        "tiny-llama -f q8_0 --dry-run --json",
+        2,
+        "--json prints reports of runs; `quantize plan MODEL --json` prints what a run would write.",
+    ),
+    (
+        "tiny-llama -f q8_0 --max-rmse much",
+        2,
+        "--max-rmse 'much' does not give a limit; write it as in 0.08 or 8%.",
+    ),
+    (
+        "tiny-llama -f q8_0 --checksums in.gguf --force",
+        1,
+        "in.gguf is not a list of checksums, and is kept; choose another path with --checksums.",
+    ),
+    ("inspect -", 2, f"A model cannot be read from standard input; {WHAT_MODELS_ARE}"),
     ("tiny-llama -f q8_0, q4_0", 2, f"q4_0 {ONE_TOO_MANY}"),
     ("-- tiny-llama -f q8_0", 2, "-f comes after --, and options come before it."),
     # Formats as people call them.
@@ -157,11 +202,6 @@ COMMANDS: list[tuple[str, int, str]] = [
     ("tiny-llama -f q8_0 --dryrun", 2, "--dryrun is not an option; the nearest is --dry-run."),
     ("tiny-llama -f q8_0 --zzz", 2, "--zzz is not an option; `quantize --help` shows all."),
     ("tiny-llama -f q8_0 -F", 2, "-F is not an option; the nearest is -f."),
-    (
-        "tiny-llama -f q8_0 --json",
-        2,
-        "--json is not an option of quantize MODEL; --report FILE.json writes the report as JSON.",
-    ),
     ("warm --format q8_0", 2, "--format is not an option of warm; it belongs to quantize MODEL."),
     ("formats --jsn", 2, "--jsn is not an option; the nearest is --json."),
     ("tiny-llama -format q8_0", 2, "-format is written with two dashes: --format."),
@@ -440,7 +480,7 @@ def _python() -> tuple[str, ...]:
 def test_no_name_from_a_file_reaches_the_terminal_as_it_is(monkeypatch):
     told: list[str] = []
     monkeypatch.setattr(console.click, "echo", lambda line, **_options: told.append(line))
-    lines = console._Lines()
+    lines = progress._Lines()
     lines.noted("a\x1b[31mb\nc")
     lines.tensor_started(type("Tensor", (), {"name": "x\x1b]0;t\x07", "type": "Q8_0"})())
     assert told == ["a?[31mb?c", "x?]0;t?"]

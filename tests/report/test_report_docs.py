@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from quantize_cli.gates import result
 from quantize_cli.measure import errors
 from quantize_cli.report import model
 
@@ -15,6 +16,7 @@ SECTIONS = {
     "Source": model.SourceReport,
     "Importance matrix": model.ImatrixReport,
     "Files": model.FileReport,
+    "Gates": result.GateResult,
     "Totals": model.Totals,
     "Types": model.TypeReport,
     "Tensors": model.TensorReport,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from quantize_cli.cli import options
+from quantize_cli.cli import completing, options
 from quantize_cli.cli.values import filled
 
 
@@ -39,7 +39,7 @@ COMMAND = click.Command(
     help=_inspect.__doc__,
     short_help="Show a model, and its size in every format.",
     params=[
-        click.Argument(("words",), metavar="[MODEL]", nargs=-1, callback=filled),
+        click.Argument(("words",), metavar="[MODEL]", nargs=-1, callback=filled, shell_complete=completing.models),
         options.REVISION,
         options.PRE_TOKENIZER,
         options.AS_JSON,

@@ -38,24 +38,24 @@ def _plan(
     from quantize_cli.mixes.find import find_format
 
     current = click.get_current_context()
-    job = understood(words, Job(None, formats, None, threads), commands_of(current))
+    job = understood(words, Job((), formats, None, threads), commands_of(current))
     for name in job.formats:
         find_format(name)
-    model = job.model or options.default_model()
     passed_on["tensor_types"] = options.tensor_types(current, tensor_type, tensor_type_file)
     from quantize_cli.api import preview
 
-    with console.progress() as observer, with_near_names(model):
-        found = preview(
-            model,
-            list(job.formats),
-            threads=job.threads,
-            context=context,
-            fits=fits,
-            observer=observer,
-            **passed_on,
-        )
-    plan_view.show(found, as_json=json, each_tensor=tensors)
+    for model in job.models or [options.default_model()]:
+        with console.progress() as observer, with_near_names(model):
+            found = preview(
+                model,
+                list(job.formats),
+                threads=job.threads,
+                context=context,
+                fits=fits,
+                observer=observer,
+                **passed_on,
+            )
+        plan_view.show(found, as_json=json, each_tensor=tensors)
 
 
 COMMAND = click.Command(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from quantize_cli.cli import console, options
+from quantize_cli.cli import completing, console, options
 from quantize_cli.cli.values import filled
 
 
@@ -29,5 +29,10 @@ COMMAND = click.Command(
     callback=_warm,
     help=_warm.__doc__,
     short_help="Compile kernels ahead of the first run.",
-    params=[click.Argument(("formats",), metavar="[FORMAT]...", nargs=-1, callback=filled), options.DEBUG],
+    params=[
+        click.Argument(
+            ("formats",), metavar="[FORMAT]...", nargs=-1, callback=filled, shell_complete=completing.formats
+        ),
+        options.DEBUG,
+    ],
 )

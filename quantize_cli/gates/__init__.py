@@ -1,0 +1,1 @@
+"""Gates: limits on size and error that a run must keep, and what became of each."""
