@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 from dataclasses import fields
+from itertools import takewhile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from quantize_cli.api import preview
 from quantize_cli.architectures.catalogue import MODELS, ArchitectureFacts
 from quantize_cli.architectures.families.table import FAMILIES
 from quantize_cli.blocks.table import BLOCK_TYPES
-from quantize_cli.cli import console, inspection, plan_view
+from quantize_cli.cli import console, inspection, listing, plan_view, verification
 from quantize_cli.cli.app import GROUP
 from quantize_cli.cli.help import EXAMPLES
 from quantize_cli.inspection.model import (
@@ -92,22 +93,22 @@ def test_the_commands_of_the_readme_work(tmp_path, monkeypatch):
     for command in commands:
         result = invoke(*command.split())
         assert result.exit_code == 0, result.stderr
-    assert len([*tmp_path.glob("*.gguf")]) + len([*(tmp_path / "models").glob("*.gguf")]) == 6
+    assert len([*tmp_path.glob("*.gguf")]) + len([*(tmp_path / "models").glob("*.gguf")]) == 11
 
 
 def commands_shown() -> list[str]:
     """Every line of the README and the help that calls the command, without those that show its grammar."""
     blocks = re.findall(r"^    (?:RUN \S+ )?(quantize .*)$", README, re.MULTILINE)
-    return [*dict.fromkeys([*(line for line in blocks if not re.search(r"NAME|\[", line)), *EXAMPLES])]
+    return [*dict.fromkeys([*(line for line in blocks if not re.search(r"NAME|\[|bash\|", line)), *EXAMPLES])]
 
 
 @pytest.mark.parametrize("line", commands_shown())
 def test_every_command_that_is_shown_is_understood(line, tmp_path, monkeypatch):
     """The command line as it is shown, with the library's jobs replaced by stand-ins that hear what they shall do."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    for name in ("MODEL", "path/to/model"):
+    for name in ("MODEL", "path/to/model", "path/to/other"):
         (tmp_path / name).mkdir(parents=True)
-    for name in ("model-BF16.gguf", "shakespeare-llama-BF16.gguf"):
+    for name in ("model-BF16.gguf", "model-Q4_K_M.gguf", "shakespeare-llama-BF16.gguf"):
         (tmp_path / name).touch()
     (tmp_path / "quantize.toml").write_text('models = ["path/to/model"]\nformats = ["q8_0"]\n')
     monkeypatch.chdir(tmp_path)
@@ -115,18 +116,33 @@ def test_every_command_that_is_shown_is_understood(line, tmp_path, monkeypatch):
 
     def hear(of_what, *_arguments, **_options):
         heard.append(of_what if isinstance(of_what, list) else str(of_what))
-        return SimpleNamespace(refusal=None) if words[1] == "inspect" else []
+        return [] if words[1] not in ("inspect", "formats", "verify") else SimpleNamespace(refusal=None, ok=True)
 
-    for job in ("api.quantize", "api.preview", "api.inspect", "run.compiling.warm"):
+    for job in ("api.quantize", "api.preview", "api.inspect", "api.verify", "run.compiling.warm"):
         monkeypatch.setattr(f"quantize_cli.{job}", hear)
     monkeypatch.setattr(console, "show", lambda _reports: None)
     monkeypatch.setattr(inspection, "show", lambda _found, **_how: None)
     monkeypatch.setattr(plan_view, "show", lambda _found, **_how: None)
+    monkeypatch.setattr(listing, "show_for", lambda *_found, **_how: None)
+    monkeypatch.setattr(verification, "show", lambda _found, **_how: None)
     words = line.split()
     result = invoke(*line.partition(" |")[0].split()[1:])
     assert result.exit_code == 0, result.stderr
-    model = {"inspect": words[2:3], "plan": words[2:3], "--config": ["path/to/model"]}.get(words[1], words[1:2])
-    assert heard == ([[name.upper() for name in words[2:]]] if words[1] == "warm" else model)
+    assert heard == MODELS_OF.get(words[1], existing)(words)
+
+
+def existing(words: list[str]) -> list[str]:
+    """Return the words before the options that are paths here, or a Hub id."""
+    return [word for word in takewhile(lambda word: word[0] != "-", words[1:]) if Path(word).exists() or word.startswith("Hugging")]
+
+
+#: First word -> what the job of the command hears of; without one, it is the words before the options.
+MODELS_OF = {
+    **dict.fromkeys(("inspect", "plan", "verify"), lambda words: words[2:3]),
+    "formats": lambda words: words[words.index("--for") + 1 :][:1] if "--for" in words else [],
+    "--config": lambda _words: ["path/to/model"],
+    "warm": lambda words: [[name.upper() for name in words[2:]]],
+}
 
 
 def test_many_commands_are_shown():
