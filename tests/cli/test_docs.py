@@ -133,7 +133,11 @@ def test_every_command_that_is_shown_is_understood(line, tmp_path, monkeypatch):
 
 def existing(words: list[str]) -> list[str]:
     """Return the words before the options that are paths here, or a Hub id."""
-    return [word for word in takewhile(lambda word: word[0] != "-", words[1:]) if Path(word).exists() or word.startswith("Hugging")]
+    return [
+        word
+        for word in takewhile(lambda word: word[0] != "-", words[1:])
+        if Path(word).exists() or word.startswith("Hugging")
+    ]
 
 
 #: First word -> what the job of the command hears of; without one, it is the words before the options.
