@@ -102,6 +102,10 @@ def _report(report: Report, most_rows: int) -> Iterator[str]:
     yield _heading(1, f"{report.model} as {report.format}")
     yield _tiles(tables.headline(report))
     yield from _warnings(report)
+    gates = tables.gates(report)
+    if gates.rows:
+        yield _heading(2, "Gates")
+        yield _table(gates)
     yield _heading(2, "Where the bytes are")
     yield '<div class="chart" data-chart="bytes"></div>'
     yield _folded("Kinds of tensors", tables.beginning(tables.kinds(report), MOST_KINDS))

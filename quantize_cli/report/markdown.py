@@ -38,6 +38,10 @@ def _summary(report: Report) -> Iterator[str]:
     yield _table(tables.totals(report))
     for warning in report.warnings:
         yield f"> **Warning:** {_escaped(warning)}"
+    gates = tables.gates(report)
+    if gates.rows:
+        yield "## Gates"
+        yield _table(gates)
     yield "## Types"
     yield _table(tables.types(report))
     yield "## Reasons"

@@ -80,6 +80,15 @@ def reasons(report: Report) -> Table:
     return Table(("Type", "Reason", "Tensors", "Bytes"), rows, 2)
 
 
+def gates(report: Report) -> Table:
+    """List the gates and what became of them; the table is empty if none was asked for."""
+    rows = [
+        (result.gate, "passed" if result.passed else "failed", result.shown, result.tensor or "whole model")
+        for result in report.gates
+    ]
+    return Table(("Gate", "Result", "Value", "Where"), rows, 4)
+
+
 def distribution(report: Report) -> Table:
     """Count the tensors of each type by their SQNR; the table is empty if every tensor is exact."""
     found = spread.distribution(report)
