@@ -226,7 +226,7 @@ def test_the_observer_hears_of_all_in_order(cold, tmp_path, monkeypatch):
 def test_nothing_is_finished_where_the_report_cannot_be_written(llama, tmp_path, monkeypatch):
     recorder = Recorder()
     (tmp_path / "r.md").mkdir()
-    monkeypatch.setattr("quantize_cli.api.check_report_path", lambda *_args, **_options: None)
+    monkeypatch.setattr("quantize_cli.job.check_report_path", lambda *_args, **_options: None)
     with pytest.raises(quantize_cli.OutputError, match=r"r\.md cannot be written"):
         quantize(llama, "q8_0", tmp_path / "x.gguf", observer=recorder, report=tmp_path / "r.md", force=True, **PRE)
     assert "finished" not in [kind for kind, *_ in recorder.events]

@@ -69,7 +69,9 @@ def hub(server, tmp_path):
 def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(remote, "WAITS", Waits(clock, clock.wait))
-    monkeypatch.setattr(module, "Ranges", lambda *args: Ranges(*args, Waits(clock, clock.wait)))
+    monkeypatch.setattr(
+        module, "Ranges", lambda model, commit, files: Ranges(model, commit, files, Waits(clock, clock.wait))
+    )
     return clock
 
 

@@ -70,8 +70,10 @@ def test_the_page_names_every_field_and_key():
     page = (Path(__file__).parents[2] / "docs" / "verify.md").read_text()
     for value in (Verification, CheckedFile, Compared, Finding):
         assert [name for name in value.__dataclass_fields__ if f"`{name}`" not in page] == []
-    keys = (provenance.VERSION, provenance.NAME, provenance.REPOSITORY, provenance.COMMIT, provenance.FILES)
-    keys += (provenance.SIZES, provenance.HASHES, provenance.RECIPE, provenance.IMATRIX_SHA256)
+    keys = (
+        *(provenance.VERSION, provenance.NAME, provenance.REPOSITORY, provenance.COMMIT, provenance.FILES),
+        *(provenance.SIZES, provenance.HASHES, provenance.RECIPE, provenance.IMATRIX_SHA256),
+    )
     assert [key for key in keys if f"| `{key}` |" not in page] == []
     assert f"version of this description: {SCHEMA_VERSION} |" in page
     assert f"at most {MOST_FINDINGS} faults" in page

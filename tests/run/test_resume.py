@@ -8,6 +8,7 @@ import resource
 import signal
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ class Whole:
     """What a run makes that is not stopped."""
 
     contents: dict[str, bytes]
-    figures: list[dict]
+    figures: list[dict[str, Any]]
     weights: list[int]  #: of each slab
 
 
@@ -379,7 +380,7 @@ def test_room_counts_what_is_there(llama, out, monkeypatch):
     stopped_after(8, llama, "q8_0", out)
     there = sum(path.stat().st_size for path in hidden(out) if path.suffix == ".tmp")
     needed = []
-    monkeypatch.setattr("quantize_cli.api.check_room", lambda sizes: needed.append(sum(sizes.values())))
+    monkeypatch.setattr("quantize_cli.job.check_room", lambda sizes: needed.append(sum(sizes.values())))
     report = quantize(llama, "q8_0", out, **OPTIONS)
     assert needed == [report.totals.file_bytes - there]
 

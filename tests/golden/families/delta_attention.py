@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from golden.families.case import Arrays, Case, Tensor
 from golden.families.deepseek import latent_attention
@@ -122,7 +122,7 @@ NEXT = {
     "tie_word_embeddings": False,
     "vision_config": {"hidden_size": 32, "model_type": "glm5_next_vision"},
 }
-NO_MTP = {**NEXT, "text_config": {**NEXT["text_config"], "num_nextn_predict_layers": 0}}
+NO_MTP = {**NEXT, "text_config": {**cast("dict[str, Any]", NEXT["text_config"]), "num_nextn_predict_layers": 0}}
 
 
 def delta_attention(prefix: str, config: Mapping[str, Any], decay: tuple[int, ...]) -> Tensors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from golden.families.case import Case, Tensor, Vocabulary
 from golden.families.glm import ENDS, GLM4, GLM4V, MOE, VOCABULARY, dense, sparse
@@ -13,8 +13,9 @@ from golden.families.shapes import Tensors, attention, biased, ends, linear, nor
 from golden.families.vocabularies import QWEN_3_SPLIT, qwen
 from golden.families.weights import around_one
 
+_GLM4V_TEXT = cast("dict[str, Any]", GLM4V["text_config"])
 OCR_TEXT = {
-    **{name: value for name, value in GLM4V["text_config"].items() if name not in ("rope_scaling", "rope_theta")},
+    **{name: value for name, value in _GLM4V_TEXT.items() if name not in ("rope_scaling", "rope_theta")},
     "attention_bias": False,
     "head_dim": 64,
     "hidden_size": 256,
