@@ -17,7 +17,7 @@ from quantize_cli import quantize
 def converted(case: Case, folder: Path, format_name: str = "f32") -> Path:
     """Convert a case, and return the file."""
     output = folder / "model.gguf"
-    quantize(build(case, folder), format_name, output, pre_tokenizer=case.vocabulary.pre_tokenizer)
+    quantize(build(case, folder), format_name, output, pre_tokenizer=case.vocabulary.pre_tokenizer, no_provenance=True)
     return output
 
 
