@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from quantize_cli.measure.errors import error_from_sums, weighted_error
 from quantize_cli.measure.sums import Sums
 from quantize_cli.outputs.sinks import Written
 from quantize_cli.planning.model import Plan
+from quantize_cli.report.memory import peak_memory
 from quantize_cli.report.model import (
     SCHEMA_VERSION,
     FileReport,
@@ -122,14 +121,8 @@ def _totals(plan: Plan, sums: NDArray[np.float64], facts: RunFacts) -> Totals:
         compile_seconds=facts.compile_seconds,
         seconds=facts.seconds,
         weights_per_second=plan.weights / facts.seconds,
-        peak_memory_bytes=_peak_memory(),
+        peak_memory_bytes=peak_memory(),
         threads=facts.threads,
         error=error_from_sums(sums, plan.weights),
         weighted_error=weighted_error(sums),
     )
-
-
-def _peak_memory() -> int:
-    """Read the peak resident set of this process in bytes; Linux counts in KiB, macOS in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -28,6 +28,7 @@ from pathlib import Path
 from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.errors import QuantizeError
 from quantize_cli.importance.read import read_importance
+from quantize_cli.report.memory import peak_memory
 
 path = Path(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF)
@@ -37,8 +38,7 @@ try:
 except QuantizeError as error:
     said = str(error)
 after = resource.getrusage(resource.RUSAGE_SELF)
-unit = 1 if sys.platform == "darwin" else 1024
-print(json.dumps([said, after.ru_utime - before.ru_utime, after.ru_maxrss * unit]))
+print(json.dumps([said, after.ru_utime - before.ru_utime, peak_memory()]))
 """
 
 

@@ -97,7 +97,7 @@ def test_the_steps_of_the_workflow_and_its_action_work(place):
     assert env["NUMBA_CACHE_DIR"] == f"{place}/.cache/quantize-kernels"
     assert [*Path(env["NUMBA_CACHE_DIR"]).rglob("*.*")]
     assert (place / "github_output").read_text().startswith("version=quantize-cli")
-    assert (place / "github_step_summary").read_text().count("\n") == 4
+    assert "in 2 formats" in (place / "github_step_summary").read_text()
     assert {path.relative_to(place).as_posix() for path in (place / "out").iterdir()} == GGUFS
     assert len((place / "SHA256SUMS").read_text().splitlines()) == 2
 
