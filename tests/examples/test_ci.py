@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -132,7 +131,7 @@ def test_the_recipe_for_make_works(place):
 
 def test_every_step_is_a_script_that_its_shell_can_read():
     scripts = [step["run"] for step in [*STEPS, *ACTION["runs"]["steps"]] if "run" in step]
-    assert len(scripts) > 6
+    assert len(scripts) > 5
     for script in [*scripts, *GITLAB["before_script"], *GITLAB["script"]]:
         assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0, script
 
@@ -192,8 +191,6 @@ def test_the_image_gets_all_that_it_copies():
 
 
 def test_the_report_has_what_the_scripts_read():
-    """Names of fields in jq's and Python's expressions, for the day that one is renamed."""
-    read = set(
-        re.findall(r"\.(reports|totals|error|sqnr_db|files|sha256|path|format|file_bytes)\b", json.dumps(WORKFLOW))
-    )
-    assert read == {"reports", "totals", "error", "sqnr_db", "files", "sha256", "path", "format", "file_bytes"}
+    """Names of fields in jq's expressions, for the day that one is renamed."""
+    recipe = (ROOT / "examples" / "ci" / "quantize.mk").read_text()
+    assert set(re.findall(r"\.(reports|files|sha256|path)\b", recipe)) == {"reports", "files", "sha256", "path"}
