@@ -25,13 +25,13 @@ def check_loads(tokens: Tokens, kind: Kind, source: Source) -> None:
         raise CheckpointError(
             f"{where} does not have merges, which BPE needs; download it again, with the merges.txt of its repository."
         )
-    for i, (text, type_) in enumerate(zip(tokens.tokens, tokens.types, strict=True)):
+    held = [_as_held(i, text) for i, text in enumerate(tokens.tokens)]
+    for i, (text, type_) in enumerate(zip(held, tokens.types, strict=True)):
         if type_ is TokenType.BYTE and len(text.encode()) < _BYTE_LETTERS:
             raise CheckpointError(
                 f"{where} marks the token {shown(text)} with the id {i} as a byte, but its text does not name one, as "
                 "<0x0A> does; download it again."
             )
-    held = [_as_held(i, text) for i, text in enumerate(tokens.tokens)]
     if len(set(held)) < len(held):
         first: dict[str, int] = {}
         i = next(i for i, text in enumerate(held) if first.setdefault(text, i) != i)

@@ -71,6 +71,11 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], dict[str, Any], str]] = {
         {},
         r"tokenizer\.model marks the token 'x' with the id 2 as a byte",
     ),
+    "a byte whose name ends at a zero byte": (
+        lambda folder: write_model(folder, ("<unk>", 0.0, UNKNOWN), ("<s>", 0.0, CONTROL), ("<\0x0A>", 0.0, BYTE)),
+        {},
+        r"tokenizer\.model marks the token '<' with the id 2 as a byte",
+    ),
     "BPE without merges": (without_merges, {}, r"tokenizer\.json does not have merges, which BPE needs"),
 }
 
