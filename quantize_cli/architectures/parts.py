@@ -43,6 +43,16 @@ def sparse_rest(model: Model) -> range:
     return range(len(dense_first(model)), model.layers)
 
 
+def leading_layers(model: Model) -> range:
+    """Return the first layers, which do not have experts, by `num_dense_layers`."""
+    return range(min(model.config.natural("num_dense_layers") or 0, model.layers))
+
+
+def layers_behind(model: Model) -> range:
+    """Return the layers after those of `leading_layers`."""
+    return range(len(leading_layers(model)), model.layers)
+
+
 def with_experts(model: Model) -> Iterable[int]:
     """Return all layers of a model with experts, or none of a model without experts."""
     return range(model.layers) if model.config.get(*EXPERTS) is not None else ()

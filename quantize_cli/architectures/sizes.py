@@ -125,6 +125,11 @@ def head_size(model: Model) -> int | None:
     return hidden // heads
 
 
+def even_share(model: Model) -> int:
+    """Return the hidden size over the number of heads, whatever `head_dim` tells; rounded down, as in the reference."""
+    return model.config.required("hidden_size") // model.config.required("num_attention_heads")
+
+
 def rotated(default: float | None, *names: str) -> Callable[[Model], int | None]:
     """Return a function to the number of a head's rows that rope rotates: a share of them, or None if it is not known.
 

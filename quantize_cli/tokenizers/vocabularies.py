@@ -125,6 +125,3 @@ HUNYUAN_DENSE = Vocabulary(
         Extra(ID_KEYS["eot"], ValueType.UINT32, listed="eos_token_id"),
     ),
 )
-
-MAMBA = Vocabulary((BYTE_LEVEL, SENTENCEPIECE))
-MAMBA2_VOCABULARY = Vocabulary((SENTENCEPIECE, BYTE_LEVEL))

@@ -9,7 +9,6 @@ from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.experts import STACKED_EXPERTS
 from quantize_cli.architectures.families.llama import LLAMA
 from quantize_cli.architectures.family import Part, rename
-from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.parts import (
     ATTENTION,
     EXPERT_FFN,
@@ -18,19 +17,12 @@ from quantize_cli.architectures.parts import (
     POST_NORMS,
     QK_NORM,
     SHARED_EXPERT_FFN,
+    layers_behind,
+    leading_layers,
 )
 from quantize_cli.architectures.rows import BOOL, F32, U32
 from quantize_cli.architectures.sizes import Named, product
 from quantize_cli.gguf_file.fields import ValueType
-
-
-def _dense(model: Model) -> range:
-    return range(min(model.config.natural("num_dense_layers") or 0, model.layers))
-
-
-def _sparse(model: Model) -> range:
-    return range(len(_dense(model)), model.layers)
-
 
 AFMOE = replace(
     LLAMA,
@@ -52,10 +44,10 @@ AFMOE = replace(
         Demand("expert_weights_norm", ValueType.BOOL),
     ),
     parts=(
-        *(ATTENTION, Part(("attn_gate.weight",)), QK_NORM, FFN_NORM, POST_NORMS, FFN.among(_dense)),
-        *(part.among(_sparse) for part in (EXPERT_FFN, Part(("exp_probs_b.bias",)))),
+        *(ATTENTION, Part(("attn_gate.weight",)), QK_NORM, FFN_NORM, POST_NORMS, FFN.among(leading_layers)),
+        *(part.among(layers_behind) for part in (EXPERT_FFN, Part(("exp_probs_b.bias",)))),
     ),
-    optional=(SHARED_EXPERT_FFN.among(_sparse),),
+    optional=(SHARED_EXPERT_FFN.among(layers_behind),),
     namings=(*LLAMA.namings, rename(r"\.expert_bias$", ".expert_bias.bias")),
     rules=STACKED_EXPERTS,
     sizes={"shared_experts": Named("num_shared_experts"), "shared_ffn": product("shared_experts", "expert_ffn")},

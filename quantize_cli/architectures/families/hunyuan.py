@@ -20,7 +20,7 @@ from quantize_cli.architectures.parts import (
     SHARED_EXPERT_FFN,
 )
 from quantize_cli.architectures.rows import F32, STR, U32, Row, Source
-from quantize_cli.architectures.sizes import Named, head_size
+from quantize_cli.architectures.sizes import Named, even_share, head_size
 from quantize_cli.errors import UnsupportedError, shown
 from quantize_cli.tokenizers.vocabularies import HUNYUAN_DENSE as VOCABULARY
 from quantize_cli.tokenizers.vocabularies import HUNYUAN_MOE as RANKS
@@ -102,10 +102,6 @@ def _of_all(name: str) -> Callable[[Model], int]:
     return value
 
 
-def _even_share(model: Model) -> int:
-    return model.config.required("hidden_size") // model.config.required("num_attention_heads")
-
-
 HUNYUAN_MOE = replace(
     HUNYUAN_DENSE,
     architecture="hunyuan-moe",
@@ -115,7 +111,7 @@ HUNYUAN_MOE = replace(
         U32("{arch}.expert_feed_forward_length", value=_of_all("moe_intermediate_size")),
         U32("{arch}.expert_used_count", value=_of_all("moe_topk")),
         U32("{arch}.expert_shared_count", value=_of_all("num_shared_expert")),
-        *_long_rows(1000.0, _even_share),
+        *_long_rows(1000.0, even_share),
     ),
     demands=(*demands.ATTENTION, *demands.EXPERTS, demands.EXPERT_WIDTH, demands.SHARED_EXPERT_WIDTH),
     vocabulary=RANKS,

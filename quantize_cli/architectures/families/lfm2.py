@@ -10,7 +10,15 @@ from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.family import Family, Part, move, rename
 from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.moves import Squeeze
-from quantize_cli.architectures.parts import EXPERT_FFN, FFN, FFN_NORM, PROJECTIONS, QK_NORM
+from quantize_cli.architectures.parts import (
+    EXPERT_FFN,
+    FFN,
+    FFN_NORM,
+    PROJECTIONS,
+    QK_NORM,
+    layers_behind,
+    leading_layers,
+)
 from quantize_cli.architectures.rows import ARRAY, F32, U32
 from quantize_cli.architectures.sizes import Named, Size
 from quantize_cli.gguf_file.fields import ValueType
@@ -41,14 +49,6 @@ def _ffn(model: Model) -> int:
         width = int((1.0 if factor is None else factor) * int(2 * width / 3))
         width = step * -(-width // step)
     return width
-
-
-def _dense(model: Model) -> range:
-    return range(min(model.config.natural("num_dense_layers") or 0, model.layers))
-
-
-def _sparse(model: Model) -> range:
-    return range(len(_dense(model)), model.layers)
 
 
 _HYBRID = (
@@ -105,7 +105,12 @@ LFM2_MOE = replace(
         *_ENDS,
     ),
     demands=(*LFM2.demands, *demands.EXPERTS, Demand("expert_feed_forward_length", required=True, each_layer=True)),
-    parts=(*_HYBRID, FFN.among(_dense), EXPERT_FFN.among(_sparse), Part(("exp_probs_b.bias",), _sparse)),
+    parts=(
+        *_HYBRID,
+        FFN.among(leading_layers),
+        EXPERT_FFN.among(layers_behind),
+        Part(("exp_probs_b.bias",), layers_behind),
+    ),
     namings=(*LFM2.namings, rename(r"\.expert_bias$", ".expert_bias.bias"), _EXPERT_NAMES),
     sizes=_SIZES,
 )

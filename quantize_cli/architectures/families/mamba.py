@@ -22,7 +22,8 @@ from quantize_cli.architectures.moves import Squeeze
 from quantize_cli.architectures.rows import BOOL, F32, U32, Row
 from quantize_cli.architectures.sizes import Named, product, total
 from quantize_cli.errors import UnsupportedError
-from quantize_cli.tokenizers.vocabularies import MAMBA, MAMBA2_VOCABULARY
+from quantize_cli.tokenizers.vocabularies import MAMBA
+from quantize_cli.tokenizers.vocabularies import MAMBA2 as VOCABULARY_2
 
 _WIDTH = ("hidden_size", "d_model", "dim")
 _INNER = ("mamba_d_ssm", "intermediate_size", "d_inner")
@@ -129,7 +130,7 @@ MAMBA_2 = Family(
         _epsilon(),
     ),
     demands=(RMS_NORM, *MAMBA2_DEMANDS),
-    vocabulary=MAMBA2_VOCABULARY,
+    vocabulary=VOCABULARY_2,
     parts=(MAMBA2, MAMBA2_NORM),
     namings=(rename(r"^model\.(?=backbone|lm_head)", ""), *MAMBA2_NAMINGS),
     rules=MAMBA2_RULES,

@@ -24,6 +24,7 @@ from quantize_cli.architectures.mamba2 import (
 from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.parts import ATTENTION, OUTPUT_BIAS, PLAIN_FFN, PLAIN_FFN_BIAS, QKV_BIAS
 from quantize_cli.architectures.rows import ARRAY, U32, Source
+from quantize_cli.architectures.sizes import even_share
 from quantize_cli.errors import CheckpointError
 from quantize_cli.gguf_file.fields import ValueType
 from quantize_cli.tokenizers.vocabularies import NEMOTRON_H as VOCABULARY
@@ -62,16 +63,11 @@ def widths(layers: Layers, name: str) -> Source:
     return value
 
 
-def _even_share(model: Model) -> int:
-    """Return the reference's number of rotated rows, which is not that of the heads; attention does not rotate."""
-    return model.config.required("hidden_size") // model.config.required("num_attention_heads")
-
-
 #: The class gives the dense models experts too.
 _OF_EXPERTS = tuple(row.key for row in COMMON if row.key.startswith("{arch}.expert_"))
 BASE = (
     *GRANITE.metadata,
-    U32("{arch}.rope.dimension_count", value=_even_share),
+    U32("{arch}.rope.dimension_count", value=even_share),  # not that of the heads, but attention does not rotate
     *hybrid_rows(_inner, _attends, lambda model: not _mamba(model)),
     U32("{arch}.attention.key_length", "head_dim", "attention_head_dim"),
     U32("{arch}.attention.value_length", "head_dim", "attention_head_dim"),
