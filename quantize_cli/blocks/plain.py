@@ -11,7 +11,7 @@ from quantize_cli.simd.sixteen_bits import Bits, Values, from_bf16, from_f16, to
 
 
 def _sixteen_bits(
-    name: str, narrow: Callable[[Values, Bits], None], widen: Callable[[Bits, Values], None]
+    name: str, narrow: Callable[[Values, Bits], None], widen: Callable[[Bits, Values], bool]
 ) -> BlockType:
     def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
         narrow(blocks.reshape(-1), out.reshape(-1).view(np.uint16))

@@ -36,7 +36,7 @@ def error_from_sums(sums: Sums, weights: int) -> TensorError:
     Where a decoded value is not finite (a weight beyond float16's range), the error is infinite: SQNR is minus infinity
     and the cosine has no value.
     """
-    x2, y2, xy, d2, _, _, largest = merge(sums).tolist()
+    x2, y2, d2, _, _, largest = merge(sums).tolist()
     if not math.isfinite(d2):
         return TensorError(math.inf, math.inf, -math.inf, math.inf, None)
     return TensorError(
@@ -44,7 +44,7 @@ def error_from_sums(sums: Sums, weights: int) -> TensorError:
         relative_rmse=math.sqrt(d2 / x2) if x2 else None,
         sqnr_db=_decibels(x2, d2) if x2 and d2 else None,
         max_abs_error=largest,
-        cosine_similarity=min(1.0, max(-1.0, xy / math.sqrt(x2 * y2))) if x2 and y2 else None,
+        cosine_similarity=_cosine(x2, y2, d2) if x2 and y2 else None,
     )
 
 
@@ -60,6 +60,12 @@ def weighted_error(sums: Sums) -> WeightedError | None:
     if not math.isfinite(d2):
         return WeightedError(math.inf, -math.inf)
     return WeightedError(math.sqrt(d2 / x2), _decibels(x2, d2) if d2 else None)
+
+
+def _cosine(x2: float, y2: float, d2: float) -> float:
+    """Return sum(xy) / sqrt(x2 * y2), where d2 = x2 + y2 - 2 sum(xy), so that digits near 1 are not lost."""
+    lengths = math.sqrt(x2) - math.sqrt(y2)
+    return min(1.0, max(-1.0, 1 - (d2 - lengths * lengths) / (2 * math.sqrt(x2) * math.sqrt(y2))))
 
 
 def _decibels(signal: float, noise: float) -> float:

@@ -1,6 +1,6 @@
 """What is measured of a row: mergeable sums, from which errors are reduced once (see errors.py).
 
-A row's sums depend on nothing but that row and are taken in a fixed order (see accumulate.py); those of a tensor are
+A row's sums depend on nothing but that row and are taken in a fixed order (see sums_of_rows.py); those of a tensor are
 merged from groups of its rows, which do not depend on how the rows come. Hence slabs and threads never change a digit.
 """
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 #: Columns of a table of sums, float64[n, SUMS]: x is the source, y what a reader of the file decodes, d their
 #: difference, w the importance of a column, where there is one.
-SUM_X2, SUM_Y2, SUM_XY, SUM_D2, SUM_WX2, SUM_WD2, MAX_D = range(7)
-SUMS = 7
+SUM_X2, SUM_Y2, SUM_D2, SUM_WX2, SUM_WD2, MAX_D = range(6)
+SUMS = 6
 
 Sums = NDArray[np.float64]
 
 #: The sums of no row.
 NOTHING: Sums = np.empty((0, SUMS))
 
-#: Rows that are merged at a time. A tensor of one column has a row for each weight, and 56 bytes of sums for each row.
+#: Rows that are merged at a time. A tensor of one column has a row for each weight, and 48 bytes of sums for each row.
 GROUP = 1 << 16
 
 

@@ -77,7 +77,7 @@ def _compile(missing: Sequence[Kernel], observer: Observer) -> float:
     started = time.perf_counter()
     folder = writable()
     _tell_notes(observer)
-    types = dict.fromkeys(kernel.type for kernel in missing if kernel.type is not None)
+    types = dict.fromkeys(kernel.type for kernel in missing if kernel.type != "F32")
     observer.compiling(list(types), kept=not anything_lost())
     processes = min(len(missing), available_threads(), MOST_PROCESSES)
     if processes > 1 and folder is not None:

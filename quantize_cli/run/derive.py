@@ -13,14 +13,12 @@ from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.errors import CheckpointError
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.measure.accumulate import accumulate
+from quantize_cli.measure.decoded import measure
 from quantize_cli.measure.sums import SUM_D2, SUMS
 from quantize_cli.planning.model import PlannedTensor
-from quantize_cli.run.rows import Rows, SourceRows, decoded
+from quantize_cli.run.rows import Rows, SourceRows, Weights, checked
 from quantize_cli.run.slabs import Slab
 from quantize_cli.run.stored import Packed
-
-#: Weights decoded and measured at a time, so that they stay in a core's own cache.
-TILE_WEIGHTS = 1 << 15
 
 Sums = NDArray[np.float64]
 
@@ -81,9 +79,9 @@ class Derive:
             packed = self._checkpoint.read_bytes(tensor.sources[0], slab.start, slab.stop)
         sums = np.zeros((len(packed), SUMS))
         if tensor.type in BLOCK_TYPES:
-            rows = decoded(packed, tensor.type)
-            self._check_finite(rows, tensor, slab.start)
-            accumulate(rows, rows, None, sums)
+            weights = checked(packed, tensor.type)
+            self._check_finite(weights, tensor, slab.start)
+            accumulate(weights.rows, weights.rows, None, sums)
         return Result(packed, sums)
 
     def _source_rows(self, slab: Slab) -> Rows:
@@ -91,14 +89,15 @@ class Derive:
         tensor = slab.tensor
         if tensor.values is not None:
             return np.array(tensor.values, np.float32).reshape(-1, tensor.columns)[slab.start : slab.stop]
-        rows = self._sources.rows(tensor, slab.start, slab.stop)
-        self._check_finite(rows, tensor, slab.start)
-        return rows
+        weights = self._sources.rows(tensor, slab.start, slab.stop)
+        self._check_finite(weights, tensor, slab.start)
+        return weights.rows
 
-    def _check_finite(self, rows: Rows, tensor: PlannedTensor, first_row: int) -> None:
-        """Refuse NaN and infinity; `first_row` is the number of the first of `rows` in the output."""
-        if np.isfinite(rows).all():
+    def _check_finite(self, weights: Weights, tensor: PlannedTensor, first_row: int) -> None:
+        """Refuse NaN and infinity; `first_row` is the number of the first row in the output."""
+        if weights.finite:
             return
+        rows = weights.rows
         flat = int(np.argmin(np.isfinite(rows)))
         place = first_row * tensor.columns + flat
         if tensor.maps:  # what was computed, or lies elsewhere in its source
@@ -132,13 +131,6 @@ def _within_range(tensor: PlannedTensor, rows: Rows, importance: Rows | None) ->
 def _quantized(rows: Rows, block_type: BlockType, importance: Rows | None) -> Result:
     packed = np.empty((rows.shape[0], block_type.row_bytes(rows.shape[1])), np.uint8)
     block_type.quantize(rows, packed, importance)
-
     sums = np.empty((rows.shape[0], SUMS))
-    step = max(1, TILE_WEIGHTS // rows.shape[1])
-    read_back = np.empty((min(step, rows.shape[0]), rows.shape[1]), np.float32)
-    for start in range(0, rows.shape[0], step):
-        tile = slice(start, start + step)
-        count = packed[tile].shape[0]
-        block_type.dequantize(packed[tile], read_back[:count])
-        accumulate(rows[tile], read_back[:count], importance, sums[tile])
+    measure(block_type.unpack, packed.reshape(-1, block_type.block_bytes), rows, importance, sums)
     return Result(packed, sums)

@@ -10,16 +10,17 @@ import numpy as np
 
 from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
-from quantize_cli.measure.accumulate import accumulate
+from quantize_cli.measure.decoded import measure
 from quantize_cli.measure.sums import SUMS
 from quantize_cli.mixes.base import Mix
 from quantize_cli.mixes.rules import types_of
 from quantize_cli.planning.model import Plan, PlannedTensor
+from quantize_cli.simd.sixteen_bits import is_finite
 
 _COLUMNS = 256
 #: In the order in which they are compiled: what takes longest comes first.
-_WORK = ("quantize", "dequantize", "measure")
-#: What checkpoints are read from, and what computed weights are rounded to.
+_WORK = ("quantize", "measure", "read", "check")
+#: What checkpoints are read from in one pass, and what computed weights are rounded to.
 _SOURCES = ("F16", "BF16")
 
 
@@ -27,23 +28,25 @@ _SOURCES = ("F16", "BF16")
 class Kernel:
     """One kernel, for one kind of arguments."""
 
-    work: Literal["quantize", "dequantize", "measure"]
-    type: str | None = None  #: GGML name; None for measuring, which is the same for all
+    work: Literal["quantize", "measure", "read", "check"]
+    type: str = "F32"  #: GGML name
     weighted: bool = False  #: whether importance is among the arguments
 
     def run(self) -> None:
         """Run it on a row of ones."""
         rows = np.ones((1, _COLUMNS), np.float32)
         importance = np.ones(_COLUMNS, np.float32) if self.weighted else None
-        if self.type is None:
-            accumulate(rows, rows.copy(), importance, np.empty((1, SUMS)))
-            return
         held = BLOCK_TYPES[self.type]
         packed = np.zeros((1, held.row_bytes(_COLUMNS)), np.uint8)
-        if self.work == "quantize":
-            held.quantize(rows, packed, importance)
-        else:
-            held.dequantize(packed, rows)
+        match self.work:
+            case "quantize":
+                held.quantize(rows, packed, importance)
+            case "measure":
+                measure(held.unpack, packed.reshape(-1, held.block_bytes), rows, importance, np.empty((1, SUMS)))
+            case "read":
+                held.dequantize(packed, rows)
+            case "check":
+                is_finite(rows.reshape(-1))
 
 
 def kernels_of_plans(plans: Iterable[Plan]) -> list[Kernel]:
@@ -54,22 +57,37 @@ def kernels_of_plans(plans: Iterable[Plan]) -> list[Kernel]:
 def kernels_of_mixes(mixes: Iterable[Mix]) -> list[Kernel]:
     """List the kernels that any plan with one of these mixes may need, with importance and without."""
     types = {name for mix in mixes for name in types_of(mix)} | {*_SOURCES}
-    weighted = (False, True)
-    return _listed(
-        kernel for name in BLOCK_TYPES if name in types for use in weighted for kernel in _of_type(name, weighted=use)
-    )
+    kernels = [
+        kernel
+        for name in BLOCK_TYPES
+        if name in types
+        for weighted in (False, True)
+        for kernel in _of_type(name, weighted=weighted)
+    ]
+    return _listed([*kernels, *(Kernel("read", name) for name in _SOURCES), Kernel("measure"), Kernel("check")])
 
 
 def _of_tensor(tensor: PlannedTensor) -> Iterator[Kernel]:
     if tensor.copied:
         if tensor.type in BLOCK_TYPES:
-            yield from (Kernel("dequantize", tensor.type), Kernel("measure"))
+            yield from _of_source(tensor.type)
+            yield Kernel("measure")
         return
-    if tensor.source_dtype in BLOCK_TYPES:
-        yield Kernel("dequantize", tensor.source_dtype)
+    if tensor.values is None:
+        yield from _of_source(tensor.source_dtype)
+        if tensor.maps:
+            yield Kernel("check")
     if tensor.rounded_to is not None:
-        yield from (Kernel("quantize", tensor.rounded_to), Kernel("dequantize", tensor.rounded_to))
+        yield from (Kernel("quantize", tensor.rounded_to), Kernel("read", tensor.rounded_to))
     yield from _of_type(tensor.type, weighted=tensor.importance is not None)
+
+
+def _of_source(name: str) -> Iterator[Kernel]:
+    """Yield what reads a source and checks it."""
+    if name in BLOCK_TYPES:
+        yield Kernel("read", name)
+    if name not in _SOURCES:
+        yield Kernel("check")
 
 
 def _of_type(name: str, *, weighted: bool) -> Iterator[Kernel]:
@@ -77,11 +95,10 @@ def _of_type(name: str, *, weighted: bool) -> Iterator[Kernel]:
     use = GGML_TYPES[name].importance
     if weighted or use is not UseOfImportance.REQUIRED:
         yield Kernel("quantize", name, weighted and use is not UseOfImportance.NONE)
-    yield from (Kernel("dequantize", name), Kernel("measure", None, weighted))
+    yield Kernel("measure", name, weighted)
 
 
 def _listed(kernels: Iterable[Kernel]) -> list[Kernel]:
-    """List each kernel once; F32 has none."""
-    return sorted(
-        dict.fromkeys(kernel for kernel in kernels if kernel.type != "F32"), key=lambda it: _WORK.index(it.work)
-    )
+    """List each kernel once; F32 is copied without one."""
+    needed = dict.fromkeys(it for it in kernels if it.type != "F32" or it.work in ("measure", "check"))
+    return sorted(needed, key=lambda it: _WORK.index(it.work))

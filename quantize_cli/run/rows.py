@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from quantize_cli.checkpoints.base import Checkpoint, Extent
 from quantize_cli.planning.model import PlannedTensor
 from quantize_cli.run.bounds import BAND_BYTES, BANDS_KEPT
 from quantize_cli.run.stored import Packed, StoredRows, row_length
+from quantize_cli.simd.sixteen_bits import from_bf16, from_f16, is_finite
 
 #: Rows of weights, float32[n, columns].
 Rows = NDArray[np.float32]
@@ -25,6 +27,17 @@ READ_BYTES = 1 << 20
 _STORED = {"F64": np.float64, "F32": np.float32, "F16": np.uint16, "BF16": np.uint16}
 
 
+#: What decodes sources of 16 bits, and tells in the same pass whether all are finite.
+_WIDEN = {"F16": from_f16, "BF16": from_bf16}
+
+
+class Weights(NamedTuple):
+    """Rows of weights, and whether all are finite."""
+
+    rows: Rows
+    finite: bool
+
+
 class SourceRows:
     """The rows of tensors behind their moves and maps; safe to use from several threads."""
 
@@ -34,14 +47,19 @@ class SourceRows:
         self._lock = Lock()
         self._bands: dict[tuple[str, Window], Values] = {}
 
-    def rows(self, tensor: PlannedTensor, start: int, stop: int) -> Rows:
+    def rows(self, tensor: PlannedTensor, start: int, stop: int) -> Weights:
         """Return the output rows `start:stop`, float32[stop - start, columns].
 
         Raises:
             CheckpointError: a file cannot be read any more.
         """
-        rows = self._rows(tensor, _windows(tensor, start, stop))
-        return rows if len(tensor.shape) > 1 else rows.reshape(1, -1)
+        windows = _windows(tensor, start, stop)
+        if tensor.maps:
+            rows = self._mapped(tensor, windows)
+            weights = Weights(rows, is_finite(rows.reshape(-1)))
+        else:
+            weights = checked(self.stored.read(tensor, windows[0].start, windows[0].stop), tensor.source_dtype)
+        return weights if len(tensor.shape) > 1 else weights._replace(rows=weights.rows.reshape(1, -1))
 
     def extents(self, tensor: PlannedTensor, start: int, stop: int) -> Iterator[Extent]:
         """Yield what is read for the output rows `start:stop`, unless a band of it has been kept."""
@@ -49,9 +67,7 @@ class SourceRows:
             window = _windows(tensor, start, stop)[0]
             yield from self.stored.extents(tensor, window.start, window.stop)
 
-    def _rows(self, tensor: PlannedTensor, windows: Sequence[Window]) -> Rows:
-        if not tensor.maps:
-            return decoded(self.stored.read(tensor, windows[0].start, windows[0].stop), tensor.source_dtype)
+    def _mapped(self, tensor: PlannedTensor, windows: Sequence[Window]) -> Rows:
         values = self._values(tensor, windows[0])
         if values.dtype == np.float64:
             values = _narrowed(values)
@@ -127,6 +143,16 @@ def decoded(packed: Packed, type_name: str) -> Rows:
     rows = np.empty((len(packed), packed.shape[1] // held.block_bytes * held.block_size), np.float32)
     held.dequantize(np.ascontiguousarray(packed), rows)
     return rows
+
+
+def checked(packed: Packed, type_name: str) -> Weights:
+    """Return rows as numbers, as `decoded` does, and whether all are finite."""
+    if type_name not in _WIDEN:
+        rows = decoded(packed, type_name)
+        return Weights(rows, is_finite(rows.reshape(-1)))
+    rows = np.empty((len(packed), packed.shape[1] // 2), np.float32)
+    finite = _WIDEN[type_name](np.ascontiguousarray(packed).view(np.uint16).reshape(-1), rows.reshape(-1))
+    return Weights(rows, finite)
 
 
 def _narrowed(values: NDArray[np.float64]) -> Rows:

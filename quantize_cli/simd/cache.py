@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numba
@@ -104,9 +105,20 @@ class KernelCache(FunctionCache):
         function = self._py_func
         text = folders.text_digest(Path(function.__code__.co_filename))  # which may lie outside the package
         versions = numba.__version__, platform.python_version(), [getattr(config, name, None) for name in _SETTINGS]
-        place = function.__module__, function.__qualname__, function.__code__.co_firstlineno
-        key = repr((versions, place, text, self._index_key(sig, codegen)))
+        key = repr((versions, _spelled(function), text, sig, codegen.magic_tuple()))
         return f"{function.__name__}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.kernel"
+
+
+def _spelled(value: Any) -> object:
+    """Spell a function by its place and what it closes over, among that other functions, and any other value as bytes.
+
+    Numba's own key pickles what is closed over, and a function that it compiles with a number drawn at random.
+    """
+    function = getattr(value, "py_func", value)
+    if not isinstance(function, FunctionType):
+        return dumps(value)
+    cells = [_spelled(cell.cell_contents) for cell in function.__closure__ or ()]
+    return function.__module__, function.__qualname__, function.__code__.co_firstlineno, cells
 
 
 def _checked(data: bytes | None) -> bytes | None:

@@ -29,10 +29,11 @@ class _Inner:
 
     def __init__(self, compiled: Any) -> None:
         self._compiled = compiled
+        self.py_func = compiled.py_func
         self._numba_type_ = numba.types.Dispatcher(compiled)  # what Numba takes the object for; a weak reference
 
     def __call__(self, *args: Any) -> Any:
-        return self._compiled.py_func(*args)
+        return self.py_func(*args)
 
 
 def _without_entry(function: Callable[P, R], **options: Any) -> Callable[P, R]:
@@ -46,6 +47,30 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     if dispatcher is not function:
         dispatcher._cache = KernelCache(function)
     return cast("Callable[P, R]", dispatcher)
+
+
+class _Both:
+    """A kernel to Python; to other kernels a compiled function that becomes a part of them."""
+
+    def __init__(self, dispatcher: Any, compiled: _Inner) -> None:
+        self._dispatcher = dispatcher
+        self.py_func = dispatcher.py_func
+        self._numba_type_ = compiled._numba_type_
+        self._part = compiled  # Numba's type holds it weakly
+
+    def __call__(self, *args: Any) -> Any:
+        return self._dispatcher(*args)
+
+
+def kernel_and_part(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile `function` as `kernel` does for Python, and as `maker` does for kernels that call it."""
+    inside = maker(function)
+    return function if inside is function else cast("Callable[P, R]", _Both(kernel(function), cast("_Inner", inside)))
+
+
+def is_part(function: Callable[..., Any]) -> bool:
+    """Tell whether kernels can call a function that Python can call, too."""
+    return isinstance(function, _Both)
 
 
 def maker(function: Callable[P, R]) -> Callable[P, R]:

@@ -14,6 +14,7 @@ from quantize_cli.simd import vector
 from quantize_cli.simd.compile import kernel
 from quantize_cli.simd.vector import (
     LANES,
+    NARROW,
     any_lane,
     bits_of,
     clamped,
@@ -56,6 +57,7 @@ from quantize_cli.simd.vector import (
     store_shorts,
     to_floats,
     to_ints,
+    wide_magnitude,
     widened,
 )
 
@@ -130,21 +132,15 @@ def _comparisons(values: NDArray[np.float32], ints: NDArray[np.int32], out: NDAr
     store_ints(out, 6 * LANES, select(a < scalar, one, other))
     store_ints(out, 7 * LANES, select(scalar <= a, one, other))
     store_ints(out, 8 * LANES, select(a != scalar, one, other))
-    wide, narrow = widened(a), widened(b)
-    store_ints(out, 9 * LANES, select(wide < narrow, one, other))
-    store_ints(out, 10 * LANES, select(wide <= narrow, one, other))
-    store_ints(out, 11 * LANES, select(wide > narrow, one, other))
-    store_ints(out, 12 * LANES, select(wide >= narrow, one, other))
-    store_ints(out, 13 * LANES, select(wide == narrow, one, other))
     p, q, whole = load_ints(ints, 0), load_ints(ints, LANES), ints[2 * LANES]
-    store_ints(out, 14 * LANES, select(p < q, one, other))
-    store_ints(out, 15 * LANES, select(p <= q, one, other))
-    store_ints(out, 16 * LANES, select(p > q, one, other))
-    store_ints(out, 17 * LANES, select(p >= q, one, other))
-    store_ints(out, 18 * LANES, select(p & I(1) == q & I(1), one, other))
-    store_ints(out, 19 * LANES, select(p & I(1) != q & I(1), one, other))
-    store_ints(out, 20 * LANES, select(p < whole, one, other))
-    store_ints(out, 21 * LANES, select(whole != p, one, other))
+    store_ints(out, 9 * LANES, select(p < q, one, other))
+    store_ints(out, 10 * LANES, select(p <= q, one, other))
+    store_ints(out, 11 * LANES, select(p > q, one, other))
+    store_ints(out, 12 * LANES, select(p >= q, one, other))
+    store_ints(out, 13 * LANES, select(p & I(1) == q & I(1), one, other))
+    store_ints(out, 14 * LANES, select(p & I(1) != q & I(1), one, other))
+    store_ints(out, 15 * LANES, select(p < whole, one, other))
+    store_ints(out, 16 * LANES, select(whole != p, one, other))
 
 
 @kernel
@@ -160,12 +156,10 @@ def _masks(values: NDArray[np.float32], out: NDArray[np.int32]) -> None:
     store_ints(out, 5 * LANES, bits_of(select(p, a, b)))
     store_ints(out, 6 * LANES, bits_of(select(p, a, scalar)))
     store_ints(out, 7 * LANES, bits_of(select(p, scalar, b)))
-    smaller = select(p, widened(a), widened(b))
-    store_ints(out, 8 * LANES, select(smaller < widened(b), numbers, I(99)))
-    out[9 * LANES] = any_lane(p)
-    out[9 * LANES + 1] = any_lane(nowhere())
-    out[9 * LANES + 2] = any_lane(numbers == I(LANES - 1))
-    out[9 * LANES + 3] = any_lane(numbers == I(LANES))
+    out[8 * LANES] = any_lane(p)
+    out[8 * LANES + 1] = any_lane(nowhere())
+    out[8 * LANES + 2] = any_lane(numbers == I(LANES - 1))
+    out[8 * LANES + 3] = any_lane(numbers == I(LANES))
 
 
 @kernel
@@ -214,20 +208,17 @@ def _conversions(values: NDArray[np.float32], ints: NDArray[np.int32], out: NDAr
 
 @kernel
 def _double_operators(values: NDArray[np.float32], out: NDArray[np.float64]) -> None:
-    a, b = widened(load(values, 0)), widened(load(values, LANES))
+    a, b = widened(load_narrow(values, 0)), widened(narrow(load(values, LANES)))
     store_doubles(out, 0, a + b)
-    store_doubles(out, LANES, a - b)
-    store_doubles(out, 2 * LANES, a * b)
-    store_doubles(out, 3 * LANES, a / b)
-    store_doubles(out, 4 * LANES, a * np.float64(0.1))
-    store_doubles(out, 5 * LANES, np.float64(0.1) - a)
+    store_doubles(out, NARROW, a - b)
+    store_doubles(out, 2 * NARROW, a * b)
     total = a * b
     total += a
     total -= b
     total *= a
-    total /= b
-    store_doubles(out, 6 * LANES, load_doubles(out, 2 * LANES) + total)
-    store_doubles(out, 7 * LANES, select(a < b, np.float64(0.1), a))
+    store_doubles(out, 3 * NARROW, load_doubles(out, 2 * NARROW) + total)
+    store_doubles(out, 4 * NARROW, select(a < b, a, b))
+    store_doubles(out, 5 * NARROW, select(a > b, wide_magnitude(a), b))
 
 
 @kernel
@@ -286,7 +277,11 @@ def _narrow_vectors(values: NDArray[np.float32], ints: NDArray[np.int32], out: N
     a, b = narrow(load(values, 0)), load_narrow(values, LANES)
     swapped = middle_swapped(load_ints(ints, 0))
     store_ints(out, 0, swapped)
-    store_narrow_ints(out, LANES, select(a < b, narrow(swapped), narrow(load_ints(ints, 3))))
+    other = narrow(load_ints(ints, 3))
+    store_narrow_ints(out, LANES, select(a < b, narrow(swapped), other))
+    store_narrow_ints(out, 2 * LANES, select((a > b) | (magnitude(a) > b), narrow(swapped), other))
+    out[3 * LANES] = any_lane(a > b)
+    out[3 * LANES + 1] = any_lane(a > a)
 
 
 CASES: dict[str, tuple[Callable[..., None], tuple[NDArray[Any], ...], type[np.generic]]] = {

@@ -41,7 +41,7 @@ class Recorder(Observer):
 heard = []
 compiling.available_threads = lambda: 2
 {change}
-seconds = compiling.prepare([Kernel("quantize", "BF16"), Kernel("dequantize", "BF16")], Recorder())
+seconds = compiling.prepare([Kernel("quantize", "BF16"), Kernel("read", "BF16")], Recorder())
 assert (seconds > 0) == (True in heard)
 stats = _to_bf16.stats if hasattr(_to_bf16, "stats") else None
 print(json.dumps([heard, stats and [sum(stats.cache_hits.values()), sum(stats.cache_misses.values())]]))
@@ -108,12 +108,12 @@ def test_a_worker_does_not_outlive_its_block(tmp_path, monkeypatch):
 
 def test_the_kernels_of_a_plan_are_those_of_its_tensors(llama):
     assert {*kernels_of_plans([plan(llama, "q8_0", **PRE)])} == {
-        Kernel("dequantize", "BF16"),
+        Kernel("read", "BF16"),
         Kernel("quantize", "Q8_0"),
-        Kernel("dequantize", "Q8_0"),
+        Kernel("measure", "Q8_0"),
         Kernel("measure"),
     }
-    assert kernels_of_plans([plan(llama, "f32", **PRE)]) == [Kernel("dequantize", "BF16"), Kernel("measure")]
+    assert kernels_of_plans([plan(llama, "f32", **PRE)]) == [Kernel("measure"), Kernel("read", "BF16")]
 
 
 #: Quantizes, and lists the kernels that are loaded or compiled after the run has started.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.simd.compile import inner, kernel
+from quantize_cli.simd.compile import inner, kernel, kernel_and_part
 from quantize_cli.simd.half import load_half, store_half, to_half
 from quantize_cli.simd.lanes import Lanes, load_lanes
 from quantize_cli.simd.vector import (
@@ -59,7 +59,7 @@ def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
                 store_mask(packed, at + QS + part * PART_BYTES, load(values, start + part * LANES) >= F(0))
 
 
-@kernel
+@kernel_and_part
 def unpack(packed: Packed, out: Blocks) -> None:
     """Unpack blocks uint8[n, 18] into out, float32[n, 128]."""
     blocks, values = packed.reshape(-1), out.reshape(-1)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
 from quantize_cli.blocks.search.inverses import finite_inverse
-from quantize_cli.simd.compile import inner, kernel
+from quantize_cli.simd.compile import inner, kernel, kernel_and_part
 from quantize_cli.simd.extremes import largest_magnitude
 from quantize_cli.simd.half import load_half, store_half, to_half
 from quantize_cli.simd.rounding import rounded_away
@@ -86,7 +86,7 @@ def _load_numbers(packed: Packed, at: int, d: np.float32, out: NDArray[np.float3
         store(out, start + p * step, to_floats(((rest * I(3)) >> I(8)) - I(1)) * d)
 
 
-@kernel
+@kernel_and_part
 def unpack(packed: Packed, out: Blocks) -> None:
     """Unpack blocks uint8[n, 54] into out, float32[n, 256]."""
     blocks, values = packed.reshape(-1), out.reshape(-1)

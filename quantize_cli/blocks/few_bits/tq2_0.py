@@ -12,7 +12,7 @@ import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
 from quantize_cli.blocks.search.inverses import finite_inverse
-from quantize_cli.simd.compile import kernel
+from quantize_cli.simd.compile import kernel, kernel_and_part
 from quantize_cli.simd.extremes import largest_magnitude
 from quantize_cli.simd.half import load_half, store_half, to_half
 from quantize_cli.simd.rounding import rounded_away
@@ -41,7 +41,7 @@ def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
         store_half(packed, at + D, to_half(d))
 
 
-@kernel
+@kernel_and_part
 def unpack(packed: Packed, out: Blocks) -> None:
     """Unpack blocks uint8[n, 66] into out, float32[n, 256]."""
     blocks, values = packed.reshape(-1), out.reshape(-1)

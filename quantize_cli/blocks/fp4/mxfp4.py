@@ -12,7 +12,7 @@ import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
 from quantize_cli.blocks.fp4.e2m1 import fp4_levels, fp4_values
-from quantize_cli.simd.compile import inner, kernel
+from quantize_cli.simd.compile import inner, kernel, kernel_and_part
 from quantize_cli.simd.extremes import largest_of, magnitudes
 from quantize_cli.simd.vector import load, load_nibbles, splat, store, store_nibbles
 
@@ -62,7 +62,7 @@ def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
         store_nibbles(packed, at + QS, fp4_levels(x, splat(d), bool(F(12) * d < F(np.inf))))
 
 
-@kernel
+@kernel_and_part
 def unpack(packed: Packed, out: Blocks) -> None:
     """Unpack blocks uint8[n, 17] into out, float32[n, 32]."""
     blocks, values = packed.reshape(-1), out.reshape(-1)

@@ -12,7 +12,7 @@ import numpy as np
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
 from quantize_cli.blocks.fp4.e2m1 import fp4_levels, fp4_values
-from quantize_cli.simd.compile import inner, kernel
+from quantize_cli.simd.compile import inner, kernel, kernel_and_part
 from quantize_cli.simd.extremes import largest_of, magnitudes
 from quantize_cli.simd.vector import (
     LANES,
@@ -87,7 +87,7 @@ def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
             store_nibbles(packed, at + QS + pair * SUB_BLOCK, middle_swapped(levels))
 
 
-@kernel
+@kernel_and_part
 def unpack(packed: Packed, out: Blocks) -> None:
     """Unpack blocks uint8[n, 36] into out, float32[n, 64]."""
     blocks, values = packed.reshape(-1), out.reshape(-1)

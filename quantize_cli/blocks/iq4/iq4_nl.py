@@ -14,7 +14,7 @@ from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
 from quantize_cli.blocks.iq4.levels import SUB_BLOCK, decode_nearest, encode_nearest, new_brackets, search_scale
 from quantize_cli.blocks.search.inverses import inverse_unless_zero
 from quantize_cli.blocks.search.weights import squares, sum_of_squares, weigh_importance
-from quantize_cli.simd.compile import kernel
+from quantize_cli.simd.compile import kernel, kernel_and_part
 from quantize_cli.simd.half import load_half, store_half, to_half
 from quantize_cli.simd.lanes import load_lanes, new_lanes
 from quantize_cli.simd.vector import LANES, store
@@ -48,7 +48,7 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
             encode_nearest(blocks[first + lane], 0, inverses[lane], block, QS)
 
 
-@kernel
+@kernel_and_part
 def unpack(packed: Packed, out: Blocks) -> None:
     """Unpack blocks uint8[n, 18] into out, float32[n, 32]."""
     for number in range(packed.shape[0]):

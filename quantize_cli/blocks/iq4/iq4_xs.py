@@ -26,7 +26,7 @@ from quantize_cli.blocks.iq4.levels import (
 from quantize_cli.blocks.search.inverses import inverse_unless_zero
 from quantize_cli.blocks.search.symmetric import first_extreme, levels_from_zero
 from quantize_cli.blocks.search.weights import squares, sum_of_squares, weigh_importance
-from quantize_cli.simd.compile import inner, kernel, maker
+from quantize_cli.simd.compile import inner, kernel, kernel_and_part, maker
 from quantize_cli.simd.half import load_half, store_half, to_half
 from quantize_cli.simd.lanes import Lanes, load_lanes, new_lanes
 from quantize_cli.simd.vector import LANES, load, splat, store, to_floats
@@ -110,7 +110,7 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
                 encode_nearest(values, j * SUB_BLOCK, work.inverses[place], block, QS + j * SUB_BLOCK // 2)
 
 
-@kernel
+@kernel_and_part
 def unpack(packed: Packed, out: Blocks) -> None:
     """Unpack blocks uint8[n, 136] into out, float32[n, 256]."""
     for number in range(packed.shape[0]):

@@ -15,7 +15,7 @@ from quantize_cli.blocks.k.six_bit_scales import (
     scale_and_min,
     sub_block_levels,
 )
-from quantize_cli.simd.compile import kernel
+from quantize_cli.simd.compile import kernel, kernel_and_part
 from quantize_cli.simd.half import load_half
 from quantize_cli.simd.vector import LANES, load_bytes, splat_int, store, store_bytes, to_floats
 
@@ -55,7 +55,7 @@ def nibble_type(name: str, bits: int, scheme: Scheme) -> BlockType:
                 if bits == 5:
                     store_bytes(block, qh, highest)
 
-    @kernel
+    @kernel_and_part
     def unpack(packed: Packed, out: Blocks) -> None:
         """Unpack blocks uint8[n, block_bytes] into out, float32[n, 256]."""
         for number in range(packed.shape[0]):

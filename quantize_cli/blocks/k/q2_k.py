@@ -22,7 +22,7 @@ from quantize_cli.blocks.k.affine import (
     stored_levels,
 )
 from quantize_cli.blocks.search.affine import AffineSearch
-from quantize_cli.simd.compile import inner, kernel
+from quantize_cli.simd.compile import inner, kernel, kernel_and_part
 from quantize_cli.simd.half import load_half, store_half, to_half
 from quantize_cli.simd.lanes import Lanes
 from quantize_cli.simd.vector import (
@@ -109,7 +109,7 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
                     packed = splat_int(I(0))
 
 
-@kernel
+@kernel_and_part
 def unpack(packed: Packed, out: Blocks) -> None:
     """Unpack blocks uint8[n, 84] into out, float32[n, 256]."""
     for number in range(packed.shape[0]):

@@ -39,7 +39,7 @@ from quantize_cli.blocks.search.symmetric import (
     searched_levels,
 )
 from quantize_cli.blocks.search.weights import sum_of_squares, weigh_importance
-from quantize_cli.simd.compile import inner, kernel, part
+from quantize_cli.simd.compile import inner, kernel, kernel_and_part, part
 from quantize_cli.simd.half import load_half, store_half, to_half
 from quantize_cli.simd.lanes import Lanes, load_lanes
 from quantize_cli.simd.rounding import nearest_ints
@@ -168,7 +168,7 @@ def _scale(block: Packed, j: int) -> np.float32:
     return F(int(low | high << 4) + BOTTOM_SCALE)
 
 
-@kernel
+@kernel_and_part
 def unpack(packed: Packed, out: Blocks) -> None:
     """Unpack blocks uint8[n, 110] into out, float32[n, 256]."""
     for number in range(packed.shape[0]):

@@ -35,7 +35,7 @@ from quantize_cli.blocks.search.symmetric import (
     searched_levels,
 )
 from quantize_cli.blocks.search.weights import squares
-from quantize_cli.simd.compile import inner, kernel
+from quantize_cli.simd.compile import inner, kernel, kernel_and_part
 from quantize_cli.simd.half import load_half, store_half, to_half
 from quantize_cli.simd.lanes import Lanes, load_lanes, new_lanes
 from quantize_cli.simd.rounding import nearest_ints
@@ -119,7 +119,7 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
                 store_bytes(block, QH + 32 * half, two_bits(work.levels, half, I(4)))
 
 
-@kernel
+@kernel_and_part
 def unpack(packed: Packed, out: Blocks) -> None:
     """Unpack blocks uint8[n, 210] into out, float32[n, 256]."""
     for number in range(packed.shape[0]):

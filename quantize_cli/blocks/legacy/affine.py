@@ -12,7 +12,7 @@ from quantize_cli.blocks.legacy.levels import BLOCK, levels_above, load_levels, 
 from quantize_cli.blocks.legacy.weighted import affine_levels, load_weighted, new_work, row_variances
 from quantize_cli.blocks.search.affine import MIN, SCALE, AffineSearch, search_affine
 from quantize_cli.gguf_file.types import GGML_TYPES
-from quantize_cli.simd.compile import inner, kernel
+from quantize_cli.simd.compile import inner, kernel, kernel_and_part
 from quantize_cli.simd.extremes import extent
 from quantize_cli.simd.half import load_half, store_half, to_half
 from quantize_cli.simd.vector import LANES, Ints, load, store, to_floats
@@ -56,7 +56,7 @@ def affine_type(name: str, bits: int) -> BlockType:
                     levels = affine_levels(x, work.fit, lane, I(top))
                     _store_block(packed, at, work.fit[SCALE + lane], work.fit[MIN + lane], levels, bits)
 
-    @kernel
+    @kernel_and_part
     def unpack(packed: Packed, out: Blocks) -> None:
         """Unpack blocks uint8[n, block_bytes] into out, float32[n, 32]."""
         blocks, values = packed.reshape(-1), out.reshape(-1)

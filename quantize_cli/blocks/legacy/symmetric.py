@@ -12,7 +12,7 @@ from quantize_cli.blocks.legacy.levels import BLOCK, levels_around, load_levels,
 from quantize_cli.blocks.legacy.weighted import load_weighted, new_work, row_variances
 from quantize_cli.blocks.search.symmetric import INVERSE, SCALE, search_symmetric, searched_levels
 from quantize_cli.gguf_file.types import GGML_TYPES
-from quantize_cli.simd.compile import inner, kernel
+from quantize_cli.simd.compile import inner, kernel, kernel_and_part
 from quantize_cli.simd.extremes import extreme_of
 from quantize_cli.simd.half import load_half, store_half, to_half
 from quantize_cli.simd.vector import LANES, Ints, load, splat, store, to_floats
@@ -53,7 +53,7 @@ def symmetric_type(name: str, bits: int) -> BlockType:
                     levels = searched_levels(x, splat(work.fit[INVERSE + lane]), I(-zero))
                     _store_block(packed, (first + lane) * block_bytes, work.fit[SCALE + lane], levels, bits)
 
-    @kernel
+    @kernel_and_part
     def unpack(packed: Packed, out: Blocks) -> None:
         """Unpack blocks uint8[n, block_bytes] into out, float32[n, 32]."""
         blocks, values = packed.reshape(-1), out.reshape(-1)

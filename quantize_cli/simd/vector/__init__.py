@@ -65,6 +65,7 @@ from quantize_cli.simd.vector.values import (
     square_root,
     to_floats,
     to_ints,
+    wide_magnitude,
     widened,
 )
 
@@ -117,5 +118,6 @@ __all__ = [
     "store_shorts",
     "to_floats",
     "to_ints",
+    "wide_magnitude",
     "widened",
 ]

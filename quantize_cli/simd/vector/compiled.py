@@ -45,8 +45,7 @@ def _with_assignment(name: str, built: Emit, signatures: tuple[Any, ...]) -> Ite
 
 def _arithmetic() -> Iterator[Rule]:
     for name, instruction in {"add": "fadd", "sub": "fsub", "mul": "fmul", "truediv": "fdiv"}.items():
-        for vector in (FLOATS, DOUBLES):
-            yield from _with_assignment(name, emit.instruction(instruction), _pairs(vector, vector))
+        yield from _with_assignment(name, emit.instruction(instruction), _pairs(FLOATS, FLOATS))
     for name, instruction in {
         "add": "add",
         "sub": "sub",
@@ -64,8 +63,7 @@ def _arithmetic() -> Iterator[Rule]:
 
 def _comparisons() -> Iterator[Rule]:
     for name, symbol in {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "=="}.items():
-        for vector in (FLOATS, DOUBLES):
-            yield Rule(getattr(operator, name), emit.instruction("fcmp_ordered", symbol), _pairs(MASK, vector))
+        yield Rule(getattr(operator, name), emit.instruction("fcmp_ordered", symbol), _pairs(MASK, FLOATS))
         yield Rule(getattr(operator, name), emit.instruction("icmp_signed", symbol), _pairs(MASK, INTS))
     yield Rule(operator.ne, emit.instruction("fcmp_unordered", "!="), _pairs(MASK, FLOATS))
     yield Rule(operator.ne, emit.instruction("icmp_signed", "!="), _pairs(MASK, INTS))
@@ -78,7 +76,7 @@ def _masks() -> Iterator[Rule]:
 
 
 def _selections() -> Iterator[Rule]:
-    for vector in (FLOATS, INTS, DOUBLES):
+    for vector in (FLOATS, INTS):
         sides = (held.args for held in _pairs(vector, vector))
         signatures = tuple(signature(vector, MASK, *side) for side in sides)
         yield Rule(values.select, emit.instruction("select"), signatures)
@@ -88,7 +86,6 @@ def _selections() -> Iterator[Rule]:
 def _loads_and_stores() -> Iterator[Rule]:
     for load, store, built, vector, scalar in (
         (memory.load, memory.store, FLOATS.llvm, FLOATS, types.float32),
-        (memory.load_doubles, memory.store_doubles, DOUBLES.llvm, DOUBLES, types.float64),
         (memory.load_ints, memory.store_ints, INTS.llvm, INTS, types.int32),
         (memory.load_bytes, memory.store_bytes, emit.BYTES, INTS, types.uint8),
         (memory.load_shorts, memory.store_shorts, emit.SHORTS, INTS, types.uint16),
@@ -151,7 +148,6 @@ _FUNCTIONS = (
     _function(values.to_floats, emit.conversion("sitofp", FLOATS), FLOATS, INTS),
     _function(values.bits_of, emit.conversion("bitcast", INTS), INTS, FLOATS),
     _function(values.from_bits, emit.conversion("bitcast", FLOATS), FLOATS, INTS),
-    _function(values.widened, emit.conversion("fpext", DOUBLES), DOUBLES, FLOATS),
 )
 
 
@@ -159,9 +155,13 @@ def _narrow() -> Iterator[Rule]:
     for name, instruction in {"add": "fadd", "sub": "fsub", "mul": "fmul"}.items():
         signatures = (signature(NARROW_FLOATS, NARROW_FLOATS, NARROW_FLOATS),)
         yield from _with_assignment(name, emit.instruction(instruction), signatures)
-    less = emit.instruction("fcmp_ordered", "<")
-    yield _function(operator.lt, less, NARROW_MASK, NARROW_FLOATS, NARROW_FLOATS)
-    for vector in (NARROW_FLOATS, NARROW_INTS):
+    for function, symbol in {operator.lt: "<", operator.gt: ">"}.items():
+        compare = emit.instruction("fcmp_ordered", symbol)
+        yield Rule(function, compare, tuple(signature(NARROW_MASK, kind, kind) for kind in (NARROW_FLOATS, DOUBLES)))
+    yield _function(operator.or_, emit.instruction("or_"), NARROW_MASK, NARROW_MASK, NARROW_MASK)
+    yield _function(values.any_lane, emit.any_lane, types.boolean, NARROW_MASK)
+    yield _function(values.magnitude, emit.float_function("fabs", NARROW_FLOATS), NARROW_FLOATS, NARROW_FLOATS)
+    for vector in (NARROW_FLOATS, NARROW_INTS, DOUBLES):
         yield _function(values.select, emit.instruction("select"), vector, NARROW_MASK, vector, vector)
     first = emit.shuffle(range(NARROW_FLOATS.llvm.count))
     yield Rule(values.narrow, first, (signature(NARROW_FLOATS, FLOATS), signature(NARROW_INTS, INTS)))
@@ -169,5 +169,24 @@ def _narrow() -> Iterator[Rule]:
     yield _storing(memory.store_narrow_ints, emit.store(NARROW_INTS.llvm), NARROW_INTS, types.int32)
 
 
-for _rule in chain(_arithmetic(), _comparisons(), _masks(), _selections(), _loads_and_stores(), _FUNCTIONS, _narrow()):
+def _doubles() -> Iterator[Rule]:
+    for name, instruction in {"add": "fadd", "sub": "fsub", "mul": "fmul"}.items():
+        yield from _with_assignment(name, emit.instruction(instruction), (signature(DOUBLES, DOUBLES, DOUBLES),))
+    yield _function(values.widened, emit.conversion("fpext", DOUBLES), DOUBLES, NARROW_FLOATS)
+    yield _function(values.wide_magnitude, emit.float_function("fabs", DOUBLES), DOUBLES, DOUBLES)
+    yield _loading(memory.load_doubles, emit.load(DOUBLES.llvm), DOUBLES, types.float64)
+    yield _storing(memory.store_doubles, emit.store(DOUBLES.llvm), DOUBLES, types.float64)
+
+
+_RULES = (
+    _arithmetic(),
+    _comparisons(),
+    _masks(),
+    _selections(),
+    _loads_and_stores(),
+    _FUNCTIONS,
+    _narrow(),
+    _doubles(),
+)
+for _rule in chain(*_RULES):
     register(_rule)

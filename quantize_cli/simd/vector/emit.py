@@ -18,7 +18,7 @@ SHORTS = ir.VectorType(ir.IntType(16), LANES)
 _BIT = ir.IntType(1)
 _INT = ir.IntType(32)
 #: The vectors that a scalar argument is spread to.
-_WHOLE = {vector.scalar: vector.llvm for vector in (FLOATS, INTS, DOUBLES)}
+_WHOLE = {vector.scalar: vector.llvm for vector in (FLOATS, INTS)}
 
 
 def _spread(builder: Any, value: Any, vector: ir.VectorType) -> Any:
@@ -76,9 +76,10 @@ def conversion(name: str, target: VectorType) -> Emit:
     return lambda _context, builder, _sig, args: getattr(builder, name)(args[0], target.llvm)
 
 
-def float_function(name: str) -> Emit:
-    """Make a call of the intrinsic of that name, from a vector of floats to one."""
-    return lambda _context, builder, _sig, args: _called(builder, f"llvm.{name}.v{LANES}f32", FLOATS.llvm, args)
+def float_function(name: str, vector: VectorType = FLOATS) -> Emit:
+    """Make a call of the intrinsic of that name, from a vector of floats, or doubles, to one."""
+    suffix = f"v{vector.llvm.count}f{64 if vector is DOUBLES else 32}"
+    return lambda _context, builder, _sig, args: _called(builder, f"llvm.{name}.{suffix}", vector.llvm, args)
 
 
 def reduction(name: str) -> Emit:
@@ -106,7 +107,7 @@ def _shuffled(builder: Any, vector: Any, lanes: Sequence[int]) -> Any:
 
 
 def _as_integer(builder: Any, mask: Any) -> Any:
-    return builder.bitcast(mask, ir.IntType(LANES))
+    return builder.bitcast(mask, ir.IntType(mask.type.count))
 
 
 def any_lane(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> Any:

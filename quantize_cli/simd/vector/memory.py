@@ -25,13 +25,13 @@ def store(values: NDArray[np.float32], start: int, vector: Floats) -> None:
 
 
 def load_doubles(values: NDArray[np.float64], start: int) -> Doubles:
-    """Read values[start : start + LANES]."""
-    return values[start : start + LANES].copy()
+    """Read values[start : start + NARROW]."""
+    return values[start : start + NARROW].copy()
 
 
 def store_doubles(values: NDArray[np.float64], start: int, vector: Doubles) -> None:
-    """Write values[start : start + LANES]."""
-    values[start : start + LANES] = vector
+    """Write values[start : start + NARROW]."""
+    values[start : start + NARROW] = vector
 
 
 def load_ints(values: NDArray[np.int32], start: int) -> Ints:

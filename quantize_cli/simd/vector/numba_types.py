@@ -31,12 +31,12 @@ class _VectorModel(models.PrimitiveModel):
 
 
 FLOATS = VectorType(types.float32, ir.FloatType())
-DOUBLES = VectorType(types.float64, ir.DoubleType())
 INTS = VectorType(types.int32, ir.IntType(32))
 MASK = VectorType(types.boolean, ir.IntType(1))
 NARROW_FLOATS = VectorType(types.float32, ir.FloatType(), NARROW)
 NARROW_INTS = VectorType(types.int32, ir.IntType(32), NARROW)
 NARROW_MASK = VectorType(types.boolean, ir.IntType(1), NARROW)
+DOUBLES = VectorType(types.float64, ir.DoubleType(), NARROW)
 
 #: What builds the instructions of a call: of (context, builder, signature, arguments), the value of the result.
 Emit: TypeAlias = Callable[[Any, Any, Any, Sequence[Any]], Any]

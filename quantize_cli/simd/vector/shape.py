@@ -17,5 +17,5 @@ NARROW = 16
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.int32]
 Mask: TypeAlias = NDArray[np.bool_]
-#: float64[LANES], for measuring errors; kernels compute in float32.
+#: float64[NARROW], for measuring errors; kernels compute in float32.
 Doubles: TypeAlias = NDArray[np.float64]

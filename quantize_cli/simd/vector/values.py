@@ -125,5 +125,10 @@ def from_bits(vector: Ints) -> Floats:
 
 
 def widened(vector: Floats) -> Doubles:
-    """Convert to float64, exactly."""
+    """Convert NARROW lanes to float64, exactly."""
     return vector.astype(np.float64)
+
+
+def wide_magnitude(vector: Doubles) -> Doubles:
+    """Clear the sign bit."""
+    return np.abs(vector)
