@@ -8,6 +8,7 @@ import pytest
 
 from blocks.checks import dequantized, quantized
 from quantize_cli.blocks.table import BLOCK_TYPES
+from quantize_cli.simd import sixteen_bits
 
 TINY, LARGEST = 2.0**-149, float(np.finfo(np.float32).max)
 
@@ -82,3 +83,27 @@ def test_subnormal_ties_of_f16() -> None:
     values = np.concatenate([np.nextafter(steps, np.float32(-1)), steps, np.nextafter(steps, np.float32(1))])
     packed = quantized(BLOCK_TYPES["F16"], values.reshape(1, -1))
     assert packed.tobytes() == values.astype(np.float16).tobytes()
+
+
+WIDEN = {"F16": sixteen_bits.from_f16, "BF16": sixteen_bits.from_bf16}
+
+
+@pytest.mark.parametrize("size", [1, 31, 32, 33, 100])
+@pytest.mark.parametrize("name", ["F16", "BF16", "F32"])
+def test_what_is_not_finite_is_found_wherever_it_is(name, size):
+    largest = {"F16": 0x7BFF, "BF16": 0x7F7F, "F32": 0x7F7FFFFF}[name]
+    dtype = np.uint32 if name == "F32" else np.uint16
+    top = dtype(1 << (31 if name == "F32" else 15))
+
+    def finite(bits):
+        if name == "F32":
+            return sixteen_bits.is_finite(bits.view(np.float32))
+        return WIDEN[name](bits, np.empty(size, np.float32))
+
+    for sign in (dtype(0), top):
+        assert finite(np.full(size, largest, dtype) | sign)
+        for place in range(size):
+            for bad in (largest + 1, largest + 2):
+                bits = np.zeros(size, dtype)
+                bits[place] = dtype(bad) | sign
+                assert not finite(bits), (sign, place, bad)

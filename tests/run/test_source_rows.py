@@ -60,7 +60,7 @@ def test_slabs_are_parts_of_the_whole(moves, maps, expected, step, band_bytes, a
     made = SourceRows(checkpoint)
     whole = as_bf16(np.ascontiguousarray(expected)).reshape(-1, expected.shape[-1])
     for start, stop in slabs(expected.shape, step):
-        got = made.rows(tensor, start, stop)
+        got = made.rows(tensor, start, stop).rows
         assert got.dtype == np.float32
         assert got.flags.c_contiguous
         assert np.array_equal(got, whole[start:stop])
@@ -71,7 +71,7 @@ def test_values_are_computed_after_they_are_transposed(dtype, arrays, planned):
     checkpoint = arrays(stack=STACK.astype(dtype))
     tensor = planned(checkpoint, (3, 20, 8), maps=(Transpose(8, 20), Add(1.0)))
     numbers = as_bf16(STACK) if dtype == np.uint16 else STACK.astype(np.float32)
-    assert np.array_equal(SourceRows(checkpoint).rows(tensor, 20, 40), numbers[1].T + 1)
+    assert np.array_equal(SourceRows(checkpoint).rows(tensor, 20, 40).rows, numbers[1].T + 1)
 
 
 @pytest.mark.parametrize("step", [1, 3, 5, 100])
@@ -81,13 +81,13 @@ def test_rows_of_zeros_follow_those_of_the_source(step, arrays, planned):
     tensor = planned(checkpoint, (13, 20), maps=(ZeroRows(8, 5),))
     whole = np.vstack([as_bf16(matrix), np.zeros((5, 20), np.float32)])
     for start, stop in pairwise([*range(0, 13, step), 13]):
-        assert np.array_equal(SourceRows(checkpoint).rows(tensor, start, stop), whole[start:stop])
+        assert np.array_equal(SourceRows(checkpoint).rows(tensor, start, stop).rows, whole[start:stop])
 
 
 def test_a_vector_is_a_column_to_its_maps(arrays, planned):
     checkpoint = arrays(vector=np.arange(6, dtype=np.float32))
     assert np.array_equal(
-        SourceRows(checkpoint).rows(planned(checkpoint, (6,), maps=(Add(1.0),)), 0, 1), [np.arange(1, 7)]
+        SourceRows(checkpoint).rows(planned(checkpoint, (6,), maps=(Add(1.0),)), 0, 1).rows, [np.arange(1, 7)]
     )
 
 
@@ -124,7 +124,9 @@ def test_threads_at_the_border_of_two_bands_read_each_once(arrays, planned):
 
     def make(number):
         together.wait(timeout=60)
-        return [np.array_equal(made.rows(tensor, row, row + 1), whole[row : row + 1]) for row in range(number, 40, 8)]
+        return [
+            np.array_equal(made.rows(tensor, row, row + 1).rows, whole[row : row + 1]) for row in range(number, 40, 8)
+        ]
 
     with ThreadPoolExecutor(8) as pool:
         assert all(all(right) for right in pool.map(make, range(8)))
@@ -135,11 +137,12 @@ def test_float64_is_rounded_before_maps_compute(arrays, planned):
     """1 + 2^-23 + 2^-40 is 1 + 2^-23 in float32, and that plus 1 is 2; in float64 the sum would round to 2 + 2^-22."""
     checkpoint = arrays(norm=np.full((2, 4), 1 + 2.0**-23 + 2.0**-40))
     tensor = planned(checkpoint, (4, 2), maps=(Add(1.0), Transpose(2, 4)))
-    assert SourceRows(checkpoint).rows(tensor, 0, 4).tolist() == [[2.0, 2.0]] * 4
+    assert SourceRows(checkpoint).rows(tensor, 0, 4).rows.tolist() == [[2.0, 2.0]] * 4
     tensor = planned(checkpoint, (2, 4))
-    assert SourceRows(checkpoint).rows(tensor, 0, 2).tolist() == [[1 + 2.0**-23] * 4] * 2
+    assert SourceRows(checkpoint).rows(tensor, 0, 2).rows.tolist() == [[1 + 2.0**-23] * 4] * 2
 
 
 def test_float64_beyond_float32_is_infinite_without_a_warning(arrays, planned):
     checkpoint = arrays(values=np.array([[1e300, -1e-300]]))
-    assert SourceRows(checkpoint).rows(planned(checkpoint, (1, 2)), 0, 1).tolist() == [[np.inf, -0.0]]
+    weights = SourceRows(checkpoint).rows(planned(checkpoint, (1, 2)), 0, 1)
+    assert (weights.rows.tolist(), weights.finite) == ([[np.inf, -0.0]], False)
