@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -61,3 +65,20 @@ def test_other_types_are_decoded_a_tile_at_a_time(monkeypatch):
     monkeypatch.setattr(decoded, "TILE", TILE)
     measure(held.unpack, blocks, x, None, expected)
     assert found.tobytes() == expected.tobytes()
+
+
+NAMES = """
+from quantize_cli.blocks.table import BLOCK_TYPES
+from quantize_cli.measure.decoded import _measuring
+from quantize_cli.simd.cache import _spelled
+from quantize_cli.simd.compile import is_part
+print([(name, _spelled(_measuring(held.unpack))) for name, held in BLOCK_TYPES.items() if is_part(held.unpack)])
+"""
+
+
+def test_the_cache_tells_the_kernels_of_types_apart_and_finds_them_in_another_process():
+    spelled = [subprocess.check_output([sys.executable, "-c", NAMES], text=True) for _ in range(2)]
+    assert spelled[0] == spelled[1]
+    keys = [key for _, key in ast.literal_eval(spelled[0])]
+    assert len(keys) > 15
+    assert len(set(map(repr, keys))) == len(keys)
