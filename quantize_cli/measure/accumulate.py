@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from quantize_cli.measure.sums_of_rows import BLOCK, TOTALS, add_columns, take_totals
 from quantize_cli.simd.compile import kernel
-from quantize_cli.simd.vector import NARROW
+from quantize_cli.simd.vector import SUMMED
 
 
 @kernel
@@ -29,7 +29,7 @@ def accumulate(
     # The last, incomplete group of columns is padded with zeros, which add nothing to any sum.
     whole = columns // BLOCK * BLOCK
     tail = columns - whole
-    padded = (tail + NARROW - 1) // NARROW * NARROW
+    padded = (tail + SUMMED - 1) // SUMMED * SUMMED
     tail_x, tail_y, tail_w = np.zeros(BLOCK, np.float32), np.zeros(BLOCK, np.float32), np.zeros(BLOCK, np.float32)
     if importance is not None:
         for i in range(tail):

@@ -1,6 +1,6 @@
 """How sums of a row's columns are taken: float32 in a block, float64 over all blocks, always in the same order.
 
-Column j belongs to lane j % NARROW. In a block of 256 columns a lane sums up 16 squares in float32; then the lane's sum
+Column j belongs to lane j % SUMMED. In a block of 256 columns a lane sums up 16 squares in float32; then the lane's sum
 goes to its total in float64. At the end of the row the totals of the lanes are added, in ascending order. So a figure
 depends on nothing but the row. Sixteen squares in float32 sum up to within a millionth; over a tensor these errors have
 either sign and cancel out.
@@ -20,15 +20,14 @@ from numpy.typing import NDArray
 from quantize_cli.measure.sums import MAX_D, SUM_D2, SUM_WD2, SUM_WX2, SUM_X2, SUM_Y2, SUMS
 from quantize_cli.simd.compile import inner
 from quantize_cli.simd.vector import (
-    NARROW,
+    SUMMED,
     Doubles,
     any_lane,
     load_doubles,
-    load_narrow,
+    load_summed,
     magnitude,
-    narrow,
     select,
-    splat,
+    splat_summed,
     store_doubles,
     wide_magnitude,
     widened,
@@ -39,7 +38,7 @@ Values = NDArray[np.float32]
 #: Totals of the lanes, float64[TOTALS].
 Totals = NDArray[np.float64]
 
-TOTALS = SUMS * NARROW
+TOTALS = SUMS * SUMMED
 BLOCK = 256
 #: Some lane's sum of x^2 must be above the first, and one of d^2 above the second, unless all d are 0. Then what falls
 #: below float32's range is less than 10^-10 of the sum. No sum may be above the third.
@@ -49,29 +48,29 @@ _LEAST_X2, _LEAST_D2, _MOST = F(1e-20), F(1e-25), F(1e30)
 @inner
 def _add_block(x2: Doubles, y2: Doubles, d2: Doubles, largest: Doubles, totals: Totals) -> None:
     """Add what the lanes have of a block to the totals."""
-    store_doubles(totals, SUM_X2 * NARROW, load_doubles(totals, SUM_X2 * NARROW) + x2)
-    store_doubles(totals, SUM_Y2 * NARROW, load_doubles(totals, SUM_Y2 * NARROW) + y2)
-    store_doubles(totals, SUM_D2 * NARROW, load_doubles(totals, SUM_D2 * NARROW) + d2)
-    farthest = load_doubles(totals, MAX_D * NARROW)
-    store_doubles(totals, MAX_D * NARROW, select(largest > farthest, largest, farthest))
+    store_doubles(totals, SUM_X2 * SUMMED, load_doubles(totals, SUM_X2 * SUMMED) + x2)
+    store_doubles(totals, SUM_Y2 * SUMMED, load_doubles(totals, SUM_Y2 * SUMMED) + y2)
+    store_doubles(totals, SUM_D2 * SUMMED, load_doubles(totals, SUM_D2 * SUMMED) + d2)
+    farthest = load_doubles(totals, MAX_D * SUMMED)
+    store_doubles(totals, MAX_D * SUMMED, select(largest > farthest, largest, farthest))
 
 
 @inner
 def _add_in_float32(x: Values, x_start: int, y: Values, y_start: int, size: int, totals: Totals) -> bool:
     """Add a block to the totals; tell whether that was possible, else nothing is changed."""
-    x2 = y2 = d2 = largest = narrow(splat(F(0)))
-    for i in range(0, size, NARROW):
-        a, b = load_narrow(x, x_start + i), load_narrow(y, y_start + i)
+    x2 = y2 = d2 = largest = splat_summed(F(0))
+    for i in range(0, size, SUMMED):
+        a, b = load_summed(x, x_start + i), load_summed(y, y_start + i)
         d = a - b
         x2 = x2 + a * a
         y2 = y2 + b * b
         d2 = d2 + d * d
         distance = magnitude(d)
         largest = select(distance > largest, distance, largest)
-    least_x2, least_d2, most = narrow(splat(_LEAST_X2)), narrow(splat(_LEAST_D2)), narrow(splat(_MOST))
+    least_x2, least_d2, most = splat_summed(_LEAST_X2), splat_summed(_LEAST_D2), splat_summed(_MOST)
     if not any_lane(x2 > least_x2) or any_lane((x2 > most) | (y2 > most) | (d2 > most)):
         return False
-    if not any_lane(d2 > least_d2) and any_lane(largest > narrow(splat(F(0)))):
+    if not any_lane(d2 > least_d2) and any_lane(largest > splat_summed(F(0))):
         return False
     _add_block(widened(x2), widened(y2), widened(d2), widened(largest), totals)
     return True
@@ -80,9 +79,9 @@ def _add_in_float32(x: Values, x_start: int, y: Values, y_start: int, size: int,
 @inner
 def _add_in_float64(x: Values, x_start: int, y: Values, y_start: int, size: int, totals: Totals) -> None:
     """Add a block to the totals."""
-    x2 = y2 = d2 = largest = widened(narrow(splat(F(0))))
-    for i in range(0, size, NARROW):
-        a, b = widened(load_narrow(x, x_start + i)), widened(load_narrow(y, y_start + i))
+    x2 = y2 = d2 = largest = widened(splat_summed(F(0)))
+    for i in range(0, size, SUMMED):
+        a, b = widened(load_summed(x, x_start + i)), widened(load_summed(y, y_start + i))
         d = a - b
         x2 = x2 + a * a
         y2 = y2 + b * b
@@ -97,14 +96,14 @@ def _add_weighted(
     x: Values, x_start: int, y: Values, y_start: int, importance: Values, w_start: int, size: int, totals: Totals
 ) -> None:
     """Add a block to the weighted totals, in float64: an importance may have any magnitude."""
-    x2, d2 = load_doubles(totals, SUM_WX2 * NARROW), load_doubles(totals, SUM_WD2 * NARROW)
-    for i in range(0, size, NARROW):
-        a, b = widened(load_narrow(x, x_start + i)), widened(load_narrow(y, y_start + i))
-        w, d = widened(load_narrow(importance, w_start + i)), a - b
+    x2, d2 = load_doubles(totals, SUM_WX2 * SUMMED), load_doubles(totals, SUM_WD2 * SUMMED)
+    for i in range(0, size, SUMMED):
+        a, b = widened(load_summed(x, x_start + i)), widened(load_summed(y, y_start + i))
+        w, d = widened(load_summed(importance, w_start + i)), a - b
         x2 = x2 + w * (a * a)
         d2 = d2 + w * (d * d)
-    store_doubles(totals, SUM_WX2 * NARROW, x2)
-    store_doubles(totals, SUM_WD2 * NARROW, d2)
+    store_doubles(totals, SUM_WX2 * SUMMED, x2)
+    store_doubles(totals, SUM_WD2 * SUMMED, d2)
 
 
 @inner
@@ -119,7 +118,7 @@ def add_columns(
         y: what was decoded, float32[size] or more.
         importance: w, from `w_start` on, if there is any.
         w_start: the number of the first column, a multiple of BLOCK.
-        size: the number of columns, a multiple of NARROW.
+        size: the number of columns, a multiple of SUMMED.
         totals: of the columns before; receives those with these columns.
     """
     for start in range(0, size, BLOCK):
@@ -134,10 +133,10 @@ def add_columns(
 def take_totals(totals: Totals, sums: NDArray[np.float64]) -> None:
     """Add up the lanes' totals of a row in `sums`, float64[SUMS], and clear them for the next."""
     for column in range(SUMS):
-        sums[column] = totals[column * NARROW]
-        totals[column * NARROW] = 0.0
-    for lane in range(1, NARROW):
+        sums[column] = totals[column * SUMMED]
+        totals[column * SUMMED] = 0.0
+    for lane in range(1, SUMMED):
         for column in range(SUMS):
-            value = totals[column * NARROW + lane]
+            value = totals[column * SUMMED + lane]
             sums[column] = max(sums[column], value) if column == MAX_D else sums[column] + value
-            totals[column * NARROW + lane] = 0.0
+            totals[column * SUMMED + lane] = 0.0

@@ -14,7 +14,7 @@ from quantize_cli.simd import vector
 from quantize_cli.simd.compile import kernel
 from quantize_cli.simd.vector import (
     LANES,
-    NARROW,
+    SUMMED,
     any_lane,
     bits_of,
     clamped,
@@ -33,6 +33,7 @@ from quantize_cli.simd.vector import (
     load_narrow,
     load_nibbles,
     load_shorts,
+    load_summed,
     magnitude,
     mask_of,
     max_lane,
@@ -45,6 +46,7 @@ from quantize_cli.simd.vector import (
     smallest,
     splat,
     splat_int,
+    splat_summed,
     square_root,
     store,
     store_bytes,
@@ -208,17 +210,21 @@ def _conversions(values: NDArray[np.float32], ints: NDArray[np.int32], out: NDAr
 
 @kernel
 def _double_operators(values: NDArray[np.float32], out: NDArray[np.float64]) -> None:
-    a, b = widened(load_narrow(values, 0)), widened(narrow(load(values, LANES)))
+    p, q = load_summed(values, 0), load_summed(values, LANES)
+    a, b = widened(p), widened(q)
     store_doubles(out, 0, a + b)
-    store_doubles(out, NARROW, a - b)
-    store_doubles(out, 2 * NARROW, a * b)
+    store_doubles(out, SUMMED, a - b)
+    store_doubles(out, 2 * SUMMED, a * b)
     total = a * b
     total += a
     total -= b
     total *= a
-    store_doubles(out, 3 * NARROW, load_doubles(out, 2 * NARROW) + total)
-    store_doubles(out, 4 * NARROW, select(a < b, a, b))
-    store_doubles(out, 5 * NARROW, select(a > b, wide_magnitude(a), b))
+    store_doubles(out, 3 * SUMMED, load_doubles(out, 2 * SUMMED) + total)
+    store_doubles(out, 4 * SUMMED, select(a < b, a, b))
+    store_doubles(out, 5 * SUMMED, select(a > b, wide_magnitude(a), b))
+    store_doubles(out, 6 * SUMMED, widened(select((p > q) | (p < splat_summed(F(0))), magnitude(p), p * q - q + p)))
+    out[7 * SUMMED] = any_lane(p > q)
+    out[7 * SUMMED + 1] = any_lane(p > p)
 
 
 @kernel
@@ -279,9 +285,7 @@ def _narrow_vectors(values: NDArray[np.float32], ints: NDArray[np.int32], out: N
     store_ints(out, 0, swapped)
     other = narrow(load_ints(ints, 3))
     store_narrow_ints(out, LANES, select(a < b, narrow(swapped), other))
-    store_narrow_ints(out, 2 * LANES, select((a > b) | (magnitude(a) > b), narrow(swapped), other))
-    out[3 * LANES] = any_lane(a > b)
-    out[3 * LANES + 1] = any_lane(a > a)
+    store_narrow_ints(out, 2 * LANES, select(a * b - a + b > b, narrow(swapped), other))
 
 
 CASES: dict[str, tuple[Callable[..., None], tuple[NDArray[Any], ...], type[np.generic]]] = {

@@ -17,7 +17,7 @@ from quantize_cli.measure.accumulate import accumulate
 from quantize_cli.measure.errors import WeightedError, error_from_sums, weighted_error
 from quantize_cli.measure.sums import GROUP, SUM_WD2, SUM_WX2, SUM_X2, SUMS, RunningSums, merge, merge_each
 from quantize_cli.measure.sums_of_rows import BLOCK
-from quantize_cli.simd.vector import NARROW
+from quantize_cli.simd.vector import SUMMED
 
 
 def sums_of(x, y):
@@ -56,9 +56,9 @@ def assert_matches(error, expected):
 
 def in_float32(x, y):
     """Return the four sums of a block whose squares are in float32's range, each lane in a list."""
-    zero = np.zeros(NARROW, np.float32)
+    zero = np.zeros(SUMMED, np.float32)
     x2, y2, d2, largest = zero, zero, zero, zero
-    for a, b in zip(x.reshape(-1, NARROW), y.reshape(-1, NARROW), strict=True):
+    for a, b in zip(x.reshape(-1, SUMMED), y.reshape(-1, SUMMED), strict=True):
         d = a - b
         x2, y2, d2, largest = x2 + a * a, y2 + b * b, d2 + d * d, np.maximum(largest, np.abs(d))
     return [lanes.astype(np.float64) for lanes in (x2, y2, d2, largest)]
@@ -66,7 +66,7 @@ def in_float32(x, y):
 
 def in_float64(x, y):
     """Return the four sums of any block."""
-    a, b = (side.astype(np.float64).reshape(-1, NARROW) for side in (x, y))
+    a, b = (side.astype(np.float64).reshape(-1, SUMMED) for side in (x, y))
     d = a - b
     return [np.cumsum(part * part, axis=0)[-1] for part in (a, b, d)] + [np.abs(d).max(axis=0)]
 
@@ -75,10 +75,10 @@ def slow(x, y):
     """Sum up rows as sums_of_rows.py tells, in NumPy: the sums without weights."""
     found = []
     for row_x, row_y in zip(x, y, strict=True):
-        totals = [np.zeros(NARROW)] * 4
+        totals = [np.zeros(SUMMED)] * 4
         for start in range(0, len(row_x), BLOCK):
             block = (side[start : start + BLOCK] for side in (row_x, row_y))
-            a, b = (np.pad(side, (0, -len(side) % NARROW)) for side in block)
+            a, b = (np.pad(side, (0, -len(side) % SUMMED)) for side in block)
             with np.errstate(over="ignore"):
                 sums = in_float32(a, b)
             lies_within = sums[0].max() > np.float32(1e-20) and max(map(np.max, sums[:3])) <= np.float32(1e30)

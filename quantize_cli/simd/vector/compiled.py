@@ -23,6 +23,8 @@ from quantize_cli.simd.vector.numba_types import (
     NARROW_FLOATS,
     NARROW_INTS,
     NARROW_MASK,
+    SUMMED_FLOATS,
+    SUMMED_MASK,
     Emit,
     Rule,
     VectorType,
@@ -152,30 +154,35 @@ _FUNCTIONS = (
 
 
 def _narrow() -> Iterator[Rule]:
-    for name, instruction in {"add": "fadd", "sub": "fsub", "mul": "fmul"}.items():
-        signatures = (signature(NARROW_FLOATS, NARROW_FLOATS, NARROW_FLOATS),)
-        yield from _with_assignment(name, emit.instruction(instruction), signatures)
-    for function, symbol in {operator.lt: "<", operator.gt: ">"}.items():
-        compare = emit.instruction("fcmp_ordered", symbol)
-        yield Rule(function, compare, tuple(signature(NARROW_MASK, kind, kind) for kind in (NARROW_FLOATS, DOUBLES)))
-    yield _function(operator.or_, emit.instruction("or_"), NARROW_MASK, NARROW_MASK, NARROW_MASK)
-    yield _function(values.any_lane, emit.any_lane, types.boolean, NARROW_MASK)
-    yield _function(values.magnitude, emit.float_function("fabs", NARROW_FLOATS), NARROW_FLOATS, NARROW_FLOATS)
-    for vector in (NARROW_FLOATS, NARROW_INTS, DOUBLES):
-        yield _function(values.select, emit.instruction("select"), vector, NARROW_MASK, vector, vector)
+    yield from _of_fewer_lanes(NARROW_FLOATS, NARROW_MASK)
+    yield _function(values.select, emit.instruction("select"), NARROW_INTS, NARROW_MASK, NARROW_INTS, NARROW_INTS)
     first = emit.shuffle(range(NARROW_FLOATS.llvm.count))
     yield Rule(values.narrow, first, (signature(NARROW_FLOATS, FLOATS), signature(NARROW_INTS, INTS)))
     yield _loading(memory.load_narrow, emit.load(NARROW_FLOATS.llvm), NARROW_FLOATS, types.float32)
     yield _storing(memory.store_narrow_ints, emit.store(NARROW_INTS.llvm), NARROW_INTS, types.int32)
 
 
-def _doubles() -> Iterator[Rule]:
-    for name, instruction in {"add": "fadd", "sub": "fsub", "mul": "fmul"}.items():
-        yield from _with_assignment(name, emit.instruction(instruction), (signature(DOUBLES, DOUBLES, DOUBLES),))
-    yield _function(values.widened, emit.conversion("fpext", DOUBLES), DOUBLES, NARROW_FLOATS)
+def _summed() -> Iterator[Rule]:
+    yield from _of_fewer_lanes(SUMMED_FLOATS, SUMMED_MASK)
+    yield from _of_fewer_lanes(DOUBLES, SUMMED_MASK)
+    yield _function(operator.or_, emit.instruction("or_"), SUMMED_MASK, SUMMED_MASK, SUMMED_MASK)
+    yield _function(values.any_lane, emit.any_lane, types.boolean, SUMMED_MASK)
+    yield _function(values.splat_summed, emit.splat(SUMMED_FLOATS), SUMMED_FLOATS, types.float32)
+    yield _function(values.magnitude, emit.float_function("fabs", SUMMED_FLOATS), SUMMED_FLOATS, SUMMED_FLOATS)
     yield _function(values.wide_magnitude, emit.float_function("fabs", DOUBLES), DOUBLES, DOUBLES)
+    yield _function(values.widened, emit.conversion("fpext", DOUBLES), DOUBLES, SUMMED_FLOATS)
+    yield _loading(memory.load_summed, emit.load(SUMMED_FLOATS.llvm), SUMMED_FLOATS, types.float32)
     yield _loading(memory.load_doubles, emit.load(DOUBLES.llvm), DOUBLES, types.float64)
     yield _storing(memory.store_doubles, emit.store(DOUBLES.llvm), DOUBLES, types.float64)
+
+
+def _of_fewer_lanes(vector: VectorType, mask: VectorType) -> Iterator[Rule]:
+    """Make the rules of what such vectors, without scalars, have in common."""
+    for name, instruction in {"add": "fadd", "sub": "fsub", "mul": "fmul"}.items():
+        yield from _with_assignment(name, emit.instruction(instruction), (signature(vector, vector, vector),))
+    for compare, symbol in {operator.lt: "<", operator.gt: ">"}.items():
+        yield _function(compare, emit.instruction("fcmp_ordered", symbol), mask, vector, vector)
+    yield _function(values.select, emit.instruction("select"), vector, mask, vector, vector)
 
 
 _RULES = (
@@ -186,7 +193,7 @@ _RULES = (
     _loads_and_stores(),
     _FUNCTIONS,
     _narrow(),
-    _doubles(),
+    _summed(),
 )
 for _rule in chain(*_RULES):
     register(_rule)

@@ -24,7 +24,7 @@ _WHOLE = {vector.scalar: vector.llvm for vector in (FLOATS, INTS)}
 def _spread(builder: Any, value: Any, vector: ir.VectorType) -> Any:
     undefined = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(undefined, value, ir.Constant(_INT, 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INT, LANES), None))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INT, vector.count), None))
 
 
 def _called(builder: Any, name: str, result: Any, args: Sequence[Any], **options: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.simd.vector.shape import LANES, NARROW, Doubles, Floats, Ints, Mask
+from quantize_cli.simd.vector.shape import LANES, NARROW, SUMMED, Doubles, Floats, Ints, Mask
 
 _CRUMB_SHIFTS = np.array([0, 2, 4, 6], np.int32)
 
@@ -24,14 +24,19 @@ def store(values: NDArray[np.float32], start: int, vector: Floats) -> None:
     values[start : start + LANES] = vector
 
 
+def load_summed(values: NDArray[np.float32], start: int) -> Floats:
+    """Read values[start : start + SUMMED]."""
+    return values[start : start + SUMMED].copy()
+
+
 def load_doubles(values: NDArray[np.float64], start: int) -> Doubles:
-    """Read values[start : start + NARROW]."""
-    return values[start : start + NARROW].copy()
+    """Read values[start : start + SUMMED]."""
+    return values[start : start + SUMMED].copy()
 
 
 def store_doubles(values: NDArray[np.float64], start: int, vector: Doubles) -> None:
-    """Write values[start : start + NARROW]."""
-    values[start : start + NARROW] = vector
+    """Write values[start : start + SUMMED]."""
+    values[start : start + SUMMED] = vector
 
 
 def load_ints(values: NDArray[np.int32], start: int) -> Ints:

@@ -12,7 +12,7 @@ from numba.core.extending import register_model
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global
 
-from quantize_cli.simd.vector.shape import LANES, NARROW
+from quantize_cli.simd.vector.shape import LANES, NARROW, SUMMED
 
 
 class VectorType(types.Type):
@@ -36,7 +36,9 @@ MASK = VectorType(types.boolean, ir.IntType(1))
 NARROW_FLOATS = VectorType(types.float32, ir.FloatType(), NARROW)
 NARROW_INTS = VectorType(types.int32, ir.IntType(32), NARROW)
 NARROW_MASK = VectorType(types.boolean, ir.IntType(1), NARROW)
-DOUBLES = VectorType(types.float64, ir.DoubleType(), NARROW)
+SUMMED_FLOATS = VectorType(types.float32, ir.FloatType(), SUMMED)
+SUMMED_MASK = VectorType(types.boolean, ir.IntType(1), SUMMED)
+DOUBLES = VectorType(types.float64, ir.DoubleType(), SUMMED)
 
 #: What builds the instructions of a call: of (context, builder, signature, arguments), the value of the result.
 Emit: TypeAlias = Callable[[Any, Any, Any, Sequence[Any]], Any]

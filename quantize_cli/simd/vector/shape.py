@@ -13,9 +13,13 @@ LANES = 32
 #: Lanes of a narrow vector, for loops in which few lanes count; few functions take one (`_narrow` in compiled.py).
 NARROW = 16
 
-#: float32[LANES], int32[LANES] and bool[LANES]; or of NARROW lanes.
+#: Lanes of the vectors that error sums are taken in; figures depend on it in their last digits. With 8, AVX2 waits for
+#: additions to end; with 32, four sums do not fit its registers.
+SUMMED = 16
+
+#: float32[LANES], int32[LANES] and bool[LANES]; or of NARROW or SUMMED lanes.
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.int32]
 Mask: TypeAlias = NDArray[np.bool_]
-#: float64[NARROW], for measuring errors; kernels compute in float32.
+#: float64[SUMMED], for measuring errors; kernels compute in float32.
 Doubles: TypeAlias = NDArray[np.float64]

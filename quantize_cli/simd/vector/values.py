@@ -6,7 +6,7 @@ from typing import Any, cast, overload
 
 import numpy as np
 
-from quantize_cli.simd.vector.shape import LANES, NARROW, Doubles, Floats, Ints, Mask
+from quantize_cli.simd.vector.shape import LANES, NARROW, SUMMED, Doubles, Floats, Ints, Mask
 
 
 def splat(value: np.float32) -> Floats:
@@ -52,6 +52,11 @@ def clamped(vector: Any, low: Any, high: Any) -> Any:
 def narrow(vector: Any) -> Any:
     """Take the first NARROW lanes."""
     return vector[:NARROW]
+
+
+def splat_summed(value: np.float32) -> Floats:
+    """Put the same value into SUMMED lanes."""
+    return np.full(SUMMED, value, np.float32)
 
 
 def middle_swapped(vector: Ints) -> Ints:
@@ -125,7 +130,7 @@ def from_bits(vector: Ints) -> Floats:
 
 
 def widened(vector: Floats) -> Doubles:
-    """Convert NARROW lanes to float64, exactly."""
+    """Convert SUMMED lanes to float64, exactly."""
     return vector.astype(np.float64)
 
 
