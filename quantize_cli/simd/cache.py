@@ -24,6 +24,7 @@ import numba
 from numba.core import config
 from numba.core.caching import FunctionCache
 from numba.core.compiler import CompileResult
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 from quantize_cli.simd import folders
@@ -72,7 +73,8 @@ class KernelCache(FunctionCache):
         Raises:
             NotCachedError: there is none, inside `only_cached`.
         """
-        target_context.refresh()
+        # Numba's own cache refreshes the whole context, which takes as long as its import; only the compiler needs that.
+        rtsys.initialize(target_context)
         name = self._file_name(sig, target_context.codegen())
         for folder in folders.readable():
             try:
