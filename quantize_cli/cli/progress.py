@@ -250,10 +250,15 @@ class _Lines(_Sentences):
         if self._done * 100 < self._total or not self._total:  # too early for a speed
             console.say(f"  0% {of}" if self._total else of)
             return
-        from tqdm import tqdm
+        left = int(max(self._total - self._done, 0) / self._speed())
+        console.say(f"{self._done / self._total:4.0%} {of}, {how_fast}, {_interval(left)} left")
 
-        left = tqdm.format_interval(max(self._total - self._done, 0) / self._speed())
-        console.say(f"{self._done / self._total:4.0%} {of}, {how_fast}, {left} left")
+
+def _interval(seconds: int) -> str:
+    """Show a time as tqdm does, which is slow to import: 03:05 or 1:03:05."""
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes:02}:{seconds:02}"
 
 
 def files_of(count: int) -> str:
