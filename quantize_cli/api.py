@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias, Unpack, cast, overload
 
 from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.errors import UsageError
-from quantize_cli.job import Output, ask, fill, prepare, report
+from quantize_cli.job import Output, ahead_of, ask, fill, prepare, report
 from quantize_cli.keywords import (
     Keywords,
     PlanKeywords,
@@ -84,10 +84,13 @@ def quantize(
     observer = observer or Observer()
     asked = ask(_mixes(formats), output, options, observer)
     stream = options.get("stream", False)
-    with closing(open_checkpoint(model, options.get("revision"), observer, stream=stream)) as checkpoint:
-        ready = prepare(asked, checkpoint)
+    with (
+        closing(open_checkpoint(model, options.get("revision"), observer, stream=stream)) as checkpoint,
+        ahead_of(asked, checkpoint) as ahead,
+    ):
+        ready = prepare(asked, checkpoint, ahead)
         checkpoint.fetch(observer)
-        done = fill(asked, ready, checkpoint)
+        done = fill(asked, ready, checkpoint, ahead)
         source = SourceReport(checkpoint.location, checkpoint.repository, checkpoint.commit)
     reports = report(asked, ready, done, source)
     return reports[0] if isinstance(formats, str) else reports

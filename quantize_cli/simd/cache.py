@@ -24,6 +24,7 @@ import numba
 from numba.core import config
 from numba.core.caching import FunctionCache
 from numba.core.compiler import CompileResult
+from numba.core.registry import cpu_target
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
@@ -53,6 +54,11 @@ def only_cached() -> Iterator[None]:
 def compiles() -> bool:
     """Tell whether kernels are compiled, which NUMBA_DISABLE_JIT switches off."""
     return not config.DISABLE_JIT  # type: ignore[attr-defined]  # Numba sets it by name
+
+
+def load_compiler() -> None:
+    """Import all that the compiler needs, a quarter of a second's work that processes can have in common."""
+    cpu_target.target_context.refresh()
 
 
 class KernelCache(FunctionCache):
