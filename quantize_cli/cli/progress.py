@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 DELAY = 0.1
 #: Seconds between two times shown while kernels are compiled.
 TICK = 0.5
+#: Seconds between two lines about kernels, where no bar can be drawn.
+PAUSE = 10.0
+#: Columns for the time before what is said of kernels.
+_TIME = 10
 
 #: Terminals with fewer columns do not get the bar itself, only its figures.
 _BAR_FROM = 76
@@ -118,7 +122,12 @@ class _Bars(_Sentences):
 
     def compiling(self, types: Sequence[str], *, kept: bool) -> None:
         super().compiling(types, kept=kept)
-        self._ticking.enter_context(_refreshed(self._show(bar_format="{elapsed}")))
+        self._ticking.enter_context(_refreshed(self._show(bar_format="{elapsed}{postfix}")))
+
+    def kernel_compiled(self, name: str, done: int, total: int) -> None:
+        if self._bar is not None:
+            said = f"{done} of {total} kernels, {name}"
+            self._bar.set_postfix_str(said[: max(console.columns() - _TIME, 0)], refresh=False)
 
     def started(self, plan: Plan) -> None:
         super().started(plan)
@@ -202,6 +211,15 @@ class _Lines(_Sentences):
         self._group = ""
         self._started = 0.0
         self._read: _Read | None = None
+
+    def compiling(self, types: Sequence[str], *, kept: bool) -> None:
+        super().compiling(types, kept=kept)
+        self._started = time.monotonic()
+
+    def kernel_compiled(self, _name: str, done: int, total: int) -> None:
+        if time.monotonic() - self._started >= PAUSE:
+            self._started = time.monotonic()
+            console.say(f"{done} of {total} kernels are compiled.")
 
     def download_started(self, files: int, nbytes: int) -> None:
         from quantize_cli.report.figures import size

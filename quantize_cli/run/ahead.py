@@ -44,7 +44,7 @@ class KernelsAhead:
             self.workers.__exit__(kind, error, trace)
 
     def begin(self) -> None:
-        """Import Numba, and let processes compile kernels that are not in the cache. What fails, the run meets again."""
+        """Import Numba, and let processes compile what the cache lacks; the run meets whatever fails again."""
         with suppress(Exception):
             if _nothing_is_cached() and not os.environ.get("NUMBA_DISABLE_JIT"):
                 self.workers = started(MOST_PROCESSES)  # before Numba is here: its import takes long

@@ -29,14 +29,11 @@ def prepare(kernels: Sequence[Kernel], observer: Observer, ahead: KernelsAhead |
 
     The processes of `ahead` end with that.
     """
-    if not compiles():
-        observer.noted(
-            "NUMBA_DISABLE_JIT is set, so no kernel is compiled, and the run takes a thousand times as long; unset it."
-        )
+    if not _has_compiler(observer):
         return 0.0
     missing = missing_of(kernels)
     workers = None if ahead is None else ahead.workers
-    seconds = _compile(missing, observer, workers, MOST_PROCESSES) if missing else 0.0
+    seconds = _compile(missing, observer, workers, most=MOST_PROCESSES) if missing else 0.0
     _tell_notes(observer)
     return seconds
 
@@ -49,13 +46,13 @@ def warm(formats: Iterable[str], observer: Observer) -> None:
         OutputError: the cache cannot keep it.
     """
     kernels = kernels_of_mixes([find_format(name) for name in formats])
-    missing = missing_of(kernels) if compiles() else []
-    if missing:
-        _compile(missing, observer, None, len(missing))
+    if _has_compiler(observer):
+        missing = missing_of(kernels)
+        if missing:
+            _compile(missing, observer, None, most=len(missing))
+        else:
+            observer.noted(f"All {len(kernels)} kernels are in the cache.")
         _tell_notes(observer)
-    else:
-        prepare(kernels, observer)
-        observer.noted(f"All {len(kernels)} kernels are compiled.")
     if anything_lost():
         raise OutputError("The compiled kernels could not be kept; set NUMBA_CACHE_DIR to a folder of your own.")
 
@@ -82,6 +79,15 @@ def _rank(kernel: Kernel) -> int:
     return 0 if GGML_TYPES[kernel.type].block_size == _SUPER_BLOCK else 2
 
 
+def _has_compiler(observer: Observer) -> bool:
+    """Tell whether kernels are compiled, and the observer why not."""
+    if not compiles():
+        observer.noted(
+            "NUMBA_DISABLE_JIT is set, so no kernel is compiled, and the run takes a thousand times as long; unset it."
+        )
+    return compiles()
+
+
 def _tell_notes(observer: Observer) -> None:
     for sentence in take_notes():
         observer.noted(sentence)
@@ -96,7 +102,7 @@ def _is_cached(kernel: Kernel) -> bool:
     return True
 
 
-def _compile(missing: Sequence[Kernel], observer: Observer, workers: Workers | None, most: int) -> float:
+def _compile(missing: Sequence[Kernel], observer: Observer, workers: Workers | None, *, most: int) -> float:
     began = time.perf_counter()
     writable()  # for what it notes
     _tell_notes(observer)

@@ -185,7 +185,7 @@ def serve() -> None:
     load_compiler()
     gc.freeze()  # nor does a fork copy what it does not write to
     mine, *others = ends
-    forks = []
+    forks: list[int] = []
     for end in others:
         fork = os.fork()
         if fork == 0:

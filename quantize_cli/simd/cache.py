@@ -25,7 +25,7 @@ from numba.core import config
 from numba.core.caching import FunctionCache
 from numba.core.compiler import CompileResult
 from numba.core.registry import cpu_target
-from numba.core.runtime import rtsys
+from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
 from quantize_cli.simd import folders
@@ -79,7 +79,7 @@ class KernelCache(FunctionCache):
         Raises:
             NotCachedError: there is none, inside `only_cached`.
         """
-        # Numba's own cache refreshes the whole context, which takes as long as its import; only the compiler needs that.
+        # Numba's own cache refreshes the whole context. That takes as long as its import, and only the compiler needs it.
         rtsys.initialize(target_context)
         name = self._file_name(sig, target_context.codegen())
         for folder in folders.readable():
