@@ -79,7 +79,7 @@ class KernelCache(FunctionCache):
         Raises:
             NotCachedError: there is none, inside `only_cached`.
         """
-        # Numba's own cache refreshes the whole context. That takes as long as its import, and only the compiler needs it.
+        # Numba's own cache refreshes the whole context. That takes as long as its import, and serves the compiler only.
         rtsys.initialize(target_context)
         name = self._file_name(sig, target_context.codegen())
         for folder in folders.readable():

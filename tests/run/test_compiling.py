@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from select import select
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -104,26 +105,27 @@ def test_a_compiler_that_is_switched_off_is_told(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-#: Takes work and never answers, in two processes.
-STUCK = "import os, sys, time; os.fork(); time.sleep(600)"
+#: Takes work and never answers, in two processes, which both hold a pipe open.
+STUCK = "import os, sys, time; pipe = open(f'{sys.argv[2]}/pipe', 'wb'); os.fork(); time.sleep(600)"
 
 
 @pytest.mark.parametrize("how", ["an interrupt", "work that is not done", "no work"])
 def test_no_process_outlives_its_block(tmp_path, monkeypatch, how):
     monkeypatch.setattr(workers, "_START", STUCK)
     monkeypatch.setattr(workers, "_PATIENCE", 0)
+    monkeypatch.setattr(workers, "_FORKS", True)
+    os.mkfifo(tmp_path / "pipe")
     held = workers.Workers(2, tmp_path)
-    servers = list(held._servers)
-    assert servers
-    with suppress(KeyboardInterrupt), held:
-        if how == "work that is not done":
-            held.give([Kernel("quantize", "BF16")])
-        if how == "an interrupt":
-            raise KeyboardInterrupt
-    assert [server.returncode for server in servers] == [-9] * len(servers)
-    with pytest.raises(ProcessLookupError):
-        while True:  # until the system has buried the fork too
-            os.killpg(servers[0].pid, 0)
+    (server,) = held._servers
+    with (tmp_path / "pipe").open("rb") as pipe:
+        with suppress(KeyboardInterrupt), held:
+            if how == "work that is not done":
+                held.give([Kernel("quantize", "BF16")])
+            if how == "an interrupt":
+                raise KeyboardInterrupt
+        assert server.returncode == -9
+        assert select([pipe], [], [], 60)[0], "a process still holds the pipe"
+        assert pipe.read() == b""
 
 
 def test_each_kernel_is_given_once_and_told_once(tmp_path):
