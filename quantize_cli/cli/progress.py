@@ -122,7 +122,8 @@ class _Bars(_Sentences):
 
     def compiling(self, types: Sequence[str], *, kept: bool) -> None:
         super().compiling(types, kept=kept)
-        self._ticking.enter_context(_refreshed(self._show(bar_format="{elapsed}{postfix}")))
+        # tqdm does not take away a bar with a delay that is only drawn again, never updated.
+        self._ticking.enter_context(_refreshed(self._show(bar_format="{elapsed}{postfix}", delay=0)))
 
     def kernel_compiled(self, name: str, done: int, total: int) -> None:
         if self._bar is not None:
@@ -164,7 +165,7 @@ class _Bars(_Sentences):
 
         # Of the whole time's speed: that of the moment, and the time left with it, jumps with each type of tensor.
         usual: dict[str, Any] = {"leave": False, "dynamic_ncols": True, "delay": DELAY, "smoothing": 0}
-        self._bar = tqdm(**usual, **look, unit_scale=True)
+        self._bar = tqdm(**usual | look, unit_scale=True)
         return self._bar
 
     def _advance(self, count: int) -> None:

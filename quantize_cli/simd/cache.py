@@ -98,7 +98,9 @@ class KernelCache(FunctionCache):
         folder = folders.writable()
         if folder is None or data.library.has_dynamic_globals:
             return
-        payload = dumps(data._reduce())
+        # The last field has the globals of the functions that are linked in. No kernel reads them (see `linking.py`),
+        # and to unpickle them takes longer than all the rest, because they name modules of Numba's.
+        payload = dumps((*data._reduce()[:-1], ()))
         try:
             folders.write(folder / self._file_name(sig, data.codegen), hashlib.sha256(payload).digest() + payload)
         except OSError as error:

@@ -70,7 +70,6 @@ def test_the_time_goes_on_while_kernels_are_compiled(monkeypatch):
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(progress, "TICK", 0)
-    monkeypatch.setattr(progress, "DELAY", 0)
     with console.progress() as observer:
         observer.compiling([], kept=True)
         observer.kernel_compiled("quantize Q4_K", 1, 4)
