@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TypeAlias, Unpack, cast, overload
+from typing import TYPE_CHECKING, TypeAlias, Unpack, cast, overload
 
 from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.errors import UsageError
-from quantize_cli.inspection.build import inspected
-from quantize_cli.inspection.model import Inspection
-from quantize_cli.job import Output, ask, fill, prepare, report
+from quantize_cli.job import Output, ahead_of, ask, fill, prepare, report
 from quantize_cli.keywords import (
     Keywords,
     PlanKeywords,
@@ -22,14 +20,15 @@ from quantize_cli.keywords import (
 from quantize_cli.mixes.base import Mix
 from quantize_cli.mixes.find import find_format
 from quantize_cli.observer import Observer
-from quantize_cli.planning.memory import parse_memory
 from quantize_cli.planning.model import Plan
 from quantize_cli.planning.planner import make_plans
-from quantize_cli.previews.build import Circumstances, check_circumstances, preview_of_formats, preview_of_plans
-from quantize_cli.previews.model import Preview
 from quantize_cli.report.model import Report, SourceReport
 from quantize_cli.report.several import Reports
-from quantize_cli.verification.model import Verification
+
+if TYPE_CHECKING:
+    from quantize_cli.inspection.model import Inspection
+    from quantize_cli.previews.model import Preview
+    from quantize_cli.verification.model import Verification
 
 #: Names of several formats.
 Several: TypeAlias = list[str] | tuple[str, ...]
@@ -85,10 +84,13 @@ def quantize(
     observer = observer or Observer()
     asked = ask(_mixes(formats), output, options, observer)
     stream = options.get("stream", False)
-    with closing(open_checkpoint(model, options.get("revision"), observer, stream=stream)) as checkpoint:
-        ready = prepare(asked, checkpoint)
+    with (
+        closing(open_checkpoint(model, options.get("revision"), observer, stream=stream)) as checkpoint,
+        ahead_of(asked, checkpoint) as ahead,
+    ):
+        ready = prepare(asked, checkpoint, ahead)
         checkpoint.fetch(observer)
-        done = fill(asked, ready, checkpoint)
+        done = fill(asked, ready, checkpoint, ahead)
         source = SourceReport(checkpoint.location, checkpoint.repository, checkpoint.commit)
     reports = report(asked, ready, done, source)
     return reports[0] if isinstance(formats, str) else reports
@@ -146,6 +148,14 @@ def preview(
     Raises:
         QuantizeError: See `quantize_cli.errors`.
     """
+    from quantize_cli.planning.memory import parse_memory
+    from quantize_cli.previews.build import (
+        Circumstances,
+        check_circumstances,
+        preview_of_formats,
+        preview_of_plans,
+    )
+
     check_keywords("preview", options, PlanKeywords.__optional_keys__)
     circumstances = Circumstances(threads, context, None if fits is None else parse_memory(fits))
     check_circumstances(circumstances)
@@ -172,6 +182,8 @@ def inspect(model: str | Path, *, revision: str | None = None, pre_tokenizer: st
     Raises:
         QuantizeError: The model cannot be opened, or an argument is wrong.
     """
+    from quantize_cli.inspection.build import inspected
+
     with closing(open_checkpoint(model, revision)) as checkpoint:
         return inspected(checkpoint, pre_tokenizer)
 

@@ -32,6 +32,7 @@ from quantize_cli.planning.planner import make_plans
 from quantize_cli.report.model import ImatrixReport, Report, SourceReport
 from quantize_cli.report.several import Reports
 from quantize_cli.report.write import check_report_path, report_paths, write_report
+from quantize_cli.run.ahead import KernelsAhead
 from quantize_cli.run.bounds import available_threads
 from quantize_cli.run.progress import identity_of, key_of
 from quantize_cli.run.targets import (
@@ -45,6 +46,7 @@ from quantize_cli.run.targets import (
     sizes,
     target_of,
 )
+from quantize_cli.tokenizers.sandbox import meanwhile
 
 if TYPE_CHECKING:
     from quantize_cli.hub_upload.push import Push
@@ -117,14 +119,20 @@ def ask(mixes: Sequence[Mix], output: Output, options: Keywords, observer: Obser
     return Asked(mixes, options, meant, observer, place, gates, reports, push)
 
 
-def prepare(asked: Asked, checkpoint: Checkpoint) -> Ready:
+def ahead_of(asked: Asked, checkpoint: Checkpoint) -> KernelsAhead:
+    """Return what `prepare` begins and `fill` ends: kernels that are compiled meanwhile."""
+    return KernelsAhead(asked.mixes, checkpoint, weighted=asked.meant.importance is not None)
+
+
+def prepare(asked: Asked, checkpoint: Checkpoint, ahead: KernelsAhead) -> Ready:
     """Plan, and refuse what cannot end well, before a weight is read or downloaded.
 
     Raises:
         QuantizeError: See `quantize_cli.errors`.
     """
     started = time.perf_counter()
-    plans = make_plans(checkpoint, asked.mixes, asked.options.get("pre_tokenizer"), asked.meant)
+    with meanwhile(ahead.begin):
+        plans = make_plans(checkpoint, asked.mixes, asked.options.get("pre_tokenizer"), asked.meant)
     for sentence in dict.fromkeys(sentence for plan in plans for sentence in plan.warnings):
         asked.observer.warned(sentence)
     check_before(asked.gates, plans, keep_failed=asked.keep_failed)
@@ -143,7 +151,7 @@ def prepare(asked: Asked, checkpoint: Checkpoint) -> Ready:
     return Ready(plans, targets, key, time.perf_counter() - started)
 
 
-def fill(asked: Asked, ready: Ready, checkpoint: Checkpoint) -> Done:
+def fill(asked: Asked, ready: Ready, checkpoint: Checkpoint, ahead: KernelsAhead) -> Done:
     """Write the files, which are all here: those of `checkpoint.fetch`.
 
     Raises:
@@ -156,7 +164,7 @@ def fill(asked: Asked, ready: Ready, checkpoint: Checkpoint) -> Done:
     from quantize_cli.run.kernels import kernels_of_plans
 
     plans, options, observer = ready.plans, asked.options, asked.observer
-    compile_seconds = compile_kernels(kernels_of_plans(plans), observer)
+    compile_seconds = compile_kernels(kernels_of_plans(plans), observer, ahead)
     started = time.perf_counter()
     this = Run(ready.key, identity_of(checkpoint), restart=options.get("restart", False), tell=observer.noted)
     with opened(ready.targets, asked.place, this, force=asked.force) as files:

@@ -36,6 +36,9 @@ class Observer:
         `kept` tells whether a cache will keep them for later runs.
         """
 
+    def kernel_compiled(self, name: str, done: int, total: int) -> None:
+        """Hear that one more kernel is compiled, what it does, and that these are `done` of `total`."""
+
     def compiled(self, seconds: float, *, kept: bool) -> None:
         """Hear that the kernels are compiled, how long that took, and whether later runs can take them from a cache."""
 

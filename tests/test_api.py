@@ -210,13 +210,18 @@ class Recorder(Observer):
 def test_the_observer_hears_of_all_in_order(cold, tmp_path, monkeypatch):
     folder = make_checkpoint(tmp_path / "odd", intermediate_size=272, num_hidden_layers=1)
     monkeypatch.setattr("quantize_cli.run.compiling._is_cached", lambda _kernel: not cold)
-    monkeypatch.setattr("quantize_cli.run.compiling.compile_in_processes", lambda *_args: None)
+    monkeypatch.setattr("quantize_cli.run.compiling.started", lambda _most: None)
+    monkeypatch.setattr("quantize_cli.run.ahead.started", lambda _most: None)
     recorder = Recorder()
     reports = quantize(folder, ["q8_0", "f16"], tmp_path, observer=recorder, report=tmp_path / "r.md", **PRE)
     kinds = [kind for kind, *_ in recorder.events]
     assert recorder.threads == {threading.get_ident()}
     before = kinds[: kinds.index("tensor_started")]
-    assert before == (["warned", "compiling", "compiled", "started"] if cold else ["warned", "started"])
+    compiled = [event[2:] for event in recorder.events if event[0] == "kernel_compiled"]
+    assert compiled == [(number, len(compiled)) for number in range(1, len(compiled) + 1)]
+    compiling = ["compiling", *["kernel_compiled"] * len(compiled), "compiled"]
+    assert before == ["warned", *(compiling if cold else []), "started"]
+    assert bool(compiled) == cold
     assert recorder.events[0][1] == reports[0].warnings[0]
     assert kinds.count("tensor_started") == len(reports[0].tensors)
     assert sum(event[1] for event in recorder.events if event[0] == "weights_done") == reports[0].totals.weights

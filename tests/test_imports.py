@@ -62,6 +62,7 @@ ALLOWED = {
         "planning",
         "report",
         "run",
+        "tokenizers",
     },
     "verification": {
         "checkpoints",

@@ -7,8 +7,6 @@ from dataclasses import replace
 
 from quantize_cli.architectures.defaults import why_as_it_stands
 from quantize_cli.architectures.description import ModelDescription
-from quantize_cli.architectures.diagnosis.classes import no_config, unnamed_class, unsupported_class
-from quantize_cli.architectures.diagnosis.diagnose import diagnose
 from quantize_cli.architectures.examine import EMBEDDING, RawModel, examine
 from quantize_cli.architectures.families.table import BASE_CLASSES, CLASSES_OF_TYPES, FAMILIES
 from quantize_cli.architectures.from_gguf import describe_gguf
@@ -66,6 +64,8 @@ def _described(checkpoint: Checkpoint, values: dict[str, Json], pre_tokenizer: s
     found = examine(replace(raw, family=family, read=lambda name: read_small(checkpoint, name)))
     family.check(found.model)
     if found.faulty:
+        from quantize_cli.architectures.diagnosis.diagnose import diagnose  # most runs need no diagnosis
+
         raise diagnose(found)
     model, recipes = found.model, tensor_recipes(found)
     counts = ParameterCounts.of((recipe.name, recipe.shape) for recipe in recipes)
@@ -89,6 +89,8 @@ def _described(checkpoint: Checkpoint, values: dict[str, Json], pre_tokenizer: s
 def _read_config(checkpoint: Checkpoint) -> dict[str, Json]:
     """Read config.json as it stands."""
     if not checkpoint.sidecars.has("config.json"):
+        from quantize_cli.architectures.diagnosis.classes import no_config
+
         raise no_config(checkpoint.sidecars)
     return read_object(checkpoint.sidecars, "config.json")
 
@@ -102,10 +104,14 @@ def _class_name(values: Mapping[str, Json], where: str) -> tuple[str, tuple[str,
         kinds = [part.get("model_type") for part in (values, *parts[:1])]
         kind = next((kind for kind in kinds if isinstance(kind, str) and kind in CLASSES_OF_TYPES), None)
         if kind is None:
+            from quantize_cli.architectures.diagnosis.classes import unnamed_class
+
             raise unnamed_class(values, where)
         name = CLASSES_OF_TYPES[kind]
         return name, (f"{where} lacks architectures, so its model_type, {kind}, is taken for a {name}.",)
     if name not in FAMILIES and name not in BASE_CLASSES:
+        from quantize_cli.architectures.diagnosis.classes import unsupported_class
+
         raise unsupported_class(name, where)
     return name, ()
 

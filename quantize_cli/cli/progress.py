@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 DELAY = 0.1
 #: Seconds between two times shown while kernels are compiled.
 TICK = 0.5
+#: Seconds between two lines about kernels, where no bar can be drawn.
+PAUSE = 10.0
+#: Columns for the time before what is said of kernels.
+_TIME = 10
 
 #: Terminals with fewer columns do not get the bar itself, only its figures.
 _BAR_FROM = 76
@@ -118,7 +122,13 @@ class _Bars(_Sentences):
 
     def compiling(self, types: Sequence[str], *, kept: bool) -> None:
         super().compiling(types, kept=kept)
-        self._ticking.enter_context(_refreshed(self._show(bar_format="{elapsed}")))
+        # tqdm does not take away a bar with a delay that is only drawn again, never updated.
+        self._ticking.enter_context(_refreshed(self._show(bar_format="{elapsed}{postfix}", delay=0)))
+
+    def kernel_compiled(self, name: str, done: int, total: int) -> None:
+        if self._bar is not None:
+            said = f"{done} of {total} kernels, {name}"
+            self._bar.set_postfix_str(said[: max(console.columns() - _TIME, 0)], refresh=False)
 
     def started(self, plan: Plan) -> None:
         super().started(plan)
@@ -155,7 +165,7 @@ class _Bars(_Sentences):
 
         # Of the whole time's speed: that of the moment, and the time left with it, jumps with each type of tensor.
         usual: dict[str, Any] = {"leave": False, "dynamic_ncols": True, "delay": DELAY, "smoothing": 0}
-        self._bar = tqdm(**usual, **look, unit_scale=True)
+        self._bar = tqdm(**usual | look, unit_scale=True)
         return self._bar
 
     def _advance(self, count: int) -> None:
@@ -202,6 +212,15 @@ class _Lines(_Sentences):
         self._group = ""
         self._started = 0.0
         self._read: _Read | None = None
+
+    def compiling(self, types: Sequence[str], *, kept: bool) -> None:
+        super().compiling(types, kept=kept)
+        self._started = time.monotonic()
+
+    def kernel_compiled(self, _name: str, done: int, total: int) -> None:
+        if time.monotonic() - self._started >= PAUSE:
+            self._started = time.monotonic()
+            console.say(f"{done} of {total} kernels are compiled.")
 
     def download_started(self, files: int, nbytes: int) -> None:
         from quantize_cli.report.figures import size
@@ -250,10 +269,15 @@ class _Lines(_Sentences):
         if self._done * 100 < self._total or not self._total:  # too early for a speed
             console.say(f"  0% {of}" if self._total else of)
             return
-        from tqdm import tqdm
+        left = int(max(self._total - self._done, 0) / self._speed())
+        console.say(f"{self._done / self._total:4.0%} {of}, {how_fast}, {_interval(left)} left")
 
-        left = tqdm.format_interval(max(self._total - self._done, 0) / self._speed())
-        console.say(f"{self._done / self._total:4.0%} {of}, {how_fast}, {left} left")
+
+def _interval(seconds: int) -> str:
+    """Show a time as tqdm does, which is slow to import: 03:05 or 1:03:05."""
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes:02}:{seconds:02}"
 
 
 def files_of(count: int) -> str:

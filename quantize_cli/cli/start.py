@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -27,6 +28,7 @@ def main() -> int:
     if code > SIGNALLED:
         leave(code)
     stop_at_once()
+    gc.freeze()  # or Python looks through all modules for garbage before it ends, which takes a fifth of a second
     return code
 
 

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from quantize_cli.errors import UsageError
 from quantize_cli.outputs.checks import check_output
 from quantize_cli.outputs.refusals import named
 from quantize_cli.outputs.sinks import replacing
-from quantize_cli.report import html, json_report, markdown
 from quantize_cli.report.model import Report
+
+
+def _from(module: str) -> Callable[[Sequence[Report]], str]:
+    """Return the renderer of a module, which is imported on the first use: most runs write no report."""
+
+    def render(reports: Sequence[Report]) -> str:
+        return cast("str", import_module(f"quantize_cli.report.{module}").render(reports))
+
+    return render
+
 
 #: Suffix of a report file -> its renderer.
 RENDERERS: dict[str, Callable[[Sequence[Report]], str]] = {
-    ".json": json_report.render,
-    ".md": markdown.render,
-    ".html": html.render,
+    ".json": _from("json_report"),
+    ".md": _from("markdown"),
+    ".html": _from("html"),
 }
 
 

@@ -1,3 +1,3 @@
 """Vectors for kernels, and how kernels are compiled; no fact of GGML."""
 
-from quantize_cli.simd import start as _start  # noqa: F401  # imports Numba before another module of this room does
+from quantize_cli.simd import start as _start  # noqa: F401  # comes before the first import of Numba

@@ -25,6 +25,8 @@ import numba
 from numba.core import config
 from numba.core.caching import FunctionCache
 from numba.core.compiler import CompileResult
+from numba.core.registry import cpu_target
+from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
 from quantize_cli.simd import folders
@@ -55,6 +57,11 @@ def compiles() -> bool:
     return not config.DISABLE_JIT  # type: ignore[attr-defined]  # Numba sets it by name
 
 
+def load_compiler() -> None:
+    """Import all that the compiler needs, a quarter of a second's work that processes can have in common."""
+    cpu_target.target_context.refresh()
+
+
 class KernelCache(FunctionCache):
     """The cache of one kernel, for a dispatcher's `_cache`. It makes its folder when it first saves something."""
 
@@ -73,7 +80,8 @@ class KernelCache(FunctionCache):
         Raises:
             NotCachedError: there is none, inside `only_cached`.
         """
-        target_context.refresh()
+        # Numba's own cache refreshes the whole context. That takes as long as its import, and serves the compiler only.
+        rtsys.initialize(target_context)
         name = self._file_name(sig, target_context.codegen())
         for folder in folders.readable():
             try:
@@ -91,7 +99,9 @@ class KernelCache(FunctionCache):
         folder = folders.writable()
         if folder is None or data.library.has_dynamic_globals:
             return
-        payload = dumps(data._reduce())
+        # The last field has the globals of the functions that are linked in. No kernel reads them (see `linking.py`),
+        # and to unpickle them takes longer than all the rest, because they name modules of Numba's.
+        payload = dumps((*data._reduce()[:-1], ()))
         try:
             folders.write(folder / self._file_name(sig, data.codegen), hashlib.sha256(payload).digest() + payload)
         except OSError as error:

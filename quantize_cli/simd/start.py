@@ -23,9 +23,13 @@ class _WithoutFile(SourceFileLoader):
         code = super().get_code(fullname)
         return code and code.replace(co_consts=tuple("" if const == _FILE else const for const in code.co_consts))
 
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        sys.meta_path.remove(_Finder)
+
 
 class _Finder:
-    """Finds that one module."""
+    """Finds that one module, and is no longer asked when it is loaded."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
@@ -35,16 +39,5 @@ class _Finder:
         return spec
 
 
-def _import_numba() -> None:
-    """Import Numba, unless the process has it."""
-    if "numba" in sys.modules:
-        return
-    finder = _Finder()
-    sys.meta_path.insert(0, finder)
-    try:
-        import numba  # noqa: F401
-    finally:
-        sys.meta_path.remove(finder)
-
-
-_import_numba()
+if "numba" not in sys.modules:
+    sys.meta_path.insert(0, _Finder)

@@ -11,10 +11,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 
 from quantize_cli.errors import CheckpointError, QuantizeError
 from quantize_cli.tokenizers.child.main import OUT_OF_MEMORY
@@ -40,6 +43,40 @@ class Limits:
     mebibytes: int  #: of data; not enforced on macOS and Windows
 
 
+_meanwhile: ContextVar[Callable[[], None] | None] = ContextVar("_meanwhile", default=None)
+
+
+@contextmanager
+def meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """Let `work`, which does not raise, be done on a thread while this process waits for another one.
+
+    It is done once at most, and not before a wait: what is refused at once does without.
+    """
+    token = _meanwhile.set(work)
+    try:
+        yield
+    finally:
+        _meanwhile.reset(token)
+
+
+@contextmanager
+def _waiting() -> Iterator[None]:
+    """Do what there is to do meanwhile."""
+    work = _meanwhile.get()
+    _meanwhile.set(None)
+    thread = None if work is None else Thread(target=work)
+    if thread is not None:
+        try:
+            thread.start()
+        except RuntimeError:  # no thread is to be had
+            thread = None
+    try:
+        yield
+    finally:
+        if thread is not None:
+            thread.join()
+
+
 def in_child(request: bytes, what: str, limits: Limits, packages: Sequence[str]) -> bytes:
     """Return what `child.main.answer` makes of `request` in a process of its own.
 
@@ -55,15 +92,16 @@ def in_child(request: bytes, what: str, limits: Limits, packages: Sequence[str])
     """
     arguments = [str(limits.seconds), str(limits.mebibytes), *_folders("quantize_cli", *packages)]
     try:
-        ended = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", _START, *arguments],
-            input=request,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=_PATIENCE * limits.seconds,
-            env={**os.environ, **_ENVIRONMENT},
-            check=False,
-        )
+        with _waiting():
+            ended = subprocess.run(
+                [sys.executable, "-I", "-S", "-c", _START, *arguments],
+                input=request,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                timeout=_PATIENCE * limits.seconds,
+                env={**os.environ, **_ENVIRONMENT},
+                check=False,
+            )
     except subprocess.TimeoutExpired:
         raise _too_slow(what, _PATIENCE * limits.seconds) from None
     except OSError as error:

@@ -70,14 +70,32 @@ def test_the_time_goes_on_while_kernels_are_compiled(monkeypatch):
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(progress, "TICK", 0)
-    monkeypatch.setattr(progress, "DELAY", 0)
     with console.progress() as observer:
         observer.compiling([], kept=True)
+        observer.kernel_compiled("quantize Q4_K", 1, 4)
         while stream.getvalue().count("00:0") < 3:
             pass
         observer.compiled(0.5, kept=True)
     assert stream.getvalue().startswith("Compiling kernels, once for this machine ...\n")
+    assert re.search(r"\r00:0\d, 1 of 4 kernels, quantize Q4_K", stream.getvalue())
     assert stream.getvalue().endswith("\rCompiled in 0.5 s; later runs take them from the cache.\n")
+
+
+def test_lines_about_kernels_keep_their_distance(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with console.progress() as observer:
+        observer.compiling([], kept=True)
+        observer.kernel_compiled("quantize Q4_K", 1, 4)
+        monkeypatch.setattr(progress, "PAUSE", 0)
+        observer.kernel_compiled("measure errors", 2, 4)
+    assert stream.getvalue().splitlines()[1:] == ["2 of 4 kernels are compiled."]
+
+
+def test_a_time_has_hours_where_it_needs_them():
+    assert [progress._interval(seconds) for seconds in (0, 59, 185, 3785, 90000)] == [
+        tqdm.format_interval(seconds) for seconds in (0, 59, 185, 3785, 90000)
+    ]
 
 
 def test_nothing_is_promised_where_no_cache_keeps_the_kernels(monkeypatch):

@@ -6,8 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from select import select
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from checkpoint_factory import make_checkpoint
@@ -15,7 +18,10 @@ from imatrix_factory import squares, write_imatrix
 
 import quantize_cli
 from quantize_cli import plan
+from quantize_cli.checkpoints.base import Checkpoint, TensorInfo
+from quantize_cli.mixes.find import find_format
 from quantize_cli.run import workers
+from quantize_cli.run.ahead import KernelsAhead
 from quantize_cli.run.kernels import Kernel, kernels_of_plans
 
 ROOT = Path(quantize_cli.__file__).parents[1]
@@ -25,7 +31,7 @@ PRE = {"pre_tokenizer": "gpt-2"}
 PREPARE = """
 import json
 from quantize_cli.observer import Observer
-from quantize_cli.run import compiling, workers
+from quantize_cli.run import ahead, compiling, workers
 from quantize_cli.run.kernels import Kernel
 from quantize_cli.simd.sixteen_bits import _to_bf16
 
@@ -39,7 +45,7 @@ class Recorder(Observer):
         heard.append("kept" if kept else "lost")
 
 heard = []
-compiling.available_threads = lambda: 2
+ahead.available_threads = lambda: 2
 {change}
 seconds = compiling.prepare([Kernel("quantize", "BF16"), Kernel("read", "BF16")], Recorder())
 assert (seconds > 0) == (True in heard)
@@ -99,11 +105,91 @@ def test_a_compiler_that_is_switched_off_is_told(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_worker_does_not_outlive_its_block(tmp_path, monkeypatch):
-    monkeypatch.setattr(workers, "_START", "import sys; sys.stdin.read()")
-    with pytest.raises(KeyboardInterrupt), workers._Worker(tmp_path) as worker:
-        raise KeyboardInterrupt
-    assert worker._process.returncode == -9
+#: Takes work and never answers, in two processes, which both hold a pipe open.
+STUCK = "import os, sys, time; pipe = open(f'{sys.argv[2]}/pipe', 'wb'); os.fork(); time.sleep(600)"
+
+
+@pytest.mark.parametrize("how", ["an interrupt", "work that is not done", "no work"])
+def test_no_process_outlives_its_block(tmp_path, monkeypatch, how):
+    monkeypatch.setattr(workers, "_START", STUCK)
+    monkeypatch.setattr(workers, "_PATIENCE", 0)
+    monkeypatch.setattr(workers, "_FORKS", True)
+    os.mkfifo(tmp_path / "pipe")
+    held = workers.Workers(2, tmp_path)
+    (server,) = held._servers
+    with (tmp_path / "pipe").open("rb") as pipe:
+        with suppress(KeyboardInterrupt), held:
+            if how == "work that is not done":
+                held.give([Kernel("quantize", "BF16")])
+            if how == "an interrupt":
+                raise KeyboardInterrupt
+        assert server.returncode == -9
+        assert select([pipe], [], [], 60)[0], "a process still holds the pipe"
+        assert pipe.read() == b""
+
+
+def test_each_kernel_is_given_once_and_told_once(tmp_path):
+    kernels = [Kernel("quantize", "BF16"), Kernel("dequantize", "BF16")]
+    told: list[Kernel] = []
+    with workers.Workers(2, tmp_path) as held:
+        held.give(kernels[:1])
+        held.give(kernels)
+        held.finish(told.append)
+        held.finish(told.append)
+    assert sorted(told, key=kernels.index) == kernels
+
+
+SURE = [
+    ("q4_k_m", False, {Kernel("quantize", "Q4_K"), Kernel("dequantize", "Q4_K"), Kernel("measure")}),
+    ("q4_k_m", True, {Kernel("quantize", "Q4_K", True), Kernel("dequantize", "Q4_K"), Kernel("measure", None, True)}),
+    ("q8_0", True, {Kernel("quantize", "Q8_0"), Kernel("dequantize", "Q8_0"), Kernel("measure", None, True)}),
+    ("f32", False, {Kernel("measure")}),
+]
+
+
+@pytest.mark.parametrize(("name", "weighted", "sure"), SURE)
+def test_kernels_that_any_plan_needs_are_begun_ahead(name, weighted, sure):
+    infos = {"x": TensorInfo("x", "BF16", (4, 512), 4096, "x"), "y": TensorInfo("y", "BF16", (288,), 576, "x")}
+    checkpoint = cast("Checkpoint", SimpleNamespace(infos=infos))
+    assert {*KernelsAhead([find_format(name)], checkpoint, weighted=weighted)._sure()} == sure
+
+
+def test_a_type_that_no_row_fits_is_not_begun_ahead():
+    infos = {"x": TensorInfo("x", "BF16", (4, 288), 2304, "x")}
+    checkpoint = cast("Checkpoint", SimpleNamespace(infos=infos))
+    assert {*KernelsAhead([find_format("q4_k_m")], checkpoint, weighted=False)._sure()} == {Kernel("measure")}
+
+
+#: Refuses a model; prints whether Numba was imported, and how many processes were started.
+REFUSE = """
+import sys
+from quantize_cli import QuantizeError, quantize
+from quantize_cli.run import workers
+
+started = []
+start = workers.Workers._start
+workers.Workers._start = lambda self, count, folder: (start(self, count, folder), started.extend(self._servers))
+try:
+    quantize(sys.argv[1], "q8_0", sys.argv[2], pre_tokenizer=sys.argv[3])
+except QuantizeError as error:
+    print("numba" in sys.modules, [server.poll() is None for server in started])
+"""
+
+
+@pytest.mark.parametrize("wrong", ["the class", "the pre-tokenizer"])
+def test_a_refusal_leaves_no_process_behind(tmp_path, wrong):
+    model = make_checkpoint(tmp_path / "model", num_hidden_layers=1)
+    if wrong == "the class":
+        text = (model / "config.json").read_text()
+        (model / "config.json").write_text(text.replace("LlamaForCausalLM", "NobodyForCausalLM"))
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSE, str(model), str(tmp_path), "gpt-2" if wrong == "the class" else "nobody's"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "False []\n"
 
 
 def test_the_kernels_of_a_plan_are_those_of_its_tensors(llama):

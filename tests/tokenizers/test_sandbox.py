@@ -7,6 +7,7 @@ import sys
 from base64 import b64encode
 from errno import EAGAIN
 from pathlib import Path
+from threading import get_ident
 from typing import Any, NoReturn
 
 import pytest
@@ -15,7 +16,7 @@ from tokenizers import AddedToken
 
 from quantize_cli.errors import CheckpointError, QuantizeError
 from quantize_cli.tokenizers import sandbox, tokenizer_file
-from quantize_cli.tokenizers.sandbox import Limits, in_child
+from quantize_cli.tokenizers.sandbox import Limits, in_child, meanwhile
 
 #: Steps that make the text longer by a thousand letters each.
 PREPENDS = [{"type": "Prepend", "prepend": "x" * 1000}] * 2000
@@ -160,3 +161,25 @@ def test_limits_grow_with_the_file():
     assert small.seconds < 10
     assert small.mebibytes < 512 - 100  # this process has its share
     assert large == Limits(19, 892)
+
+
+def test_work_is_done_once_while_the_process_works(tmp_path: Path):
+    make_bpe(tmp_path)
+    threads: list[int] = []
+    with meanwhile(lambda: threads.append(get_ident())):
+        assert threads == []
+        keys(tmp_path)
+        keys(tmp_path)
+    keys(tmp_path)
+    assert len(threads) == 1
+    assert threads[0] != get_ident()
+
+
+def test_where_no_thread_is_to_be_had_the_work_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def none(_thread: object) -> NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    make_bpe(tmp_path)
+    monkeypatch.setattr(sandbox.Thread, "start", none)
+    with meanwhile(lambda: pytest.fail("the work has begun")):
+        assert keys(tmp_path)
