@@ -58,13 +58,15 @@ class KernelsAhead:
                 self.workers.give(missing)
 
     def _sure(self) -> Iterable[Kernel]:
-        """Yield the kernels of the formats' main types, if some rows are whole blocks, and what measures."""
+        """Yield the kernels of the formats' main types, if some rows are whole blocks, and what reads and measures."""
         from quantize_cli.run.kernels import kernels_of_mixes
 
         columns = {info.shape[-1] for info in self._checkpoint.infos.values() if len(info.shape) > 1}
         types = {mix.default for mix in self._mixes}
         used = {name for name in types if any(count % GGML_TYPES[name].block_size == 0 for count in columns)}
-        kernels = [kernel for kernel in kernels_of_mixes(self._mixes) if kernel.type is None or kernel.type in used]
+        sources = {info.dtype for info in self._checkpoint.infos.values()}
+        needed = {"quantize": used, "measure": used | {"F32"}, "read": sources, "check": sources}
+        kernels = [kernel for kernel in kernels_of_mixes(self._mixes) if kernel.type in needed[kernel.work]]
         weighted = {(kernel.work, kernel.type) for kernel in kernels if kernel.weighted}
         for kernel in kernels:
             if kernel.weighted == (self._weighted and (kernel.work, kernel.type) in weighted):

@@ -74,9 +74,9 @@ def missing_of(kernels: Iterable[Kernel]) -> list[Kernel]:
 
 def _rank(kernel: Kernel) -> int:
     """Rank what takes longest first: searches over super-blocks take three seconds, what measures one, others less."""
-    if kernel.type is None:
-        return 1
-    return 0 if GGML_TYPES[kernel.type].block_size == _SUPER_BLOCK else 2
+    if kernel.work == "quantize" and GGML_TYPES[kernel.type].block_size == _SUPER_BLOCK:
+        return 0
+    return 1 if kernel.work == "measure" else 2
 
 
 def _has_compiler(observer: Observer) -> bool:
@@ -131,7 +131,7 @@ def _compile(missing: Sequence[Kernel], observer: Observer, workers: Workers | N
 
 def _name(kernel: Kernel) -> str:
     weighted = " with importance" if kernel.weighted else ""
-    return f"{kernel.work} {kernel.type or 'errors'}{weighted}"
+    return f"{kernel.work} {kernel.type}{weighted}"
 
 
 @contextmanager

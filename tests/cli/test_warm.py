@@ -16,8 +16,9 @@ def test_all_that_the_formats_can_need_is_compiled():
     kernels = kernels_of_mixes([find_format("q8_0"), find_format("Q4_K_S")])
     assert len(kernels) == len({*kernels})
     types = {kernel.type for kernel in kernels}
-    assert types >= {None, "F16", "BF16", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "Q5_0"}
-    assert not types & {"F32", "Q3_K", "Q2_K", "IQ4_XS"}
+    assert types >= {"F32", "F16", "BF16", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "Q5_0"}
+    assert not types & {"Q3_K", "Q2_K", "IQ4_XS"}
+    assert {kernel.work for kernel in kernels if kernel.type == "F32"} == {"measure", "check"}
     assert {*kernels} >= {Kernel("quantize", "Q4_K", weighted=use) for use in (False, True)}
     assert Kernel("quantize", "Q8_0", weighted=True) not in kernels, "Q8_0 makes no use of importance"
 

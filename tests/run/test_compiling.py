@@ -129,7 +129,7 @@ def test_no_process_outlives_its_block(tmp_path, monkeypatch, how):
 
 
 def test_each_kernel_is_given_once_and_told_once(tmp_path):
-    kernels = [Kernel("quantize", "BF16"), Kernel("dequantize", "BF16")]
+    kernels = [Kernel("quantize", "BF16"), Kernel("read", "BF16")]
     told: list[Kernel] = []
     with workers.Workers(2, tmp_path) as held:
         held.give(kernels[:1])
@@ -139,11 +139,13 @@ def test_each_kernel_is_given_once_and_told_once(tmp_path):
     assert sorted(told, key=kernels.index) == kernels
 
 
+#: What reads the checkpoint, and what measures its vectors.
+ALWAYS = {Kernel("read", "BF16"), Kernel("measure")}
 SURE = [
-    ("q4_k_m", False, {Kernel("quantize", "Q4_K"), Kernel("dequantize", "Q4_K"), Kernel("measure")}),
-    ("q4_k_m", True, {Kernel("quantize", "Q4_K", True), Kernel("dequantize", "Q4_K"), Kernel("measure", None, True)}),
-    ("q8_0", True, {Kernel("quantize", "Q8_0"), Kernel("dequantize", "Q8_0"), Kernel("measure", None, True)}),
-    ("f32", False, {Kernel("measure")}),
+    ("q4_k_m", False, {Kernel("quantize", "Q4_K"), Kernel("measure", "Q4_K"), *ALWAYS}),
+    ("q4_k_m", True, {Kernel("quantize", "Q4_K", True), Kernel("measure", "Q4_K", True), *ALWAYS}),
+    ("q8_0", True, {Kernel("quantize", "Q8_0"), Kernel("measure", "Q8_0", True), *ALWAYS}),
+    ("f32", False, ALWAYS),
 ]
 
 
@@ -157,7 +159,7 @@ def test_kernels_that_any_plan_needs_are_begun_ahead(name, weighted, sure):
 def test_a_type_that_no_row_fits_is_not_begun_ahead():
     infos = {"x": TensorInfo("x", "BF16", (4, 288), 2304, "x")}
     checkpoint = cast("Checkpoint", SimpleNamespace(infos=infos))
-    assert {*KernelsAhead([find_format("q4_k_m")], checkpoint, weighted=False)._sure()} == {Kernel("measure")}
+    assert {*KernelsAhead([find_format("q4_k_m")], checkpoint, weighted=False)._sure()} == ALWAYS
 
 
 #: Refuses a model; prints whether Numba was imported, and how many processes were started.
