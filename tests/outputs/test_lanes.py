@@ -125,8 +125,13 @@ def test_the_system_is_asked_for_each_byte_once(nbytes, lane, tmp_path, monkeypa
 
 def test_a_busy_disk_is_asked_for_more_at_a_time(lane, tmp_path, monkeypatch):
     asked, go_on = [], threading.Event()
+
+    def ask(_descriptor, start, nbytes, _flags):
+        asked.append((start, nbytes))
+        go_on.wait()
+
     monkeypatch.setattr(write_back, "_STEP", 10)
-    monkeypatch.setattr(write_back, "_SYNC_FILE_RANGE", lambda *arguments: asked.append(arguments[1:3]) or go_on.wait())
+    monkeypatch.setattr(write_back, "_SYNC_FILE_RANGE", ask)
     with (tmp_path / "file").open("wb") as file:
         back = WriteBack(file, lane)
         for place in (10, 20, 30, 40):  # one in the works and one that waits
