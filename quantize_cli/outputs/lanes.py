@@ -12,6 +12,8 @@ from quantize_cli.interrupts import deferred
 
 #: Pieces that may wait for a thread; a piece is a slab of the output, mostly of less than 1 MiB.
 _PIECES = 8
+#: Outputs that have threads of their own: a thread hashes about 1 GB a second, and a ladder has several files at a time.
+_MOST = 8
 
 
 class Lane:
@@ -90,7 +92,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """The threads that take the bytes of a run beside it, whatever the number of its outputs."""
+    """The threads that take the bytes of an output beside the run."""
 
     hash: Lane
     write: Lane | None  #: None where the run writes itself, because a stream belongs to the thread that gave it
@@ -108,8 +110,12 @@ class Lanes:
 
 
 @contextmanager
-def beside(*, files: bool) -> Iterator[Lanes]:
-    """Take the bytes of outputs, files or streams, beside the block; what waits when the block ends is forgotten."""
+def beside(outputs: int, *, files: bool) -> Iterator[list[Lanes]]:
+    """Take the bytes of outputs, files or streams, beside the block; what waits when the block ends is forgotten.
+
+    Yields:
+        For each output its threads; some share theirs if there are many outputs.
+    """
     with ExitStack() as stack:
 
         def lane(name: str, waiting: int) -> Lane:
@@ -117,6 +123,11 @@ def beside(*, files: bool) -> Iterator[Lanes]:
             stack.callback(started.stop)
             return started
 
-        write_back = lane("quantize-write-back", 1) if files else None
-        write = lane("quantize-write", _PIECES) if files else None
-        yield Lanes(lane("quantize-hash", _PIECES), write, write_back)
+        def lanes() -> Lanes:
+            # What hands on to another is stopped before it.
+            write_back = lane("quantize-write-back", 1) if files else None
+            write = lane("quantize-write", _PIECES) if files else None
+            return Lanes(lane("quantize-hash", _PIECES), write, write_back)
+
+        made = [lanes() for _ in range(min(outputs, _MOST))]
+        yield [made[number % _MOST] for number in range(outputs)]

@@ -42,8 +42,12 @@ class Resumable:
 class _Journaled(Resumable):
     """Outputs with a journal."""
 
-    def __init__(self, files: Sequence[Complete], hidden: HiddenFiles, journal: Journal, lanes: Lanes) -> None:
-        super().__init__([Output(file.temporary.file, file.path, file.option, lanes) for file in files])
+    def __init__(
+        self, files: Sequence[Complete], hidden: HiddenFiles, journal: Journal, lanes: Sequence[Lanes]
+    ) -> None:
+        super().__init__(
+            [Output(file.temporary.file, file.path, file.option, its) for file, its in zip(files, lanes, strict=True)]
+        )
         self._files = files
         self._hidden = [str(name) for name in (hidden.journal, *hidden.data)]
         self._journal = journal
@@ -119,7 +123,7 @@ def resumable(paths: Sequence[Path], run: Run, *, force: bool, option: str = "-o
         for path, name in zip(paths, hidden.data, strict=True):
             with writing(path, option):
                 files.append(Complete(Temporary(name.parent, name), path, real(path), option))
-        with beside(files=True) as lanes:
+        with beside(len(files), files=True) as lanes:
             outputs_of_run = _Journaled(files, hidden, journal, lanes)
             outputs_of_run.start(run)
             started = outputs_of_run

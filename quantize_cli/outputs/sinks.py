@@ -153,8 +153,8 @@ def replacing(paths: Sequence[Path], *, force: bool, option: str = "-o") -> Iter
             target = real(path)
             with writing(path, option):
                 files.append(Complete(Temporary(target.parent), path, target, option))
-        with beside(files=True) as lanes:
-            yield [Output(file.temporary.file, file.path, option, lanes) for file in files]
+        with beside(len(files), files=True) as lanes:
+            yield [Output(file.temporary.file, file.path, option, its) for file, its in zip(files, lanes, strict=True)]
             complete(files, lanes)
         give_names(files, force=force)
     finally:
@@ -165,13 +165,14 @@ def replacing(paths: Sequence[Path], *, force: bool, option: str = "-o") -> Iter
             raise
 
 
-def complete(files: Sequence[Complete], lanes: Lanes) -> None:
+def complete(files: Sequence[Complete], lanes: Sequence[Lanes]) -> None:
     """Bring all files to the disk.
 
     Raises:
         OutputError: The system refuses it.
     """
-    lanes.settle()
+    for its in lanes:
+        its.settle()
     for file in files:
         with writing(file.path, file.option):
             file.temporary.complete()
@@ -193,7 +194,7 @@ def streaming(stream: BinaryIO | Path, option: str = "-o") -> Iterator[Output]:
     """
     with ExitStack() as stack:
         path = stream if isinstance(stream, Path) else None
-        lanes = stack.enter_context(beside(files=False))
+        (lanes,) = stack.enter_context(beside(1, files=False))
         file = stream if not isinstance(stream, Path) else stack.enter_context(_device(stream, option))
         output = Output(file, path, option, lanes)
         yield output

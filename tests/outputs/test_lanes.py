@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
 from quantize_cli.errors import OutputError
-from quantize_cli.outputs import write_back
+from quantize_cli.outputs import lanes, write_back
 from quantize_cli.outputs.lanes import Lane, beside
 from quantize_cli.outputs.sinks import Output, replacing
 from quantize_cli.outputs.write_back import WriteBack
@@ -96,16 +97,29 @@ def test_without_threads_the_owner_works(no_threads, tmp_path):
     assert (tmp_path / "model.gguf").read_bytes() == b"data"
 
 
-def test_each_error_names_its_own_file(tmp_path):
-    """The files share one thread."""
+def test_each_error_names_its_own_file_though_files_share_a_thread(tmp_path, monkeypatch):
+    monkeypatch.setattr(lanes, "_MOST", 1)
     with (tmp_path / "full").open("wb") as full, (tmp_path / "good").open("wb", buffering=0) as good:
         os.close(full.fileno())
-        with beside(files=True) as lanes:
-            outputs = [Output(file, tmp_path / file.name, "-o", lanes) for file in (full, good)]
+        with beside(2, files=True) as threads:
+            outputs = [
+                Output(file, Path(file.name), "-o", its) for file, its in zip((full, good), threads, strict=True)
+            ]
             outputs[0].write(b"x" * 100_000)
             with pytest.raises(OutputError, match=r"full cannot be written"):
                 outputs[1].flush()
         os.dup2(good.fileno(), full.fileno())  # for its end
+
+
+def test_many_outputs_share_some_threads(tmp_path):
+    paths = [tmp_path / f"{number}.gguf" for number in range(2 * lanes._MOST + 1)]
+    before = threading.active_count()
+    with replacing(paths, force=False) as sinks:
+        assert threading.active_count() == before + 3 * lanes._MOST
+        for number, sink in enumerate(sinks):
+            sink.write(b"%d" % number)
+    assert threading.active_count() == before
+    assert [path.read_bytes() for path in paths] == [b"%d" % number for number in range(len(paths))]
 
 
 @pytest.mark.parametrize("nbytes", [10, 25, 40])
