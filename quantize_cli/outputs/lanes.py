@@ -12,7 +12,7 @@ from quantize_cli.interrupts import deferred
 
 #: Pieces that may wait for a thread; a piece is a slab of the output, mostly of less than 1 MiB.
 _PIECES = 8
-#: Outputs that have threads of their own: a thread hashes about 1 GB a second, and a ladder has several files at a time.
+#: Outputs that have threads of their own: one hashes about 1 GB a second, and a ladder has several files at a time.
 _MOST = 8
 
 
