@@ -49,8 +49,9 @@ docs: .venv/documented ## Build the documentation's site into docs/_build
 	rm -rf docs/_build
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build
 
-bench: .venv/tested .venv-reference/installed ## Speed against the reference, side by side, and memory (45 minutes, 14 GB)
-	$(BIN)/python bench/everything.py --reference-python .venv-reference/bin/python
+# CONVERTER=.../convert_hf_to_gguf.py of a checkout of llama.cpp is timed too; .venv-reference needs its requirements.
+bench: .venv/tested-slow .venv-reference/installed ## Speed against the reference, side by side, and memory (45 minutes, 14 GB)
+	$(BIN)/python bench/everything.py --reference-python .venv-reference/bin/python $(if $(CONVERTER),--converter "$(CONVERTER)")
 
 dist: .venv/packaging ## Build the wheel and the source distribution into dist, check them, and run the installed command
 	rm -rf dist

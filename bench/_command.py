@@ -32,6 +32,7 @@ class Usage:
     """What a process took."""
 
     seconds: float  #: wall time
+    cpu_seconds: float  #: of all threads, in the program and in the system
     peak_bytes: int  #: peak resident set, mapped pages of files included
 
 
@@ -51,7 +52,7 @@ def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = N
         if process.returncode != 0:
             messages.seek(0)
             sys.exit(f"{command[0]} failed ({process.returncode}): {messages.read()[-2000:].decode(errors='replace')}")
-    return Usage(seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    return Usage(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
 
 
 def quantize(

@@ -8,23 +8,50 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+#: Numba's variable for the processor that kernels are compiled for, and one that has AVX2 and not AVX-512.
+CODE_FOR = "NUMBA_CPU_NAME"
+AVX2_PROCESSOR = "znver3"
+
+_FEATURES = ("avx2", "avx512f", "avx512bw", "avx512vbmi", "sha_ni", "asimd", "sve")
+
 
 def head_line() -> str:
-    """Return processor, cores, system, versions and date in one line."""
+    """Return processor, its features, cores, system, versions and date in one line."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    code = f", kernels compiled for {os.environ[CODE_FOR]}" if CODE_FOR in os.environ else ""
     return (
-        f"{_processor()}, {cores} cores, {platform.platform()}, Python {platform.python_version()}, "
-        f"Numba {version('numba')}, {time.strftime('%Y-%m-%d')}, load {_load()}"
+        f"{_cpuinfo('model name') or platform.processor() or platform.machine()} ({' '.join(_features())}){code}, "
+        f"{cores} cores, {platform.platform()}, Python {platform.python_version()}, Numba {version('numba')}, "
+        f"{time.strftime('%Y-%m-%d')}, load {_load()}"
     )
 
 
-def _processor() -> str:
+def has_avx512() -> bool:
+    """Tell whether the processor has AVX-512 and kernels are compiled for it."""
+    return "avx512f" in _features() and CODE_FOR not in os.environ
+
+
+def is_tmpfs(folder: Path) -> bool:
+    """Tell whether a file system that has no disk is mounted at `folder`."""
+    mounts = Path("/proc/mounts")
+    lines = mounts.read_text().splitlines() if mounts.is_file() else []
+    return any(line.split()[1:3] == [str(folder), "tmpfs"] for line in lines)
+
+
+def _features() -> list[str]:
+    flags = (_cpuinfo("flags") or _cpuinfo("Features")).split()
+    return [name for name in _FEATURES if name in flags]
+
+
+def _cpuinfo(field: str) -> str:
+    """Return a field of the first processor; nothing where the system does not tell."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+            name, _, value = line.partition(":")
+            if name.strip() == field:
+                return value.strip()
+    return ""
 
 
 def _load() -> str:

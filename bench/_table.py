@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -31,11 +32,24 @@ def ratio(values: Iterable[float]) -> str:
     return f"{middle:.2f} ({ordered[0]:.2f}-{ordered[-1]:.2f})" if len(ordered) > 1 else f"{middle:.2f}"
 
 
-def show(rows: Iterable[Row]) -> None:
-    """Print the rows as they come, below the machine they come from; exits with 1 where one is wrong."""
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Make a parser with the argument that `show` needs."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--rows-only", action="store_true", help="leave out the lines above the rows")
+    return made
+
+
+def head() -> None:
+    """Print the machine and the names of the columns."""
     print(head_line() + "\n")
     _line("what", "quantize", "reference", "ratio (min-max)", "asked", "", "remark")
     _line(*("-" * width for width in _WIDTHS), "------")
+
+
+def show(rows: Iterable[Row], arguments: argparse.Namespace) -> None:
+    """Print the rows as they come, below the machine they come from; exits with 1 where one is wrong."""
+    if not arguments.rows_only:
+        head()
     right = True
     for row in rows:
         verdict = {None: "", True: "ok", False: "short"}[row.kept]

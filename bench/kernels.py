@@ -13,7 +13,6 @@ says which share of the speed of a plain copy of the weights is reached. Exits w
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import sys
 import time
@@ -22,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
+import _table
 import numpy as np
 from _table import Row, ratio, show
 from numpy.typing import NDArray
@@ -30,17 +30,21 @@ from quantize_cli.blocks.base import BlockType
 from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.gguf_file.types import UseOfImportance
 
-_AFFINE = ("Q2_K", "Q4_K", "Q5_K", "IQ4_XS", "IQ4_NL")
-_SIGNED = ("Q3_K", "Q6_K")
-_GRIDS = ("IQ3_S", "IQ3_XXS", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S")
-#: Type -> how many times as fast as the reference it has to be, without and with importance.
-ASKED = {
-    **dict.fromkeys(_AFFINE, (5, 5)),
-    **dict.fromkeys(_SIGNED, (3, 3)),
-    **dict.fromkeys(("Q4_1", "Q5_1"), (1, 5)),
-    **dict.fromkeys(("Q4_0", "Q5_0"), (1, 3)),
-    **dict.fromkeys(_GRIDS, (4, 4)),
+#: How many times as fast as the reference every type has to be.
+ALL = 4.0
+#: Type -> what is asked of it without and with importance, where that is not `ALL`.
+ASKED: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("F32", "F16", "BF16"), (1.0, 1.0)),  # a copy of memory, or little more
+    **dict.fromkeys(("Q2_K", "Q4_K", "Q5_K", "IQ4_XS", "IQ4_NL"), (5.0, 5.0)),
+    "Q6_K": (10.0, ALL),
+    "Q3_K": (6.0, ALL),
+    **dict.fromkeys(("IQ2_S", "IQ2_XXS"), (5.0, 5.0)),
 }
+#: Types whose speed without importance is told beside that of a copy, because they do not search.
+NO_SEARCH = (
+    *("F32", "F16", "BF16", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "MXFP4", "NVFP4"),
+    *("Q2_0", "TQ2_0", "TQ1_0", "Q1_0"),
+)
 ROWS, COLUMNS = 256, 4096
 ROUNDS = 11
 #: A timing is repeated to take at least this long.
@@ -49,13 +53,13 @@ SECONDS = 0.05
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _table.parser(__doc__)
     parser.add_argument("types", metavar="TYPE", nargs="*", help="default: all")
     parser.add_argument("--library", type=Path, metavar="FILE", help="another build of the reference's ggml library")
     arguments = parser.parse_args()
     if unknown := set(arguments.types) - set(BLOCK_TYPES):
         parser.error(f"unknown types {', '.join(sorted(unknown))}; there are {', '.join(BLOCK_TYPES)}")
-    show(rows(arguments.types or list(BLOCK_TYPES), arguments.library))
+    show(rows(arguments.types or list(BLOCK_TYPES), arguments.library), arguments)
 
 
 def rows(types: Sequence[str], path: Path | None = None) -> Iterator[Row]:
@@ -104,15 +108,14 @@ def _row(
     ]
     ratios = [theirs / mine for mine, theirs in times]
     speeds = [weights.size / median(column) / 1e6 for column in zip(*times, strict=True)]
-    asked = ASKED.get(held.name, (1, 1))[importance is not None]
-    searches = held.name in ASKED and (importance is not None or held.name not in {"Q4_0", "Q4_1", "Q5_0", "Q5_1"})
-    share = "" if searches else f"{speeds[0] / copy:.0%} of a copy; "
+    asked = ASKED.get(held.name, (ALL, ALL))[importance is not None]
+    share = f"{speeds[0] / copy:.0%} of a copy; " if importance is None and held.name in NO_SEARCH else ""
     return Row(
         what=f"{held.name} {'with imatrix' if importance is not None else ''}".strip(),
         ours=f"{speeds[0]:.1f} M/s",
         reference=f"{speeds[1]:.1f} M/s",
         ratio=ratio(ratios),
-        asked=str(asked),
+        asked=f"{asked:g}",
         kept=median(ratios) >= asked,
         remark=share + ("bytes equal" if equal else "bytes DIFFER"),
         right=equal,

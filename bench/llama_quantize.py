@@ -1,4 +1,4 @@
-"""The reference's `llama-quantize`, for a Python that has llama-cpp-python: prints the seconds of the call alone.
+"""The reference's `llama-quantize`, for a Python that has llama-cpp-python: prints wall and CPU seconds of the call.
 
     python bench/llama_quantize.py IN.gguf OUT.gguf FILE_TYPE THREADS [IMATRIX.gguf]
 
@@ -25,13 +25,13 @@ def main() -> None:
     parameters.nthread = int(threads)
     parameters.ftype = int(file_type)
     held = _use_importance(parameters, Path(imatrix[0])) if imatrix else None
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     failed = llama_cpp.llama_model_quantize(source.encode(), target.encode(), ctypes.byref(parameters))
-    seconds = time.perf_counter() - started
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     del held
     if failed:
         sys.exit(f"llama_model_quantize could not quantize {source}")
-    print(seconds)
+    print(seconds, cpu_seconds)
 
 
 def _use_importance(parameters: ctypes.Structure, imatrix: Path) -> list[object]:

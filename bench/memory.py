@@ -9,16 +9,17 @@ with an empty cache of kernels, so that the compiler's memory counts too.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import _table
 from _command import PRE_TOKENIZER, QUANTIZE, TRANSPOSED_EXPERTS, Program, generate, quantize, work_folder
 from _table import Row, show
 
 FORMATS = ("q8_0", "q4_k_m")
-THREADS = (2, 8)
+FEW_THREADS = (2, 16)
+THREADS = (1, 2, 8, 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +29,14 @@ class Model:
     limit: int  #: MiB
     room: int  #: bytes for it and an output
     program: Program = QUANTIZE
+    threads: tuple[int, ...] = FEW_THREADS
 
 
 MODELS = {
-    "4gib": Model(512, 9_000_000_000),
+    "4gib": Model(512, 9_000_000_000, threads=THREADS),
     "moe-8gib": Model(600, 14_000_000_000),
     "moe-8gib-transposed": Model(600, 14_000_000_000, TRANSPOSED_EXPERTS),
-    "tiny": Model(512, 20_000_000),
+    "tiny": Model(512, 20_000_000, threads=THREADS),
     "moe-tiny": Model(600, 20_000_000),
     "moe-tiny-transposed": Model(600, 20_000_000, TRANSPOSED_EXPERTS),
 }
@@ -43,11 +45,11 @@ LARGE = ("4gib", "moe-8gib", "moe-8gib-transposed")
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _table.parser(__doc__)
     parser.add_argument("--size", choices=MODELS, help="see generate_checkpoint.py; default: all that are not tiny")
     parser.add_argument("--work", type=Path, metavar="DIR", help="where the files go for the time being (14 GB)")
     arguments = parser.parse_args()
-    show(rows((arguments.size,) if arguments.size else LARGE, arguments.work))
+    show(rows((arguments.size,) if arguments.size else LARGE, arguments.work), arguments)
 
 
 def rows(sizes: Sequence[str] = LARGE, work: Path | None = None) -> Iterator[Row]:
@@ -62,7 +64,7 @@ def _rows(size: str, folder: Path) -> Iterator[Row]:
     checkpoint = generate(folder / "model", size)
     nbytes = sum(file.stat().st_size for file in checkpoint.glob("*.safetensors"))
     for name in FORMATS:
-        for threads in THREADS:
+        for threads in model.threads:
             usage = quantize(
                 checkpoint,
                 name,

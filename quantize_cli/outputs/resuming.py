@@ -8,9 +8,10 @@ from pathlib import Path
 
 from quantize_cli.errors import QuantizeError, listed
 from quantize_cli.interrupts import deferred
-from quantize_cli.outputs.hashing import Hashing, hashing
+from quantize_cli.outputs.hashing import new_digest
 from quantize_cli.outputs.hidden import HiddenFiles, busy, check_alone, hidden_files
 from quantize_cli.outputs.journal import Grown, Journal, Json, NoLocksError, Record
+from quantize_cli.outputs.lanes import Lanes, beside
 from quantize_cli.outputs.names import Complete, give_names
 from quantize_cli.outputs.recovery import Beginning, Run, recover
 from quantize_cli.outputs.refusals import writing
@@ -41,12 +42,15 @@ class Resumable:
 class _Journaled(Resumable):
     """Outputs with a journal."""
 
-    def __init__(self, files: Sequence[Complete], hidden: HiddenFiles, journal: Journal, thread: Hashing) -> None:
-        super().__init__([Output(file.temporary.file, file.path, file.option, thread) for file in files])
+    def __init__(
+        self, files: Sequence[Complete], hidden: HiddenFiles, journal: Journal, lanes: Sequence[Lanes]
+    ) -> None:
+        super().__init__(
+            [Output(file.temporary.file, file.path, file.option, its) for file, its in zip(files, lanes, strict=True)]
+        )
         self._files = files
         self._hidden = [str(name) for name in (hidden.journal, *hidden.data)]
         self._journal = journal
-        self._hashing = thread
         self._noted = [(0, 0)] * len(files)  # bytes and number of marks of each file by the last record
         self.sealed = False  #: whether all bytes are written, so that only names can fail
 
@@ -58,7 +62,7 @@ class _Journaled(Resumable):
         """
         recovered = recover(self._journal.held, self._files, run)
         for number, file in enumerate(self._files):
-            beginning = recovered.beginnings.get(number) or Beginning(0, self._hashing.digest(), ())
+            beginning = recovered.beginnings.get(number) or Beginning(0, new_digest(), ())
             with writing(file.path, file.option):
                 file.temporary.cut(beginning.nbytes)
             self.outputs[number].go_on(beginning.nbytes, beginning.digest, beginning.marks)
@@ -119,13 +123,12 @@ def resumable(paths: Sequence[Path], run: Run, *, force: bool, option: str = "-o
         for path, name in zip(paths, hidden.data, strict=True):
             with writing(path, option):
                 files.append(Complete(Temporary(name.parent, name), path, real(path), option))
-        with hashing() as thread:
-            outputs_of_run = _Journaled(files, hidden, journal, thread)
+        with beside(len(files), files=True) as lanes:
+            outputs_of_run = _Journaled(files, hidden, journal, lanes)
             outputs_of_run.start(run)
             started = outputs_of_run
             yield started
-            complete(files)
-            thread.finish()
+            complete(files, lanes)
         started.sealed = True
         give_names(files, force=force)
     except BaseException as error:

@@ -8,15 +8,18 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from quantize_cli.errors import OutputError, UsageError
 from quantize_cli.interrupts import deferred
-from quantize_cli.outputs.hashing import Digest, Hashing, hashing
+from quantize_cli.outputs.hashing import Digest, new_digest
+from quantize_cli.outputs.lanes import Lanes, beside
 from quantize_cli.outputs.names import Complete, give_names
 from quantize_cli.outputs.refusals import refusal, writing
 from quantize_cli.outputs.temporary import Temporary
+from quantize_cli.outputs.write_back import WriteBack
 
 
 class Sink(Protocol):
@@ -51,30 +54,34 @@ class Output:
         file: What takes the bytes.
         path: Its path; None for a stream that was given open.
         option: The option that chose it, for messages.
-        hashing: The thread that hashes.
+        lanes: The threads that hash and write.
     """
 
-    def __init__(self, file: BinaryIO, path: Path | None, option: str, hashing: Hashing) -> None:
+    def __init__(self, file: BinaryIO, path: Path | None, option: str, lanes: Lanes) -> None:
         self._file = file
         self._path = path
         self._option = option
-        self._hashing = hashing
-        self._digest = hashing.digest()
+        self._lanes = lanes
+        self._write_back = WriteBack(file, lanes.write_back) if lanes.write_back is not None else None
+        self._digest = new_digest()
         self._marks: list[bytes] = []
         self._nbytes = 0
 
     def write(self, data: bytes | memoryview, /) -> None:
-        """Append `data`, which must not change afterwards.
+        """Append `data`, which must not change afterwards; a file gets it now or later.
 
         Raises:
-            OutputError: The system refuses it.
+            OutputError: The system refuses it, or what was appended earlier.
         """
-        self._hashing.update(self._digest, data)
+        if not len(data):
+            return
         self._nbytes += len(data)
-        try:
-            _write_all(self._file, data)
-        except OSError as error:
-            raise self.refusal(error) from error
+        self._lanes.hash.do(partial(self._digest.update, data))
+        put = partial(self._put, data, self._nbytes)
+        if self._lanes.write is None:
+            put()
+        else:
+            self._lanes.write.do(put)
 
     def go_on(self, nbytes: int, digest: Digest, marks: Sequence[bytes]) -> None:
         """Count and hash on from bytes that are in the file already; `digest` and `marks` are of these."""
@@ -86,6 +93,7 @@ class Output:
         Raises:
             OutputError: The system refuses it.
         """
+        self._lanes.settle()
         try:
             self._file.flush()
         except OSError as error:
@@ -93,11 +101,12 @@ class Output:
 
     def mark(self) -> None:
         """Keep the SHA-256 of all that was written up to here, for `marks`."""
-        self._hashing.mark(self._digest, self._marks)
+        digest, marks = self._digest, self._marks
+        self._lanes.hash.do(lambda: marks.append(digest.copy().digest()))
 
     def marks(self) -> Sequence[bytes]:
         """Return what `mark` has kept, in order; wait until it is known."""
-        self._hashing.settle()
+        self._lanes.hash.settle()
         return self._marks
 
     def refusal(self, error: OSError) -> OutputError:
@@ -108,6 +117,15 @@ class Output:
     def written(self) -> Written:
         """What was written; complete when the block that opened the output has ended."""
         return Written(self._path, self._nbytes, self._digest.hexdigest())
+
+    def _put(self, data: bytes | memoryview, nbytes: int) -> None:
+        """Write `data`, with which the file has `nbytes` bytes."""
+        try:
+            _write_all(self._file, data)
+        except OSError as error:
+            raise self.refusal(error) from error
+        if self._write_back is not None:
+            self._write_back.begin(nbytes)
 
 
 def _write_all(file: BinaryIO, data: bytes | memoryview) -> None:
@@ -135,10 +153,9 @@ def replacing(paths: Sequence[Path], *, force: bool, option: str = "-o") -> Iter
             target = real(path)
             with writing(path, option):
                 files.append(Complete(Temporary(target.parent), path, target, option))
-        with hashing() as thread:
-            yield [Output(file.temporary.file, file.path, option, thread) for file in files]
-            complete(files)
-            thread.finish()
+        with beside(len(files), files=True) as lanes:
+            yield [Output(file.temporary.file, file.path, option, its) for file, its in zip(files, lanes, strict=True)]
+            complete(files, lanes)
         give_names(files, force=force)
     finally:
         try:
@@ -148,12 +165,14 @@ def replacing(paths: Sequence[Path], *, force: bool, option: str = "-o") -> Iter
             raise
 
 
-def complete(files: Sequence[Complete]) -> None:
+def complete(files: Sequence[Complete], lanes: Sequence[Lanes]) -> None:
     """Bring all files to the disk.
 
     Raises:
         OutputError: The system refuses it.
     """
+    for its in lanes:
+        its.settle()
     for file in files:
         with writing(file.path, file.option):
             file.temporary.complete()
@@ -175,12 +194,11 @@ def streaming(stream: BinaryIO | Path, option: str = "-o") -> Iterator[Output]:
     """
     with ExitStack() as stack:
         path = stream if isinstance(stream, Path) else None
-        thread = stack.enter_context(hashing())
+        (lanes,) = stack.enter_context(beside(1, files=False))
         file = stream if not isinstance(stream, Path) else stack.enter_context(_device(stream, option))
-        output = Output(file, path, option, thread)
+        output = Output(file, path, option, lanes)
         yield output
         output.flush()
-        thread.finish()
 
 
 def takes_a_stream(path: Path) -> bool:

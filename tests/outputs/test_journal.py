@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantize_cli.errors import OutputError
-from quantize_cli.outputs.hashing import hashing
 from quantize_cli.outputs.hidden import check_alone, hidden_files, room_needed
 from quantize_cli.outputs.journal import Grown, Journal, Record, header_of, is_locked
 from quantize_cli.outputs.leftovers import leftovers
@@ -218,10 +217,8 @@ def test_a_file_goes_on_behind_the_last_record(tmp_path):
             output.write(b"three")
     assert [path.read_bytes() for path in paths] == [b"one two three"] * 2
     assert sorted(tmp_path.iterdir()) == paths
-    with hashing() as thread:
-        digest = thread.digest()
-        digest.update(b"one two three")
-    assert {output.written.sha256 for output in run.outputs} == {digest.hexdigest()}
+    sha256 = hashlib.sha256(b"one two three").hexdigest()
+    assert {output.written.sha256 for output in run.outputs} == {sha256}
     assert told == [
         f"Going on with {paths[0]}, {paths[1]}: an earlier run was stopped after 16 bytes, which are right."
     ]
