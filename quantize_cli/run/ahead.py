@@ -21,7 +21,7 @@ from quantize_cli.simd import folders
 if TYPE_CHECKING:
     from quantize_cli.run.kernels import Kernel
 
-#: A process takes 200 MiB. The kernel that takes longest bounds the time of most formats with fewer already.
+#: A process takes 200 to 350 MiB. The kernel that takes longest bounds the time of most formats with fewer already.
 MOST_PROCESSES = 8
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from quantize_cli.errors import OutputError
 from quantize_cli.gguf_file.types import GGML_TYPES
@@ -31,9 +31,10 @@ def prepare(kernels: Sequence[Kernel], observer: Observer, ahead: KernelsAhead |
     """
     if not _has_compiler(observer):
         return 0.0
-    missing = missing_of(kernels)
     workers = None if ahead is None else ahead.workers
-    seconds = _compile(missing, observer, workers, most=MOST_PROCESSES) if missing else 0.0
+    with workers or nullcontext():
+        missing = missing_of(kernels)
+        seconds = _compile(missing, observer, workers, most=MOST_PROCESSES) if missing else 0.0
     _tell_notes(observer)
     return seconds
 
