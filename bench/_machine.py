@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
 
-#: Numba's variable for the processor that kernels are compiled for, and one that has AVX2 and not AVX-512.
+#: Numba's variable for the processor that kernels are compiled for.
 CODE_FOR = "NUMBA_CPU_NAME"
-AVX2_PROCESSOR = "znver3"
+#: A processor that has AVX2 and not AVX-512. Its name alone is not enough: Numba keeps the features of the machine.
+_AVX2_PROCESSOR = "znver3"
+_HOST_FEATURES = "import llvmlite.binding as llvm; print(llvm.get_host_cpu_features().flatten())"
+_BEYOND_AVX2 = ("avx512", "avx10", "avxvnni", "avxifma", "avxneconvert", "amx", "gfni")
 
 _FEATURES = ("avx2", "avx512f", "avx512bw", "avx512vbmi", "sha_ni", "asimd", "sve")
 
@@ -29,6 +34,13 @@ def head_line() -> str:
 def has_avx512() -> bool:
     """Tell whether the processor has AVX-512 and kernels are compiled for it."""
     return "avx512f" in _features() and CODE_FOR not in os.environ
+
+
+def avx2_environment() -> dict[str, str]:
+    """Return the variables that make Numba compile for the features of this machine without AVX-512."""
+    features = subprocess.check_output([sys.executable, "-c", _HOST_FEATURES], text=True).strip().split(",")
+    kept = (f"-{name[1:]}" if name[1:].startswith(_BEYOND_AVX2) else name for name in features)
+    return {CODE_FOR: _AVX2_PROCESSOR, "NUMBA_CPU_FEATURES": ",".join(kept)}
 
 
 def is_tmpfs(folder: Path) -> bool:

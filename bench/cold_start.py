@@ -58,7 +58,8 @@ def rows(arguments: argparse.Namespace) -> Iterator[Row]:
                 ours=f"+{extra:.1f} s",
                 asked="" if asked is None else f"<{asked:g} s",
                 kept=None if asked is None else extra <= asked,
-                remark=f"{(smollm2 or model).name}; {median(cold):.1f} s instead of {median(warm):.2f} s, +{more:.1f} CPU s",
+                remark=f"{(smollm2 or model).name}; {median(cold):.1f} s instead of {median(warm):.2f} s; "
+                f"{more:.1f} CPU s more",
             )
 
 

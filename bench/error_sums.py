@@ -1,9 +1,8 @@
-"""What the error report costs: decoding a slab and summing its differences, beyond quantizing it.
+"""What the error report costs: decoding a slab and summing its differences.
 
     python bench/error_sums.py [TYPE ...]
 
-Every round times a slab that is quantized and measured, and one that is only quantized; the difference is what
-measuring takes. Times are CPU times of the thread.
+Times are CPU times of the thread.
 """
 
 from __future__ import annotations
@@ -18,7 +17,8 @@ import numpy as np
 from _table import Row, show
 
 from quantize_cli.blocks.table import BLOCK_TYPES
-from quantize_cli.run import derive
+from quantize_cli.measure.decoded import measure
+from quantize_cli.measure.sums import SUMS
 
 TYPES = ("Q4_K", "Q8_0")
 ROWS, COLUMNS = 128, 2048
@@ -42,11 +42,11 @@ def rows(types: Sequence[str]) -> Iterator[Row]:
         held = BLOCK_TYPES[name]
         packed = np.empty((ROWS, held.row_bytes(COLUMNS)), np.uint8)
         for given in (None, importance):
-            alone = partial(held.quantize, weights, packed, given)
-            measured = partial(derive._quantized, weights, held, given)
+            held.quantize(weights, packed, given)
+            sums = np.empty((ROWS, SUMS))
+            measured = partial(measure, held.unpack, packed.reshape(-1, held.block_bytes), weights, given, sums)
             measured()  # compiles
-            alone()
-            nanoseconds = [(_seconds(measured) - _seconds(alone)) / weights.size * 1e9 for _ in range(ROUNDS)]
+            nanoseconds = [_seconds(measured) / weights.size * 1e9 for _ in range(ROUNDS)]
             yield Row(
                 f"error sums of {name}{' with imatrix' if given is not None else ''}",
                 f"{median(nanoseconds):.2f} ns",

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import _table
-from _machine import AVX2_PROCESSOR, CODE_FOR, has_avx512
+from _machine import avx2_environment, has_avx512
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
     failed = _table_of([*_speed(arguments), *_start(arguments), *_memory(arguments)])
     if wide:
         with tempfile.TemporaryDirectory(prefix="quantize-bench-") as kernels:
-            os.environ |= {CODE_FOR: AVX2_PROCESSOR, "NUMBA_CACHE_DIR": kernels}
+            os.environ |= avx2_environment() | {"NUMBA_CACHE_DIR": kernels}
             print()
             failed |= _table_of([*_speed(arguments), *_start(arguments)])
     sys.exit(failed)

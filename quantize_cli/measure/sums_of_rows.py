@@ -92,18 +92,42 @@ def _add_in_float64(x: Values, x_start: int, y: Values, y_start: int, size: int,
 
 
 @inner
-def _add_weighted(
-    x: Values, x_start: int, y: Values, y_start: int, importance: Values, w_start: int, size: int, totals: Totals
-) -> None:
-    """Add a block to the weighted totals, in float64: an importance may have any magnitude."""
-    x2, d2 = load_doubles(totals, SUM_WX2 * SUMMED), load_doubles(totals, SUM_WD2 * SUMMED)
+def _add_weighted_block(x2: Doubles, d2: Doubles, totals: Totals) -> None:
+    """Add what the lanes have of a block to the weighted totals."""
+    store_doubles(totals, SUM_WX2 * SUMMED, load_doubles(totals, SUM_WX2 * SUMMED) + x2)
+    store_doubles(totals, SUM_WD2 * SUMMED, load_doubles(totals, SUM_WD2 * SUMMED) + d2)
+
+
+@inner
+def _add_weighted_in_float32(
+    x: Values, x_start: int, y: Values, y_start: int, w: Values, w_start: int, size: int, totals: Totals
+) -> bool:
+    """Add a block to the weighted totals; tell whether that was possible, else nothing is changed."""
+    x2 = d2 = splat_summed(F(0))
     for i in range(0, size, SUMMED):
-        a, b = widened(load_summed(x, x_start + i)), widened(load_summed(y, y_start + i))
-        w, d = widened(load_summed(importance, w_start + i)), a - b
-        x2 = x2 + w * (a * a)
-        d2 = d2 + w * (d * d)
-    store_doubles(totals, SUM_WX2 * SUMMED, x2)
-    store_doubles(totals, SUM_WD2 * SUMMED, d2)
+        a, weight = load_summed(x, x_start + i), load_summed(w, w_start + i)
+        d = a - load_summed(y, y_start + i)
+        x2 = x2 + weight * (a * a)
+        d2 = d2 + weight * (d * d)
+    least_x2, least_d2, most = splat_summed(_LEAST_X2), splat_summed(_LEAST_D2), splat_summed(_MOST)
+    if not any_lane(x2 > least_x2) or not any_lane(d2 > least_d2) or any_lane((x2 > most) | (d2 > most)):
+        return False
+    _add_weighted_block(widened(x2), widened(d2), totals)
+    return True
+
+
+@inner
+def _add_weighted_in_float64(
+    x: Values, x_start: int, y: Values, y_start: int, w: Values, w_start: int, size: int, totals: Totals
+) -> None:
+    """Add a block to the weighted totals."""
+    x2 = d2 = widened(splat_summed(F(0)))
+    for i in range(0, size, SUMMED):
+        a, weight = widened(load_summed(x, x_start + i)), widened(load_summed(w, w_start + i))
+        d = a - widened(load_summed(y, y_start + i))
+        x2 = x2 + weight * (a * a)
+        d2 = d2 + weight * (d * d)
+    _add_weighted_block(x2, d2, totals)
 
 
 @inner
@@ -126,7 +150,9 @@ def add_columns(
         if not _add_in_float32(x, x_start + start, y, start, count, totals):
             _add_in_float64(x, x_start + start, y, start, count, totals)
         if importance is not None:
-            _add_weighted(x, x_start + start, y, start, importance, w_start + start, count, totals)
+            places = x_start + start, start, w_start + start
+            if not _add_weighted_in_float32(x, places[0], y, places[1], importance, places[2], count, totals):
+                _add_weighted_in_float64(x, places[0], y, places[1], importance, places[2], count, totals)
 
 
 @inner
