@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 LANES = 32
 
 #: Lanes of a narrow vector, for loops in which few lanes count; few functions take one (`_narrow` in compiled.py).
-NARROW = 16
+NARROW = 8
 
 #: float32[LANES], int32[LANES] and bool[LANES]; or of NARROW lanes.
 Floats: TypeAlias = NDArray[np.float32]
