@@ -13,10 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from quantize_cli.blocks.base import SUPER_BLOCK, Blocks, Importance
-from quantize_cli.blocks.grids.levels import odd_levels
+from quantize_cli.blocks.grids.levels import BOUND, odd_levels
 from quantize_cli.blocks.iq2.grid import Iq2Grid
 from quantize_cli.blocks.iq2.nearest import (
-    BOUND,
     GROUP,
     MOVED,
     TOP,

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.blocks.grids.levels import odd_levels
+from quantize_cli.blocks.grids.levels import SURE, bounded_levels, odd_levels
 from quantize_cli.blocks.iq2.grid import FULL, PATTERNS, Iq2Grid
 from quantize_cli.simd.compile import inner, maker
 from quantize_cli.simd.lanes import Lanes, new_lanes
@@ -27,14 +27,11 @@ from quantize_cli.simd.vector import (
     Floats,
     Ints,
     Mask,
-    bits_of,
-    clamped,
     first_lane,
     lane_bits,
     load,
     load_ints,
     load_narrow,
-    magnitude,
     mask_of,
     narrow,
     select,
@@ -58,13 +55,6 @@ PATTERN = PATTERNS - 1
 #: Levels of an element in a table of terms; one more than there are, so that an index is a shift.
 _LEVELS = 4
 _FLOAT_MAX = F(np.finfo(np.float32).max)
-#: 1.5 * 2^24: adding it rounds to an even number, half of which is in the low mantissa bits.
-_MAGIC = F(25165824.0)
-#: Up to this distance from the value of its level, 1, 3 or 5, an element is surely nearer to it than to any other, and
-#: the short lists do: it is half a step, less much more than the roundings of a difference can add up to.
-_SURE = F(0.9998)
-#: Elements over the scale are rounded exactly up to this magnitude, however they are rounded.
-BOUND = F(2.0**20)
 
 
 class Candidates(NamedTuple):
@@ -117,13 +107,11 @@ def round_group(values: Lanes, start: int, inverse: Floats, bounded: bool) -> In
         return pattern
     far = splat(F(0))
     for i in range(GROUP):
-        value = clamped(inverse * load(values, start + i * LANES) - F(1), F(0), F(2 * TOP))
-        rounded = value + _MAGIC
-        pattern |= bits_of(rounded) << I(2 * i)
-        off = magnitude(value - (rounded - _MAGIC))
+        level, off = bounded_levels(inverse * load(values, start + i * LANES), I(TOP))
+        pattern |= level << I(2 * i)
         far = select(off > far, off, far)
     pattern &= I(PATTERN)
-    pattern |= select(far > _SURE, I(FULL), splat_int(I(0)))
+    pattern |= select(far > SURE, I(FULL), splat_int(I(0)))
     return pattern
 
 
