@@ -27,6 +27,7 @@ from quantize_cli.simd.vector import (
     NARROW,
     Floats,
     any_lane,
+    bits_of,
     first_lane,
     lane_bits,
     lane_numbers,
@@ -34,6 +35,7 @@ from quantize_cli.simd.vector import (
     load_ints,
     load_narrow,
     mask_of,
+    max_lane,
     narrow,
     select,
     splat,
@@ -77,7 +79,7 @@ class Search(NamedTuple):
 
 #: float32: 256 magnitudes, the type's signs taken off; 256 weights of squared errors; their square roots, by which
 #: points near a pattern are compared; the 8 sub-blocks' scales; 2 vectors of the candidates' sums; and 17 vectors, at
-#: LANES * q the candidate scales times q = 1, 3 ... 15, zeros between.
+#: LANES * q the candidate scales times q = 1, 3 ... 15; in the refinement at q the scale times q.
 X, W, ROOT, SCALES = 0, SUPER_BLOCK, 2 * SUPER_BLOCK, 3 * SUPER_BLOCK
 _SUMS = SCALES + LANES
 _PRODUCTS = _SUMS + 2 * LANES
@@ -85,14 +87,15 @@ _FLOATS = _PRODUCTS + 17 * LANES
 #: int32: the codes of the 64 points; 32 times eight signs, bit i of number k set where element 8 k + i is negative;
 #: room for a lane, and for each group of a sub-block a vector of the candidates' patterns, as places in the table; for
 #: each group a vector of the first points of their lists, and one of the best points, each with room behind it; bits
-#: for each group, of the candidates whose list has one point alone; the queue of runs.
+#: for each group, of the candidates whose list has one point alone; the queue, two numbers for each run: its group's
+#: number times LANES plus its first candidate, and its list.
 CODES, SIGNS = 0, GROUPS
 _PLACES = SIGNS + SUPER_BLOCK // 8 + LANES
 _FIRSTS = _PLACES + _GROUPS_HERE * LANES
 _TRIALS = _FIRSTS + _GROUPS_HERE * LANES + LANES
 _ALONE = _TRIALS + _GROUPS_HERE * 2 * LANES
 _QUEUE = _ALONE + LANES
-_INTS = _QUEUE + _GROUPS_HERE * LANES + LANES
+_INTS = _QUEUE + 2 * (_GROUPS_HERE * LANES + LANES)
 
 
 @maker
@@ -194,7 +197,8 @@ def _queue_runs(candidates: int, grid: Table, ints: IntWork) -> int:
             store_narrow_ints(ints, _FIRSTS + LANES * k + lane, narrow(splat_int(grid[points >> LENGTH])))
             rest = -1 << lane
             alone = alone & ~rest | (0 if choice else rest)
-            ints[_QUEUE + count] = LANES * k + lane
+            ints[_QUEUE + 2 * count] = LANES * k + lane
+            ints[_QUEUE + 2 * count + 1] = points
             count += 1 if choice else 0
         ints[_ALONE + k] = I(alone)
     return count
@@ -204,14 +208,13 @@ def _queue_runs(candidates: int, grid: Table, ints: IntWork) -> int:
 def _choose(start: int, count: int, grid: Table, floats: FloatWork, ints: IntWork) -> None:
     """Find the best points for as many runs in the queue; what is behind a run is overwritten by the next ones."""
     for number in range(count):
-        run = ints[_QUEUE + number] & 0xFFFF
+        run, points = ints[_QUEUE + 2 * number] & 0xFFFF, ints[_QUEUE + 2 * number + 1]
         lane = run % LANES
         at = start + 4 * (run // LANES)
         x0, x1 = narrow(splat(floats[X + at])), narrow(splat(floats[X + at + 1]))
         x2, x3 = narrow(splat(floats[X + at + 2])), narrow(splat(floats[X + at + 3]))
         w0, w1 = narrow(splat(floats[ROOT + at])), narrow(splat(floats[ROOT + at + 1]))
         w2, w3 = narrow(splat(floats[ROOT + at + 2])), narrow(splat(floats[ROOT + at + 3]))
-        points = grid[ints[_PLACES + run]]
         first = points >> LENGTH
         chosen = narrow(splat_int(grid[first]))
         best = narrow(splat(_FLOAT_MAX))
@@ -291,7 +294,7 @@ def _round_again(start: int, inverse: np.float32, floats: FloatWork, ints: IntWo
 
 @inner
 def _nearest(at: int, points: int, grid: Table, floats: FloatWork) -> int:
-    """Find the best point on a list for the four magnitudes at element `at`; the scale's products are side by side."""
+    """Find the best point on a list for the four magnitudes at element `at`, in the refinement."""
     first = points >> LENGTH
     chosen = int(grid[first])
     best = _FLOAT_MAX
@@ -343,9 +346,8 @@ def fit_points(search: Search, grid: Table, floats: FloatWork, ints: IntWork) ->
     """
     for sub_block in range(SUB_BLOCKS):
         start = sub_block * SUB_BLOCK
-        largest = floats[X + start]
-        for i in range(start + 1, start + SUB_BLOCK):
-            largest = max(largest, floats[X + i])
+        # 0, -0 or positive: in order as integers.
+        largest = I(max_lane(bits_of(load(floats, X + start)))).view(np.float32)
         if largest < search.least or largest == F(0):
             floats[SCALES + sub_block] = F(0)
             for k in range(_GROUPS_HERE):
