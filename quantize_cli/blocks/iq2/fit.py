@@ -158,12 +158,12 @@ def _sums(values: Lanes, w: Lanes, points: IntLanes, start: int, stride: int, su
     sum_xq = splat(F(0))
     sum_q2 = splat(F(0))
     for i in range(0, values.size, GROUP * LANES):
-        point = load_ints(points, start)
+        doubled = load_ints(points, start) << I(1)
         start += stride
         for k in range(GROUP):
             place = i + k * LANES
             weight = load(w, place)
-            q = to_floats((point >> I(2 * k) & I(3)) * I(2) + I(1))
+            q = to_floats(doubled >> I(2 * k) & I(2 * 3) | I(1))
             weighted = weight * q
             sum_xq += weight * load(values, place) * q
             sum_q2 += weighted * q
