@@ -172,7 +172,7 @@ def _starts(k: int, candidates: int, ints: IntWork) -> int:
     places = _PLACES + LANES * k
     starts = int(lane_bits(load_ints(ints, places) != load_ints(ints, places - 1))) | 1
     going_on = ~starts
-    for length in (1, 2, 4):
+    for length in (1, 2, 4):  # then a bit is set where NARROW = 8 candidates start no run
         going_on &= going_on >> length
     for _ in range(LANES // NARROW - 1):
         starts |= (starts << NARROW) & (going_on << NARROW - 1)
