@@ -54,6 +54,7 @@ from quantize_cli.simd.vector import (
     store_doubles,
     store_ints,
     store_mask,
+    store_narrow,
     store_narrow_ints,
     store_nibbles,
     store_shorts,
@@ -288,6 +289,14 @@ def _narrow_vectors(values: NDArray[np.float32], ints: NDArray[np.int32], out: N
     store_narrow_ints(out, 2 * LANES, select(a * b - a + b > b, narrow(swapped), other))
 
 
+@kernel
+def _narrow_floats(values: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    a, b = load_narrow(values, 1), load_narrow(values, LANES)
+    c = a * b
+    c += a
+    store_narrow(out, LANES, select(c < b, a - b, c))
+
+
 CASES: dict[str, tuple[Callable[..., None], tuple[NDArray[Any], ...], type[np.generic]]] = {
     "operators of floats": (_float_operators, (FLOATS,), F),
     "functions of floats": (_float_functions, (FLOATS,), F),
@@ -302,6 +311,7 @@ CASES: dict[str, tuple[Callable[..., None], tuple[NDArray[Any], ...], type[np.ge
     "shorts": (_shorts, (INTS,), np.uint16),
     "reductions": (_reductions, (FLOATS, INTS), np.int64),
     "narrow vectors": (_narrow_vectors, (FLOATS, INTS), I),
+    "narrow floats": (_narrow_floats, (FLOATS,), F),
 }
 
 

@@ -11,33 +11,34 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import SUPER_BLOCK, Blocks, Importance
-from quantize_cli.blocks.grids.levels import odd_levels
+from quantize_cli.blocks.grids.levels import BOUND, odd_levels
 from quantize_cli.blocks.iq2.grid import Iq2Grid
 from quantize_cli.blocks.iq2.nearest import (
     GROUP,
     MOVED,
-    PATTERN,
-    SCRATCH,
-    SLOT,
+    TOP,
     Candidates,
-    Scratch,
+    IntLanes,
     move_again,
     move_to_grid,
+    new_candidates,
+    round_group,
 )
 from quantize_cli.blocks.search.positive import fit_positive
 from quantize_cli.blocks.search.weights import sum_of_squares, weigh_importance
 from quantize_cli.simd.compile import inner, maker
-from quantize_cli.simd.lanes import Lanes, load_lanes
+from quantize_cli.simd.lanes import Lanes, load_lanes, new_lanes
 from quantize_cli.simd.vector import (
     LANES,
     Floats,
     Ints,
     Mask,
+    any_lane,
     load,
     load_ints,
+    magnitude,
     nowhere,
     select,
     splat,
@@ -50,12 +51,10 @@ from quantize_cli.simd.vector import (
 
 F = np.float32
 I = np.int32  # noqa: E741
-IntLanes = NDArray[np.int32]
 
 GROUPS = SUPER_BLOCK // GROUP
-TOP = 2
 #: The value of the largest level.
-TOP_VALUE = 5
+TOP_VALUE = 2 * TOP + 1
 TOP_SCALE = 15
 
 
@@ -77,41 +76,31 @@ class Work(NamedTuple):
     importance: Lanes  #: 256 vectors
     w: Lanes  #: weights of a sub-block
     levels: Lanes  #: of the fit of the maximum
-    candidates: Candidates  #: of a sub-block: magnitudes, and the square roots of the weights
+    candidates: Candidates  #: of a sub-block: magnitudes, the square roots of the weights, and what belongs to them
     chosen: IntLanes  #: 32 vectors: the points
     signs: IntLanes  #: 32 vectors: a bit for each minus sign
     scales: Lanes  #: 16 vectors at most, a sub-block each
     sums: Lanes  #: 2 vectors
     stored: IntLanes  #: 16 vectors at most: levels of the scales
     d: Lanes  #: 1 vector: what a level of the scales stands for
-    scratch: Scratch
 
 
 @maker
 def new_work(search: Search) -> Work:
     """Allocate the buffers of a search."""
-    steps = 2 * search.reach + 1
-    patterns = search.size // GROUP * steps * LANES
+    sub_blocks = SUPER_BLOCK // search.size
     return Work(
-        np.empty(SUPER_BLOCK * LANES, np.float32),
-        np.empty(SUPER_BLOCK * LANES, np.float32),
-        np.empty(search.size * LANES, np.float32),
-        np.empty(search.size * LANES, np.float32),
-        Candidates(
-            np.empty(search.size * LANES, np.float32),
-            np.empty(search.size * LANES, np.float32),
-            np.empty(steps * LANES, np.float32),
-            np.empty(patterns, np.int32),
-            np.empty(patterns, np.int32),
-            np.empty(patterns * SLOT, np.uint16),
-        ),
-        np.empty(GROUPS * LANES, np.int32),
-        np.empty(GROUPS * LANES, np.int32),
-        np.empty(SUPER_BLOCK // search.size * LANES, np.float32),
-        np.empty(2 * LANES, np.float32),
-        np.empty(SUPER_BLOCK // search.size * LANES, np.int32),
-        np.empty(LANES, np.float32),
-        np.empty(SCRATCH, np.float32),
+        new_lanes(SUPER_BLOCK),
+        new_lanes(SUPER_BLOCK),
+        new_lanes(search.size),
+        new_lanes(search.size),
+        new_candidates(search.size, 2 * search.reach + 1),
+        new_lanes(GROUPS).view(np.int32),
+        new_lanes(GROUPS).view(np.int32),
+        new_lanes(sub_blocks),
+        new_lanes(2),
+        new_lanes(sub_blocks).view(np.int32),
+        new_lanes(1),
     )
 
 
@@ -154,12 +143,13 @@ def _largest(values: Lanes) -> Floats:
 
 
 @inner
-def _pattern(values: Lanes, start: int, inverse: Floats) -> Ints:
-    """Round the group at `start` to a pattern."""
-    pattern = splat_int(I(0))
-    for i in range(GROUP):
-        pattern |= odd_levels(inverse * load(values, start + i * LANES), I(TOP)) << I(2 * i)
-    return pattern
+def _most(values: Lanes) -> Floats:
+    """Find the largest magnitude."""
+    most = splat(F(0))
+    for i in range(0, values.size, LANES):
+        value = magnitude(load(values, i))
+        most = select(most > value, most, value)
+    return most
 
 
 @inner
@@ -168,12 +158,12 @@ def _sums(values: Lanes, w: Lanes, points: IntLanes, start: int, stride: int, su
     sum_xq = splat(F(0))
     sum_q2 = splat(F(0))
     for i in range(0, values.size, GROUP * LANES):
-        point = load_ints(points, start)
+        doubled = load_ints(points, start) << I(1)
         start += stride
         for k in range(GROUP):
             place = i + k * LANES
             weight = load(w, place)
-            q = to_floats((point >> I(2 * k) & I(3)) * I(2) + I(1))
+            q = to_floats(doubled >> I(2 * k) & I(2 * 3) | I(1))
             weighted = weight * q
             sum_xq += weight * load(values, place) * q
             sum_q2 += weighted * q
@@ -183,23 +173,32 @@ def _sums(values: Lanes, w: Lanes, points: IntLanes, start: int, stride: int, su
 
 @inner
 def _fit(
-    grid: Iq2Grid, search: Search, largest: Floats, zero: Mask, scale: Floats, chosen: IntLanes, work: Work
+    grid: Iq2Grid,
+    search: Search,
+    largest: Floats,
+    most: Floats,
+    zero: Mask,
+    scale: Floats,
+    chosen: IntLanes,
+    work: Work,
 ) -> Floats:
     """Keep, in `chosen`, the points of the candidate that explains most; return their scale."""
     groups = search.size // GROUP
     steps = 2 * search.reach + 1
     run = steps * LANES
-    w, sums = work.w, work.sums
-    values, patterns = work.candidates.values, work.candidates.patterns
-    points, tried = work.candidates.points, work.candidates.scales
+    w, sums, values = work.w, work.sums, work.candidates.values
+    inverses, scales, points = work.candidates.inverses, work.candidates.scales, work.candidates.points
     for step in range(steps):
         inverse = (F(TOP_VALUE) + F(step - search.reach) * F(0.1)) / largest
-        store(tried, step * LANES, F(1) / inverse)
+        store(sums, 0, F(1) / inverse)
+        for lane in range(LANES):
+            scales[lane * LANES + step] = sums[lane]
         inverse = select(zero, F(0), inverse)  # level 0 everywhere, which is on every grid
-        for k in range(groups):
-            store_ints(patterns, k * run + step * LANES, _pattern(values, k * GROUP * LANES, inverse))
+        store(inverses, step * LANES, inverse)
+    # The last is the largest.
+    bounded = not any_lane(~(load(inverses, (steps - 1) * LANES) * most < BOUND))
     for k in range(groups):
-        move_to_grid(grid, work.candidates, k, work.scratch)
+        move_to_grid(grid, work.candidates, k, bounded)
         store_ints(chosen, k * LANES, splat_int(I(0)))
     best = splat(F(0))
     for step in range(steps):
@@ -215,7 +214,9 @@ def _fit(
 
 
 @inner
-def _fit_again(grid: Iq2Grid, search: Search, zero: Mask, scale: Floats, chosen: IntLanes, work: Work) -> Floats:
+def _fit_again(
+    grid: Iq2Grid, search: Search, most: Floats, zero: Mask, scale: Floats, chosen: IntLanes, work: Work
+) -> Floats:
     """Seek the points once more under the scale found; return the scale for them."""
     values, sums = work.candidates.values, work.sums
     again = (scale > F(0)) & ~zero
@@ -225,14 +226,14 @@ def _fit_again(grid: Iq2Grid, search: Search, zero: Mask, scale: Floats, chosen:
             moved = moved | (load_ints(chosen, k) >= I(MOVED))
         again = again & moved
     inverse = F(1) / scale
-    store(sums, 0, scale)
+    bounded = not any_lane(again & ~(inverse * most < BOUND))
     for k in range(chosen.size // LANES):
         points = chosen[k * LANES : (k + 1) * LANES]
         point = load_ints(points, 0)
         sought = again if search.positive else again & (point >= I(MOVED))
-        pattern = _pattern(values, k * GROUP * LANES, inverse) | I(MOVED)
-        store_ints(points, 0, select(sought, pattern, point & I(PATTERN)))
-        move_again(grid, work.candidates, k, work.scratch, sums, points)
+        pattern = round_group(values, k * GROUP * LANES, inverse, bounded)
+        store_ints(points, 0, select(sought, pattern, point))
+        move_again(grid, work.candidates, k, scale, sought, points)
     _sums(values, work.w, chosen, 0, LANES, sums)
     sum_xq, sum_q2 = load(sums, 0), load(sums, LANES)
     found: Floats = select(again & (sum_q2 > F(0)), sum_xq / sum_q2, scale)
@@ -259,7 +260,7 @@ def _fit_sub_block(grid: Iq2Grid, search: Search, x: Lanes, signs: IntLanes, cho
     w, values = work.w, work.candidates.values
     for k in range(0, signs.size, LANES):
         store_ints(signs, k, _take_signs(x, w, k * GROUP, search.parity, values))
-    largest = _largest(values)
+    largest, most = _largest(values), _most(values)
     zero = largest < search.epsilon
     if search.positive:
         scale = fit_positive(values, w, I(4), work.levels)
@@ -267,8 +268,8 @@ def _fit_sub_block(grid: Iq2Grid, search: Search, x: Lanes, signs: IntLanes, cho
         zero = zero | (largest <= F(0))
     else:
         scale = largest / F(TOP_VALUE)
-    scale = _fit(grid, search, largest, zero, scale, chosen, work)
-    scale = _fit_again(grid, search, zero, scale, chosen, work)
+    scale = _fit(grid, search, largest, most, zero, scale, chosen, work)
+    scale = _fit_again(grid, search, most, zero, scale, chosen, work)
     negative = scale < F(0)
     every = I(127) if search.parity else I(255)
     for k in range(0, signs.size, LANES):

@@ -4,8 +4,9 @@ Method: ggml-quants.c, `quantize_row_iq3_xxs_impl` and `quantize_row_iq3_s_impl`
 candidate scales, every four magnitudes are rounded to a pattern of levels, and to the best point near it if the grid
 lacks that; of the candidates the one whose least-squares scale explains most wins, and is then refined once.
 
-Here lane l of a vector is candidate l, all of one sub-block: neighbouring candidates mostly round to the same pattern,
-so its list of points is walked for several of them at once, and every point is read as a scalar, without a gather.
+Here lane l of a vector is candidate l, all of one sub-block. Neighbouring candidates mostly round to the same pattern.
+A *run* of them walks the list of points once, and every point is read as a scalar, without a gather. Runs that have
+more than one point to choose from are queued: no branch then depends on whether a pattern is on the grid.
 """
 
 from __future__ import annotations
@@ -16,21 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import SUPER_BLOCK, Importance
-from quantize_cli.blocks.iq3.grid import FULL, NUMBERS, SHORT, WAS_ON_GRID, Table
+from quantize_cli.blocks.grids.levels import BOUND, SURE, bounded_levels, odd_levels
+from quantize_cli.blocks.iq3.grid import FULL, LENGTH, NUMBERS, PATTERNS, SHORT, WAS_ON_GRID, Table
 from quantize_cli.simd.compile import inner, maker
-from quantize_cli.simd.rounding import nearest_int, nearest_ints
+from quantize_cli.simd.lanes import new_lanes
+from quantize_cli.simd.rounding import nearest_int
 from quantize_cli.simd.vector import (
     LANES,
     NARROW,
     Floats,
-    Ints,
     any_lane,
-    clamped,
+    bits_of,
+    first_lane,
+    lane_bits,
     lane_numbers,
     load,
     load_ints,
     load_narrow,
-    magnitude,
+    mask_of,
+    max_lane,
     narrow,
     select,
     splat,
@@ -54,9 +59,8 @@ _TOP = F(15)
 _ONES = 0x1111
 #: Instead of the codes of a sub-block that counts as zero; it gives point number 0.
 NO_CODE = 0
-#: Up to this many steps from its level a magnitude is surely nearer to it than to any other, and the short lists do: it
-#: is half a step, less much more than the roundings of a difference can add up to.
-_SURE = F(0.4999)
+#: Bits of a level in a pattern, and its largest level.
+_BITS, _TOP_LEVEL = 3, 7
 _FLOAT_MAX = F(np.finfo(np.float32).max)
 
 FloatWork: TypeAlias = NDArray[np.float32]
@@ -75,24 +79,32 @@ class Search(NamedTuple):
 
 #: float32: 256 magnitudes, the type's signs taken off; 256 weights of squared errors; their square roots, by which
 #: points near a pattern are compared; the 8 sub-blocks' scales; 2 vectors of the candidates' sums; and 17 vectors, at
-#: LANES * q the candidate scales times q = 1, 3 ... 15, zeros between.
+#: LANES * q the candidate scales times q = 1, 3 ... 15; in the refinement at q the scale times q.
 X, W, ROOT, SCALES = 0, SUPER_BLOCK, 2 * SUPER_BLOCK, 3 * SUPER_BLOCK
-_SUMS = SCALES + SUB_BLOCKS
+_SUMS = SCALES + LANES
 _PRODUCTS = _SUMS + 2 * LANES
 _FLOATS = _PRODUCTS + 17 * LANES
 #: int32: the codes of the 64 points; 32 times eight signs, bit i of number k set where element 8 k + i is negative;
-#: for each group of a sub-block a vector of where the candidates' lists start and stop in the table; and, at 2 * LANES
-#: times its number, a vector of their codes, with room behind it.
+#: room for a lane, and for each group of a sub-block a vector of the candidates' patterns, as places in the table; for
+#: each group a vector of the first points of their lists, and one of the best points, each with room behind it; bits
+#: for each group, of the candidates whose list has one point alone; the queue, two numbers for each run: its group's
+#: number times LANES plus its first candidate, and its list.
 CODES, SIGNS = 0, GROUPS
-_PLACES = SIGNS + SUPER_BLOCK // 8
-_TRIALS = _PLACES + _GROUPS_HERE * LANES
-_INTS = _TRIALS + 2 * _GROUPS_HERE * LANES
+_PLACES = SIGNS + SUPER_BLOCK // 8 + LANES
+_FIRSTS = _PLACES + _GROUPS_HERE * LANES
+_TRIALS = _FIRSTS + _GROUPS_HERE * LANES + LANES
+_ALONE = _TRIALS + _GROUPS_HERE * 2 * LANES
+_QUEUE = _ALONE + LANES
+_INTS = _QUEUE + 2 * (_GROUPS_HERE * LANES + LANES)
 
 
 @maker
 def new_work() -> tuple[FloatWork, IntWork]:
     """Allocate both."""
-    return np.zeros(_FLOATS, np.float32), np.zeros(_INTS, np.int32)
+    floats, ints = new_lanes(_FLOATS // LANES), new_lanes(_INTS // LANES).view(np.int32)
+    floats[:] = 0
+    ints[:] = 0
+    return floats, ints
 
 
 @inner
@@ -122,71 +134,105 @@ def weigh(
         store(floats, W + start, weight)
         store(floats, ROOT + start, square_root(weight))
         store(floats, X + start, select(x >= F(0), x, -x))
-    for k in range(SUPER_BLOCK // 8):
-        signs = 0
-        for i in range(8):
-            signs |= (0 if values[8 * k + i] >= F(0) else 1) << i
-        ints[SIGNS + k] = signs
+        signs = lane_bits(~(x >= F(0)))
+        for k in range(LANES // 8):
+            ints[SIGNS + start // 8 + k] = signs >> 8 * k & 255
 
 
 @inner
-def _round(x: np.float32, inverse: Floats) -> tuple[Ints, Floats]:
-    """Find the levels nearest to x * inverse, and how far from them it is in steps: at most 1/2 where that rounds."""
-    value = F(0.5) * (inverse * x - F(1))
-    level = clamped(nearest_ints(value), I(0), I(7))
-    return level, magnitude(clamped(value, F(0), F(7)) - to_floats(level))
+def _bounded(values: Floats) -> bool:
+    """Tell whether all values can be rounded by `bounded_levels`."""
+    return not any_lane(~(values < BOUND))
 
 
 @inner
-def _place(start: int, inverse: Floats, candidates: int, grid: Table, floats: FloatWork, ints: IntWork) -> None:
-    """Find the best points for every four magnitudes of the sub-block at element `start`, for all candidates.
+def _round_groups(start: int, inverse: Floats, bounded: bool, floats: FloatWork, ints: IntWork) -> None:
+    """Round every four magnitudes of the sub-block at element `start` for all candidates: places of their lists."""
+    for k in range(_GROUPS_HERE):
+        at = X + start + 4 * k
+        pattern = splat_int(I(0))
+        if bounded:
+            far = splat(F(0))
+            for i in range(4):
+                level, off = bounded_levels(inverse * floats[at + i], I(_TOP_LEVEL))
+                pattern |= level << I(_BITS * i)
+                far = select(off > far, off, far)
+            pattern &= I(PATTERNS - 1)
+            pattern += select(far > SURE, I(FULL), splat_int(I(SHORT)))
+        else:
+            for i in range(4):
+                pattern |= odd_levels(inverse * floats[at + i], I(_TOP_LEVEL)) << I(_BITS * i)
+            pattern += I(FULL)
+        store_ints(ints, _PLACES + LANES * k, pattern)
 
-    Neighbouring candidates mostly have the same pattern, and so the same list: it is walked once for all of them, which
-    are in the first lanes of vectors that start there. What the lanes behind them get is overwritten by the next ones.
+
+@inner
+def _starts(k: int, candidates: int, ints: IntWork) -> int:
+    """Find the candidates at which a run starts in group k, as bits; no run is longer than NARROW."""
+    places = _PLACES + LANES * k
+    starts = int(lane_bits(load_ints(ints, places) != load_ints(ints, places - 1))) | 1
+    going_on = ~starts
+    for length in (1, 2, 4):  # then a bit is set where NARROW = 8 candidates start no run
+        going_on &= going_on >> length
+    for _ in range(LANES // NARROW - 1):
+        starts |= (starts << NARROW) & (going_on << NARROW - 1)
+    return starts & ((1 << candidates) - 1)
+
+
+@inner
+def _queue_runs(candidates: int, grid: Table, ints: IntWork) -> int:
+    """Queue the runs that have points to choose from, after `_round_groups`; return how many.
+
+    The other ones get the first point on their list.
     """
+    count = 0
     for k in range(_GROUPS_HERE):
-        at = start + 4 * k
-        pattern, far = _round(floats[X + at], inverse)
-        for i in range(1, 4):
-            level, off = _round(floats[X + at + i], inverse)
-            pattern = pattern | level << I(3 * i)
-            far = select(off > far, off, far)
-        lists = FULL if any_lane(far > _SURE) else SHORT
-        store_ints(ints, _PLACES + LANES * k, pattern + I(lists))
+        left = _starts(k, candidates, ints)
+        alone = 0
+        while left != 0:
+            lane = first_lane(mask_of(I(left)))
+            left &= left - 1
+            points = grid[ints[_PLACES + LANES * k + lane]]
+            choice = points & (1 << LENGTH) - 1 > 1
+            store_narrow_ints(ints, _FIRSTS + LANES * k + lane, narrow(splat_int(grid[points >> LENGTH])))
+            rest = -1 << lane
+            alone = alone & ~rest | (0 if choice else rest)
+            ints[_QUEUE + 2 * count] = LANES * k + lane
+            ints[_QUEUE + 2 * count + 1] = points
+            count += 1 if choice else 0
+        ints[_ALONE + k] = I(alone)
+    return count
 
-    for k in range(_GROUPS_HERE):
-        at = start + 4 * k
-        places = _PLACES + LANES * k
-        trials = _TRIALS + 2 * LANES * k
+
+@inner
+def _choose(start: int, count: int, grid: Table, floats: FloatWork, ints: IntWork) -> None:
+    """Find the best points for as many runs in the queue; what is behind a run is overwritten by the next ones."""
+    for number in range(count):
+        run, points = ints[_QUEUE + 2 * number] & 0xFFFF, ints[_QUEUE + 2 * number + 1]
+        lane = run % LANES
+        at = start + 4 * (run // LANES)
         x0, x1 = narrow(splat(floats[X + at])), narrow(splat(floats[X + at + 1]))
         x2, x3 = narrow(splat(floats[X + at + 2])), narrow(splat(floats[X + at + 3]))
         w0, w1 = narrow(splat(floats[ROOT + at])), narrow(splat(floats[ROOT + at + 1]))
         w2, w3 = narrow(splat(floats[ROOT + at + 2])), narrow(splat(floats[ROOT + at + 3]))
-        lane = 0
-        while lane < candidates:
-            here = ints[places + lane]
-            first, stop = grid[here], grid[here + 1]
-            chosen = narrow(splat_int(grid[first]))
-            best = narrow(splat(_FLOAT_MAX))
-            products = _PRODUCTS + lane
-            for place in range(first, stop if stop - first > 1 else first):
-                code = grid[place]
-                off = x0 - load_narrow(floats, products + LANES * (code & 15))
-                distance = w0 * off * off
-                off = x1 - load_narrow(floats, products + LANES * (code >> 4 & 15))
-                distance += w1 * off * off
-                off = x2 - load_narrow(floats, products + LANES * (code >> 8 & 15))
-                distance += w2 * off * off
-                off = x3 - load_narrow(floats, products + LANES * (code >> 12 & 15))
-                distance += w3 * off * off
-                better = distance < best
-                best = select(better, distance, best)
-                chosen = select(better, narrow(splat_int(code)), chosen)
-            store_narrow_ints(ints, trials + lane, chosen)
-            stop_lane = min(lane + NARROW, candidates)
-            lane += 1
-            while lane < stop_lane and ints[places + lane] == here:
-                lane += 1
+        first = points >> LENGTH
+        chosen = narrow(splat_int(grid[first]))
+        best = narrow(splat(_FLOAT_MAX))
+        products = _PRODUCTS + lane
+        for place in range(first, first + (points & (1 << LENGTH) - 1)):
+            code = grid[place]
+            off = x0 - load_narrow(floats, products + LANES * (code & 15))
+            distance = w0 * off * off
+            off = x1 - load_narrow(floats, products + LANES * (code >> 4 & 15))
+            distance += w1 * off * off
+            off = x2 - load_narrow(floats, products + LANES * (code >> 8 & 15))
+            distance += w2 * off * off
+            off = x3 - load_narrow(floats, products + LANES * (code >> 12 & 15))
+            distance += w3 * off * off
+            better = distance < best
+            best = select(better, distance, best)
+            chosen = select(better, narrow(splat_int(code)), chosen)
+        store_narrow_ints(ints, _TRIALS + 2 * LANES * (run // LANES) + lane, chosen)
 
 
 @inner
@@ -199,11 +245,14 @@ def _search(start: int, largest: np.float32, search: Search, grid: Table, floats
     scale = F(1) / inverse
     for level in range(8):
         store(floats, _PRODUCTS + LANES * (2 * level + 1), scale * F(2 * level + 1))
-    _place(start, inverse, candidates, grid, floats, ints)
+    _round_groups(start, inverse, _bounded(inverse * largest), floats, ints)
+    _choose(start, _queue_runs(candidates, grid, ints), grid, floats, ints)
     sum_qx = splat(F(0))
     sum_q2 = splat(F(0))
     for k in range(_GROUPS_HERE):
-        code = load_ints(ints, _TRIALS + 2 * LANES * k)
+        alone = mask_of(ints[_ALONE + k])
+        code = select(alone, load_ints(ints, _FIRSTS + LANES * k), load_ints(ints, _TRIALS + 2 * LANES * k))
+        store_ints(ints, _TRIALS + 2 * LANES * k, code)
         for i in range(4):
             q = to_floats(code >> I(4 * i) & I(15))
             weight = floats[W + start + 4 * k + i]
@@ -228,6 +277,40 @@ def _search(start: int, largest: np.float32, search: Search, grid: Table, floats
 
 
 @inner
+def _round_again(start: int, inverse: np.float32, floats: FloatWork, ints: IntWork) -> None:
+    """Round every four magnitudes of the sub-block at element `start`: places of their lists, side by side."""
+    value = load(floats, X + start) * inverse
+    level, off = odd_levels(value, I(_TOP_LEVEL)), splat(F(1))
+    if _bounded(value):
+        level, off = bounded_levels(value, I(_TOP_LEVEL))
+    store_ints(ints, _TRIALS, level & I(_TOP_LEVEL))
+    unsure = int(lane_bits(off > SURE))
+    for k in range(_GROUPS_HERE):
+        pattern = FULL if unsure >> 4 * k & 15 else SHORT
+        for i in range(4):
+            pattern += ints[_TRIALS + 4 * k + i] << _BITS * i
+        ints[_PLACES + k] = pattern
+
+
+@inner
+def _nearest(at: int, points: int, grid: Table, floats: FloatWork) -> int:
+    """Find the best point on a list for the four magnitudes at element `at`, in the refinement."""
+    first = points >> LENGTH
+    chosen = int(grid[first])
+    best = _FLOAT_MAX
+    length = points & (1 << LENGTH) - 1
+    for place in range(first, first + (length if length > 1 else 0)):
+        code = int(grid[place])
+        distance = F(0)
+        for i in range(4):
+            off = floats[X + at + i] - floats[_PRODUCTS + (code >> 4 * i & 15)]
+            distance += floats[ROOT + at + i] * off * off
+        chosen = code if distance < best else chosen
+        best = distance if distance < best else best
+    return chosen
+
+
+@inner
 def _refine(search: Search, grid: Table, floats: FloatWork, ints: IntWork) -> None:
     """Round once more under the scales that the search found, where a group was off the grid, and fit them again."""
     for sub_block in range(SUB_BLOCKS):
@@ -238,28 +321,14 @@ def _refine(search: Search, grid: Table, floats: FloatWork, ints: IntWork) -> No
         scale = floats[SCALES + sub_block]
         if on_grid or not scale > F(0):
             continue
-        inverse = F(1) / scale
+        _round_again(sub_block * SUB_BLOCK, F(1) / scale, floats, ints)
+        for magnitude in range(1, 16, 2):
+            floats[_PRODUCTS + magnitude] = scale * F(magnitude)
         sum_qx = F(0)
         sum_q2 = F(0)
         for k in groups:
             if search.whole or not ints[CODES + k] & WAS_ON_GRID:
-                pattern = 0
-                for i in range(4):
-                    level = int(nearest_int(F(0.5) * (inverse * floats[X + 4 * k + i] - F(1))))
-                    pattern |= min(max(level, 0), 7) << 3 * i
-                first, stop = grid[FULL + pattern], grid[FULL + pattern + 1]
-                chosen = grid[first]
-                best = _FLOAT_MAX
-                for place in range(first, stop if stop - first > 1 else first):
-                    code = grid[place]
-                    distance = F(0)
-                    for i in range(4):
-                        off = floats[X + 4 * k + i] - scale * F(code >> 4 * i & 15)
-                        distance += floats[ROOT + 4 * k + i] * off * off
-                    if distance < best:
-                        best = distance
-                        chosen = code
-                ints[CODES + k] = chosen
+                ints[CODES + k] = _nearest(4 * k, grid[ints[_PLACES + k % _GROUPS_HERE]], grid, floats)
             for i in range(4):
                 q = F(ints[CODES + k] >> 4 * i & 15)
                 weight = floats[W + 4 * k + i]
@@ -277,9 +346,8 @@ def fit_points(search: Search, grid: Table, floats: FloatWork, ints: IntWork) ->
     """
     for sub_block in range(SUB_BLOCKS):
         start = sub_block * SUB_BLOCK
-        largest = floats[X + start]
-        for i in range(start + 1, start + SUB_BLOCK):
-            largest = max(largest, floats[X + i])
+        # 0, -0 or positive: in order as integers.
+        largest = I(max_lane(bits_of(load(floats, X + start)))).view(np.float32)
         if largest < search.least or largest == F(0):
             floats[SCALES + sub_block] = F(0)
             for k in range(_GROUPS_HERE):

@@ -32,10 +32,11 @@ _LONGEST = 64
 WAS_ON_GRID = 1 << 16
 
 Table: TypeAlias = NDArray[np.int32]
-#: Parts of a table: number of the point at each pattern, or -1; where the short list of each pattern starts, and the
-#: last one ends; where the full list starts, and the last one ends. Then come the lists themselves: codes of points,
+#: Parts of a table: number of the point at each pattern, or -1; the short list of each pattern; the full list. A list
+#: is given as where it starts, times 2^LENGTH, and how long it is. Then come the lists themselves: codes of points,
 #: their magnitudes 2 * level + 1 as nibbles. A pattern on the grid has just itself, with WAS_ON_GRID.
-NUMBERS, SHORT, FULL, _LISTS = 0, PATTERNS, 2 * PATTERNS + 1, 3 * PATTERNS + 2
+NUMBERS, SHORT, FULL, _LISTS = 0, PATTERNS, 2 * PATTERNS, 3 * PATTERNS
+LENGTH = 8
 
 
 class Iq3Grid(NamedTuple):
@@ -94,6 +95,7 @@ def iq3_grid(name: str) -> Iq3Grid:
     outdone = _outdone(lists - _levels(np.arange(PATTERNS, dtype=np.int32))[:, None])
     codes = _codes(lists) | np.where(numbers >= 0, WAS_ON_GRID, 0).astype(np.int32)[:, None]
     short = meant & ~outdone
-    starts = _LISTS + np.concatenate([[0], np.cumsum(np.concatenate([short.sum(axis=1), meant.sum(axis=1)]))])
-    parts = numbers, starts[: PATTERNS + 1], starts[PATTERNS:], codes[short], codes[meant]
+    lengths = np.concatenate([short.sum(axis=1), meant.sum(axis=1)])
+    starts = _LISTS + np.cumsum(lengths) - lengths
+    parts = numbers, starts << LENGTH | lengths, codes[short], codes[meant]
     return Iq3Grid(np.concatenate(parts).astype(np.int32), np.array(values, np.float32)[points].reshape(-1))

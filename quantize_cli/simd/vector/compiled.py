@@ -159,6 +159,7 @@ def _narrow() -> Iterator[Rule]:
     first = emit.shuffle(range(NARROW_FLOATS.llvm.count))
     yield Rule(values.narrow, first, (signature(NARROW_FLOATS, FLOATS), signature(NARROW_INTS, INTS)))
     yield _loading(memory.load_narrow, emit.load(NARROW_FLOATS.llvm), NARROW_FLOATS, types.float32)
+    yield _storing(memory.store_narrow, emit.store(NARROW_FLOATS.llvm), NARROW_FLOATS, types.float32)
     yield _storing(memory.store_narrow_ints, emit.store(NARROW_INTS.llvm), NARROW_INTS, types.int32)
 
 

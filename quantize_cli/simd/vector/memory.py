@@ -54,6 +54,11 @@ def load_narrow(values: NDArray[np.float32], start: int) -> Floats:
     return values[start : start + NARROW].copy()
 
 
+def store_narrow(values: NDArray[np.float32], start: int, vector: Floats) -> None:
+    """Write values[start : start + NARROW], a narrow vector."""
+    values[start : start + NARROW] = vector
+
+
 def store_narrow_ints(values: NDArray[np.int32], start: int, vector: Ints) -> None:
     """Write values[start : start + NARROW], a narrow vector."""
     values[start : start + NARROW] = vector

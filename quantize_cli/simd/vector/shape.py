@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 LANES = 32
 
 #: Lanes of a narrow vector, for loops in which few lanes count; few functions take one (`_narrow` in compiled.py).
-NARROW = 16
+NARROW = 8
 
 #: Lanes of the vectors that error sums are taken in; figures depend on it in their last digits. With 8, AVX2 waits for
 #: additions to end; with 32, four sums do not fit its registers.
