@@ -13,24 +13,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.simd.compile import inner, maker
-from quantize_cli.simd.vector import LANES
+from quantize_cli.simd.vector import LANES, TILE, move_transposed
 
 #: A flat float32 buffer of vectors.
 Lanes: TypeAlias = NDArray[np.float32]
 
-#: Elements that are moved together: a cache line of the source.
-_TILE = 16
 #: Bytes of a cache line, and of the widest register.
 _LINE = 64
+_LINE_OF_FLOATS = _LINE // 4
 
 
 @maker
 def new_lanes(vectors: int) -> Lanes:
     """Allocate that many vectors, aligned: a register's load from two cache lines takes twice as long."""
-    line = _LINE // 4
+    line = _LINE_OF_FLOATS
     room = np.empty(vectors * LANES + line, np.float32)
     start = -(room.ctypes.data // 4) % line
     return room[start : start + vectors * LANES]
+
+
+@inner
+def _load_slowly(blocks: NDArray[np.float32], first: int, count: int, column: int, x: Lanes) -> None:
+    """Put a cache line of each of `count` blocks, which may start again, into lanes, and zeros up to TILE of them."""
+    for lane in range(TILE):
+        row = (first + lane) % blocks.shape[0]
+        for i in range(_LINE_OF_FLOATS):
+            x[i * LANES + lane] = blocks[row, column + i] if lane < count else np.float32(0)
 
 
 @inner
@@ -44,13 +52,15 @@ def load_lanes(blocks: NDArray[np.float32], first: int, count: int, x: Lanes) ->
         count: number of blocks.
         x: receives them, flat float32[size * LANES].
     """
-    size = blocks.shape[1]
-    for start in range(0, size, _TILE):
-        tile = x[start * LANES : (start + _TILE) * LANES]
-        for lane in range(count):
-            block = blocks[(first + lane) % blocks.shape[0]]
-            for i in range(_TILE):
-                tile[i * LANES + lane] = block[start + i]
-        for lane in range(count, LANES):
-            for i in range(_TILE):
-                tile[i * LANES + lane] = np.float32(0)
+    rows, size = blocks.shape
+    values = blocks.reshape(-1)
+    start = first % rows
+    for column in range(0, size, _LINE_OF_FLOATS):
+        for lane in range(0, LANES, TILE):
+            row = start + lane if start + lane < rows else (start + lane) % rows
+            at = column * LANES + lane
+            if lane + TILE <= count and row + TILE <= rows:
+                for i in range(0, _LINE_OF_FLOATS, TILE):
+                    move_transposed(values, row * size + column + i, size, x, at + i * LANES)
+            else:
+                _load_slowly(blocks, start + lane, min(TILE, count - lane), column, x[at:])

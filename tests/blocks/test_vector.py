@@ -37,6 +37,7 @@ from quantize_cli.simd.vector import (
     max_lane,
     middle_swapped,
     min_lane,
+    move_transposed,
     narrow,
     nearest,
     nowhere,
@@ -240,6 +241,7 @@ def _places(values: NDArray[np.float32], ints: NDArray[np.int32], out: NDArray[n
     store(out, 4 * LANES, gather(values, places))
     store(out, 5 * LANES, gather(part, places ^ I(1)))
     store(out, 6 * LANES, to_floats(gather_ints(ints[3:], places)))
+    move_transposed(part, 3, 11, out, 8 * LANES + 5)
 
 
 @kernel

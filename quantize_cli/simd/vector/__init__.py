@@ -24,6 +24,7 @@ from quantize_cli.simd.vector.memory import (
     load_narrow,
     load_nibbles,
     load_shorts,
+    move_transposed,
     store,
     store_bytes,
     store_crumbs,
@@ -37,6 +38,7 @@ from quantize_cli.simd.vector.memory import (
 from quantize_cli.simd.vector.shape import (
     LANES,
     NARROW,
+    TILE,
     Doubles,
     Floats,
     Ints,
@@ -71,6 +73,7 @@ from quantize_cli.simd.vector.values import (
 __all__ = [
     "LANES",
     "NARROW",
+    "TILE",
     "Doubles",
     "Floats",
     "Ints",
@@ -98,6 +101,7 @@ __all__ = [
     "max_lane",
     "middle_swapped",
     "min_lane",
+    "move_transposed",
     "narrow",
     "nearest",
     "nowhere",

@@ -123,6 +123,16 @@ def _function(function: Callable[..., Any], built: Emit, result: Any, *args: Any
 
 
 _FUNCTIONS = (
+    _function(
+        memory.move_transposed,
+        emit.move_transposed,
+        types.none,
+        _array(types.float32),
+        types.intp,
+        types.intp,
+        _array(types.float32),
+        types.intp,
+    ),
     _function(memory.gather, emit.gather(FLOATS, "f32"), FLOATS, _array(types.float32), INTS),
     _function(memory.gather_ints, emit.gather(INTS, "i32"), INTS, _array(types.int32), INTS),
     _function(values.splat, emit.splat(FLOATS), FLOATS, types.float32),

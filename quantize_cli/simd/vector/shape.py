@@ -13,6 +13,9 @@ LANES = 32
 #: Lanes of a narrow vector, for loops in which few lanes count; few functions take one (`_narrow` in compiled.py).
 NARROW = 16
 
+#: Rows and columns of what `move_transposed` moves: a register of AVX2 holds eight floats.
+TILE = 8
+
 #: float32[LANES], int32[LANES] and bool[LANES]; or of NARROW lanes.
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.int32]
