@@ -82,7 +82,7 @@ def _round_scales(work: Work) -> None:
 def _fit_scales(work: Work) -> None:
     """Fit levels -32..31 of the scales by the weights of their sub-blocks, and d: with importance."""
     zero = magnitude(first_extreme(work.scales, SUB_BLOCKS)) < GROUP_MAX_EPS
-    search_symmetric(work.scales, work.sums, SUB_BLOCKS, F(BOTTOM_SCALE), work.fit)
+    search_symmetric(work.scales, work.sums, F(BOTTOM_SCALE), work.fit)
     inverse = load(work.fit, INVERSE)
     for j in range(0, SUB_BLOCKS * LANES, LANES):
         # The level of an infinite scale is 0, too.
@@ -109,7 +109,7 @@ def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work, 
         sub_block = slice(j * SUB_BLOCK * LANES, (j + 1) * SUB_BLOCK * LANES)
         x = work.x[sub_block]
         store(work.sums, j * LANES, weigh_importance(x, work.importance[sub_block], variance, work.w))
-        search_symmetric(x, work.w, SUB_BLOCK, F(BOTTOM), work.fit)
+        search_symmetric(x, work.w, F(BOTTOM), work.fit)
         store(work.scales, j * LANES, load(work.fit, SCALE))
         inverse = load(work.fit, INVERSE)
         for i in range(0, SUB_BLOCK * LANES, LANES):

@@ -72,9 +72,9 @@ def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work, 
         x = work.x[sub_block]
         if importance is None:
             squares(x, work.w)
-            search_symmetric(x, work.w, SUB_BLOCK, F(BOTTOM), work.fit)
+            search_symmetric(x, work.w, F(BOTTOM), work.fit)
         else:
-            search_symmetric(x, work.importance[sub_block], SUB_BLOCK, F(BOTTOM), work.fit)
+            search_symmetric(x, work.importance[sub_block], F(BOTTOM), work.fit)
         store(work.scales, j * LANES, load(work.fit, SCALE))
         store(inverses, j * LANES, load(work.fit, INVERSE))
     largest = first_extreme(work.scales, SUB_BLOCKS)

@@ -47,7 +47,7 @@ def symmetric_type(name: str, bits: int) -> BlockType:
             variances = row_variances(blocks, importance.shape[0])
             for first in range(0, blocks.shape[0], LANES):
                 count = load_weighted(blocks, importance, variances, first, work)
-                search_symmetric(work.x, work.w, BLOCK, F(-zero), work.fit)
+                search_symmetric(work.x, work.w, F(-zero), work.fit)
                 for lane in range(count):
                     x = load(values, (first + lane) * BLOCK)
                     levels = searched_levels(x, splat(work.fit[INVERSE + lane]), I(-zero))

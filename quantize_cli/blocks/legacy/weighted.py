@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import Blocks, Importance
 from quantize_cli.blocks.legacy.levels import BLOCK
-from quantize_cli.blocks.search import affine
+from quantize_cli.blocks.search import affine, symmetric
 from quantize_cli.blocks.search.weights import weigh_importance
 from quantize_cli.simd.compile import inner, maker
 from quantize_cli.simd.lanes import Lanes, load_lanes, new_lanes
@@ -42,7 +42,7 @@ def new_work() -> Work:
         new_lanes(BLOCK),
         new_lanes(BLOCK),
         new_lanes(1),
-        new_lanes(affine.FIT_SIZE // LANES),
+        new_lanes(max(affine.FIT_SIZE, symmetric.FIT_SIZE) // LANES),
     )
 
 
