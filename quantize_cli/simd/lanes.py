@@ -26,9 +26,8 @@ _LINE_OF_FLOATS = _LINE // 4
 @maker
 def new_lanes(vectors: int) -> Lanes:
     """Allocate that many vectors, aligned: a register's load from two cache lines takes twice as long."""
-    line = _LINE_OF_FLOATS
-    room = np.empty(vectors * LANES + line, np.float32)
-    start = -(room.ctypes.data // 4) % line
+    room = np.empty(vectors * LANES + _LINE_OF_FLOATS, np.float32)
+    start = -(room.ctypes.data // 4) % _LINE_OF_FLOATS
     return room[start : start + vectors * LANES]
 
 
@@ -64,3 +63,10 @@ def load_lanes(blocks: NDArray[np.float32], first: int, count: int, x: Lanes) ->
                     move_transposed(values, row * size + column + i, size, x, at + i * LANES)
             else:
                 _load_slowly(blocks, start + lane, min(TILE, count - lane), column, x[at:])
+
+
+@inner
+def store_lane(vectors: NDArray[np.uint8], lane: int, count: int, out: NDArray[np.uint8], start: int) -> None:
+    """Write the bytes that `count` vectors of bytes hold in a lane, from out[start] on."""
+    for i in range(count):
+        out[start + i] = vectors[i * LANES + lane]

@@ -39,9 +39,9 @@ _LARGEST = 32
 _LEVELS = _PRODUCTS + _LARGEST * LANES
 FIT_SIZE = _LEVELS + _LARGEST * LANES
 
-#: Candidate number `step` maps the value of the largest magnitude to -bottom + 0.1 * step, and no other value beyond.
-#: So steps below the first of these round no value to more than the top, -bottom - 1, and those below the second none to
-#: less than the bottom.
+#: Candidate number `step` maps the value of the largest magnitude to bottom - 0.1 * step, and no other value beyond its
+#: magnitude. So steps before the first of these round no value to more than the top, -bottom - 1, and steps before the
+#: second none to less than the bottom.
 _FIRST_CAPPED, _FIRST_RAISED = -5, 5
 
 

@@ -208,7 +208,7 @@ _PART = 4
 
 def move_transposed(context: Any, builder: Any, sig: Any, args: Sequence[Any]) -> Any:
     """Load the parts of the rows, exchange elements between registers in two steps, and store the columns."""
-    source, start, stride, target, at = args
+    _, start, stride, target, at = args
     data = _data(context, builder, sig, args)
     out = context.make_array(sig.args[3])(context, builder, target).data
     part, column = (ir.VectorType(ir.FloatType(), count) for count in (_PART, TILE))
