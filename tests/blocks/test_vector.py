@@ -23,6 +23,7 @@ from quantize_cli.simd.vector import (
     gather_ints,
     lane_bits,
     lane_numbers,
+    largest,
     load,
     load_bytes,
     load_crumbs,
@@ -281,6 +282,7 @@ def _reductions(values: NDArray[np.float32], ints: NDArray[np.int32], out: NDArr
     out[4] = smallest(to_floats(b)) * F(2.0**-20)
     out[5] = lane_bits(mask_of(ints[0]))
     out[6] = lane_bits(a < F(0))
+    out[7] = largest(to_floats(b)) * F(2.0**-20)
 
 
 @kernel

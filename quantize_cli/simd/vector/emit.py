@@ -86,10 +86,10 @@ def reduction(name: str) -> Emit:
     return lambda _context, builder, _sig, args: _called(builder, f"llvm.vector.reduce.{name}.v{LANES}i32", _INT, args)
 
 
-def smallest(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> Any:
-    """Reduce floats, none of which is NaN, to the smallest."""
-    name = f"llvm.vector.reduce.fmin.v{LANES}f32"
-    return _called(builder, name, ir.FloatType(), args, fastmath=["nnan"])
+def float_reduction(name: str) -> Emit:
+    """Make a call of the intrinsic that reduces floats so, none of which is NaN."""
+    whole = f"llvm.vector.reduce.{name}.v{LANES}f32"
+    return lambda _context, builder, _sig, args: _called(builder, whole, ir.FloatType(), args, fastmath=["nnan"])
 
 
 def shuffle(lanes: Sequence[int]) -> Emit:
