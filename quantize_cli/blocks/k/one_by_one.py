@@ -113,8 +113,12 @@ def _round(x: Lanes, state: Lanes, found: Lanes) -> Ints:
         other = _level(wanted)
         new_lx = rest_lx + weight * value * other
         new_l2 = rest_l2 + weight * other * other
-        better = (rest_lx > F(0)) & (other != level) & (new_l2 > F(0))
-        better = better & (new_lx * new_lx * sum_l2 > sum_lx * sum_lx * new_l2)
+        # Better is rest_lx > 0, new_l2 > 0, other != level, and new > old, without masks that are combined.
+        new = new_lx * new_lx * sum_l2
+        old = magnitude(sum_lx * sum_lx * new_l2)
+        smaller = select(rest_lx < new_l2, rest_lx, new_l2)
+        new = select(smaller > F(0), select(other != level, new, F(0)), F(0))
+        better = new > old
         other = select(better, other, level)
         store(found, i, other)
         sum_lx = select(better, new_lx, sum_lx)
