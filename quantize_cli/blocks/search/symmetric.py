@@ -116,18 +116,21 @@ def search_symmetric(x: Lanes, w: Lanes, bottom: np.float32, fit: Lanes) -> None
     """
     extreme = first_extreme(x, x.size // LANES)
     infinite = _multiply(x, w, fit)
-    inverse = bottom / extreme
-    _round_levels(x, inverse, 0, bottom, infinite, fit)
-    sum_lx, sum_l2 = _level_sums(w, fit)
-    scale = select(sum_l2 != F(0), sum_lx / sum_l2, F(0))
-    best = scale * sum_lx
-    for step in range(-9, 10):
-        if step != 0:
-            candidate = -(F(0.1) * F(step) - bottom) / extreme
-            _round_levels(x, candidate, step, bottom, infinite, fit)
-            sum_lx, sum_l2 = _level_sums(w, fit)
+    inverse = scale = best = splat(F(0))
+    for number in range(-10, 9):
+        first = number == -10  # the middle one, which sets the mark
+        step = 0 if first else number if number < 0 else number + 1
+        candidate = -(F(0.1) * F(step) - bottom) / extreme
+        _round_levels(x, candidate, step, bottom, infinite, fit)
+        sum_lx, sum_l2 = _level_sums(w, fit)
+        found = sum_lx / sum_l2
+        if first:
+            scale = select(sum_l2 != F(0), found, F(0))
+            best = scale * sum_lx
+            inverse = candidate
+        else:
             better = (sum_l2 > F(0)) & (sum_lx * sum_lx > best * sum_l2)
-            scale = select(better, sum_lx / sum_l2, scale)
+            scale = select(better, found, scale)
             best = select(better, scale * sum_lx, best)
             inverse = select(better, candidate, inverse)
     zero = magnitude(extreme) < GROUP_MAX_EPS

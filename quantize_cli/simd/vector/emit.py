@@ -226,8 +226,8 @@ def move_transposed(context: Any, builder: Any, sig: Any, args: Sequence[Any]) -
         low = [mixed(rows[r], rows[r + 1], (0, 8, 1, 9, 4, 12, 5, 13)) for r in (0, 2)]
         high = [mixed(rows[r], rows[r + 1], (2, 10, 3, 11, 6, 14, 7, 15)) for r in (0, 2)]
         columns = [
-            mixed(*pairs, places)
-            for pairs in (low, high)
+            mixed(one, other, places)
+            for one, other in (low, high)
             for places in ((0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15))
         ]
         for number, held in enumerate(columns, first):
