@@ -122,45 +122,49 @@ def search_affine(x: Lanes, w: Lanes, search: AffineSearch, fit: Lanes) -> None:
     low = select(low > F(0), F(0), low)
     constant = high == low  # such a sub-block has scale 0, and no candidate may win
 
-    inverse = search.top / (high - low)
-    scale = F(1) / inverse
-    inverse = _usable(inverse)
-    _round_levels(x, inverse, low, search.top, _CAPPED, fit)
-    best = select(constant, F(-1), _error(x, w, fit, scale, low, search))
-    scale = select(constant, F(0), scale)
-    best_inverse = select(constant, F(0), inverse)
-    origin = low
-    for step in range(search.steps):
-        candidate = search.first + search.step * F(step) + search.top
-        inverse = _usable(candidate / (high - low))
+    scale = best = best_inverse = origin = splat(F(0))
+    for step in range(-1, search.steps):
+        first = step < 0  # from minimum to maximum, which sets the mark
+        candidate = search.top if first else search.first + search.step * F(step) + search.top
+        inverse = candidate / (high - low)
+        new_scale, new_low = F(1) / inverse, low
+        inverse = _usable(inverse)
         # The minimum of the best pair may lie anywhere, even so near to the maximum that the levels explode, or above.
-        spread = inverse * (high - low)
-        wild = (magnitude(spread) >= _LAST_ROUNDED) | (magnitude(inverse * (low - bottom)) >= _LAST_ROUNDED)
+        above, below = magnitude(inverse * (high - low)), magnitude(inverse * (low - bottom))
+        wild = any_lane((above >= _LAST_ROUNDED) | (below >= _LAST_ROUNDED))
         capped = candidate > search.top + F(0.49) or any_lane(high < low)
-        _round_levels(x, inverse, low, search.top, _WILD if any_lane(wild) else _CAPPED if capped else _BELOW_TOP, fit)
-        sum_l = splat(F(0))
-        sum_l2 = splat(F(0))
-        sum_xl = splat(F(0))
-        for i in range(0, search.size * LANES, LANES):
-            value = load(x, i)
-            level = load(fit, _LEVELS + i)
-            weighted = load(w, i) * level
-            sum_l += weighted
-            sum_l2 += weighted * level
-            sum_xl += weighted * value
-        determinant = sum_w * sum_l2 - sum_l * sum_l
-        new_scale = (sum_w * sum_xl - sum_x * sum_l) / determinant
-        new_low = (sum_l2 * sum_x - sum_l * sum_xl) / determinant
-        positive = new_low > F(0)
-        new_scale = select(positive, sum_xl / sum_l2, new_scale)
-        new_low = select(positive, F(0), new_low)
+        _round_levels(x, inverse, low, search.top, _WILD if wild else _CAPPED if capped else _BELOW_TOP, fit)
+        determinant = splat(F(1))
+        if not first:
+            sum_l = splat(F(0))
+            sum_l2 = splat(F(0))
+            sum_xl = splat(F(0))
+            for i in range(0, search.size * LANES, LANES):
+                value = load(x, i)
+                level = load(fit, _LEVELS + i)
+                weighted = load(w, i) * level
+                sum_l += weighted
+                sum_l2 += weighted * level
+                sum_xl += weighted * value
+            determinant = sum_w * sum_l2 - sum_l * sum_l
+            new_scale = (sum_w * sum_xl - sum_x * sum_l) / determinant
+            new_low = (sum_l2 * sum_x - sum_l * sum_xl) / determinant
+            positive = new_low > F(0)
+            new_scale = select(positive, sum_xl / sum_l2, new_scale)
+            new_low = select(positive, F(0), new_low)
         error = _error(x, w, fit, new_scale, new_low, search)
-        better = (determinant > F(0)) & (error < best)
-        best = select(better, error, best)
-        scale = select(better, new_scale, scale)
-        best_inverse = select(better, inverse, best_inverse)
-        origin = select(better, low, origin)
-        low = select(better, new_low, low)
+        if first:
+            best = select(constant, F(-1), error)
+            scale = select(constant, F(0), new_scale)
+            best_inverse = select(constant, F(0), inverse)
+            origin = low
+        else:
+            better = (determinant > F(0)) & (error < best)
+            best = select(better, error, best)
+            scale = select(better, new_scale, scale)
+            best_inverse = select(better, inverse, best_inverse)
+            origin = select(better, low, origin)
+            low = select(better, new_low, low)
     store(fit, SCALE, scale)
     store(fit, MIN, low)
     store(fit, INVERSE, best_inverse)
