@@ -5,55 +5,41 @@ Method: ggml-quants.c, `quantize_row_q4_1_ref`, `quantize_row_q4_1_impl` and tho
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
 from quantize_cli.blocks.legacy.levels import BLOCK, finite_inverses, levels_above, load_levels, store_levels
 from quantize_cli.blocks.legacy.weighted import affine_levels, load_weighted, new_work, row_variances
 from quantize_cli.blocks.search.affine import MIN, SCALE, AffineSearch, search_affine
 from quantize_cli.gguf_file.types import GGML_TYPES
-from quantize_cli.simd.compile import inner, kernel, maker
+from quantize_cli.simd.compile import inner, kernel
 from quantize_cli.simd.extremes import extent
 from quantize_cli.simd.half import load_half, store_half, to_half, to_halves
 from quantize_cli.simd.lanes import Lanes, new_lanes
-from quantize_cli.simd.vector import LANES, Ints, load, store, store_ints, to_floats
+from quantize_cli.simd.vector import LANES, Ints, load, store, to_floats
 
 F = np.float32
 I = np.int32  # noqa: E741
 M, LEVELS = 2, 4
 
-
-class _Heads(NamedTuple):
-    """One number of each of LANES blocks."""
-
-    low: Lanes  #: the minimum
-    high: Lanes  #: the maximum
-    inverse: Lanes  #: 1 / d, or 0
-    d: NDArray[np.int32]  #: bits of float16
-    m: NDArray[np.int32]
-
-
-@maker
-def _new_heads() -> _Heads:
-    return _Heads(new_lanes(1), new_lanes(1), new_lanes(1), np.empty(LANES, np.int32), np.empty(LANES, np.int32))
+#: What `_find_heads` finds, a vector each: the bits of d and m as float16, m, and 1 / d or 0.
+_D, _M, _LOW, _INVERSE = (row * LANES for row in range(4))
+_HEADS = 4
 
 
 @inner
-def _find_heads(values: Lanes, start: int, count: int, top: np.float32, heads: _Heads) -> None:
+def _find_heads(values: Lanes, start: int, count: int, top: np.float32, heads: Lanes) -> None:
     """Find the heads of `count` <= LANES blocks, from values[start] on, without importance.
 
     Divisions and float16 take a fraction of the time where they are done for all blocks at once.
     """
     for lane in range(count):
-        heads.low[lane], heads.high[lane] = extent(load(values, start + lane * BLOCK))
-    low = load(heads.low, 0)
-    d = (load(heads.high, 0) - low) / top
-    store(heads.inverse, 0, finite_inverses(d))
-    store_ints(heads.d, 0, to_halves(d))
-    store_ints(heads.m, 0, to_halves(low))
+        heads[_LOW + lane], heads[_D + lane] = extent(load(values, start + lane * BLOCK))
+    low = load(heads, _LOW)
+    d = (load(heads, _D) - low) / top
+    store(heads, _D, to_floats(to_halves(d)))
+    store(heads, _M, to_floats(to_halves(low)))
+    store(heads, _INVERSE, finite_inverses(d))
 
 
 @inner
@@ -74,14 +60,15 @@ def affine_type(name: str, bits: int) -> BlockType:
         """Pack blocks float32[n, 32] into out, uint8[n, block_bytes]."""
         values, packed = blocks.reshape(-1), out.reshape(-1)
         if importance is None:
-            heads = _new_heads()
+            heads = new_lanes(_HEADS)
             for first in range(0, blocks.shape[0], LANES):
                 count = min(LANES, blocks.shape[0] - first)
                 _find_heads(values, first * BLOCK, count, F(top), heads)
                 for lane in range(count):
                     at, x = (first + lane) * block_bytes, load(values, (first + lane) * BLOCK)
-                    levels = levels_above(x, heads.low[lane], heads.inverse[lane], I(top))
-                    _store_block(packed, at, np.uint16(heads.d[lane]), np.uint16(heads.m[lane]), levels, bits)
+                    levels = levels_above(x, heads[_LOW + lane], heads[_INVERSE + lane], I(top))
+                    d, m = np.uint16(heads[_D + lane]), np.uint16(heads[_M + lane])
+                    _store_block(packed, at, d, m, levels, bits)
         else:
             work = new_work()
             variances = row_variances(blocks, importance.shape[0])
