@@ -16,10 +16,12 @@ from quantize_cli.simd.vector import (
     Mask,
     bits_of,
     lane_bits,
+    largest,
     load,
+    magnitude,
     max_lane,
-    min_lane,
     select,
+    smallest,
     splat_int,
 )
 
@@ -58,30 +60,19 @@ def _first_is_negative(vector: Floats, mask: Mask) -> bool:
 
 @inner
 def extreme_of(vector: Floats) -> np.float32:
-    """Find the first value of the largest magnitude; +0 if all are zeros of either sign."""
-    bits = magnitudes(vector)
-    largest = max_lane(bits)
-    value = F(I(largest).view(np.float32))
-    negative = largest > 0 and _first_is_negative(vector, bits == largest)
-    return -value if negative else value
-
-
-@inner
-def _ordered(bits: Ints) -> Ints:
-    """Map the bits of float32 values to integers that sort as the floats do, with -0 below +0; its own inverse."""
-    return bits ^ ((bits >> I(31)) & I(0x7FFFFFFF))
-
-
-@inner
-def _from_ordered(key: np.int32) -> np.float32:
-    return F(I(key ^ ((key >> 31) & 0x7FFFFFFF)).view(np.float32))
+    """Find the first value of the largest magnitude, none being NaN; +0 if all are zeros of either sign."""
+    low, high = smallest(vector), largest(vector)
+    if high != -low:
+        return high if high > -low else low
+    if high == F(0):
+        return F(0)
+    return low if _first_is_negative(vector, magnitude(vector) == high) else high
 
 
 @inner
 def extent(vector: Floats) -> tuple[np.float32, np.float32]:
-    """Find minimum and maximum; of several zeros the first is the minimum."""
-    keys = _ordered(bits_of(vector))
-    low, high = _from_ordered(min_lane(keys)), _from_ordered(max_lane(keys))
+    """Find minimum and maximum, none being NaN; of several zeros the first is the minimum, and the maximum is +0."""
+    low, high = smallest(vector), largest(vector)
     if low == F(0):
         low = -F(0) if _first_is_negative(vector, vector == F(0)) else F(0)
-    return low, high
+    return low, high + F(0)

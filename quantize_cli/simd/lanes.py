@@ -13,23 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.simd.compile import inner, maker
-from quantize_cli.simd.vector import LANES
+from quantize_cli.simd.vector import LANES, TILE, move_transposed
 
 #: A flat float32 buffer of vectors.
 Lanes: TypeAlias = NDArray[np.float32]
 
-#: Elements that are moved together: a cache line of the source.
-_TILE = 16
-#: Bytes of a cache line, and of the widest register.
-_LINE = 64
+#: Floats of a cache line, and of the widest register.
+_LINE = 16
 
 
 @maker
 def aligned_floats(size: int) -> NDArray[np.float32]:
     """Allocate float32[size], aligned: a register's load from two cache lines takes twice as long."""
-    line = _LINE // 4
-    room = np.empty(size + line, np.float32)
-    start = -(room.ctypes.data // 4) % line
+    room = np.empty(size + _LINE, np.float32)
+    start = -(room.ctypes.data // 4) % _LINE
     return room[start : start + size]
 
 
@@ -44,19 +41,28 @@ def load_lanes(blocks: NDArray[np.float32], first: int, count: int, x: Lanes) ->
     """Put `count` <= LANES blocks, from number `first` on, into lanes, and zeros into the other lanes.
 
     Args:
-        blocks: float32[n, size], size a multiple of 16. Number n is number 0 again: so the importance of one row of
+        blocks: float32[n, size], size a multiple of TILE. Number n is number 0 again: so the importance of one row of
             blocks serves every row.
         first: number of the block in lane 0.
         count: number of blocks.
         x: receives them, flat float32[size * LANES].
     """
-    size = blocks.shape[1]
-    for start in range(0, size, _TILE):
-        tile = x[start * LANES : (start + _TILE) * LANES]
-        for lane in range(count):
-            block = blocks[(first + lane) % blocks.shape[0]]
-            for i in range(_TILE):
-                tile[i * LANES + lane] = block[start + i]
-        for lane in range(count, LANES):
-            for i in range(_TILE):
-                tile[i * LANES + lane] = np.float32(0)
+    rows, size = blocks.shape
+    values = blocks.reshape(-1)
+    for lane in range(0, LANES, TILE):
+        start = (first + lane) % rows * size
+        if lane + TILE <= count and start + TILE * size <= values.size:
+            for i in range(0, size, TILE):
+                move_transposed(values, start + i, size, x, i * LANES + lane)
+        else:
+            for k in range(lane, lane + TILE):
+                start = (first + k) % rows * size
+                for i in range(size):
+                    x[i * LANES + k] = values[start + i] if k < count else np.float32(0)
+
+
+@inner
+def store_lane(vectors: NDArray[np.uint8], lane: int, count: int, out: NDArray[np.uint8], start: int) -> None:
+    """Write the bytes that `count` vectors of bytes hold in a lane, from out[start] on."""
+    for i in range(count):
+        out[start + i] = vectors[i * LANES + lane]

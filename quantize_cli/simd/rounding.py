@@ -34,6 +34,16 @@ def nearest_ints(vector: Floats) -> Ints:
 
 
 @inner
+def rounded(vector: Floats) -> Floats:
+    """Round each lane to the nearest integer, ties to even; every magnitude must be below 2^22.
+
+    Where many products are computed too, two additions are faster than the machine's rounding, which takes the
+    multipliers of Intel's.
+    """
+    return (vector + _MAGIC) - _MAGIC
+
+
+@inner
 def rounded_away(vector: Floats) -> Ints:
     """Round half away from zero, as C's roundf; every lane must be within int32's range."""
     return to_ints(vector + from_bits((bits_of(vector) & _SIGN) | _JUST_BELOW_HALF))

@@ -24,6 +24,7 @@ from quantize_cli.simd.vector import (
     gather_ints,
     lane_bits,
     lane_numbers,
+    largest,
     load,
     load_bytes,
     load_crumbs,
@@ -39,6 +40,7 @@ from quantize_cli.simd.vector import (
     max_lane,
     middle_swapped,
     min_lane,
+    move_transposed,
     narrow,
     nearest,
     nowhere,
@@ -238,6 +240,7 @@ def _places(values: NDArray[np.float32], ints: NDArray[np.int32], out: NDArray[n
     store(out, 4 * LANES, gather(values, places))
     store(out, 5 * LANES, gather(part, places ^ I(1)))
     store(out, 6 * LANES, to_floats(gather_ints(ints[3:], places)))
+    move_transposed(part, 3, 11, out, 8 * LANES + 5)
 
 
 @kernel
@@ -277,6 +280,7 @@ def _reductions(values: NDArray[np.float32], ints: NDArray[np.int32], out: NDArr
     out[4] = smallest(to_floats(b)) * F(2.0**-20)
     out[5] = lane_bits(mask_of(ints[0]))
     out[6] = lane_bits(a < F(0))
+    out[7] = largest(to_floats(b)) * F(2.0**-20)
 
 
 @kernel

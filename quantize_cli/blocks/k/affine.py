@@ -147,13 +147,6 @@ def fit_super_blocks(blocks: Blocks, importance: Importance | None, first: int, 
 
 
 @inner
-def store_bytes_of_lane(work: Work, lane: int, count: int, block: Packed, start: int) -> None:
-    """Write the first `count` of the bytes in work.packed that belong to a lane, from byte `start` of its block on."""
-    for j in range(count):
-        block[start + j] = work.packed[j * LANES + lane]
-
-
-@inner
 def stored_levels(value: Floats, scale: Floats, low: Floats, inverse: Floats, origin: Floats, top: np.int32) -> Ints:
     """Compute levels 0..top of LANES elements of one super-block under the scale and min that are stored for each.
 

@@ -21,13 +21,13 @@ from quantize_cli.simd.lanes import Lanes, new_lanes
 from quantize_cli.simd.vector import (
     LANES,
     Floats,
-    Mask,
+    Ints,
     any_lane,
+    bits_of,
     gather,
     load,
     load_ints,
     magnitude,
-    nowhere,
     select,
     splat,
     splat_int,
@@ -53,7 +53,8 @@ class OneByOne(NamedTuple):
     changed: NDArray[np.int32]  #: 1 vector
     active: NDArray[np.int32]  #: LANES * sub-block + lane of those that have not settled, and one vector more
     x: Lanes  #: 16 vectors: values of such lanes
-    state: Lanes  #: and their state
+    state: Lanes  #: and their state, before a round
+    found: Lanes  #: and after it
 
 
 @maker
@@ -64,6 +65,7 @@ def new_one_by_one() -> OneByOne:
         np.empty(LANES, np.int32),
         np.zeros((SUB_BLOCKS + 1) * LANES, np.int32),
         new_lanes(SUB_BLOCK),
+        new_lanes(STATE_SIZE // LANES),
         new_lanes(STATE_SIZE // LANES),
     )
 
@@ -91,9 +93,13 @@ def _start(x: Lanes, extreme: Floats, state: Lanes) -> None:
 
 
 @inner
-def _round(x: Lanes, state: Lanes) -> Mask:
-    """Do one round over the elements of a sub-block; return in which lanes a level changed."""
-    changed = nowhere()
+def _round(x: Lanes, state: Lanes, found: Lanes) -> Ints:
+    """Do one round over the elements of a sub-block: put the state after it into `found`.
+
+    Return what is not 0 in lanes where a level changed. A mask to be carried along would be packed and unpacked for
+    each element. And levels that took their own place would be stored under a mask, which AMD's processors do slowly.
+    """
+    changed = splat_int(I(0))
     sum_lx = load(state, SUM_LX)
     sum_l2 = load(state, SUM_L2)
     for i in range(0, SUB_BLOCK * LANES, LANES):
@@ -107,14 +113,19 @@ def _round(x: Lanes, state: Lanes) -> Mask:
         other = _level(wanted)
         new_lx = rest_lx + weight * value * other
         new_l2 = rest_l2 + weight * other * other
-        better = (rest_lx > F(0)) & (other != level) & (new_l2 > F(0))
-        better = better & (new_lx * new_lx * sum_l2 > sum_lx * sum_lx * new_l2)
-        store(state, i, select(better, other, level))
+        # Better is rest_lx > 0, new_l2 > 0, other != level, and new > old, without masks that are combined.
+        new = new_lx * new_lx * sum_l2
+        old = magnitude(sum_lx * sum_lx * new_l2)
+        smaller = select(rest_lx < new_l2, rest_lx, new_l2)
+        new = select(smaller > F(0), select(other != level, new, F(0)), F(0))
+        better = new > old
+        other = select(better, other, level)
+        store(found, i, other)
         sum_lx = select(better, new_lx, sum_lx)
         sum_l2 = select(better, new_l2, sum_l2)
-        changed = changed | better
-    store(state, SUM_LX, sum_lx)
-    store(state, SUM_L2, sum_l2)
+        changed |= bits_of(other) ^ bits_of(level)
+    store(found, SUM_LX, sum_lx)
+    store(found, SUM_L2, sum_l2)
     return changed
 
 
@@ -129,14 +140,17 @@ def _settle(x: Lanes, room: OneByOne, first: int, count: int) -> None:
     places = (lanes - lane) * I(STATE_SIZE // LANES) + lane
     for i in range(0, STATE_SIZE, LANES):
         store(room.state, i, gather(room.states, places + I(i)))
+    state, found = room.state, room.found
     for _ in range(1, ROUNDS):
-        if not any_lane(_round(room.x, room.state)):
+        changed = any_lane(_round(room.x, state, found) != I(0))
+        state, found = found, state
+        if not changed:
             break
     for k in range(count):
         number = room.active[first + k]
         place = number // LANES * STATE_SIZE + number % LANES
         for i in range(0, STATE_SIZE, LANES):
-            room.states[place + i] = room.state[i + k]
+            room.states[place + i] = state[i + k]
 
 
 @inner
@@ -153,14 +167,14 @@ def search_one_by_one(x: Lanes, room: OneByOne, scales: Lanes) -> None:
         part = x[j * SUB_BLOCK * LANES : (j + 1) * SUB_BLOCK * LANES]
         state = room.states[j * STATE_SIZE : (j + 1) * STATE_SIZE]
         extreme = first_extreme(part, SUB_BLOCK)
-        _start(part, extreme, state)
-        changed = _round(part, state)
+        _start(part, extreme, room.state)
+        changed = _round(part, room.state, state)
         zero = magnitude(extreme) < GROUP_MAX_EPS
         if any_lane(zero):
             for i in range(0, SUB_BLOCK * LANES, LANES):
                 store(state, i, select(zero, F(BOTTOM), load(state, i)))
             store(state, SUM_L2, select(zero, F(0), load(state, SUM_L2)))
-        store_ints(room.changed, 0, select(changed & ~zero, splat_int(I(1)), I(0)))
+        store_ints(room.changed, 0, select(zero, I(0), select(changed != I(0), I(1), changed)))
         for lane in range(LANES):
             room.active[count] = j * LANES + lane
             count += room.changed[lane]

@@ -18,13 +18,12 @@ from quantize_cli.blocks.k.affine import (
     Work,
     fit_super_blocks,
     new_work,
-    store_bytes_of_lane,
     stored_levels,
 )
 from quantize_cli.blocks.search.affine import AffineSearch
 from quantize_cli.simd.compile import inner, kernel, kernel_and_part
 from quantize_cli.simd.half import load_half, store_half, to_half
-from quantize_cli.simd.lanes import Lanes
+from quantize_cli.simd.lanes import Lanes, store_lane
 from quantize_cli.simd.vector import (
     LANES,
     Floats,
@@ -93,7 +92,7 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
         _pack_scales(work)
         for lane in range(count):
             block, values = out[first + lane], blocks[first + lane]
-            store_bytes_of_lane(work, lane, SUB_BLOCKS, block, 0)
+            store_lane(work.packed, lane, SUB_BLOCKS, block, 0)
             store_half(block, D, to_half(work.d[lane]))
             store_half(block, DMIN, to_half(work.dmin[lane]))
             d, dmin = load_half(block, D), load_half(block, DMIN)

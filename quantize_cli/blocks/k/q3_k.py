@@ -39,16 +39,18 @@ from quantize_cli.blocks.search.symmetric import (
     searched_levels,
 )
 from quantize_cli.blocks.search.weights import sum_of_squares, weigh_importance
-from quantize_cli.simd.compile import inner, kernel, kernel_and_part, part
+from quantize_cli.simd.compile import inner, kernel, kernel_and_part
 from quantize_cli.simd.half import load_half, store_half, to_half
-from quantize_cli.simd.lanes import Lanes, load_lanes
+from quantize_cli.simd.lanes import Lanes, load_lanes, store_lane
 from quantize_cli.simd.rounding import nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
+    Ints,
     gather,
     lane_numbers,
     load,
     load_bytes,
+    load_ints,
     magnitude,
     select,
     splat_int,
@@ -82,7 +84,7 @@ def _round_scales(work: Work) -> None:
 def _fit_scales(work: Work) -> None:
     """Fit levels -32..31 of the scales by the weights of their sub-blocks, and d: with importance."""
     zero = magnitude(first_extreme(work.scales, SUB_BLOCKS)) < GROUP_MAX_EPS
-    search_symmetric(work.scales, work.sums, SUB_BLOCKS, F(BOTTOM_SCALE), work.fit)
+    search_symmetric(work.scales, work.sums, F(BOTTOM_SCALE), work.fit)
     inverse = load(work.fit, INVERSE)
     for j in range(0, SUB_BLOCKS * LANES, LANES):
         # The level of an infinite scale is 0, too.
@@ -109,7 +111,7 @@ def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work, 
         sub_block = slice(j * SUB_BLOCK * LANES, (j + 1) * SUB_BLOCK * LANES)
         x = work.x[sub_block]
         store(work.sums, j * LANES, weigh_importance(x, work.importance[sub_block], variance, work.w))
-        search_symmetric(x, work.w, SUB_BLOCK, F(BOTTOM), work.fit)
+        search_symmetric(x, work.w, F(BOTTOM), work.fit)
         store(work.scales, j * LANES, load(work.fit, SCALE))
         inverse = load(work.fit, INVERSE)
         for i in range(0, SUB_BLOCK * LANES, LANES):
@@ -119,15 +121,23 @@ def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work, 
     return count
 
 
-@part
-def _encode_scales(work: Work, lane: int, block: Packed) -> None:
-    """Write d and the packed scales of the super-block in `lane`."""
-    store_half(block, D, to_half(work.d[lane]))
-    block[SCALES:D] = 0
-    for j in range(SUB_BLOCKS):
-        level = int(work.stored[j * LANES + lane]) - BOTTOM_SCALE
-        block[SCALES + j % 8] |= np.uint8((level & 15) << j // 8 * 4)
-        block[SCALES + 8 + j % 4] |= np.uint8(level >> 4 << j // 4 * 2)
+@inner
+def _scale_level(work: Work, j: int) -> Ints:
+    """Read the levels of scale j in every lane, counted from 0."""
+    return to_ints(load(work.stored, j * LANES)) - I(BOTTOM_SCALE)
+
+
+@inner
+def _pack_scales(work: Work) -> None:
+    """Pack the levels of the scales of LANES super-blocks into work.packed."""
+    for j in range(8):
+        both = _scale_level(work, j) & I(15) | _scale_level(work, j + 8) << I(4)
+        store_bytes(work.packed, j * LANES, both)
+    for j in range(4):
+        high = splat_int(I(0))
+        for quarter in range(4):
+            high |= _scale_level(work, j + 4 * quarter) >> I(4) << I(2 * quarter)
+        store_bytes(work.packed, (8 + j) * LANES, high)
 
 
 @inner
@@ -146,15 +156,18 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     work = new_work()
     room = new_one_by_one()
     for first in range(0, blocks.shape[0], LANES):
-        for lane in range(_fit(blocks, importance, first, work, room)):
+        count = _fit(blocks, importance, first, work, room)
+        _pack_scales(work)
+        for lane in range(count):
             block = out[first + lane]
-            _encode_scales(work, lane, block)
+            store_half(block, D, to_half(work.d[lane]))
+            store_lane(work.packed, lane, D - SCALES, block, SCALES)
             d = load_half(block, D)
             if encode_levels(blocks[first + lane], lane, d, I(BOTTOM), work):
                 _keep_searched(lane, d, work, room.states)
             high = splat_int(I(0))
             for pair in range(PAIRS):
-                high |= load_bytes(work.levels, pair * LANES) >> I(2) << I(pair)
+                high |= load_ints(work.levels, pair * LANES) >> I(2) << I(pair)
             store_bytes(block, HMASK, high)
             for half in range(2):
                 store_bytes(block, QS + 32 * half, two_bits(work.levels, half, I(0)))

@@ -37,12 +37,13 @@ from quantize_cli.blocks.search.symmetric import (
 from quantize_cli.blocks.search.weights import squares
 from quantize_cli.simd.compile import inner, kernel, kernel_and_part
 from quantize_cli.simd.half import load_half, store_half, to_half
-from quantize_cli.simd.lanes import Lanes, load_lanes, new_lanes
+from quantize_cli.simd.lanes import Lanes, load_lanes, new_lanes, store_lane
 from quantize_cli.simd.rounding import nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
     load,
     load_bytes,
+    load_ints,
     magnitude,
     select,
     store,
@@ -72,16 +73,18 @@ def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work, 
         x = work.x[sub_block]
         if importance is None:
             squares(x, work.w)
-            search_symmetric(x, work.w, SUB_BLOCK, F(BOTTOM), work.fit)
+            search_symmetric(x, work.w, F(BOTTOM), work.fit)
         else:
-            search_symmetric(x, work.importance[sub_block], SUB_BLOCK, F(BOTTOM), work.fit)
+            search_symmetric(x, work.importance[sub_block], F(BOTTOM), work.fit)
         store(work.scales, j * LANES, load(work.fit, SCALE))
         store(inverses, j * LANES, load(work.fit, INVERSE))
     largest = first_extreme(work.scales, SUB_BLOCKS)
     inverse = F(BOTTOM_SCALE) / largest
     for j in range(0, SUB_BLOCKS * LANES, LANES):
         level = nearest_ints(inverse * load(work.scales, j))
-        store(work.stored, j, to_floats(select(level < I(~BOTTOM_SCALE), level, I(~BOTTOM_SCALE))))
+        level = select(level < I(~BOTTOM_SCALE), level, I(~BOTTOM_SCALE))
+        store(work.stored, j, to_floats(level))
+        store_bytes(work.packed, j, level)
     store(work.d, 0, select(magnitude(largest) < GROUP_MAX_EPS, F(0), F(1) / inverse))
     return count
 
@@ -106,15 +109,14 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
                 block[:] = 0
                 continue
             store_half(block, D, to_half(work.d[lane]))
-            for j in range(SUB_BLOCKS):
-                block[SCALES + j] = np.uint8(int(work.stored[j * LANES + lane]) & 0xFF)
+            store_lane(work.packed, lane, SUB_BLOCKS, block, SCALES)
             d = load_half(block, D)
             if encode_levels(blocks[first + lane], lane, d, I(BOTTOM), work):
                 _keep_searched(blocks[first + lane], lane, d, work, inverses)
             for half in range(2):
                 for quarter in range(2):
-                    low = load_bytes(work.levels, 128 * half + 32 * quarter) & I(15)
-                    high = load_bytes(work.levels, 128 * half + 32 * quarter + 64) & I(15)
+                    low = load_ints(work.levels, 128 * half + 32 * quarter) & I(15)
+                    high = load_ints(work.levels, 128 * half + 32 * quarter + 64) & I(15)
                     store_bytes(block, 64 * half + 32 * quarter, low | high << I(4))
                 store_bytes(block, QH + 32 * half, two_bits(work.levels, half, I(4)))
 

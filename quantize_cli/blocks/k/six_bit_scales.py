@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Packed
-from quantize_cli.blocks.k.affine import Work, store_bytes_of_lane, stored_levels
+from quantize_cli.blocks.k.affine import Work, stored_levels
 from quantize_cli.simd.compile import inner
 from quantize_cli.simd.half import store_half, to_half
-from quantize_cli.simd.lanes import Lanes
+from quantize_cli.simd.lanes import Lanes, store_lane
 from quantize_cli.simd.vector import LANES, Ints, load, splat, store_bytes, to_ints
 
 F = np.float32
@@ -44,7 +44,7 @@ def encode_head(work: Work, lane: int, block: Packed) -> None:
     """Write d, dmin and the packed scales and mins of the super-block in `lane`."""
     store_half(block, 0, to_half(work.d[lane]))
     store_half(block, 2, to_half(work.dmin[lane]))
-    store_bytes_of_lane(work, lane, 12, block, 4)
+    store_lane(work.packed, lane, 12, block, 4)
 
 
 @inner

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import SUPER_BLOCK, Packed
 from quantize_cli.blocks.search.symmetric import FIT_SIZE, levels_from_zero
@@ -20,12 +21,12 @@ from quantize_cli.simd.vector import (
     any_lane,
     lane_numbers,
     load,
-    load_bytes,
+    load_ints,
     nowhere,
     select,
     splat,
     splat_int,
-    store_bytes,
+    store_ints,
 )
 
 F = np.float32
@@ -46,7 +47,8 @@ class Work(NamedTuple):
     sums: Lanes  #: 16 vectors: the weights of the scales
     stored: Lanes  #: 16 vectors: levels of the scales
     d: Lanes  #: 1 vector: what these levels are multiplied with, before it is rounded to float16
-    levels: Packed  #: uint8[256], of one super-block
+    levels: NDArray[np.int32]  #: 8 vectors, of one super-block
+    packed: Packed  #: uint8[16 * LANES]: bytes of the levels of scales; a lane's lie LANES apart
 
 
 @maker
@@ -61,7 +63,8 @@ def new_work() -> Work:
         new_lanes(SUB_BLOCKS),
         new_lanes(SUB_BLOCKS),
         new_lanes(1),
-        np.empty(SUPER_BLOCK, np.uint8),
+        np.empty(SUPER_BLOCK, np.int32),
+        np.empty(SUB_BLOCKS * LANES, np.uint8),
     )
 
 
@@ -88,7 +91,7 @@ def encode_levels(values: Lanes, lane: int, d: np.float32, bottom: np.int32, wor
     zero = nowhere()
     for pair in range(PAIRS):
         scale = d * of_pair(work.stored, pair, lane)
-        store_bytes(work.levels, pair * LANES, levels_from_zero(load(values, pair * LANES) / scale, bottom))
+        store_ints(work.levels, pair * LANES, levels_from_zero(load(values, pair * LANES) / scale, bottom))
         zero = zero | (scale == F(0))
     return any_lane(zero)
 
@@ -97,13 +100,13 @@ def encode_levels(values: Lanes, lane: int, d: np.float32, bottom: np.int32, wor
 def keep_where_zero(searched: Ints, pair: int, lane: int, d: np.float32, work: Work) -> None:
     """Keep the searched levels of a pair of sub-blocks where d and the stored scale have the product 0."""
     zero = d * of_pair(work.stored, pair, lane) == F(0)
-    store_bytes(work.levels, pair * LANES, select(zero, searched, load_bytes(work.levels, pair * LANES)))
+    store_ints(work.levels, pair * LANES, select(zero, searched, load_ints(work.levels, pair * LANES)))
 
 
 @part
-def two_bits(levels: Packed, half: int, shift: np.int32) -> Ints:
+def two_bits(levels: NDArray[np.int32], half: int, shift: np.int32) -> Ints:
     """Pack two bits, from bit `shift` on, of half of a super-block: byte l has those of level l + 32 p at bit 2p."""
     packed = splat_int(I(0))
     for p in range(4):
-        packed |= (load_bytes(levels, 128 * half + 32 * p) >> shift & I(3)) << I(2 * p)
+        packed |= (load_ints(levels, 128 * half + 32 * p) >> shift & I(3)) << I(2 * p)
     return packed

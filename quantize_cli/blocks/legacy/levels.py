@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from quantize_cli.blocks.base import Packed
-from quantize_cli.blocks.search.inverses import finite_inverse
 from quantize_cli.simd.compile import inner
 from quantize_cli.simd.vector import (
     Floats,
     Ints,
     load_mask,
     load_nibbles,
+    magnitude,
     select,
     store_mask,
     store_nibbles,
@@ -24,20 +24,26 @@ BLOCK = 32
 
 
 @inner
-def levels_around(vector: Floats, d: np.float32, middle: np.int32) -> Ints:
-    """Compute levels trunc(x / d + middle + 0.5), at most 2 * middle - 1; all are 0 where 1 / d is infinite."""
-    inverse = finite_inverse(d)
-    shift = F(0) if d != F(0) and inverse == F(0) else F(middle) + F(0.5)
-    top = I(2 * middle - 1)
+def finite_inverses(d: Floats) -> Floats:
+    """Compute 1 / d in each lane, or 0 where that is infinite."""
+    inverse = F(1) / d
+    finite: Floats = select(magnitude(inverse) < F(np.inf), inverse, F(0))
+    return finite
+
+
+@inner
+def levels_around(vector: Floats, inverse: np.float32, shift: np.float32, middle: np.int32) -> Ints:
+    """Compute levels trunc(x * inverse + shift), at most 2 * middle - 1."""
     levels = to_ints(vector * inverse + shift)
+    top = I(2 * middle - 1)
     capped: Ints = select(levels < top, levels, top)
     return capped
 
 
 @inner
-def levels_above(vector: Floats, low: np.float32, d: np.float32, top: np.int32) -> Ints:
-    """Compute levels trunc((x - low) / d + 0.5), 0..top; all are 0 where 1 / d, or d, is infinite."""
-    scaled = (vector - low) * finite_inverse(d) + F(0.5)
+def levels_above(vector: Floats, low: np.float32, inverse: np.float32, top: np.int32) -> Ints:
+    """Compute levels trunc((x - low) * inverse + 0.5), 0..top; all are 0 where x - low is infinite."""
+    scaled = (vector - low) * inverse + F(0.5)
     return to_ints(select(scaled < F(top + 1), scaled, F(0)))
 
 

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import Blocks, Importance
 from quantize_cli.blocks.legacy.levels import BLOCK
-from quantize_cli.blocks.search import affine
+from quantize_cli.blocks.search import affine, symmetric
 from quantize_cli.blocks.search.weights import weigh_importance
 from quantize_cli.simd.compile import inner, maker
 from quantize_cli.simd.lanes import Lanes, load_lanes, new_lanes
 from quantize_cli.simd.rounding import nearest_ints
-from quantize_cli.simd.vector import LANES, Floats, Ints, clamped, load
+from quantize_cli.simd.vector import LANES, TILE, Floats, Ints, clamped, load, move_transposed, splat, store
 
 F = np.float32
 I = np.int32  # noqa: E741
@@ -42,8 +42,36 @@ def new_work() -> Work:
         new_lanes(BLOCK),
         new_lanes(BLOCK),
         new_lanes(1),
-        new_lanes(affine.FIT_SIZE // LANES),
+        new_lanes(max(affine.FIT_SIZE, symmetric.FIT_SIZE) // LANES),
     )
+
+
+@inner
+def _mean_square(values: Lanes) -> np.float32:
+    """Compute the mean of x^2 in element order."""
+    total = F(0)
+    for i in range(values.size):
+        total += values[i] * values[i]
+    return total / F(values.size)
+
+
+@inner
+def _mean_squares(values: Lanes, columns: int, first: int, x: Lanes) -> Floats:
+    """Compute the mean of x^2 of LANES rows, from number `first` on; the last TILE rows stand for all that are missing.
+
+    One row is a chain of additions, each of which waits for the one before; the lanes are as many such chains.
+    """
+    last = values.size // columns - TILE
+    total = splat(F(0))
+    for column in range(0, columns, BLOCK):
+        for lane in range(0, LANES, TILE):
+            start = min(first + lane, last) * columns + column
+            for i in range(0, BLOCK, TILE):
+                move_transposed(values, start + i, columns, x, i * LANES + lane)
+        for i in range(0, BLOCK * LANES, LANES):
+            value = load(x, i)
+            total += value * value
+    return total / F(columns)
 
 
 @maker
@@ -51,12 +79,17 @@ def row_variances(blocks: Blocks, count: int) -> NDArray[np.float32]:
     """Compute the mean of x^2 over each row of `count` blocks, in element order: float32[rows]."""
     values = blocks.reshape(-1)
     columns = count * BLOCK
-    variances = np.empty(values.size // columns, np.float32)
-    for row in range(variances.size):
-        total = F(0)
-        for i in range(row * columns, (row + 1) * columns):
-            total += values[i] * values[i]
-        variances[row] = total / F(columns)
+    rows = values.size // columns
+    variances = np.empty(rows, np.float32)
+    if rows < TILE:
+        for row in range(rows):
+            variances[row] = _mean_square(values[row * columns : (row + 1) * columns])
+        return variances
+    x, means = new_lanes(BLOCK), new_lanes(1)
+    for first in range(0, rows, LANES):
+        store(means, 0, _mean_squares(values, columns, first, x))
+        for lane in range(LANES):
+            variances[min(first + lane - lane % TILE, rows - TILE) + lane % TILE] = means[lane]
     return variances
 
 

@@ -51,14 +51,11 @@ _LARGEST = 32
 FIT_SIZE = _LEVELS + _LARGEST * LANES
 
 #: From here on `nearest_int`, a trick with the mantissa's bits, is not rounding any more.
-_WILD = F(2**22)
-
-
-@inner
-def _level(value: Floats, top: np.float32, wild: bool) -> Floats:
-    """Clamp the rounded value to 0..top; NaN becomes 0, as in the reference's integer arithmetic."""
-    level = to_floats(nearest_ints(value)) if wild else nearest(value)
-    return clamped(level, F(0), top)
+_LAST_ROUNDED = F(2**22)
+#: Ways to round: the trick; rounding that is capped; and rounding of what cannot be above the largest level.
+_WILD, _CAPPED, _BELOW_TOP = range(3)
+#: Rounded to -0, which counts as 0 in every sum. x86 has an instruction for the maximum with it; LLVM takes two for 0.
+_ALMOST_0 = F(-0.25)
 
 
 @inner
@@ -69,14 +66,23 @@ def _usable(inverse: Floats) -> Floats:
 
 
 @inner
-def _round_levels(x: Lanes, inverse: Floats, low: Floats, top: np.float32, wild: bool, fit: Lanes) -> None:
-    """Put the levels under `inverse` and `low` into `fit`.
+def _round_levels(x: Lanes, inverse: Floats, low: Floats, top: np.float32, way: int, fit: Lanes) -> None:
+    """Put the levels under `inverse` and `low` into `fit`; NaN becomes 0, as in the reference's integer arithmetic.
 
     They are kept for the sums and for the error: rounding twice takes longer than the way through the cache. And a loop
     that does it all needs more vectors than AVX2 has registers.
     """
-    for i in range(0, x.size, LANES):
-        store(fit, _LEVELS + i, _level(inverse * (load(x, i) - low), top, wild))
+    if way == _WILD:
+        for i in range(0, x.size, LANES):
+            level = to_floats(nearest_ints(inverse * (load(x, i) - low)))
+            store(fit, _LEVELS + i, clamped(level, F(0), top))
+    elif way == _CAPPED:
+        for i in range(0, x.size, LANES):
+            store(fit, _LEVELS + i, nearest(clamped(inverse * (load(x, i) - low), _ALMOST_0, top)))
+    else:
+        for i in range(0, x.size, LANES):
+            value = inverse * (load(x, i) - low)
+            store(fit, _LEVELS + i, nearest(select(value > _ALMOST_0, value, _ALMOST_0)))
 
 
 @inner
@@ -116,44 +122,49 @@ def search_affine(x: Lanes, w: Lanes, search: AffineSearch, fit: Lanes) -> None:
     low = select(low > F(0), F(0), low)
     constant = high == low  # such a sub-block has scale 0, and no candidate may win
 
-    inverse = search.top / (high - low)
-    scale = F(1) / inverse
-    inverse = _usable(inverse)
-    _round_levels(x, inverse, low, search.top, False, fit)
-    best = select(constant, F(-1), _error(x, w, fit, scale, low, search))
-    scale = select(constant, F(0), scale)
-    best_inverse = select(constant, F(0), inverse)
-    origin = low
-    for step in range(search.steps):
-        candidate = search.first + search.step * F(step) + search.top
-        inverse = _usable(candidate / (high - low))
-        # The minimum of the best pair may lie anywhere, even so near to the maximum that the levels explode.
+    scale = best = best_inverse = origin = splat(F(0))
+    for step in range(-1, search.steps):
+        first = step < 0  # from minimum to maximum, which sets the mark
+        candidate = search.top if first else search.first + search.step * F(step) + search.top
+        inverse = candidate / (high - low)
+        new_scale, new_low = F(1) / inverse, low
+        inverse = _usable(inverse)
+        # The minimum of the best pair may lie anywhere, even so near to the maximum that the levels explode, or above.
         above, below = magnitude(inverse * (high - low)), magnitude(inverse * (low - bottom))
-        wild = any_lane((above >= _WILD) | (below >= _WILD))
-        _round_levels(x, inverse, low, search.top, wild, fit)
-        sum_l = splat(F(0))
-        sum_l2 = splat(F(0))
-        sum_xl = splat(F(0))
-        for i in range(0, search.size * LANES, LANES):
-            value = load(x, i)
-            level = load(fit, _LEVELS + i)
-            weighted = load(w, i) * level
-            sum_l += weighted
-            sum_l2 += weighted * level
-            sum_xl += weighted * value
-        determinant = sum_w * sum_l2 - sum_l * sum_l
-        new_scale = (sum_w * sum_xl - sum_x * sum_l) / determinant
-        new_low = (sum_l2 * sum_x - sum_l * sum_xl) / determinant
-        positive = new_low > F(0)
-        new_scale = select(positive, sum_xl / sum_l2, new_scale)
-        new_low = select(positive, F(0), new_low)
+        wild = any_lane((above >= _LAST_ROUNDED) | (below >= _LAST_ROUNDED))
+        capped = candidate > search.top + F(0.49) or any_lane(high < low)
+        _round_levels(x, inverse, low, search.top, _WILD if wild else _CAPPED if capped else _BELOW_TOP, fit)
+        determinant = splat(F(1))
+        if not first:
+            sum_l = splat(F(0))
+            sum_l2 = splat(F(0))
+            sum_xl = splat(F(0))
+            for i in range(0, search.size * LANES, LANES):
+                value = load(x, i)
+                level = load(fit, _LEVELS + i)
+                weighted = load(w, i) * level
+                sum_l += weighted
+                sum_l2 += weighted * level
+                sum_xl += weighted * value
+            determinant = sum_w * sum_l2 - sum_l * sum_l
+            new_scale = (sum_w * sum_xl - sum_x * sum_l) / determinant
+            new_low = (sum_l2 * sum_x - sum_l * sum_xl) / determinant
+            positive = new_low > F(0)
+            new_scale = select(positive, sum_xl / sum_l2, new_scale)
+            new_low = select(positive, F(0), new_low)
         error = _error(x, w, fit, new_scale, new_low, search)
-        better = (determinant > F(0)) & (error < best)
-        best = select(better, error, best)
-        scale = select(better, new_scale, scale)
-        best_inverse = select(better, inverse, best_inverse)
-        origin = select(better, low, origin)
-        low = select(better, new_low, low)
+        if first:
+            best = select(constant, F(-1), error)
+            scale = select(constant, F(0), new_scale)
+            best_inverse = select(constant, F(0), inverse)
+            origin = low
+        else:
+            better = (determinant > F(0)) & (error < best)
+            best = select(better, error, best)
+            scale = select(better, new_scale, scale)
+            best_inverse = select(better, inverse, best_inverse)
+            origin = select(better, low, origin)
+            low = select(better, new_low, low)
     store(fit, SCALE, scale)
     store(fit, MIN, low)
     store(fit, INVERSE, best_inverse)

@@ -10,7 +10,7 @@ import numpy as np
 
 from quantize_cli.simd.compile import inner
 from quantize_cli.simd.lanes import Lanes
-from quantize_cli.simd.rounding import nearest_ints
+from quantize_cli.simd.rounding import nearest_ints, rounded
 from quantize_cli.simd.vector import (
     LANES,
     Floats,
@@ -19,7 +19,6 @@ from quantize_cli.simd.vector import (
     clamped,
     load,
     magnitude,
-    nearest,
     select,
     splat,
     store,
@@ -33,9 +32,17 @@ GROUP_MAX_EPS = F(1e-15)
 
 #: Vectors of the result of a search: the scale, and what gave the winning levels: clamp(round(INVERSE * x)). Both are 0
 #: where the sub-block counts as zero; the reference then stores the lowest level. Of finite values, only there is
-#: INVERSE 0.
-SCALE, INVERSE = 0 * LANES, 1 * LANES
-FIT_SIZE = 2 * LANES
+#: INVERSE 0. After them there is room for weight * x, and for the levels of the present candidate.
+SCALE, INVERSE, _PRODUCTS = 0 * LANES, 1 * LANES, 2 * LANES
+#: The largest sub-block of any type.
+_LARGEST = 32
+_LEVELS = _PRODUCTS + _LARGEST * LANES
+FIT_SIZE = _LEVELS + _LARGEST * LANES
+
+#: Candidate number `step` maps the value of the largest magnitude to bottom - 0.1 * step, and no other value beyond its
+#: magnitude. So steps before the first of these round no value to more than the top, -bottom - 1, and steps before the
+#: second none to less than the bottom.
+_FIRST_CAPPED, _FIRST_RAISED = -5, 5
 
 
 @inner
@@ -49,57 +56,81 @@ def first_extreme(x: Lanes, size: int) -> Floats:
 
 
 @inner
-def _any_infinite(x: Lanes, size: int) -> bool:
-    """Tell whether a value is infinite or NaN: no weight is, but scales, which are fitted too, may have overflowed."""
+def _multiply(x: Lanes, w: Lanes, fit: Lanes) -> bool:
+    """Put w * x into `fit`. Tell whether an x is infinite or NaN.
+
+    No weight of a model is; but scales, which are fitted too, may have overflowed.
+    """
     total = splat(F(0))
-    for i in range(0, size * LANES, LANES):
-        total += load(x, i) * F(0)
+    for i in range(0, x.size, LANES):
+        value = load(x, i)
+        total += value * F(0)
+        store(fit, _PRODUCTS + i, load(w, i) * value)
     return any_lane(total != F(0))
 
 
 @inner
-def _level_sums(
-    x: Lanes, w: Lanes, size: int, inverse: Floats, bottom: np.float32, infinite: bool
-) -> tuple[Floats, Floats]:
-    """Sum w * x * l and w * l * l over each lane's levels l under `inverse`."""
+def _round_levels(x: Lanes, inverse: Floats, step: int, bottom: np.float32, infinite: bool, fit: Lanes) -> None:
+    """Put the levels under candidate number `step`, which is `inverse`, into `fit`."""
     top = -bottom - F(1)
+    if infinite:  # NaN becomes 0, as in the reference's integer arithmetic
+        for i in range(0, x.size, LANES):
+            level = to_floats(nearest_ints(inverse * load(x, i)))
+            store(fit, _LEVELS + i, clamped(level, bottom, top))
+    elif step < _FIRST_CAPPED:
+        for i in range(0, x.size, LANES):
+            store(fit, _LEVELS + i, rounded(inverse * load(x, i)))
+    elif step < _FIRST_RAISED:
+        for i in range(0, x.size, LANES):
+            level = rounded(inverse * load(x, i))
+            store(fit, _LEVELS + i, select(level < top, level, top))
+    else:
+        for i in range(0, x.size, LANES):
+            store(fit, _LEVELS + i, clamped(rounded(inverse * load(x, i)), bottom, top))
+
+
+@inner
+def _level_sums(w: Lanes, fit: Lanes) -> tuple[Floats, Floats]:
+    """Sum w * x * l and w * l * l over each lane's levels l in `fit`.
+
+    Rounding has a loop of its own: one that did it all would need more vectors than AVX2 has registers.
+    """
     sum_lx = splat(F(0))
     sum_l2 = splat(F(0))
-    for i in range(0, size * LANES, LANES):
-        value = load(x, i)
-        weight = load(w, i)
-        # No finite value is mapped far beyond the bounds; NaN becomes 0, as in the reference's integer arithmetic.
-        scaled = inverse * value
-        level = to_floats(nearest_ints(scaled)) if infinite else nearest(scaled)
-        level = clamped(level, bottom, top)
-        sum_lx += weight * value * level
-        sum_l2 += weight * level * level
+    for i in range(0, w.size, LANES):
+        level = load(fit, _LEVELS + i)
+        sum_lx += load(fit, _PRODUCTS + i) * level
+        sum_l2 += load(w, i) * level * level
     return sum_lx, sum_l2
 
 
 @inner
-def search_symmetric(x: Lanes, w: Lanes, size: int, bottom: np.float32, fit: Lanes) -> None:
+def search_symmetric(x: Lanes, w: Lanes, bottom: np.float32, fit: Lanes) -> None:
     """Find every lane's scale.
 
     Args:
         x: the sub-blocks' values, flat float32[size * LANES]; infinite ones and NaN are taken as the reference does.
         w: weights of the squared errors, same layout.
-        size: elements of a sub-block.
         bottom: the lowest level, below 0; the highest is -bottom - 1.
         fit: receives the result, float32[FIT_SIZE].
     """
-    extreme = first_extreme(x, size)
-    infinite = _any_infinite(x, size)
-    inverse = bottom / extreme
-    sum_lx, sum_l2 = _level_sums(x, w, size, inverse, bottom, infinite)
-    scale = select(sum_l2 != F(0), sum_lx / sum_l2, F(0))
-    best = scale * sum_lx
-    for step in range(-9, 10):
-        if step != 0:
-            candidate = -(F(0.1) * F(step) - bottom) / extreme
-            sum_lx, sum_l2 = _level_sums(x, w, size, candidate, bottom, infinite)
+    extreme = first_extreme(x, x.size // LANES)
+    infinite = _multiply(x, w, fit)
+    inverse = scale = best = splat(F(0))
+    for number in range(-10, 9):
+        first = number == -10  # the middle one, which sets the mark
+        step = 0 if first else number if number < 0 else number + 1
+        candidate = -(F(0.1) * F(step) - bottom) / extreme
+        _round_levels(x, candidate, step, bottom, infinite, fit)
+        sum_lx, sum_l2 = _level_sums(w, fit)
+        found = sum_lx / sum_l2
+        if first:
+            scale = select(sum_l2 != F(0), found, F(0))
+            best = scale * sum_lx
+            inverse = candidate
+        else:
             better = (sum_l2 > F(0)) & (sum_lx * sum_lx > best * sum_l2)
-            scale = select(better, sum_lx / sum_l2, scale)
+            scale = select(better, found, scale)
             best = select(better, scale * sum_lx, best)
             inverse = select(better, candidate, inverse)
     zero = magnitude(extreme) < GROUP_MAX_EPS

@@ -122,6 +122,16 @@ def _function(function: Callable[..., Any], built: Emit, result: Any, *args: Any
 
 
 _FUNCTIONS = (
+    _function(
+        memory.move_transposed,
+        emit.move_transposed,
+        types.none,
+        _array(types.float32),
+        types.intp,
+        types.intp,
+        _array(types.float32),
+        types.intp,
+    ),
     _function(memory.gather, emit.gather(FLOATS, "f32"), FLOATS, _array(types.float32), INTS),
     _function(memory.gather_ints, emit.gather(INTS, "i32"), INTS, _array(types.int32), INTS),
     _function(values.splat, emit.splat(FLOATS), FLOATS, types.float32),
@@ -142,7 +152,8 @@ _FUNCTIONS = (
     _function(values.lane_bits, emit.lane_bits, types.int64, MASK),
     _function(values.max_lane, emit.reduction("smax"), types.int32, INTS),
     _function(values.min_lane, emit.reduction("smin"), types.int32, INTS),
-    _function(values.smallest, emit.smallest, types.float32, FLOATS),
+    _function(values.largest, emit.float_reduction("fmax"), types.float32, FLOATS),
+    _function(values.smallest, emit.float_reduction("fmin"), types.float32, FLOATS),
     _function(values.nearest, emit.float_function("nearbyint"), FLOATS, FLOATS),
     _function(values.magnitude, emit.float_function("fabs"), FLOATS, FLOATS),
     _function(values.square_root, emit.float_function("sqrt"), FLOATS, FLOATS),

@@ -11,7 +11,7 @@ from numba.core import cgutils
 from numpy.typing import NDArray
 
 from quantize_cli.simd.vector.numba_types import DOUBLES, FLOATS, INTS, MASK, Emit, VectorType
-from quantize_cli.simd.vector.shape import LANES
+from quantize_cli.simd.vector.shape import LANES, TILE
 
 BYTES = ir.VectorType(ir.IntType(8), LANES)
 SHORTS = ir.VectorType(ir.IntType(16), LANES)
@@ -87,10 +87,10 @@ def reduction(name: str) -> Emit:
     return lambda _context, builder, _sig, args: _called(builder, f"llvm.vector.reduce.{name}.v{LANES}i32", _INT, args)
 
 
-def smallest(_context: Any, builder: Any, _sig: Any, args: Sequence[Any]) -> Any:
-    """Reduce floats, none of which is NaN, to the smallest."""
-    name = f"llvm.vector.reduce.fmin.v{LANES}f32"
-    return _called(builder, name, ir.FloatType(), args, fastmath=["nnan"])
+def float_reduction(name: str) -> Emit:
+    """Make a call of the intrinsic that reduces floats so, none of which is NaN."""
+    whole = f"llvm.vector.reduce.{name}.v{LANES}f32"
+    return lambda _context, builder, _sig, args: _called(builder, whole, ir.FloatType(), args, fastmath=["nnan"])
 
 
 def shuffle(lanes: Sequence[int]) -> Emit:
@@ -201,6 +201,40 @@ def store_fields(lanes: NDArray[np.intp]) -> Emit:
         return context.get_dummy_value()
 
     return emit
+
+
+#: Elements of a register among which AVX2 shuffles at full speed.
+_PART = 4
+
+
+def move_transposed(context: Any, builder: Any, sig: Any, args: Sequence[Any]) -> Any:
+    """Load the parts of the rows, exchange elements between registers in two steps, and store the columns."""
+    _, start, stride, target, at = args
+    data = _data(context, builder, sig, args)
+    out = context.make_array(sig.args[3])(context, builder, target).data
+    part, column = (ir.VectorType(ir.FloatType(), count) for count in (_PART, TILE))
+
+    def part_of(row: int, first: int) -> Any:
+        place = builder.add(builder.add(start, builder.mul(stride, ir.Constant(stride.type, row))), start.type(first))
+        return builder.load(builder.bitcast(builder.gep(data, [place]), part.as_pointer()), align=4)
+
+    def mixed(one: Any, other: Any, places: Sequence[int]) -> Any:
+        return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(_INT, len(places)), list(places)))
+
+    for first in range(0, TILE, _PART):
+        # Register r: row r, and behind it row r + 4.
+        rows = [mixed(part_of(r, first), part_of(r + _PART, first), range(TILE)) for r in range(_PART)]
+        low = [mixed(rows[r], rows[r + 1], (0, 8, 1, 9, 4, 12, 5, 13)) for r in (0, 2)]
+        high = [mixed(rows[r], rows[r + 1], (2, 10, 3, 11, 6, 14, 7, 15)) for r in (0, 2)]
+        columns = [
+            mixed(one, other, places)
+            for one, other in (low, high)
+            for places in ((0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15))
+        ]
+        for number, held in enumerate(columns, first):
+            place = builder.add(at, at.type(number * LANES))
+            builder.store(held, builder.bitcast(builder.gep(out, [place]), column.as_pointer()), align=4)
+    return context.get_dummy_value()
 
 
 def load_mask(context: Any, builder: Any, sig: Any, args: Sequence[Any]) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.simd.vector.shape import LANES, NARROW, SUMMED, Doubles, Floats, Ints, Mask
+from quantize_cli.simd.vector.shape import LANES, NARROW, SUMMED, TILE, Doubles, Floats, Ints, Mask
 
 _CRUMB_SHIFTS = np.array([0, 2, 4, 6], np.int32)
 
@@ -62,6 +62,12 @@ def store_narrow(values: NDArray[np.float32], start: int, vector: Floats) -> Non
 def store_narrow_ints(values: NDArray[np.int32], start: int, vector: Ints) -> None:
     """Write values[start : start + NARROW], a narrow vector."""
     values[start : start + NARROW] = vector
+
+
+def move_transposed(values: NDArray[np.float32], start: int, stride: int, lanes: NDArray[np.float32], at: int) -> None:
+    """Move TILE rows of TILE values, `stride` apart, to as many vectors, of which row r fills lane at + r."""
+    for i in range(TILE):
+        lanes[at + i * LANES : at + i * LANES + TILE] = values[start + i : start + i + TILE * stride : stride]
 
 
 def load_shorts(values: NDArray[np.uint16], start: int) -> Ints:

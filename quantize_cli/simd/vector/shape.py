@@ -17,6 +17,9 @@ NARROW = 8
 #: additions to end; with 32, four sums do not fit its registers.
 SUMMED = 16
 
+#: Rows and columns of what `move_transposed` moves: a register of AVX2 holds eight floats.
+TILE = 8
+
 #: float32[LANES], int32[LANES] and bool[LANES]; or of NARROW or SUMMED lanes.
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.int32]

@@ -89,8 +89,13 @@ def min_lane(vector: Ints) -> np.int32:
     return np.int32(vector.min())
 
 
+def largest(vector: Floats) -> np.float32:
+    """Find the largest of the lanes, none of which may be NaN; of zeros, either."""
+    return cast("np.float32", vector.max())
+
+
 def smallest(vector: Floats) -> np.float32:
-    """Find the smallest of the lanes, none of which may be NaN."""
+    """Find the smallest of the lanes, none of which may be NaN; of zeros, either."""
     return cast("np.float32", vector.min())
 
 
