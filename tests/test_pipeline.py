@@ -128,19 +128,19 @@ def test_the_reports_errors_are_those_of_an_independent_reader(format_name, mixe
         assert told.shape == x.shape
         d = x - y
         rms = np.sqrt(np.mean(x**2))
-        assert told.error.rmse == pytest.approx(np.sqrt(np.mean(d**2)), rel=1e-9)
-        assert told.error.relative_rmse == pytest.approx(np.sqrt(np.mean(d**2)) / rms, rel=1e-9)
-        assert told.error.max_abs_error == np.abs(d).max()
+        assert told.error.rmse == pytest.approx(np.sqrt(np.mean(d**2)), rel=1e-7)
+        assert told.error.relative_rmse == pytest.approx(np.sqrt(np.mean(d**2)) / rms, rel=1e-7)
+        assert told.error.max_abs_error == pytest.approx(np.abs(d).max(), rel=1e-7)
         assert told.error.cosine_similarity == pytest.approx(
-            np.sum(x * y) / np.sqrt(np.sum(x**2) * np.sum(y**2)), rel=1e-12
+            np.sum(x * y) / np.sqrt(np.sum(x**2) * np.sum(y**2)), rel=1e-8
         )
         if d.any():
-            assert told.error.sqnr_db == pytest.approx(10 * np.log10(np.sum(x**2) / np.sum(d**2)), rel=1e-9)
+            assert told.error.sqnr_db == pytest.approx(10 * np.log10(np.sum(x**2) / np.sum(d**2)), rel=1e-7)
         else:
             assert told.error.sqnr_db is None
         x2, d2 = x2 + np.sum(x**2), d2 + np.sum(d**2)
-    assert report.totals.error.rmse == pytest.approx(np.sqrt(d2 / report.totals.weights), rel=1e-9, abs=0)
-    assert report.totals.error.relative_rmse == pytest.approx(np.sqrt(d2 / x2), rel=1e-9, abs=0)
+    assert report.totals.error.rmse == pytest.approx(np.sqrt(d2 / report.totals.weights), rel=1e-7, abs=0)
+    assert report.totals.error.relative_rmse == pytest.approx(np.sqrt(d2 / x2), rel=1e-7, abs=0)
 
 
 def test_the_reports_sums_add_up(mixed, tmp_path):
