@@ -46,6 +46,7 @@ def test_a_run_of_a_warm_format_compiles_nothing(llama, tmp_path, work):
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("*.kernel")} == before
 
 
+@pytest.mark.slow  # compiles four kernels
 def test_a_cache_that_cannot_be_kept_is_a_sentence(work, tmp_path):
     (tmp_path / "file").touch()
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "file")}
