@@ -284,7 +284,8 @@ def _convert(bench: Bench) -> Time:
     output = bench.folder / "converted.gguf"
     script = Path(__file__).with_name("reference_converter.py")
     os.sync()
-    usage = run([bench.reference, script, bench.converter, bench.checkpoint, output])
+    # -P: transformers would take `kernels.py` beside the script for a package of that name.
+    usage = run([bench.reference, "-P", script, bench.converter, bench.checkpoint, output])
     output.unlink()
     return Time(usage.seconds, usage.cpu_seconds)
 
