@@ -1,4 +1,4 @@
-"""What the error report costs: decoding a slab and summing its differences.
+"""What the error report costs: decoding a slab and summing its differences, beside the same sums in NumPy's float64.
 
     python bench/error_sums.py [TYPE ...]
 
@@ -14,8 +14,9 @@ from statistics import median
 
 import _table
 import numpy as np
-from _table import Row, show
+from _table import Row, ratio, show
 
+from quantize_cli.blocks.base import BlockType, Packed, Rows
 from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.measure.decoded import measure
 from quantize_cli.measure.sums import SUMS
@@ -46,12 +47,28 @@ def rows(types: Sequence[str]) -> Iterator[Row]:
             sums = np.empty((ROWS, SUMS))
             measured = partial(measure, held.unpack, packed.reshape(-1, held.block_bytes), weights, given, sums)
             measured()  # compiles
-            nanoseconds = [_seconds(measured) / weights.size * 1e9 for _ in range(ROUNDS)]
+            plain = partial(_in_numpy, held, packed, weights, given)
+            pairs = [(_seconds(measured), _seconds(plain)) for _ in range(ROUNDS)]
+            ours, theirs = (median(side) / weights.size * 1e9 for side in zip(*pairs, strict=True))
             yield Row(
                 f"error sums of {name}{' with imatrix' if given is not None else ''}",
-                f"{median(nanoseconds):.2f} ns",
-                remark=f"a weight, decoding included ({min(nanoseconds):.2f}-{max(nanoseconds):.2f})",
+                f"{ours:.2f} ns",
+                f"{theirs:.2f} ns",
+                ratio(other / own for own, other in pairs),
+                remark="a weight, decoding included; the reference is NumPy",
             )
+
+
+def _in_numpy(held: BlockType, packed: Packed, rows: Rows, importance: Rows | None) -> None:
+    """Decode and sum up as one would without a kernel for it."""
+    decoded = np.empty_like(rows)
+    held.dequantize(packed, decoded)
+    x, y = rows.astype(np.float64), decoded.astype(np.float64)
+    d = x - y
+    sums = [np.einsum("ij,ij->i", one, other) for one, other in ((x, x), (y, y), (d, d))]
+    if importance is not None:
+        sums += [np.einsum("ij,ij,j->i", side, side, importance) for side in (x, d)]
+    np.abs(d).max(axis=1)
 
 
 def _seconds(function: Callable[[], object]) -> float:

@@ -72,3 +72,10 @@ def sentence(stderr: str) -> str:
     assert last.endswith(".")
     assert last.isprintable()
     return last.removeprefix("quantize: ")
+
+
+def assert_refused(result: Result, code: int, told: str) -> None:
+    """Check that a command said one sentence with `told` in it, and nothing on standard output."""
+    assert result.exit_code == code
+    assert told in sentence(result.stderr)
+    assert result.stdout == ""

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import pytest
 from checkpoint_factory import PRE_TOKENIZER
-from command_line import sentence
+from command_line import assert_refused, sentence
 
 from quantize_cli import inspect
 from quantize_cli.architectures.catalogue import catalogue
@@ -72,10 +72,7 @@ def test_a_model_that_cannot_be_converted_is_shown_and_the_command_fails(form, q
 )
 def test_mistakes(words, code, told, quantize, work):
     (work / "one").mkdir()
-    result = quantize(*words)
-    assert result.exit_code == code
-    assert told in sentence(result.stderr)
-    assert result.stdout == ""
+    assert_refused(quantize(*words), code, told)
 
 
 def test_a_folder_that_is_called_like_the_command(quantize, llama, work):

@@ -7,7 +7,7 @@ import re
 
 import pytest
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
-from command_line import sentence
+from command_line import assert_refused, sentence
 
 from quantize_cli import quantize as run
 from quantize_cli.api import preview
@@ -209,10 +209,7 @@ def test_the_json_is_that_of_the_library(quantize, llama):
 )
 def test_mistakes(words, code, told, quantize, work):
     (work / "one").mkdir()
-    result = quantize(*words)
-    assert result.exit_code == code
-    assert told in sentence(result.stderr)
-    assert result.stdout == ""
+    assert_refused(quantize(*words), code, told)
 
 
 def test_a_refusal_is_that_of_the_run(quantize, llama):
