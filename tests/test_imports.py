@@ -107,6 +107,10 @@ ALLOWED = {
         "simd",
         "version",
     },
+    "evaluation": {"texts"},
+    "sensitivity": {"texts"},
+    "calibrate": set(),
+    "texts": set(),
     "planning": {"architectures", "checkpoints", "errors", "gguf_file", "importance", "mixes", "version"},
     "architectures": {"checkpoints", "errors", "gguf_file", "tokenizers"},
     "mixes": {"errors", "gguf_file"},
@@ -158,6 +162,8 @@ HEAVY = {
     "tokenizers": {"tokenizers"},
     "safetensors": {"checkpoints"},
     "numba": {"simd"},
+    "torch": {"calibrate"},
+    "transformers": {"calibrate"},
     "resource": {"report", "tokenizers"},
 }
 

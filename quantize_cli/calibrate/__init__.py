@@ -1,0 +1,1 @@
+"""The engine: a model, one block at a time. No other room imports torch and transformers."""

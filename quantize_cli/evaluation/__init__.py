@@ -1,0 +1,1 @@
+"""How far the predictions of quantized models are from the original's."""

@@ -1,0 +1,1 @@
+"""What has been measured of a model: importances, and what each type of each tensor costs."""

@@ -1,0 +1,56 @@
+"""A calibration as a value: what `quantize calibrate` measures, and what chooses types by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantize_cli.texts.model import TextRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """What tells whether a calibration is of a model: both are SHA-256 in hex digits, both known from headers."""
+
+    config: str  #: of config.json's values, keys sorted, without those that do not change what the model computes
+    shapes: str  #: of the names and shapes of all tensors of the checkpoint, sorted
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TensorCalibration:
+    """What was measured of one GGUF tensor, or, where tensors are tied, of their only copy."""
+
+    name: str  #: GGUF name
+    squares: NDArray[np.float32]  #: float32[experts, columns]: sums of the squares of what the tensor is multiplied by
+    counts: NDArray[np.float32]  #: float32[experts]: how many tokens each sum is of; an expert that is never hit has 0
+    #: GGML type -> what storing the tensor in this type costs, in nats a token; types whose blocks do not divide its
+    #: rows are missing. Empty: it was not measured, and the tensor keeps the type that a mix gives it.
+    costs: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class BlockActivations:
+    """How large the hidden state is that a block hands on."""
+
+    largest: NDArray[np.float32]  #: float32[hidden]: the largest magnitude of each channel over all tokens
+    mean_square: NDArray[np.float32]  #: float32[hidden]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Calibration:
+    """All that was measured of a model."""
+
+    model: ModelIdentity
+    architecture: str  #: GGUF's name, "llama"
+    context: int  #: tokens of a sequence
+    texts: tuple[TextRecord, ...]
+    tensors: tuple[TensorCalibration, ...]  #: in the order of the GGUF file
+    blocks: tuple[BlockActivations, ...] = ()  #: one for each layer
+
+    @property
+    def sequences(self) -> int:
+        """Number of sequences, which llama.cpp calls chunks."""
+        return sum(text.tokens for text in self.texts) // self.context
