@@ -1,0 +1,95 @@
+"""Recipes backwards: from the tensors of a GGUF file to those of the checkpoint that it was made of.
+
+A move is a map from output rows to source rows, so that its inverse is a scatter. So is that of a map that only moves
+values: it is applied to the numbers of the places. A map that computes has an inverse of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantize_cli.architectures.maps import Add, Map, NegExp, Scale, ScaleRows, Window
+from quantize_cli.architectures.moves import moved
+from quantize_cli.checkpoints.base import TensorInfo
+from quantize_cli.planning.model import PlannedTensor
+
+#: Values of a GGUF tensor, float32[rows, columns]; of a vector, float32[1, elements].
+Rows: TypeAlias = NDArray[np.float32]
+#: Values of tensors of a checkpoint by name, each in its own shape.
+Arrays: TypeAlias = dict[str, NDArray[np.float32]]
+
+_INVERSES: Mapping[type, Callable[[Any, Rows, Window], Rows]] = {
+    Add: lambda change, rows, _: rows - np.float32(change.value),
+    Scale: lambda change, rows, _: rows / np.float32(change.factor),
+    ScaleRows: lambda change, rows, made: rows / _factors(change, made),
+    NegExp: lambda _change, rows, _: np.log(-rows.astype(np.float64)).astype(np.float32),
+}
+
+
+def arrays_of(
+    tensors: Iterable[PlannedTensor],
+    read: Callable[[PlannedTensor], Rows],
+    infos: Mapping[str, TensorInfo],
+    fill: float = np.nan,
+) -> Arrays:
+    """Make the sources of some GGUF tensors.
+
+    Args:
+        tensors: All GGUF tensors that are made of these sources.
+        read: Returns a tensor's values.
+        infos: The checkpoint's tensors.
+        fill: The value where no GGUF tensor has one.
+    """
+    arrays: Arrays = {}
+    for tensor in tensors:
+        for name in tensor.sources:
+            if name not in arrays:
+                arrays[name] = np.full(infos[name].shape, fill, np.float32)
+        _scatter(tensor, read(tensor), [arrays[name] for name in tensor.sources])
+    return arrays
+
+
+def _scatter(tensor: PlannedTensor, rows: Rows, sources: list[NDArray[np.float32]]) -> None:
+    """Write a tensor's values to the places in its sources that they come from."""
+    vector = len(tensor.shape) == 1
+    width = 1 if vector else sources[0].shape[-1] if sources[0].ndim > 1 else tensor.columns
+    windows = [Window(0, tensor.columns, 0, 1) if vector else Window(0, tensor.rows, 0, tensor.columns)]
+    for change in reversed(tensor.maps):
+        windows.insert(0, change.window(windows[0]))
+    values = rows.reshape(-1, 1) if vector else rows
+    for change, made in zip(reversed(tensor.maps), reversed(windows[1:]), strict=True):
+        if change.computes:
+            values = _INVERSES[type(change)](change, values, made)
+    still = [(change, made) for change, made in zip(tensor.maps, windows[1:], strict=True) if not change.computes]
+    start = 0
+    if not still and not tensor.moves:
+        for source in sources:
+            flat = source.reshape(-1, width)
+            flat[:] = values[start : start + len(flat)]
+            start += len(flat)
+        return
+    places = _places(still, windows[0], tensor, width)
+    for source in sources:
+        flat = source.reshape(-1)
+        here = (places >= start) & (places < start + flat.size)
+        flat[places[here] - start] = values.reshape(-1)[here]
+        start += flat.size
+
+
+def _places(still: list[tuple[Map, Window]], first: Window, tensor: PlannedTensor, width: int) -> NDArray[np.int64]:
+    """Return the flat place of each value in all sources laid end to end, or -1 if it does not come from there."""
+    rows = moved(tensor.moves, np.arange(first.start, first.stop, dtype=np.int64))
+    # The numbers begin at 1, because a map may add zeros.
+    places = rows[:, None] * width + np.arange(first.left, first.right, dtype=np.int64)[None, :] + 1
+    for change, made in still:
+        places = change.apply(places, made)
+    return places.reshape(-1) - 1
+
+
+def _factors(change: ScaleRows, made: Window) -> Rows:
+    bands = np.searchsorted(change.ends, np.arange(made.start, made.stop), side="right")
+    return np.array(change.factors, np.float32)[bands][:, None]
