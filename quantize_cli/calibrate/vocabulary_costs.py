@@ -62,11 +62,11 @@ class OutputCosts:
             return 0.0
         hessian = (self._hessian / self._trace).float()
         total = 0.0
-        change = change[: len(self._rows)]  # behind them, the file may have rows of zeros
-        for start in range(0, len(change), _CHUNK):
-            some = torch.from_numpy(change[start : start + _CHUNK]).to(hessian.device)
-            along = ((some @ hessian) * some).sum(1).double()
-            total += float((along * self._rows[start : start + _CHUNK]).sum())
+        rows = min(len(change), len(self._rows))  # the file may lack rows of the checkpoint, or add rows of zeros
+        for start in range(0, rows, _CHUNK):
+            some = slice(start, min(start + _CHUNK, rows))
+            changed = torch.from_numpy(change[some]).to(hessian.device)
+            total += float((((changed @ hessian) * changed).sum(1).double() * self._rows[some]).sum())
         return total / (2 * tokens)
 
 
