@@ -74,8 +74,8 @@ def sequences(
     fewest = max(_FEWEST, len(kinds) if every_kind else 0)
     if wanted < fewest:
         raise UsageError(
-            f"{tokens:,} tokens are {wanted} sequence{'s' * (wanted != 1)} of {context:,}, but {fewest} are needed; ask "
-            f"for at least {fewest * context:,} tokens."
+            f"{tokens:,} tokens are {wanted} sequence{'s' * (wanted != 1)} of {context:,}, but {fewest} are needed; "
+            f"ask for at least {fewest * context:,} tokens."
         )
     shares = _shares(available, wanted)
     chosen = [(kind, kind.some(shares[i])) for i, kind in enumerate(kinds) if shares[i]]

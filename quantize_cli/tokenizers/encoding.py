@@ -68,7 +68,7 @@ def encode(
     if template is not None and not all(isinstance(stream, str) for stream in streams):
         if find_spec("jinja2") is None:
             raise UsageError(
-                "Chat templates need Jinja, which is not installed; install it by pip install 'quantize-cli[calibrate]'."
+                "Chat templates need Jinja, which is not installed; install it: pip install 'quantize-cli[calibrate]'."
             )
         packages += ["jinja2", "markupsafe"]
     answer = ask(
