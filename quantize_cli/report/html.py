@@ -39,7 +39,7 @@ def summary(report: Report) -> str:
     parts = [
         markup.heading(3, f"{report.model} as {report.format}"),
         markup.table(tables.totals(report)),
-        *_warnings(report),
+        *map(markup.warning, report.warnings),
     ]
     parts += [markup.heading(4, "Types"), markup.table(tables.types(report)), *_largest(report, 4)]
     parts += (
@@ -72,7 +72,7 @@ def _ladder(title: str, reports: Sequence[Report]) -> Iterator[str]:
 def _report(report: Report, most_rows: int) -> Iterator[str]:
     yield markup.heading(1, f"{report.model} as {report.format}")
     yield markup.tiles(tables.headline(report))
-    yield from _warnings(report)
+    yield from map(markup.warning, report.warnings)
     gates = tables.gates(report)
     if gates.rows:
         yield markup.heading(2, "Gates")
@@ -113,8 +113,3 @@ def _largest(report: Report, level: int) -> Iterator[str]:
     if largest.rows:
         yield markup.heading(level, "Largest errors")
         yield markup.table(largest)
-
-
-def _warnings(report: Report) -> Iterator[str]:
-    for warning in report.warnings:
-        yield f'<p class="warning"><b>Warning:</b> {markup.escaped(warning)}</p>'

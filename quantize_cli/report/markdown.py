@@ -55,7 +55,8 @@ def _summary(report: Report) -> Iterator[str]:
 def table(held: tables.Table) -> str:
     """Make a table."""
     rule = ["---"] * held.text_columns + ["---:"] * (len(held.header) - held.text_columns)
-    cells = [held.header, rule, *([escaped(cell) for cell in row] for row in held.rows)]
+    head, *rows = ([escaped(cell) for cell in row] for row in (held.header, *held.rows))
+    cells = [head, rule, *rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 

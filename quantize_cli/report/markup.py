@@ -77,7 +77,17 @@ def packed(value: Any) -> str:
 
 def footer(generator: str) -> str:
     """Name the program that wrote the page."""
-    return f'<p class="faint">Written by {escaped(generator)}.</p>'
+    return note(f"Written by {generator}.")
+
+
+def note(text: str) -> str:
+    """Make a remark of a sentence or two."""
+    return f'<p class="faint">{escaped(text)}</p>'
+
+
+def warning(text: str) -> str:
+    """Make a warning."""
+    return f'<p class="warning"><b>Warning:</b> {escaped(text)}</p>'
 
 
 def chart(name: str, static: str = "") -> str:

@@ -34,7 +34,7 @@ def _one(report: Report) -> RenderableType:
     if figures.largest_errors(report):
         parts.append(_largest_errors(report))
     if report.warnings:
-        parts.append(_warnings(report.warnings))
+        parts.append(warnings(report.warnings))
     return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
 
 
@@ -42,7 +42,7 @@ def _several(reports: Sequence[Report]) -> RenderableType:
     """Render a row for each format, the paths of the files, and the warnings."""
     parts = [_title(reports[0], f"in {len(reports)} formats"), _comparison(reports), _run_of_all(reports)]
     if any(report.warnings for report in reports):
-        parts.append(_warnings(_of_all(reports)))
+        parts.append(warnings(_of_all(reports)))
     return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
 
 
@@ -190,10 +190,11 @@ def _largest_errors(report: Report) -> RenderableType:
     return Narrowing(table, _SHOWN_FROM)
 
 
-def _warnings(warnings: Sequence[str]) -> RenderableType:
+def warnings(sentences: Sequence[str]) -> RenderableType:
+    """Render warnings."""
     table = Table.grid(padding=(0, 1))
     table.add_column(style="bold yellow", no_wrap=True)
     table.add_column(overflow="fold")
-    for warning in warnings:
+    for warning in sentences:
         table.add_row("warning:", Text(figures.printable(warning)))
     return table
