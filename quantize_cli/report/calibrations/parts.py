@@ -29,13 +29,13 @@ def sections(calibration: Calibration) -> Iterator[Section]:
     """Yield the sections that have something to show."""
     sensitive = tables.most_sensitive(calibration, _MOST_SENSITIVE)
     if sensitive.rows:
-        held = (tables.kinds(calibration), tables.types(calibration), sensitive)
-        yield Section("Sensitivity by layer and kind", tables.ABOUT_COSTS, "sensitivity", held)
+        costs = (tables.kinds(calibration), tables.types(calibration), sensitive)
+        yield Section("Sensitivity by layer and kind", tables.ABOUT_COSTS, "sensitivity", costs)
     if calibration.blocks:
         outliers = beginning(tables.channels(calibration), _MOST_CHANNELS)
         by_layer = beginning(tables.layers(calibration), _MOST_LAYERS)
-        held = (outliers, by_layer) if outliers.rows else (by_layer,)
-        yield Section("Outlier dimensions", tables.ABOUT_OUTLIERS, "outliers", held)
+        shown = (outliers, by_layer) if outliers.rows else (by_layer,)
+        yield Section("Outlier dimensions", tables.ABOUT_OUTLIERS, "outliers", shown)
     experts = tables.experts(calibration)
     if experts.rows:
         note = "An expert is hardly hit if fewer tokens than a tenth of an even share went to it."
