@@ -69,7 +69,7 @@ COMMAND = click.Command(
     "calibrate",
     callback=_calibrate,
     help=_calibrate.__doc__,
-    short_help="Measure what matters in a model, for a better choice of types.",
+    short_help="Measure what matters in a model before it is quantized.",
     params=[
         click.Argument(("words",), metavar="[MODEL]", nargs=-1, callback=filled, shell_complete=completing.models),
         measuring.CALIBRATION,
