@@ -25,7 +25,7 @@ def calls(monkeypatch, work):
         return calibrated(4, experts=4)
 
     module = ModuleType(MODULE)
-    module.calibrate = calibrate
+    module.__dict__["calibrate"] = calibrate
     monkeypatch.setitem(sys.modules, MODULE, module)
     (work / "my model").mkdir()
     return told

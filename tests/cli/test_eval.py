@@ -32,7 +32,7 @@ def calls(monkeypatch):
         return evaluated("Q8_0", "Q4_K_M")
 
     module = ModuleType(MODULE)
-    module.evaluate = evaluate
+    module.__dict__["evaluate"] = evaluate
     monkeypatch.setitem(sys.modules, MODULE, module)
     return told
 
