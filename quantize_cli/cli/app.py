@@ -12,7 +12,19 @@ from collections.abc import Sequence
 import click
 
 from quantize_cli.cli import console
-from quantize_cli.cli.commands import architectures, completion, doctor, formats, inspect, model, plan, verify, warm
+from quantize_cli.cli.commands import (
+    architectures,
+    calibrate,
+    completion,
+    doctor,
+    eval,
+    formats,
+    inspect,
+    model,
+    plan,
+    verify,
+    warm,
+)
 from quantize_cli.cli.completing import VARIABLE, complete
 from quantize_cli.cli.failures import ending
 from quantize_cli.cli.help import Commands
@@ -21,7 +33,20 @@ from quantize_cli.cli.mistakes import check_arguments
 GROUP = Commands(
     "quantize",
     commands=[
-        module.COMMAND for module in (model, plan, inspect, verify, architectures, formats, warm, doctor, completion)
+        module.COMMAND
+        for module in (
+            model,
+            plan,
+            inspect,
+            verify,
+            eval,
+            calibrate,
+            architectures,
+            formats,
+            warm,
+            doctor,
+            completion,
+        )
     ],
     context_settings={"help_option_names": ["--help", "-h"]},
 )

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import click
 
+from quantize_cli.cli import measuring
 from quantize_cli.cli.options import AGAINST, ALL, AS_JSON, FIT, SAMPLE
 from quantize_cli.errors import UsageError
 
@@ -36,7 +37,7 @@ _OF_OTHERS = {
 }
 
 #: The options of all commands.
-KNOWN = (*ALL, *FIT, AS_JSON, AGAINST, SAMPLE)
+KNOWN = (*ALL, *FIT, AS_JSON, AGAINST, SAMPLE, *measuring.ALL)
 
 #: Dashes that word processors print in place of hyphens.
 _PRINTED_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212"
