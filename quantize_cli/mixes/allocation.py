@@ -10,6 +10,7 @@ try (Pisinger, "A minimal algorithm for the multiple-choice knapsack problem", 1
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -89,7 +90,7 @@ def _slope(here: Option, there: Option) -> float:
 def _steps(menus: Sequence[Sequence[Option]], hulls: Sequence[Sequence[int]]) -> Iterator[tuple[float, int, int]]:
     """Yield each step of each hull: what a byte of it costs, the menu, and the option that it leads to."""
     for number, (menu, hull) in enumerate(zip(menus, hulls, strict=True)):
-        for here, there in zip(hull, hull[1:], strict=False):
+        for here, there in pairwise(hull):
             yield _slope(menu[here], menu[there]), number, there
 
 
@@ -100,7 +101,9 @@ def _improved(menus: Sequence[Sequence[Option]], chosen: list[int], price: float
     gap = sum(float(loss[index]) for loss, index in zip(losses, chosen, strict=True)) + price * free
     gap += _ROUNDING * sum(abs(menu[index].cost) for menu, index in zip(menus, chosen, strict=True))
     kept = [np.flatnonzero(loss <= gap) for loss in losses]
-    sizes = [np.array([menu[i].nbytes for i in held], np.int64) for menu, held in zip(menus, kept, strict=True)]
+    sizes = [
+        np.array([option.nbytes for option in menu], np.int64)[held] for menu, held in zip(menus, kept, strict=True)
+    ]
     left = sum(int(of_menu.min()) for of_menu in sizes)
     nbytes, loss = np.zeros(1, np.int64), np.zeros(1)
     trail: list[tuple[NDArray[np.intp], NDArray[np.intp]]] = []  # for each menu, each state's parent and option
@@ -128,13 +131,11 @@ def _improved(menus: Sequence[Sequence[Option]], chosen: list[int], price: float
 
 def _losses(menu: Sequence[Option], price: float) -> NDArray[np.float64]:
     """Return what each option costs more than the best one, if bytes are paid for too."""
-    paid = np.array([option.cost + price * option.nbytes for option in menu])
-    return paid - paid.min()
+    paid = np.array([option.cost + price * option.nbytes for option in menu], np.float64)
+    return np.subtract(paid, paid.min())
 
 
-def _undominated(
-    rows: NDArray[np.intp], nbytes: NDArray[np.int64], cost: NDArray[np.float64]
-) -> NDArray[np.intp]:
+def _undominated(rows: NDArray[np.intp], nbytes: NDArray[np.int64], cost: NDArray[np.float64]) -> NDArray[np.intp]:
     """Select the rows that no other row beats in bytes and cost."""
     rows = rows[np.lexsort((cost[rows], nbytes[rows]))]
     least = np.minimum.accumulate(cost[rows])
