@@ -141,7 +141,8 @@ def plan_options(said: PlanKeywords) -> PlanOptions:
     if said.get("keep_split") and said.get("split_max_size") is not None:
         raise UsageError("--keep-split and --split-max-size cannot be combined; leave one of them out.")
     _given(check_name, said.get("pre_tokenizer"))
-    calibration = _given(_calibration, said.get("calibration"))
+    file = said.get("calibration")
+    calibration = None if file is None else read_calibration(Path(file))
     entries = _entries(said.get("tensor_types") or ())
     importance, unmatched_weights = _importance(said)
     options = PlanOptions(
@@ -194,10 +195,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value]
-
-
-def _calibration(said: str | Path) -> Calibration:
-    return read_calibration(Path(said))
 
 
 def _option(name: str) -> str:

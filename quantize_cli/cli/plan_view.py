@@ -8,7 +8,6 @@ import shutil
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,12 +146,13 @@ def _kinds(plan: Plan) -> Iterator[str]:
     for tensor in plan.tensors:
         reason = tensor.reason if tensor.cost is None else ""  # a measured cost is each tensor's own
         kinds[_LAYER.sub("blk.*.", tensor.name), tensor.type, reason].append(tensor)
+    groups = list(kinds.items())
+    if plan.budget is not None:  # a kind has many types, which stand together, the largest first
+        groups.sort(key=lambda group: (group[0][0], -group[1][0].nbytes / group[1][0].weights))
     rows = [
         (kind, type_, f"{len(tensors):,}", size(sum(tensor.nbytes for tensor in tensors)), reason or _costs(tensors))
-        for (kind, type_, reason), tensors in kinds.items()
+        for (kind, type_, reason), tensors in groups
     ]
-    if plan.budget is not None:  # a kind has several types, which stand together
-        rows.sort(key=itemgetter(0))
     return table.lines(("tensor", "type", "count", "size", "reason"), rows, right=frozenset({2, 3}))
 
 

@@ -132,7 +132,8 @@ def _improved(menus: Sequence[Sequence[Option]], chosen: list[int], price: float
 def _losses(menu: Sequence[Option], price: float) -> NDArray[np.float64]:
     """Return what each option costs more than the best one, if bytes are paid for too."""
     paid = np.array([option.cost + price * option.nbytes for option in menu], np.float64)
-    return np.subtract(paid, paid.min())
+    least: np.float64 = paid.min()
+    return paid - least
 
 
 def _undominated(rows: NDArray[np.intp], nbytes: NDArray[np.int64], cost: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -121,8 +121,8 @@ def _check_bounds(budget: Budget, limit: int, lowest: int, highest: int) -> None
         else "write --format f16 or --format bf16 in its place"
     )
     raise UsageError(
-        f"{budget.amount.said} allows a file of {limit:,} bytes, but the smallest possible has {lowest:,} and the one in "
-        f"F16 {highest:,}; {advice}."
+        f"{budget.amount.said} allows a file of {limit:,} bytes, but the smallest possible has {lowest:,} and the one "
+        f"in F16 {highest:,}; {advice}."
     )
 
 
