@@ -57,26 +57,35 @@ def _scatter(tensor: PlannedTensor, rows: Rows, sources: list[NDArray[np.float32
     """Write a tensor's values to the places in its sources that they come from."""
     vector = len(tensor.shape) == 1
     width = 1 if vector else sources[0].shape[-1] if sources[0].ndim > 1 else tensor.columns
-    windows = [Window(0, tensor.columns, 0, 1) if vector else Window(0, tensor.rows, 0, tensor.columns)]
+    if vector:
+        _scatter_matrix(tensor, rows.reshape(-1, 1), Window(0, tensor.columns, 0, 1), sources, width)
+        return
+    step = tensor.rows_of_an_expert if tensor.maps else tensor.rows
+    for start in range(0, tensor.rows, step):
+        window = Window(start, start + step, 0, tensor.columns)
+        _scatter_matrix(tensor, rows[start : start + step], window, sources, width)
+
+
+def _scatter_matrix(
+    tensor: PlannedTensor, values: Rows, window: Window, sources: list[NDArray[np.float32]], width: int
+) -> None:
+    """Write one window of a tensor, all of one matrix; `width` is the length of the sources' rows."""
+    windows = [window]
     for change in reversed(tensor.maps):
         windows.insert(0, change.window(windows[0]))
-    values = rows.reshape(-1, 1) if vector else rows
     for change, made in zip(reversed(tensor.maps), reversed(windows[1:]), strict=True):
         if change.computes:
             values = _INVERSES[type(change)](change, values, made)
     still = [(change, made) for change, made in zip(tensor.maps, windows[1:], strict=True) if not change.computes]
+    places = _places(still, windows[0], tensor, width) if still or tensor.moves else None
     start = 0
-    if not still and not tensor.moves:
-        for source in sources:
-            flat = source.reshape(-1, width)
-            flat[:] = values[start : start + len(flat)]
-            start += len(flat)
-        return
-    places = _places(still, windows[0], tensor, width)
     for source in sources:
         flat = source.reshape(-1)
-        here = (places >= start) & (places < start + flat.size)
-        flat[places[here] - start] = values.reshape(-1)[here]
+        if places is None:
+            flat[:] = values.reshape(-1)[start : start + flat.size]
+        else:
+            here = (places >= start) & (places < start + flat.size)
+            flat[places[here] - start] = values.reshape(-1)[here]
         start += flat.size
 
 

@@ -121,6 +121,8 @@ def _run(report: Report) -> RenderableType:
     table = facts()
     table.add_column(overflow="fold")  # a path is shown whole
     table.add_row("weights", f"{totals.weights:,} in {totals.tensors:,} tensors")
+    if report.budget is not None:
+        table.add_row("types", f"chosen for {figures.budget(report.budget)}")
     table.add_row("error", _error(report))
     if totals.weighted_error is not None:
         table.add_row("weighted", f"{figures.weighted(totals.weighted_error)} relative RMSE, weighted by importance")
