@@ -111,6 +111,7 @@ ALLOWED = {
     "sensitivity": {"texts"},
     "calibrate": set(),
     "texts": set(),
+    "literature": set(),
     "planning": {"architectures", "checkpoints", "errors", "gguf_file", "importance", "mixes", "version"},
     "architectures": {"checkpoints", "errors", "gguf_file", "tokenizers"},
     "mixes": {"errors", "gguf_file"},
