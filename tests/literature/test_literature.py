@@ -65,7 +65,10 @@ def snapped(levels, value):
 @pytest.mark.parametrize("per_row", [True, False])
 def test_absmax_equals_its_twin(weights, bits, per_row):
     whole = magnitude(weights.flat)
-    twin = [[rounded(value, magnitude(row) if per_row else whole, bits) for value in row] for row in weights]
+    twin = []
+    for row in weights:
+        scale = magnitude(row) if per_row else whole
+        twin.append([rounded(value, scale, bits) for value in row])
     found = absmax(weights, bits, per_row=per_row)
     assert found.weights.dtype == F32
     np.testing.assert_array_equal(found.weights, np.array(twin, F32))
