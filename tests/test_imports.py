@@ -37,6 +37,7 @@ ALLOWED = {
     "health": {"checkpoints", "mixes", "outputs", "run", "simd", "version"},
     "tasks": {"errors", "gates", "keywords"},
     "api": {
+        "advice",
         "checkpoints",
         "errors",
         "inspection",
@@ -74,6 +75,18 @@ ALLOWED = {
         "observer",
         "planning",
         "run",
+    },
+    "advice": {
+        "architectures",
+        "checkpoints",
+        "errors",
+        "gguf_file",
+        "inspection",
+        "mixes",
+        "observer",
+        "planning",
+        "report",
+        "version",
     },
     "keywords": {"errors", "gates", "importance", "mixes", "planning", "tokenizers"},
     "hub_upload": {"checkpoints", "errors", "gguf_file", "observer", "report"},
@@ -128,6 +141,7 @@ ALLOWED = {
     "errors": set(),
     "version": set(),
     "__init__": {
+        "advice",
         "api",
         "checkpoints",
         "errors",
@@ -146,6 +160,7 @@ ALLOWED = {
 
 #: Imports for type checkers alone, which nothing executes.
 ANNOTATIONS_ONLY = {
+    ("cli", "advice"),
     ("cli", "inspection"),
     ("cli", "planning"),
     ("cli", "previews"),
