@@ -12,7 +12,18 @@ from collections.abc import Sequence
 import click
 
 from quantize_cli.cli import console
-from quantize_cli.cli.commands import architectures, completion, doctor, formats, inspect, model, plan, verify, warm
+from quantize_cli.cli.commands import (
+    advise,
+    architectures,
+    completion,
+    doctor,
+    formats,
+    inspect,
+    model,
+    plan,
+    verify,
+    warm,
+)
 from quantize_cli.cli.completing import VARIABLE, complete
 from quantize_cli.cli.failures import ending
 from quantize_cli.cli.help import Commands
@@ -21,7 +32,8 @@ from quantize_cli.cli.mistakes import check_arguments
 GROUP = Commands(
     "quantize",
     commands=[
-        module.COMMAND for module in (model, plan, inspect, verify, architectures, formats, warm, doctor, completion)
+        module.COMMAND
+        for module in (model, plan, advise, inspect, verify, architectures, formats, warm, doctor, completion)
     ],
     context_settings={"help_option_names": ["--help", "-h"]},
 )

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import click
 
+from quantize_cli.cli.commands.advise import EVALUATION, MEMORY
 from quantize_cli.cli.options import AGAINST, ALL, AS_JSON, FIT, SAMPLE
 from quantize_cli.errors import UsageError
 
@@ -29,6 +30,8 @@ _OF_OTHERS = {
     **dict.fromkeys(("--verbose", "-v"), "--report FILE writes all that is known of each tensor"),
     "--model-name": "write --override-kv general.name=str:NAME",
     "--remote": "write the Hub id as MODEL",
+    "--memory": "`quantize advise MODEL` has it",
+    "--evaluation": "`quantize advise MODEL` has it",
     **dict.fromkeys(("--fits", "--context", "--tensors"), "`quantize plan MODEL` has it"),
     "--list": "`quantize formats` lists the formats",
     "--print-supported-models": "`quantize architectures` lists them",
@@ -36,7 +39,7 @@ _OF_OTHERS = {
 }
 
 #: The options of all commands.
-KNOWN = (*ALL, *FIT, AS_JSON, AGAINST, SAMPLE)
+KNOWN = (*ALL, *FIT, AS_JSON, AGAINST, SAMPLE, MEMORY, EVALUATION)
 
 #: Dashes that word processors print in place of hyphens.
 _PRINTED_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212"
