@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from quantize_cli.version import __version__
 
 if TYPE_CHECKING:
-    from quantize_cli.api import inspect, plan, preview, quantize, verify
+    from quantize_cli.advice.model import Advice
+    from quantize_cli.api import advise, inspect, plan, preview, quantize, verify
     from quantize_cli.checkpoints.open import open_checkpoint
     from quantize_cli.errors import CheckpointError, GateError, OutputError, QuantizeError, UnsupportedError, UsageError
     from quantize_cli.importance.read import read_importance
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMATS",
+    "Advice",
     "CheckpointError",
     "GateError",
     "Inspection",
@@ -42,6 +44,7 @@ __all__ = [
     "UsageError",
     "Verification",
     "__version__",
+    "advise",
     "inspect",
     "open_checkpoint",
     "plan",
@@ -55,6 +58,7 @@ __all__ = [
 #: Name -> the module that defines it.
 _HOMES = {
     "FORMATS": "mixes.tables",
+    "Advice": "advice.model",
     "CheckpointError": "errors",
     "GateError": "errors",
     "Inspection": "inspection.model",
@@ -69,6 +73,7 @@ _HOMES = {
     "UnsupportedError": "errors",
     "UsageError": "errors",
     "Verification": "verification.model",
+    "advise": "api",
     "inspect": "api",
     "open_checkpoint": "checkpoints.open",
     "plan": "api",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Unpack, cast, overload
@@ -27,6 +28,7 @@ from quantize_cli.report.model import Report, SourceReport
 from quantize_cli.report.several import Reports
 
 if TYPE_CHECKING:
+    from quantize_cli.advice.model import Advice
     from quantize_cli.inspection.model import Inspection
     from quantize_cli.previews.model import Preview
     from quantize_cli.verification.model import Verification
@@ -228,6 +230,40 @@ def verify(
     elif any(options.values()):
         raise UsageError("Only a comparison with the model takes options; give the model with --against.")
     return verified(Path(file), model, observer or Observer())
+
+
+def advise(
+    models: str | Path | Sequence[str | Path],
+    memory: int | str,
+    *,
+    context: int | None = None,
+    evaluations: Sequence[str | Path] = (),
+    observer: Observer | None = None,
+) -> Advice:
+    """Find out which models, and in which formats, run in a memory; no weight is read or downloaded.
+
+    Args:
+        models: One or several, each as for `quantize`; a quantized GGUF file stands for itself.
+        memory: Bytes that running a file may take, or "16GiB".
+        context: Tokens of the context that a file is to be run with; default: each model's, at most 4,096.
+        evaluations: JSON files of `quantize eval`; the files that they measured take the place of their formats.
+        observer: Receives a sentence when headers are read from the Hub.
+
+    Returns:
+        The files that fit: the largest model first, and of each model most bits first.
+
+    Raises:
+        QuantizeError: A model cannot be opened or converted, nothing fits, or an argument is wrong.
+    """
+    from quantize_cli.advice.build import Terms, advise
+    from quantize_cli.advice.measured import read_measurements
+    from quantize_cli.planning.memory import parse_memory
+    from quantize_cli.previews.build import Circumstances, check_circumstances
+
+    check_circumstances(Circumstances(context=context))
+    named = [models] if isinstance(models, str | Path) else [*dict.fromkeys(models)]
+    measured = tuple(read_measurements(Path(path)) for path in evaluations)
+    return advise(named, Terms(parse_memory(memory), context, measured), observer or Observer())
 
 
 def _mixes(formats: str | Several, options: PlanKeywords) -> list[Mix]:

@@ -39,6 +39,7 @@ ALLOWED = {
     "health": {"checkpoints", "mixes", "outputs", "run", "simd", "version"},
     "tasks": {"errors", "gates", "keywords"},
     "api": {
+        "advice",
         "checkpoints",
         "errors",
         "inspection",
@@ -76,6 +77,18 @@ ALLOWED = {
         "observer",
         "planning",
         "run",
+    },
+    "advice": {
+        "architectures",
+        "checkpoints",
+        "errors",
+        "gguf_file",
+        "inspection",
+        "mixes",
+        "observer",
+        "planning",
+        "report",
+        "version",
     },
     "keywords": {"errors", "gates", "importance", "mixes", "planning", "sensitivity", "tokenizers"},
     "hub_upload": {"checkpoints", "errors", "gguf_file", "observer", "report"},
@@ -122,6 +135,7 @@ ALLOWED = {
     },
     "evaluation": {"errors", "gguf_file", "texts"},
     "calibrate": set(),
+    "literature": set(),
     "planning": {
         "architectures",
         "checkpoints",
@@ -149,6 +163,7 @@ ALLOWED = {
     "errors": set(),
     "version": set(),
     "__init__": {
+        "advice",
         "api",
         "checkpoints",
         "errors",
@@ -167,6 +182,7 @@ ALLOWED = {
 
 #: Imports for type checkers alone, which nothing executes.
 ANNOTATIONS_ONLY = {
+    ("cli", "advice"),
     ("cli", "inspection"),
     ("cli", "planning"),
     ("cli", "previews"),

@@ -13,6 +13,7 @@ import click
 
 from quantize_cli.cli import console
 from quantize_cli.cli.commands import (
+    advise,
     architectures,
     calibrate,
     completion,
@@ -37,6 +38,7 @@ GROUP = Commands(
         for module in (
             model,
             plan,
+            advise,
             inspect,
             verify,
             eval,

@@ -10,6 +10,7 @@ from itertools import pairwise
 import click
 
 from quantize_cli.cli import measuring
+from quantize_cli.cli.commands.advise import EVALUATION
 from quantize_cli.cli.options import AGAINST, ALL, AS_JSON, FITS, SAMPLE
 from quantize_cli.errors import UsageError
 
@@ -30,6 +31,7 @@ _OF_OTHERS = {
     **dict.fromkeys(("--verbose", "-v"), "--report FILE writes all that is known of each tensor"),
     "--model-name": "write --override-kv general.name=str:NAME",
     "--remote": "write the Hub id as MODEL",
+    "--evaluation": "`quantize advise MODEL` has it",
     **dict.fromkeys(("--fits", "--tensors"), "`quantize plan MODEL` has it"),
     "--list": "`quantize formats` lists the formats",
     "--print-supported-models": "`quantize architectures` lists them",
@@ -37,7 +39,7 @@ _OF_OTHERS = {
 }
 
 #: The options of all commands.
-KNOWN = (*ALL, FITS, AS_JSON, AGAINST, SAMPLE, *measuring.ALL)
+KNOWN = (*ALL, FITS, AS_JSON, AGAINST, SAMPLE, EVALUATION, *measuring.ALL)
 
 #: Dashes that word processors print in place of hyphens.
 _PRINTED_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212"

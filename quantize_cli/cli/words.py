@@ -132,6 +132,20 @@ def only_model(words: Sequence[str], commands: Collection[str]) -> str | None:
     return expanded(words[0])
 
 
+def several_models(words: Sequence[str], commands: Collection[str]) -> list[str]:
+    """Return the models of a command that takes several and nothing else.
+
+    Raises:
+        UsageError: A word does not make sense.
+        CheckpointError: A model can only be a local path, and does not exist.
+    """
+    if [*words] == [LISTED]:
+        words = listed_models()
+    for word in words:
+        _check_model([word], commands)
+    return [*map(expanded, words)]
+
+
 def _as_llama_quantize(words: Sequence[str], job: Job) -> tuple[Sequence[str], Job]:
     """Take formats, threads and the output from the words; return the others with the job."""
     rest = list(words)

@@ -1,0 +1,1 @@
+"""Which of several models, and in which format, runs in so much memory."""
