@@ -7,6 +7,7 @@ values: it is applied to the numbers of the places. A map that computes has an i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,11 +23,31 @@ Rows: TypeAlias = NDArray[np.float32]
 #: Values of tensors of a checkpoint by name, each in its own shape.
 Arrays: TypeAlias = dict[str, NDArray[np.float32]]
 
-_INVERSES: Mapping[type, Callable[[Any, Rows, Window], Rows]] = {
-    Add: lambda change, rows, _: rows - np.float32(change.value),
+#: What undoes a map that computes, of values in a window.
+_Undo = Callable[[Any, Rows, Window], Rows]
+
+_SCALES: Mapping[type, _Undo] = {
     Scale: lambda change, rows, _: rows / np.float32(change.factor),
     ScaleRows: lambda change, rows, made: rows / _factors(change, made),
-    NegExp: lambda _change, rows, _: np.log(-rows.astype(np.float64)).astype(np.float32),
+}
+
+
+class Meaning(Enum):
+    """What the values are that go backwards: it tells what maps that compute have done to them."""
+
+    WEIGHTS = "weights"
+    CHANGES = "changes"  #: differences of weights, which a sum with a constant leaves alone
+    PLACES = "places"  #: numbers that tell where a value arrives, which nothing has changed
+
+
+_INVERSES: Mapping[Meaning, Mapping[type, _Undo]] = {
+    Meaning.WEIGHTS: {
+        **_SCALES,
+        Add: lambda change, rows, _: rows - np.float32(change.value),
+        NegExp: lambda _change, rows, _: np.log(-rows.astype(np.float64)).astype(np.float32),
+    },
+    Meaning.CHANGES: _SCALES,
+    Meaning.PLACES: {},
 }
 
 
@@ -34,7 +55,7 @@ def arrays_of(
     tensors: Iterable[PlannedTensor],
     read: Callable[[PlannedTensor], Rows],
     infos: Mapping[str, TensorInfo],
-    fill: float = np.nan,
+    meaning: Meaning = Meaning.WEIGHTS,
 ) -> Arrays:
     """Make the sources of some GGUF tensors.
 
@@ -42,40 +63,40 @@ def arrays_of(
         tensors: All GGUF tensors that are made of these sources.
         read: Returns a tensor's values.
         infos: The checkpoint's tensors.
-        fill: The value where no GGUF tensor has one.
+        meaning: What the values are. Where no GGUF tensor has one, weights are NaN, and all others 0.
     """
     arrays: Arrays = {}
+    fill = np.nan if meaning is Meaning.WEIGHTS else 0
     for tensor in tensors:
         for name in tensor.sources:
             if name not in arrays:
                 arrays[name] = np.full(infos[name].shape, fill, np.float32)
-        _scatter(tensor, read(tensor), [arrays[name] for name in tensor.sources])
+        _scatter(tensor, read(tensor), [arrays[name] for name in tensor.sources], _INVERSES[meaning])
     return arrays
 
 
-def _scatter(tensor: PlannedTensor, rows: Rows, sources: list[NDArray[np.float32]]) -> None:
+def _scatter(
+    tensor: PlannedTensor, rows: Rows, sources: list[NDArray[np.float32]], inverses: Mapping[type, _Undo]
+) -> None:
     """Write a tensor's values to the places in its sources that they come from."""
     vector = len(tensor.shape) == 1
     width = 1 if vector else sources[0].shape[-1] if sources[0].ndim > 1 else tensor.columns
     if vector:
-        _scatter_matrix(tensor, rows.reshape(-1, 1), Window(0, tensor.columns, 0, 1), sources, width)
+        window = Window(0, tensor.columns, 0, 1)
+        _scatter_matrix(tensor, _undone(tensor, rows.reshape(-1, 1), window, inverses), window, sources, width)
         return
     step = tensor.rows_of_an_expert if tensor.maps else tensor.rows
     for start in range(0, tensor.rows, step):
         window = Window(start, start + step, 0, tensor.columns)
-        _scatter_matrix(tensor, rows[start : start + step], window, sources, width)
+        values = _undone(tensor, rows[start : start + step], window, inverses)
+        _scatter_matrix(tensor, values, window, sources, width)
 
 
 def _scatter_matrix(
     tensor: PlannedTensor, values: Rows, window: Window, sources: list[NDArray[np.float32]], width: int
 ) -> None:
     """Write one window of a tensor, all of one matrix; `width` is the length of the sources' rows."""
-    windows = [window]
-    for change in reversed(tensor.maps):
-        windows.insert(0, change.window(windows[0]))
-    for change, made in zip(reversed(tensor.maps), reversed(windows[1:]), strict=True):
-        if change.computes:
-            values = _INVERSES[type(change)](change, values, made)
+    windows = _windows(tensor, window)
     still = [(change, made) for change, made in zip(tensor.maps, windows[1:], strict=True) if not change.computes]
     places = _places(still, windows[0], tensor, width) if still or tensor.moves else None
     start = 0
@@ -87,6 +108,23 @@ def _scatter_matrix(
             here = (places >= start) & (places < start + flat.size)
             flat[places[here] - start] = values.reshape(-1)[here]
         start += flat.size
+
+
+def _undone(tensor: PlannedTensor, values: Rows, window: Window, inverses: Mapping[type, _Undo]) -> Rows:
+    """Undo the maps of a tensor that compute; all of them keep values in their places."""
+    if inverses:
+        for change, made in zip(reversed(tensor.maps), reversed(_windows(tensor, window)[1:]), strict=True):
+            if change.computes and type(change) in inverses:
+                values = inverses[type(change)](change, values, made)
+    return values
+
+
+def _windows(tensor: PlannedTensor, window: Window) -> list[Window]:
+    """Return what a window of the output is made of: behind the moves, and behind each of the maps."""
+    windows = [window]
+    for change in reversed(tensor.maps):
+        windows.insert(0, change.window(windows[0]))
+    return windows
 
 
 def _places(still: list[tuple[Map, Window]], first: Window, tensor: PlannedTensor, width: int) -> NDArray[np.int64]:

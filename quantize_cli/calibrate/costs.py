@@ -10,12 +10,14 @@ independent: cost = 1 / (2 tokens) * sum over sequences and rows of (sum_j G_rj 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from quantize_cli.calibrate.backwards import Meaning
 from quantize_cli.calibrate.joining import Joined
 from quantize_cli.planning.model import PlannedTensor
 
@@ -48,7 +50,7 @@ class BlockCosts:
         self._tensors = {name: torch.from_numpy(joined.numbers(name)).to(device) for name in joined.parameters}
         self._changes: dict[str, Tensor] = {}
         for type_name in dict.fromkeys(name for names in self._types.values() for name in names):
-            made = joined.values(lambda tensor, name=type_name: _change(tensor, name, types, change))  # type: ignore[misc]
+            made = joined.values(partial(_change, type_name, types, change), Meaning.CHANGES)
             for parameter in joined.parameters:
                 if type_name in self._types[parameter]:
                     rows = joined.rows(parameter, made[parameter]).to(device)
@@ -87,10 +89,7 @@ def _types_of(joined: Joined, parameter: str, types: Mapping[str, Sequence[str]]
 
 
 def _change(
-    tensor: PlannedTensor,
-    name: str,
-    types: Mapping[str, Sequence[str]],
-    change: Callable[[PlannedTensor, str], Rows],
+    name: str, types: Mapping[str, Sequence[str]], change: Callable[[PlannedTensor, str], Rows], tensor: PlannedTensor
 ) -> Rows:
     """Return what a type changes, or zeros if the tensor is not measured in it."""
     if name in types[tensor.name]:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from quantize_cli.calibrate.backwards import Rows, arrays_of
+from quantize_cli.calibrate.backwards import Meaning, Rows, arrays_of
 from quantize_cli.calibrate.skeleton import Skeleton
 from quantize_cli.checkpoints.base import TensorInfo
 from quantize_cli.planning.model import PlannedTensor
@@ -26,7 +26,8 @@ class Place:
 
     transposed: bool  #: whether inputs are multiplied by the matrix as it is, so that its columns are the GGUF rows
     tensors: NDArray[np.int64]  #: int64[rows]: number of the GGUF tensor in the part; -1 is none
-    rows: NDArray[np.int64]  #: int64[rows]: number of the row there
+    #: int64[rows]: number of the row there; -1 is a row of none, or one that is a column there (DeepSeek's attn_k_b)
+    rows: NDArray[np.int64]
     columns: NDArray[np.int64]  #: int64[columns]: number of the column there
 
 
@@ -77,31 +78,32 @@ class Joined:
         """Tell whether a tensor, or some of it, lies in a parameter."""
         return (parameter, tensor.name) in self._pairs
 
-    def values(self, read: Callable[[PlannedTensor], Rows]) -> dict[str, torch.Tensor]:
+    def values(self, read: Callable[[PlannedTensor], Rows], meaning: Meaning) -> dict[str, torch.Tensor]:
         """Make parameters of values in the GGUF file's layout; where it has none, they are 0."""
-        arrays = arrays_of(self.tensors, read, self._infos, fill=0)
+        arrays = arrays_of(self.tensors, read, self._infos, meaning)
         return self._skeleton.converted({name: torch.from_numpy(held) for name, held in arrays.items()})
 
     def _sent(self, fill: Callable[[PlannedTensor], Rows]) -> dict[str, NDArray[np.int64]]:
         """Return where numbers arrive: each parameter as a stack of matrices, int64[matrices, rows, columns]."""
-        made = {name: held.numpy() for name, held in self.values(fill).items() if held.ndim > 1}
+        made = {name: held.numpy() for name, held in self.values(fill, Meaning.PLACES).items() if held.ndim > 1}
         return {name: held.reshape(-1, *held.shape[-2:]).astype(np.int64) for name, held in made.items()}
 
     def _add(
         self, name: str, matrix: int, where: NDArray[np.int64], columns: NDArray[np.int64], starts: NDArray[np.int64]
     ) -> None:
         """Read a matrix of row numbers and one of column numbers, which begin at 1."""
-        transposed = where.shape[1] > 1 and bool((where[:, 0] != where[:, 1]).any())
+        varying = where[:, 0] != where[:, -1]
+        transposed = bool(varying[where[:, 0] > 0].all()) and where.shape[1] > 1
         if transposed:
-            where, columns = where.T, columns.T
+            where, columns, varying = where.T, columns.T, np.zeros(where.shape[1], np.bool_)
         rows = where[:, 0] - 1
         tensors = np.searchsorted(starts, rows, side="right") - 1
-        known = rows >= 0
+        straight = (rows >= 0) & ~varying
         self.places[name, matrix] = Place(
             transposed,
-            np.where(known, tensors, -1),
-            np.where(known, rows - starts[tensors], 0),
-            columns[int(known.argmax())] - 1,
+            np.where(rows >= 0, tensors, -1),
+            np.where(straight, rows - starts[tensors], -1),
+            columns[int(straight.argmax())] - 1,
         )
 
 

@@ -231,7 +231,11 @@ class _Measuring:
         return Joined(subject.skeleton, subject.of_part(number), subject.checkpoint.infos)
 
     def _read(self, tensor: PlannedTensor) -> Rows:
-        return self._rows.rows(tensor, 0, tensor.rows).rows
+        """Read a whole tensor; maps work on one matrix at a time."""
+        step = tensor.rows_of_an_expert if tensor.maps else tensor.rows
+        return np.concatenate(
+            [self._rows.rows(tensor, start, start + step).rows for start in range(0, tensor.rows, step)]
+        )
 
     def _types(self, tensor: PlannedTensor, importance: Rows | None) -> tuple[str, ...]:
         return candidates_of(tensor, importance, self._subject.types)

@@ -72,7 +72,7 @@ class Passage:
     def logits(self, hidden: Tensor) -> Tensor:
         """Return float32[n, vocabulary] of hidden states behind the last block, [n, hidden]."""
         last = len(self._skeleton) - 1
-        tokens = torch.zeros(1, 1, dtype=torch.int64, device=hidden.device)
+        tokens = torch.zeros(1, len(hidden), dtype=torch.int64, device=hidden.device)
         found = self._call(tokens, lambda number, passed: hidden[None] if number == last else passed)
         return found[0].float()  # type: ignore[no-any-return]
 

@@ -7,13 +7,13 @@ parameters the checkpoint's tensors become, as in `from_pretrained`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightConverter, WeightRenaming, dot_natural_key, rename_source_key
 
@@ -47,15 +47,17 @@ class Skeleton:
         self.prefix, self.blocks = _blocks(self.model, checkpoint.location)
         _fill_buffers(self.model, settings.device)
         mapping = get_model_conversion_mapping(self.model)
-        self._renamings = [entry for entry in mapping if isinstance(entry, WeightRenaming)]
+        renamings = [entry for entry in mapping if isinstance(entry, WeightRenaming)]
         converters = [entry for entry in mapping if isinstance(entry, WeightConverter)]
         self._converters = {pattern: entry for entry in converters for pattern in entry.source_patterns}
         self._parameters: dict[str, tuple[str, str | None]] = {}
         known = self.model.state_dict()
         for name in checkpoint.infos:
-            to, pattern = rename_source_key(name, self._renamings, converters, self.model.base_model_prefix, known)
-            if to in known:
-                self._parameters[name] = to, pattern
+            for spelled in _spellings(name):
+                to, pattern = rename_source_key(spelled, renamings, converters, self.model.base_model_prefix, known)
+                if to in known:
+                    self._parameters[name] = to, pattern
+                    break
         self._names: dict[int, list[str]] = {}
         for name, (to, _) in self._parameters.items():
             self._names.setdefault(self._part_of(to), []).append(name)
@@ -136,16 +138,11 @@ def _built(checkpoint: Checkpoint) -> PreTrainedModel:
     values.pop("quantization_config", None)  # the checkpoint's tensors are decoded already
     kind = values.pop("model_type", None)
     try:
-        config = AutoConfig.for_model(kind, **values)
-        text = config.get_text_config()
-        with torch.device("meta"):
-            model: PreTrainedModel = AutoModelForCausalLM.from_config(
-                text,
-                trust_remote_code=False,
-                dtype=torch.float32,
-                attn_implementation="sdpa",
-                experts_implementation="eager",
-            )
+        config = AutoConfig.for_model(kind, **values).get_text_config()
+        try:
+            model = _on_meta(config, "sdpa")
+        except ValueError:  # soft-capped attention
+            model = _on_meta(config, "eager")
     except Exception as error:
         raise UnsupportedError(
             f"transformers cannot build the model that {where} describes as {shown(kind)} "
@@ -153,6 +150,24 @@ def _built(checkpoint: Checkpoint) -> PreTrainedModel:
         ) from error
     model.eval().requires_grad_(requires_grad=False)
     return model
+
+
+def _on_meta(config: PreTrainedConfig, attention: str) -> PreTrainedModel:
+    with torch.device("meta"):
+        made: PreTrainedModel = AutoModelForCausalLM.from_config(
+            config,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            attn_implementation=attention,
+            experts_implementation="eager",  # the fused kernels bypass what watches products
+        )
+    return made
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """Yield a tensor's name, and how the text part alone calls it if it is a part of a larger model."""
+    yield name
+    yield name.replace("model.language_model.", "model.", 1).removeprefix("language_model.")
 
 
 def _blocks(model: PreTrainedModel, where: str) -> tuple[str, nn.ModuleList]:

@@ -42,7 +42,7 @@ class Squares:
         experts = tensor.rows // tensor.rows_of_an_expert
         sums, counts = np.zeros((experts, tensor.columns), np.float32), np.zeros(experts, np.float32)
         for key, place in joined.places.items():
-            rows = place.rows[place.tensors == number]
+            rows = place.rows[(place.tensors == number) & (place.rows >= 0)]
             if len(rows) and key in self._sums:
                 expert = int(rows[0]) // tensor.rows_of_an_expert
                 sums[expert, place.columns] = self._sums[key].cpu().numpy()
