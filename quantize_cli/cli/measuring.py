@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from pathlib import Path
 
 import click
 
 from quantize_cli.cli import completing
 from quantize_cli.cli.values import file_name, file_names, filled, tokens
-from quantize_cli.errors import QuantizeError, UsageError
-
-#: What installs the engine's libraries.
-INSTALL = "pip install 'quantize-cli[calibrate]'"
-#: Their names.
-_NEEDED = frozenset({"torch", "transformers"})
+from quantize_cli.errors import UsageError
 
 #: What a model can be computed in.
 DTYPES = ("f32", "bf16")
@@ -144,21 +138,3 @@ def check_tokens(tokens: int | None, context: int) -> None:
         raise UsageError(
             f"--tokens {tokens} is less than a sequence of {context} tokens; give at least --tokens {context}."
         )
-
-
-@contextmanager
-def engine() -> Iterator[None]:
-    """Import the engine in this block.
-
-    Raises:
-        QuantizeError: Its libraries are not installed.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in _NEEDED:
-            raise
-        raise QuantizeError(
-            f"This command runs the model with {missing}, which is not installed; install it with `{INSTALL}`."
-        ) from error

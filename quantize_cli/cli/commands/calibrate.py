@@ -31,6 +31,7 @@ def _calibrate(
     The file is an importance matrix for --imatrix, for llama-quantize too, and holds the sensitivities by which a byte
     budget chooses types. MODEL is the same as for quantize MODEL.
     """
+    from quantize_cli.calibrate.extra import check_extra
     from quantize_cli.cli.words import commands_of, only_model, with_near_names
     from quantize_cli.outputs.checks import check_output, same_file
     from quantize_cli.report.calibrations.write import RENDERERS, write_calibration_page
@@ -43,8 +44,8 @@ def _calibrate(
     paths = measuring.checked_reports(report, RENDERERS, force=force)
     if any(same_file(path, Path(output)) for path in paths):
         raise UsageError(f"The report and the calibration would both be {output}; choose another path for one of them.")
-    with measuring.engine():
-        from quantize_cli.calibrate.calibrate import calibrate
+    check_extra()
+    from quantize_cli.calibrate.calibrate import calibrate
     from quantize_cli.cli import evaluation_view
 
     with console.progress() as observer, with_near_names(model):

@@ -30,6 +30,7 @@ def _eval(
     It shows for each FILE the mean KL divergence with its standard error, the share of tokens with the same top token,
     and the perplexity, also by kind of text. All files are measured on the same tokens, in one pass over MODEL.
     """
+    from quantize_cli.calibrate.extra import check_extra
     from quantize_cli.evaluation.files import check_files
     from quantize_cli.report.evaluations.write import RENDERERS, write_evaluation
 
@@ -40,8 +41,8 @@ def _eval(
         )
     measuring.check_tokens(tokens, context)
     paths = measuring.checked_reports(report, RENDERERS, force=force)
-    with measuring.engine():
-        from quantize_cli.calibrate.evaluate import evaluate
+    check_extra()
+    from quantize_cli.calibrate.evaluate import evaluate
     from quantize_cli.cli import evaluation_view
     from quantize_cli.cli.words import with_near_names
 
