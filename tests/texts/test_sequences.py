@@ -53,6 +53,11 @@ def test_bos_begins_the_stream_and_takes_the_first_place_of_each_sequence():
     assert found.tokens.tolist() == [[BOS, *b"ab"], [BOS, *b"de"], [BOS, *b"gh"]]
 
 
+def test_a_stream_that_begins_with_bos_does_not_get_another():
+    found = sequences([doc("a", f"{chr(BOS)}abcdefg")], Letters(BOS), 3)
+    assert found.tokens.tolist() == [[BOS, *b"ab"], [BOS, *b"de"]]
+
+
 def test_of_one_text_the_first_sequences_are_taken_and_of_several_they_are_spread():
     text = "aabbccddeeff"
     assert spelled(sequences([doc("a", text)], Letters(), 2, 6).tokens) == ["aa", "bb", "cc"]
