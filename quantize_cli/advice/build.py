@@ -50,7 +50,7 @@ class _Model:
     terms: Terms
 
 
-def advise(models: Sequence[str | Path], terms: Terms, observer: Observer) -> Advice:
+def advised(models: Sequence[str | Path], terms: Terms, observer: Observer) -> Advice:
     """Find the files of the models that run in the memory.
 
     Raises:
