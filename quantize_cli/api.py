@@ -14,6 +14,7 @@ from quantize_cli.keywords import (
     Keywords,
     PlanKeywords,
     VerifyKeywords,
+    budget_of,
     check_keywords,
     check_undecided,
     plan_options,
@@ -48,7 +49,7 @@ def quantize(
 @overload
 def quantize(
     model: str | Path,
-    formats: Several,
+    formats: Several = (),
     output: Output = None,
     *,
     observer: Observer | None = None,
@@ -56,7 +57,7 @@ def quantize(
 ) -> Reports: ...
 def quantize(
     model: str | Path,
-    formats: str | Several,
+    formats: str | Several = (),
     output: Output = None,
     *,
     observer: Observer | None = None,
@@ -68,14 +69,14 @@ def quantize(
 
     Args:
         model: A folder, a `.safetensors` or `.gguf` file, or a Hub id.
-        formats: A llama.cpp name, in any case: "q4_k_m"; or several of them.
+        formats: A llama.cpp name, in any case: "q4_k_m"; or several of them; or none, with a budget among the options.
         output: The file to write, a folder for it, or a binary stream; default: the current folder. In a folder a file
             is called `<model's name>-<FORMAT>.gguf`. Several formats need a folder.
         observer: Receives events while the run works.
         **options: See `quantize_cli.keywords.Keywords`.
 
     Returns:
-        A report, or for several formats a list of reports in the order of the formats.
+        A report, or for several formats a list of reports in their order, or for a budget a list of one.
 
     Raises:
         QuantizeError: See `quantize_cli.errors`. If the system, the network or a signal has ended the run, hidden files
@@ -84,7 +85,7 @@ def quantize(
     """
     check_keywords("quantize", options, Keywords.__optional_keys__)
     observer = observer or Observer()
-    asked = ask(_mixes(formats), output, options, observer)
+    asked = ask(_mixes(formats, options), output, options, observer)
     stream = options.get("stream", False)
     with (
         closing(open_checkpoint(model, options.get("revision"), observer, stream=stream)) as checkpoint,
@@ -101,8 +102,8 @@ def quantize(
 @overload
 def plan(model: str | Path, formats: str, **options: Unpack[PlanKeywords]) -> Plan: ...
 @overload
-def plan(model: str | Path, formats: Several, **options: Unpack[PlanKeywords]) -> list[Plan]: ...
-def plan(model: str | Path, formats: str | Several, **options: Unpack[PlanKeywords]) -> Plan | list[Plan]:
+def plan(model: str | Path, formats: Several = (), **options: Unpack[PlanKeywords]) -> list[Plan]: ...
+def plan(model: str | Path, formats: str | Several = (), **options: Unpack[PlanKeywords]) -> Plan | list[Plan]:
     """Plan what `quantize` would write, from headers alone; no weight is read or downloaded.
 
     Args:
@@ -111,13 +112,13 @@ def plan(model: str | Path, formats: str | Several, **options: Unpack[PlanKeywor
         **options: See `quantize_cli.keywords.PlanKeywords`.
 
     Returns:
-        A plan, or for several formats a list of plans in the order of the formats.
+        A plan, or for several formats a list of plans in their order, or for a budget a list of one.
 
     Raises:
         QuantizeError: See `quantize_cli.errors`.
     """
     check_keywords("plan", options, PlanKeywords.__optional_keys__)
-    mixes, meant = _mixes(formats), plan_options(options)
+    mixes, meant = _mixes(formats, options), plan_options(options)
     with closing(open_checkpoint(model, options.get("revision"))) as checkpoint:
         plans = make_plans(checkpoint, mixes, options.get("pre_tokenizer"), meant)
     return plans[0] if isinstance(formats, str) else plans
@@ -128,7 +129,6 @@ def preview(
     formats: str | Several = (),
     *,
     threads: int | None = None,
-    context: int | None = None,
     fits: int | str | None = None,
     observer: Observer | None = None,
     **options: Unpack[PlanKeywords],
@@ -137,12 +137,13 @@ def preview(
 
     Args:
         model: As for `quantize`.
-        formats: As for `quantize`; without any, the preview has the size of one file in every format.
+        formats: As for `quantize`; without any and without a budget, the preview has the size of one file in every
+            format.
         threads: Number of threads of the run; default: one for each processor.
-        context: Tokens of the context that the file is to be run with; default: the model's, at most 4,096.
         fits: Bytes of memory that running the file may take, or "16GiB".
         observer: Receives a sentence when headers are read from the Hub.
-        **options: See `quantize_cli.keywords.PlanKeywords`; without a format, only `revision` and `pre_tokenizer`.
+        **options: See `quantize_cli.keywords.PlanKeywords`; without a format or a budget, only `revision`,
+            `pre_tokenizer` and `context`.
 
     Returns:
         The plans of the formats, and estimates of the memory that the run and each file take.
@@ -159,13 +160,14 @@ def preview(
     )
 
     check_keywords("preview", options, PlanKeywords.__optional_keys__)
-    circumstances = Circumstances(threads, context, None if fits is None else parse_memory(fits))
+    circumstances = Circumstances(threads, options.get("context"), None if fits is None else parse_memory(fits))
     check_circumstances(circumstances)
-    mixes, meant = _mixes(formats) if formats else [], plan_options(options)
-    if not mixes:
+    decided = bool(formats) or budget_of(options) is not None
+    mixes, meant = _mixes(formats, options) if decided else [], plan_options(options)
+    if not decided:
         check_undecided(options)
     with closing(open_checkpoint(model, options.get("revision"), observer)) as checkpoint:
-        if mixes:
+        if decided:
             return preview_of_plans(checkpoint, mixes, options.get("pre_tokenizer"), meant, circumstances)
         return preview_of_formats(checkpoint, options.get("pre_tokenizer"), circumstances)
 
@@ -264,8 +266,13 @@ def advise(
     return advised(named, Terms(parse_memory(memory), context, measured), observer or Observer())
 
 
-def _mixes(formats: str | Several) -> list[Mix]:
+def _mixes(formats: str | Several, options: PlanKeywords) -> list[Mix]:
+    """Return the formats; none if there is a budget in their place."""
     mixes = [find_format(name) for name in ([formats] if isinstance(formats, str) else formats)]
+    if budget := budget_of(options):
+        if mixes:
+            raise UsageError(f"{budget} takes the place of a format; leave {mixes[0].name} out, or the budget.")
+        return []
     if not mixes:
         raise UsageError("No format is given; name at least one.")
     if repeated := next((mix.name for mix in mixes if mixes.count(mix) > 1), None):

@@ -31,6 +31,7 @@ from quantize_cli.planning.options import PlanOptions
 from quantize_cli.planning.planner import make_plans
 from quantize_cli.report.model import ImatrixReport, Report, SourceReport
 from quantize_cli.report.several import Reports
+from quantize_cli.report.type_list import check_type_list, write_type_list
 from quantize_cli.report.write import check_report_path, report_paths, write_report
 from quantize_cli.run.ahead import KernelsAhead
 from quantize_cli.run.bounds import available_threads
@@ -110,11 +111,15 @@ def ask(mixes: Sequence[Mix], output: Output, options: Keywords, observer: Obser
     options = held(options)
     meant, gates = plan_options(options), parse_gates(options)
     in_parts = meant.keep_split or meant.split_max_size is not None
-    place, reports = place_of(output, len(mixes), in_parts=in_parts), report_paths(options.get("report"))
+    place, reports = place_of(output, max(len(mixes), 1), in_parts=in_parts), report_paths(options.get("report"))
     force, to_files = options.get("force", False), not isinstance(place, Stream)
     for path in reports:
         _check_report(path, place, force=force)
     check_place(place, in_parts=in_parts, force=force)
+    if options.get("context") is not None and options.get("memory") is None:
+        raise UsageError("--context counts for --memory alone; leave it out, or give --memory.")
+    if (type_list := options.get("write_tensor_types")) is not None:
+        check_type_list(Path(type_list), len(mixes), force=force)
     push = asked_push(options.get("push_to"), public=options.get("public", False), to_files=to_files)
     return Asked(mixes, options, meant, observer, place, gates, reports, push)
 
@@ -214,6 +219,8 @@ def report(asked: Asked, ready: Ready, done: Done, source: SourceReport) -> Repo
     )
     for path in asked.reports:
         _write_report(reports, path, force=asked.force)
+    if (type_list := asked.options.get("write_tensor_types")) is not None:
+        write_type_list(ready.plans[0], Path(type_list), force=asked.force)
     for finished in reports:
         asked.observer.finished(finished)
     refuse_failed(done.judged, kept=True)

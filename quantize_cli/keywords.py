@@ -10,21 +10,34 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, cast
 
-from quantize_cli.errors import UsageError
+from quantize_cli.errors import UsageError, shown
+from quantize_cli.gates.kinds import KINDS
 from quantize_cli.gates.parse import Limits
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.importance.read import read_importance
+from quantize_cli.mixes.budget import parse_types
+from quantize_cli.mixes.find import find_format
 from quantize_cli.mixes.overrides import TypeOverrides, TypePattern, read_tensor_type_file, type_pattern
 from quantize_cli.mixes.tensor_types import find_type
+from quantize_cli.planning.budget import Amount, Budget, Like, Memory, TargetBits, TargetSize
+from quantize_cli.planning.memory import parse_memory
 from quantize_cli.planning.metadata import parse_override
 from quantize_cli.planning.options import PlanOptions
 from quantize_cli.planning.provenance import recipe_of
 from quantize_cli.planning.prune import parse_layers
 from quantize_cli.planning.split import parse_size
+from quantize_cli.sensitivity.model import Calibration
+from quantize_cli.sensitivity.read import read_calibration
 from quantize_cli.tokenizers.pre_tokenizers import check_name
 
 Said = TypeVar("Said")
 Value = TypeVar("Value")
+
+
+#: Keywords that give a budget in a format's place; at most one of them can be given.
+BUDGETS = ("target_size", "target_bpw", "like", "memory")
+_BUDGET_OPTIONS = "--target-size, --target-bpw, --like or --memory"
+_MOST_BITS = 32
 
 
 class PlanKeywords(TypedDict, total=False):
@@ -32,7 +45,14 @@ class PlanKeywords(TypedDict, total=False):
 
     revision: str | None  #: branch, tag or commit on the Hub
     pre_tokenizer: str | None  #: llama.cpp's name of the pre-tokenizer; default: the recognised one
-    imatrix: str | Path | ImportanceMatrix | None  #: importance matrix, or its file
+    imatrix: str | Path | ImportanceMatrix | None  #: importance matrix, or its file; default: that of `calibration`
+    calibration: str | Path | None  #: file of `quantize calibrate`, by which types are chosen within a budget
+    target_size: int | str | None  #: a budget, in a format's place: most bytes of the file, or "5.5G"
+    target_bpw: float | str | None  #: a budget: most bits of a weight, over all tensors
+    like: str | None  #: a budget: the bytes of the file in this format
+    memory: int | str | None  #: a budget: bytes of memory for the file, the context and the compute buffer, or "16GiB"
+    context: int | None  #: tokens of the context to run the file with; default: the model's, at most 4,096
+    types: str | Iterable[str] | None  #: types to choose from: "k", "fast", "all", or a list; default: all measured
     include_weights: str | Iterable[str] | None  #: use `imatrix` only for tensors whose names have one of these parts
     exclude_weights: str | Iterable[str] | None  #: do not use `imatrix` for tensors whose names have one of these parts
     #: regex -> type, or pairs of them, or files of REGEX=TYPE entries in their place; the first match wins
@@ -60,6 +80,8 @@ class Keywords(PlanKeywords, total=False):
     min_sqnr: Limits | None  #: least SQNR in decibels, of the model or of tensors
     max_size: Limits | None  #: most bytes of the files of a format, or of tensors: "4GiB"
     keep_failed: bool  #: keep files that do not pass one of these gates
+    write_tensor_types: str | Path | None  #: file for the types of the tensors, as `tensor_types` and llama-quantize
+    #: take it
     stream: bool  #: read the weights from the Hub while they are quantized, instead of downloading them first
     restart: bool  #: start anew where an earlier run was stopped; default: go on with what it has left
     push_to: str | None  #: upload the files and a model card to this repository on the Hub; it is made private
@@ -93,8 +115,20 @@ def check_undecided(said: PlanKeywords) -> None:
         UsageError: One is.
     """
     for name, value in said.items():
-        if value and name not in ("revision", "pre_tokenizer"):
-            raise UsageError(f"--{name.replace('_', '-')} needs a format; name at least one with --format.")
+        if value and name not in ("revision", "pre_tokenizer", "context"):
+            raise UsageError(f"{_option(name)} needs a format; name at least one with --format.")
+
+
+def budget_of(said: PlanKeywords) -> str | None:
+    """Return the option that gives a budget in a format's place, or None.
+
+    Raises:
+        UsageError: Several options give one.
+    """
+    given = [name for name in BUDGETS if said.get(name) is not None]
+    if len(given) > 1:
+        raise UsageError(f"{_option(given[0])} and {_option(given[1])} cannot be combined; leave one of them out.")
+    return _option(given[0]) if given else None
 
 
 def plan_options(said: PlanKeywords) -> PlanOptions:
@@ -107,6 +141,8 @@ def plan_options(said: PlanKeywords) -> PlanOptions:
     if said.get("keep_split") and said.get("split_max_size") is not None:
         raise UsageError("--keep-split and --split-max-size cannot be combined; leave one of them out.")
     _given(check_name, said.get("pre_tokenizer"))
+    file = said.get("calibration")
+    calibration = None if file is None else read_calibration(Path(file))
     entries = _entries(said.get("tensor_types") or ())
     importance, unmatched_weights = _importance(said)
     options = PlanOptions(
@@ -126,7 +162,9 @@ def plan_options(said: PlanKeywords) -> PlanOptions:
         no_fallback=said.get("no_fallback", False),
         keep_split=said.get("keep_split", False),
         split_max_size=_size(said.get("split_max_size")),
-        files=_files(said.get("imatrix"), entries),
+        budget=_budget(said, calibration),
+        calibration=calibration,
+        files=_files(said, entries),
     )
     if said.get("no_provenance"):
         return options
@@ -159,6 +197,53 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value]
 
 
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _budget(said: PlanKeywords, calibration: Calibration | None) -> Budget | None:
+    option = budget_of(said)
+    if option is None:
+        if said.get("types") is not None:
+            raise UsageError(f"--types needs a budget to choose within; give {_BUDGET_OPTIONS}.")
+        return None
+    if said.get("pure"):
+        raise UsageError(f"{option} and --pure cannot be combined, because the budget chooses the types.")
+    costs = None if calibration is None else {tensor.name: tensor.costs for tensor in calibration.tensors}
+    return Budget(_amount(said), _given(parse_types, said.get("types")), costs)
+
+
+def _amount(said: PlanKeywords) -> Amount:
+    """Return what the file may take; one of the budgets is given."""
+    if (size := said.get("target_size")) is not None:
+        return TargetSize(f"--target-size {size}", _bytes(size))
+    if (bits := said.get("target_bpw")) is not None:
+        return TargetBits(f"--target-bpw {bits}", _bits(bits))
+    if (like := said.get("like")) is not None:
+        return Like(f"--like {like}", find_format(like))
+    memory, context = cast("int | str", said.get("memory")), said.get("context")
+    if context is not None and context < 1:
+        raise UsageError(f"--context takes a number of at least 1, not {context}.")
+    return Memory(f"--memory {memory}", parse_memory(memory), context)
+
+
+def _bytes(said: int | str) -> int:
+    nbytes = KINDS["max_size"].parse(str(said))
+    if nbytes is None or nbytes < 1:
+        raise UsageError(f"{shown(said)} is not the size of a file; write --target-size as in 5.5G or 900MiB.")
+    return int(nbytes)
+
+
+def _bits(said: float | str) -> float:
+    try:
+        bits = float(said)
+    except ValueError:
+        bits = 0.0
+    if not 0 < bits <= _MOST_BITS:
+        raise UsageError(f"{shown(said)} is not a number of bits for a weight; write --target-bpw as in 3.5.")
+    return bits
+
+
 def _given(parse: Callable[[Said], Value], said: Said | None) -> Value | None:
     """Parse a value unless it is None; an empty text, for example of an unset variable, is a value."""
     return None if said is None else parse(said)
@@ -167,7 +252,7 @@ def _given(parse: Callable[[Said], Value], said: Said | None) -> Value | None:
 def _importance(said: PlanKeywords) -> tuple[ImportanceMatrix | None, tuple[tuple[str, str], ...]]:
     """Read the importance matrix and select its entries; also return each option and its texts without an entry."""
     include, exclude = _texts(said.get("include_weights")), _texts(said.get("exclude_weights"))
-    imatrix = said.get("imatrix")
+    imatrix = said.get("calibration") if said.get("imatrix") is None else said.get("imatrix")
     if imatrix is None:
         if include or exclude:
             raise UsageError(
@@ -195,13 +280,14 @@ def _tensor_types(entries: Sequence[tuple[str, str] | Path]) -> tuple[TypePatter
     return tuple(patterns)
 
 
-def _files(
-    imatrix: str | Path | ImportanceMatrix | None, entries: Sequence[tuple[str, str] | Path]
-) -> tuple[Path, ...]:
+def _files(said: PlanKeywords, entries: Sequence[tuple[str, str] | Path]) -> tuple[Path, ...]:
     """Return the files that the options came from, so that none is overwritten."""
-    imatrix = imatrix.file if isinstance(imatrix, ImportanceMatrix) else imatrix
-    matrices = [] if imatrix is None else [Path(imatrix)]
-    return (*matrices, *(entry for entry in entries if isinstance(entry, Path)))
+    imatrix = said.get("imatrix")
+    measured = (imatrix.file if isinstance(imatrix, ImportanceMatrix) else imatrix, said.get("calibration"))
+    return (
+        *(Path(file) for file in measured if file is not None),
+        *(entry for entry in entries if isinstance(entry, Path)),
+    )
 
 
 def _override_texts(said: Mapping[str, bool | int | float | str] | Iterable[str]) -> Iterable[str]:

@@ -21,6 +21,12 @@ class Observer:
     def noted(self, sentence: str) -> None:
         """Receive a sentence about what takes time; it may come at any time."""
 
+    def stage(self, name: str, done: int, total: int) -> None:
+        """Hear that `done` of `total` parts of a step of a measurement are done, and what the step is called.
+
+        A step begins with a `done` of 0. It may come between all other events.
+        """
+
     def warned(self, sentence: str) -> None:
         """Receive one of the plans' warnings, before the first weight is read."""
 

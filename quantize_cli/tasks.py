@@ -15,11 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from quantize_cli.errors import UsageError, shown
 from quantize_cli.gates.kinds import KINDS
-from quantize_cli.keywords import Keywords
+from quantize_cli.keywords import Keywords, PlanKeywords, budget_of
 
 #: A larger file is not a list of tasks.
 MAX_FILE_BYTES = 1 << 20
@@ -68,8 +68,8 @@ def read_tasks(path: Path) -> list[Task]:
         if not isinstance(own, dict) or not isinstance(model := own.pop(_MODEL, None), str) or not model:
             raise UsageError(f'{path}, {where}, does not name a model; write "org/name" or {{ model = "org/name" }}.')
         settings = usual | _settings(own, path, where)
-        formats = settings.pop(_FORMATS, None)
-        if not formats:
+        formats = settings.pop(_FORMATS, ())
+        if not formats and budget_of(cast("PlanKeywords", settings)) is None:
             raise UsageError(f'{path} gives no format for {shown(model)}; write formats = ["q4_k_m"].')
         output = settings.pop(_OUTPUT, None)
         if output is not None and _OUTPUT not in own:

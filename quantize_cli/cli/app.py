@@ -15,8 +15,10 @@ from quantize_cli.cli import console
 from quantize_cli.cli.commands import (
     advise,
     architectures,
+    calibrate,
     completion,
     doctor,
+    eval,
     formats,
     inspect,
     model,
@@ -33,7 +35,20 @@ GROUP = Commands(
     "quantize",
     commands=[
         module.COMMAND
-        for module in (model, plan, advise, inspect, verify, architectures, formats, warm, doctor, completion)
+        for module in (
+            model,
+            plan,
+            advise,
+            inspect,
+            verify,
+            eval,
+            calibrate,
+            architectures,
+            formats,
+            warm,
+            doctor,
+            completion,
+        )
     ],
     context_settings={"help_option_names": ["--help", "-h"]},
 )

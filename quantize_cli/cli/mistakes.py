@@ -9,8 +9,9 @@ from itertools import pairwise
 
 import click
 
-from quantize_cli.cli.commands.advise import EVALUATION, MEMORY
-from quantize_cli.cli.options import AGAINST, ALL, AS_JSON, FIT, SAMPLE
+from quantize_cli.cli import measuring
+from quantize_cli.cli.commands.advise import EVALUATION
+from quantize_cli.cli.options import AGAINST, ALL, AS_JSON, FITS, SAMPLE
 from quantize_cli.errors import UsageError
 
 #: Options of other programs (llama-quantize, convert_hf_to_gguf.py and what people expect) -> what to write.
@@ -30,16 +31,15 @@ _OF_OTHERS = {
     **dict.fromkeys(("--verbose", "-v"), "--report FILE writes all that is known of each tensor"),
     "--model-name": "write --override-kv general.name=str:NAME",
     "--remote": "write the Hub id as MODEL",
-    "--memory": "`quantize advise MODEL` has it",
     "--evaluation": "`quantize advise MODEL` has it",
-    **dict.fromkeys(("--fits", "--context", "--tensors"), "`quantize plan MODEL` has it"),
+    **dict.fromkeys(("--fits", "--tensors"), "`quantize plan MODEL` has it"),
     "--list": "`quantize formats` lists the formats",
     "--print-supported-models": "`quantize architectures` lists them",
     **dict.fromkeys(("--max-buffer-size", "--use-temp-file", "--no-lazy"), "leave it out, because memory is bounded"),
 }
 
 #: The options of all commands.
-KNOWN = (*ALL, *FIT, AS_JSON, AGAINST, SAMPLE, MEMORY, EVALUATION)
+KNOWN = (*ALL, FITS, AS_JSON, AGAINST, SAMPLE, EVALUATION, *measuring.ALL)
 
 #: Dashes that word processors print in place of hyphens.
 _PRINTED_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212"

@@ -46,15 +46,13 @@ REVISION = _option("--revision", value="NAME", help="Branch, tag or commit on th
 PRE_TOKENIZER = _option(
     "--pre-tokenizer", value="NAME", help="llama.cpp's name of the pre-tokenizer. Default: the recognised one."
 )
-#: Options about the memory to run a file, of the commands that show sizes.
-FIT = (
-    _option("--fits", value="SIZE", help="Mark the formats whose files run in this much memory, for example 16GiB."),
-    _option(
-        "--context",
-        value="N",
-        meaning=tokens,
-        help="Tokens of the context to run a file with. Default: the model's, at most 4096.",
-    ),
+#: Options about the memory to run a file; the first is that of the commands that show sizes.
+FITS = _option("--fits", value="SIZE", help="Mark the formats whose files run in this much memory, for example 16GiB.")
+CONTEXT = _option(
+    "--context",
+    value="N",
+    meaning=tokens,
+    help="Tokens of the context to run a file with. Default: the model's, at most 4096.",
 )
 
 AGAINST = _option(
@@ -127,6 +125,45 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
             "--no-provenance",
             "Write neither keys that tell where the file comes from nor digests of its tensors; the file is "
             "llama-quantize's then, byte for byte.",
+        ),
+    ),
+    "Budget in place of a format": (
+        _option(
+            "--target-size",
+            value="SIZE",
+            help="Choose the type of each tensor so that the whole file has at most this size, for example 5.5G.",
+        ),
+        _option(
+            "--target-bpw", value="BITS", help="The same for the bits of a weight, over all tensors, for example 3.5."
+        ),
+        _option(
+            "--like",
+            value="NAME",
+            shell_complete=completing.formats,
+            help="The same for the bytes of the file in this format, for example q3_k_m.",
+        ),
+        _option(
+            "--memory",
+            value="SIZE",
+            help="The same for the memory to run the file: weights, context and compute buffer, for example 16GiB.",
+        ),
+        CONTEXT,
+        _option(
+            "--calibration",
+            value="FILE",
+            meaning=file_name,
+            help="What `quantize calibrate` has measured of the model: the costs of types, and an importance matrix.",
+        ),
+        _option(
+            "--types",
+            value="SET",
+            help="Types to choose from: k, fast, all, or types separated by commas. Default: all that are measured.",
+        ),
+        _option(
+            "--write-tensor-types",
+            value="FILE",
+            meaning=file_name,
+            help="Write the types of the tensors, as --tensor-type-file takes them, here and in llama-quantize.",
         ),
     ),
     "Types of tensors": (
@@ -212,6 +249,9 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
     ),
 }
 
+#: Options that give a budget in a format's place.
+BUDGETS = ("target_size", "target_bpw", "like", "memory")
+
 #: Options that the command line gives a meaning itself.
 OWN = frozenset(
     {
@@ -243,6 +283,7 @@ OF_A_RUN = frozenset(
         "restart",
         "stream",
         "threads",
+        "write_tensor_types",
     }
 )
 

@@ -15,13 +15,13 @@ import click
 
 from quantize_cli.cli import console, table
 from quantize_cli.cli.options import OF_A_RUN
-from quantize_cli.errors import printable
+from quantize_cli.errors import UsageError, printable
 from quantize_cli.report.figures import NONE, bits_per_weight, fixed, shape, size
 
 if TYPE_CHECKING:
     from quantize_cli.cli.words import Job
     from quantize_cli.planning.memory import RunMemory
-    from quantize_cli.planning.model import Plan, PlannedTensor
+    from quantize_cli.planning.model import Budgeted, Plan, PlannedTensor
     from quantize_cli.previews.model import Choice, Needs, Preview
 
 #: Width of the column of names.
@@ -61,6 +61,20 @@ def dry_run(model: str | Path, job: Job, passed_on: Mapping[str, Any]) -> None:
     with console.progress() as observer, with_near_names(model):
         found = preview(model, list(job.formats), threads=job.threads, observer=observer, **keywords)
     show(found)
+
+
+def write_types(preview: Preview, path: Path) -> None:
+    """Write the types of the only plan as a file of `--tensor-type-file`.
+
+    Raises:
+        UsageError: There is not one plan.
+        OutputError: The file exists or cannot be written.
+    """
+    from quantize_cli.report.type_list import write_type_list
+
+    if len(preview.plans) != 1:
+        raise UsageError("--write-tensor-types takes the types of one format; name one, or give a budget.")
+    write_type_list(preview.plans[0], path)
 
 
 def advice(preview: Preview, good_for: Mapping[str, str]) -> Iterator[str]:
@@ -122,18 +136,35 @@ def _types(plan: Plan, *, each_tensor: bool) -> Iterator[str]:
     yield ""
     yield f"{plan.weights:,} weights in {len(plan.tensors):,} tensors, {bits} bits/weight"
     yield f"{plan.file_bytes:,} bytes ({size(plan.file_bytes)}){files} would be written"
+    if plan.budget is not None:
+        yield from _wrapped(_budget(plan.budget))
 
 
 def _kinds(plan: Plan) -> Iterator[str]:
     """Yield a row for each kind of tensor: those of all layers that have the same type for the same reason."""
     kinds: dict[tuple[str, str, str], list[PlannedTensor]] = defaultdict(list)
     for tensor in plan.tensors:
-        kinds[_LAYER.sub("blk.*.", tensor.name), tensor.type, tensor.reason].append(tensor)
+        reason = tensor.reason if tensor.cost is None else ""  # a measured cost is each tensor's own
+        kinds[_LAYER.sub("blk.*.", tensor.name), tensor.type, reason].append(tensor)
+    groups = list(kinds.items())
+    if plan.budget is not None:  # a kind has many types, which stand together, the largest first
+        groups.sort(key=lambda group: (group[0][0], -group[1][0].nbytes / group[1][0].weights))
     rows = [
-        (kind, type_, f"{len(tensors):,}", size(sum(tensor.nbytes for tensor in tensors)), reason)
-        for (kind, type_, reason), tensors in kinds.items()
+        (kind, type_, f"{len(tensors):,}", size(sum(tensor.nbytes for tensor in tensors)), reason or _costs(tensors))
+        for (kind, type_, reason), tensors in groups
     ]
     return table.lines(("tensor", "type", "count", "size", "reason"), rows, right=frozenset({2, 3}))
+
+
+def _costs(tensors: Sequence[PlannedTensor]) -> str:
+    return f"{sum(tensor.cost or 0 for tensor in tensors):.2g} nats a token"
+
+
+def _budget(budget: Budgeted) -> str:
+    cost = "" if budget.cost is None else f"{budget.cost:.3g} nats a token are predicted; "
+    return (
+        f"types chosen for {budget.said}, at most {budget.limit_bytes:,} bytes; {cost}other tensors as in {budget.base}"
+    )
 
 
 def _each(plan: Plan) -> Iterator[str]:

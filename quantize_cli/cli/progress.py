@@ -111,6 +111,7 @@ class _Bars(_Sentences):
         super().__init__(before)
         self._bar: tqdm[object] | None = None
         self._ticking = ExitStack()
+        self._stage = ""
         self._read: _Read | None = None
 
     def download_started(self, files: int, nbytes: int) -> None:
@@ -129,6 +130,18 @@ class _Bars(_Sentences):
         if self._bar is not None:
             said = f"{done} of {total} kernels, {name}"
             self._bar.set_postfix_str(said[: max(console.columns() - _TIME, 0)], refresh=False)
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        if self._bar is None or name != self._stage or done < self._bar.n:
+            self.settle()
+            bar = "|{bar}|" if _wide() else ""
+            look = f"{{desc}} {{percentage:3.0f}}%{bar} {{n}}/{{total}}, {{elapsed}}, {{remaining}} left"
+            # A part may take minutes, so the time goes on between them.
+            self._ticking.enter_context(
+                _refreshed(self._show(desc=_fitted(printable(name)).rstrip(), total=total, bar_format=look, delay=0))
+            )
+            self._stage = name
+        self._advance(done - (self._bar.n if self._bar is not None else 0))
 
     def started(self, plan: Plan) -> None:
         super().started(plan)
@@ -150,6 +163,7 @@ class _Bars(_Sentences):
 
     def settle(self) -> None:
         self._ticking.close()
+        self._stage = ""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -203,7 +217,7 @@ def _refreshed(bar: tqdm[object]) -> Iterator[None]:
 
 
 class _Lines(_Sentences):
-    """A line for each tenth of a download, and for each layer."""
+    """A line for each tenth of a download or a step, and for each layer."""
 
     def __init__(self, before: Callable[[Plan], None] | None = None) -> None:
         super().__init__(before)
@@ -233,6 +247,16 @@ class _Lines(_Sentences):
         self._done += nbytes
         if self._tenths() > before:
             self._say_share("downloaded", f"{self._speed() / 1e6:,.1f} MB/s")
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        if name != self._group or done < self._done:
+            self._group = name
+            self._start(total)
+            console.say(f"  0% {name}")
+        before = self._tenths()
+        self._done = done
+        if self._tenths() > before:
+            self._say_share(name, f"{done:,} of {total:,}")
 
     def started(self, plan: Plan) -> None:
         super().started(plan)

@@ -159,7 +159,8 @@ def _before(task: Task, plan: Plan, after: After, taken: set[str]) -> None:
 
     output = task.output
     whole = output is not None and not output.endswith("/") and not os.path.isdir(output)  # noqa: PTH112
-    names = [""] if whole else [f"{plan.model}-{find_format(name).name}.gguf" for name in task.formats]
+    formats = [find_format(name).name for name in task.formats] or [plan.format]  # without any, that of a budget
+    names = [""] if whole else [f"{plan.model}-{name}.gguf" for name in formats]
     paths = [os.path.join(output or "", name) if name else str(output) for name in names]  # noqa: PTH118
     for path in map(os.path.realpath, paths):
         if path in taken:

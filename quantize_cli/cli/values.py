@@ -57,8 +57,8 @@ def threads(_context: click.Context, _parameter: click.Parameter, given: str | N
     return None if given is None else count_of_threads(given)
 
 
-def tokens(_context: click.Context, _parameter: click.Parameter, given: str | None) -> int | None:
-    """Return the number of tokens of a context.
+def tokens(_context: click.Context, parameter: click.Parameter, given: str | None) -> int | None:
+    """Return a number of tokens.
 
     Raises:
         UsageError: It is not one.
@@ -66,7 +66,7 @@ def tokens(_context: click.Context, _parameter: click.Parameter, given: str | No
     if given is None:
         return None
     if not (given.isascii() and given.isdecimal() and len(given) < 10 and int(given) >= 1):
-        raise UsageError(f"--context takes a number of tokens, not {given[:40]!r}.")
+        raise UsageError(f"{parameter.opts[0]} takes a number of tokens, not {given[:40]!r}.")
     return int(given)
 
 

@@ -32,6 +32,14 @@ class Divergence:
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """The KLD of one file less that of another, token by token, in nats a token."""
+
+    mean: float  #: negative: the first is nearer to the original
+    error: float  #: standard error of the mean
+
+
+@dataclass(frozen=True, slots=True)
 class FileEvaluation:
     """One quantized model."""
 
@@ -41,6 +49,7 @@ class FileEvaluation:
     bits_per_weight: float
     all: Divergence
     by_kind: tuple[tuple[str, Divergence], ...]  #: in the order of the texts
+    from_first: Difference | None = None  #: from the first file that was given; None for that file itself
 
 
 @dataclass(frozen=True, slots=True)

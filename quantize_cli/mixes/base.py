@@ -26,6 +26,7 @@ class Choice:
     reason: str
     instead_of: str | None = None  #: the type that the tensor's shape ruled out
     requires_importance: bool = False  #: the reference refuses to write this without an importance matrix
+    cost: float | None = None  #: measured, in nats a token; None where no cost decided
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,14 +61,38 @@ def types_of(mix: Mix) -> set[str]:
     return wanted | {FALLBACKS[name] for name in wanted if name in FALLBACKS} | {LAST_RESORT}
 
 
+def decided_by_rules(
+    tensors: Sequence[Candidate], mix: Mix, model: ModelTraits, overrides: TypeOverrides = _NO_OVERRIDES
+) -> set[str]:
+    """Return the names of the tensors whose types neither the user nor their kind decides.
+
+    `mix` is one whose default is a quantized type.
+    """
+    tied = all(role_of(tensor.name) is not Role.OUTPUT for tensor in tensors)
+    return {
+        tensor.name
+        for tensor in tensors
+        if why_kept(tensor.name, tensor.shape, model.architecture, leave_output=overrides.leave_output_tensor) is None
+        and _without_rules(tensor, role_of(tensor.name), mix, overrides) is None
+        and not (tied and role_of(tensor.name) is Role.TOKEN_EMBD and overrides.output_tensor_type is not None)
+    }
+
+
 def requires_importance(name: str, type_name: str, mix: Mix) -> bool:
     """Tell whether the reference refuses to give tensor `name` this type without an importance matrix.
 
     For Q2_K it does so only in the mix Q2_K_S (src/llama-quant.cpp, `tensor_requires_imatrix`).
     """
-    if role_of(name) in {Role.OUTPUT, Role.TOKEN_EMBD}:
-        return False
-    return type_name in _NEED_IMPORTANCE or (type_name == "Q2_K" and mix.name == "Q2_K_S")
+    return needs_importance(name, type_name) or (type_name == "Q2_K" and mix.name == "Q2_K_S" and not _vocabulary(name))
+
+
+def needs_importance(name: str, type_name: str) -> bool:
+    """Tell whether the reference refuses to do so in any mix."""
+    return type_name in _NEED_IMPORTANCE and not _vocabulary(name)
+
+
+def _vocabulary(name: str) -> bool:
+    return role_of(name) in {Role.OUTPUT, Role.TOKEN_EMBD}
 
 
 def _choices(

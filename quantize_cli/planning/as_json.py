@@ -18,6 +18,7 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
         "file_bytes": plan.file_bytes,
         "weights": plan.weights,
         "fallback_bytes": sum(tensor.extra_bytes for tensor in plan.tensors),
+        "budget": None if plan.budget is None else asdict(plan.budget),
         "files": [_file(file) for file in plan.files],
         "warnings": list(plan.warnings),
     }
@@ -38,6 +39,7 @@ def _tensor(tensor: PlannedTensor) -> dict[str, Any]:
         "shape": list(tensor.shape),
         "type": tensor.type,
         "reason": tensor.reason,
+        "cost": tensor.cost,
         "offset": tensor.offset,
         "bytes": tensor.nbytes,
         "sources": list(tensor.sources),

@@ -34,6 +34,7 @@ class PlannedTensor:
     values: tuple[float, ...] | None  #: the tensor itself if it is computed from the configuration
     instead_of: str | None  #: the type that the tensor's shape ruled out
     importance: str | None  #: name of its entry in the importance matrix; None if it is missing or not needed
+    cost: float | None = None  #: what its type costs, measured, in nats a token; None where no cost decided
 
     @property
     def weights(self) -> int:
@@ -107,6 +108,16 @@ class PlannedFile:
         return len(self.header) + self.data_bytes + self.trailer_bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Budgeted:
+    """What decided a plan that was made within a budget."""
+
+    said: str  #: the option and its value, "--target-size 5.5G"
+    limit_bytes: int  #: the most bytes of all files together
+    base: str  #: the format that decides where no costs are known; `general.file_type` is its number
+    cost: float | None  #: the sum of the tensors' costs, in nats a token; None without a calibration
+
+
 @dataclass(frozen=True)
 class Plan:
     """The whole output in one format."""
@@ -117,6 +128,7 @@ class Plan:
     files: tuple[PlannedFile, ...]
     warnings: tuple[str, ...]
     importance_sha256: str | None = None  #: of the importance matrix's entries; None if there is no matrix
+    budget: Budgeted | None = None  #: None if a format was asked for
 
     @cached_property
     def digest(self) -> str:

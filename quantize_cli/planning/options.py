@@ -8,11 +8,13 @@ from pathlib import Path
 from quantize_cli.gguf_file.fields import Field
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.mixes.overrides import TypeOverrides
+from quantize_cli.planning.budget import Budget
+from quantize_cli.sensitivity.model import Calibration
 
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """llama-quantize's options with its meaning, and one of our own, `no_fallback`."""
+    """llama-quantize's options with its meaning, and some of our own."""
 
     overrides: TypeOverrides = field(default_factory=TypeOverrides)
     importance: ImportanceMatrix | None = field(default=None, compare=False)
@@ -24,6 +26,8 @@ class PlanOptions:
     no_fallback: bool = False  #: refuse a tensor whose rows are not whole blocks of its type
     keep_split: bool = False  #: as many files as the source has, each with the same tensors
     split_max_size: int | None = None  #: most bytes of tensors in a file; a larger tensor is alone in its file
+    budget: Budget | None = None  #: what the file may take, in a format's place
+    calibration: Calibration | None = field(default=None, compare=False)  #: it has to be of this model
     #: The options as JSON text, for the file's provenance; None writes what the reference writes, and nothing else.
     recipe: str | None = None
     files: tuple[Path, ...] = field(default=(), compare=False)  #: files that the options came from

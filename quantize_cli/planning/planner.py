@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
 
 from quantize_cli.architectures.describe import describe
 from quantize_cli.architectures.description import ModelDescription, TensorRecipe
@@ -16,8 +18,8 @@ from quantize_cli.gguf_file.fields import Field, with_fields
 from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.mixes.base import Candidate, Choice, Mix
-from quantize_cli.mixes.rules import choose_types
 from quantize_cli.planning.digest import importance_digest
+from quantize_cli.planning.fitting import Tensors, plan_within
 from quantize_cli.planning.metadata import final_metadata, uint32
 from quantize_cli.planning.model import Plan, PlannedFile, PlannedTensor
 from quantize_cli.planning.options import PlanOptions
@@ -26,6 +28,7 @@ from quantize_cli.planning.prune import LAYER, Kept, pruned
 from quantize_cli.planning.split import as_in_source, by_size, whole
 from quantize_cli.planning.traits import traits_of
 from quantize_cli.planning.unmatched import unmatched
+from quantize_cli.sensitivity.check import check_calibration
 
 _DEFAULTS = PlanOptions()
 
@@ -51,7 +54,7 @@ def make_plan(
 def make_plans(
     checkpoint: Checkpoint, mixes: Sequence[Mix], pre_tokenizer: str | None = None, options: PlanOptions = _DEFAULTS
 ) -> list[Plan]:
-    """Make a plan for each mix; all plans have the same tensors in the same order.
+    """Make a plan for each mix, or one within the budget; all plans have the same tensors in the same order.
 
     Raises:
         CheckpointError: The checkpoint's files are missing, damaged or contradict each other.
@@ -63,8 +66,14 @@ def make_plans(
     kept = pruned(in_file_order(description.recipes), options.prune_layers)
     if options.prune_layers:
         _check_pruned(description, kept, options)
+    if options.calibration is not None:
+        check_calibration(options.calibration, checkpoint)
     importance_sha256 = importance_digest(options.importance)
-    plans = [_plan(checkpoint, description, kept, mix, options) for mix in mixes]
+    if options.budget is None:
+        plans = [_plan(checkpoint, description, kept, options, mix) for mix in mixes]
+    else:
+        tensors = _tensors(checkpoint, description, kept, options)
+        plans = [plan_within(options.budget, tensors, partial(_plan, checkpoint, description, kept, options))]
     return [replace(plan, importance_sha256=importance_sha256) for plan in plans]
 
 
@@ -90,23 +99,38 @@ def _check_pruned(description: ModelDescription, kept: Kept, options: PlanOption
         raise UsageError(f"With --prune-layers, {error}") from error
 
 
+def _tensors(checkpoint: Checkpoint, description: ModelDescription, kept: Kept, options: PlanOptions) -> Tensors:
+    """Return the tensors before they have types."""
+    importance = options.importance
+    return Tensors(
+        candidates=candidates_of([recipe for recipe, _ in kept.recipes], checkpoint.infos),
+        measured_as=[old_name for _, old_name in kept.recipes],
+        # Like llama-quantize, prefer the fields that are set to those of the model, and count layers before pruning.
+        model=traits_of(with_fields(description.metadata, options.metadata)),
+        overrides=options.overrides,
+        weighted={recipe.name for recipe, old_name in kept.recipes if _is_known(importance, old_name, recipe)},
+        has_importance=importance is not None,
+    )
+
+
 def _plan(
     checkpoint: Checkpoint,
     description: ModelDescription,
     kept: Kept,
-    mix: Mix,
     options: PlanOptions,
+    mix: Mix,
+    chosen: Mapping[str, Choice] = MappingProxyType({}),
 ) -> Plan:
-    infos = checkpoint.infos
-    candidates = candidates_of([recipe for recipe, _ in kept.recipes], infos)
-    importance = options.importance
+    """Make a plan with a mix; the tensors that `chosen` names get its choices."""
+    infos, importance = checkpoint.infos, options.importance
+    held = _tensors(checkpoint, description, kept, options)
+    candidates, model = held.candidates, held.model
     metadata = final_metadata(description, mix, options, kept.layers)
-    # Like llama-quantize, prefer the fields that are set to those of the model, and count layers before pruning.
-    model = traits_of(with_fields(description.metadata, options.metadata))
-    choices = choose_types(candidates, mix, model, options.overrides, has_importance=importance is not None)
-    known = {old_name for recipe, old_name in kept.recipes if _is_known(importance, old_name, recipe)}
+    choices = [
+        chosen.get(candidate.name, choice) for candidate, choice in zip(candidates, held.choices(mix), strict=True)
+    ]
     tensors = [
-        _planned(recipe, choice, infos, old_name if old_name in known else None, candidate.stored_type)
+        _planned(recipe, choice, infos, old_name if recipe.name in held.weighted else None, candidate.stored_type)
         for (recipe, old_name), candidate, choice in zip(kept.recipes, candidates, choices, strict=True)
     ]
     check_decodable(candidates, choices)
@@ -183,6 +207,7 @@ def _planned(
         values=recipe.values,
         instead_of=choice.instead_of,
         importance=importance,
+        cost=choice.cost,
     )
 
 

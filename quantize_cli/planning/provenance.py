@@ -19,6 +19,8 @@ VERSION = "quantize.version"
 RECIPE = "quantize.recipe"
 IMATRIX_SHA256 = "quantize.imatrix.sha256"
 SOURCE = "quantize.source."
+#: In a recipe: whether the types of the tensors were chosen within a budget.
+CHOSEN_TYPES = "chosen_types"
 #: The model's name, its Hub id and commit; its files of weights, their sizes in bytes, their SHA-256 in hex digits.
 NAME, REPOSITORY, COMMIT, FILES, SIZES, HASHES = (
     f"{SOURCE}{name}" for name in ("name", "repository", "commit", "files", "sizes", "sha256")
@@ -74,7 +76,8 @@ def recipe_of(
     """Return the options that decide the bytes as JSON text: keywords of the library with values that it takes.
 
     The format is not among them, because `general.file_type` tells it, nor is the importance matrix, which has keys of
-    its own. Of files that options name it holds the content.
+    its own. Of files that options name it holds the content. That a budget chose the types is noted, but not which: the
+    table of tensors holds them.
     """
     overrides = options.overrides
     held: dict[str, Any] = {
@@ -90,6 +93,7 @@ def recipe_of(
         "override_kv": list(map(_override, options.metadata)),
         "keep_split": options.keep_split,
         "split_max_size": options.split_max_size,
+        CHOSEN_TYPES: options.budget is not None,
     }
     return json.dumps({name: value for name, value in held.items() if value}, separators=(",", ":"))
 

@@ -74,6 +74,7 @@ def build_report(
         tensors=tuple(_tensor_report(plan, sums, index) for index in range(len(plan.tensors))),
         warnings=plan.warnings,
         gates=tuple(gates),
+        budget=plan.budget,
     )
 
 
@@ -91,6 +92,7 @@ def _tensor_report(plan: Plan, sums: NDArray[np.float64], index: int) -> TensorR
         bits_per_weight=tensor.nbytes * 8 / tensor.weights,
         error=error_from_sums(sums[[index]], tensor.weights),
         weighted_error=weighted_error(sums[[index]]),
+        cost=tensor.cost,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from quantize_cli.errors import printable as printable
 from quantize_cli.measure.errors import TensorError, WeightedError
+from quantize_cli.planning.model import Budgeted
 from quantize_cli.report.model import Report, TensorReport
 
 #: Text for a figure that does not have a value.
@@ -31,6 +32,12 @@ def size(nbytes: int) -> str:
     """Format bytes in the largest binary unit that leaves at least 1, as llama.cpp does: "1.23 GiB"."""
     unit = min(max(nbytes.bit_length() - 1, 0) // 10, len(_BINARY_UNITS) - 1)
     return f"{nbytes / 1024**unit:.2f} {_BINARY_UNITS[unit]}" if unit else f"{nbytes} B"
+
+
+def budget(held: Budgeted) -> str:
+    """Spell what decided the types: "--target-size 5.5G, 0.0123 nats a token predicted"."""
+    predicted = "" if held.cost is None else f", {held.cost:.3g} nats a token predicted"
+    return printable(f"{held.said}{predicted}")
 
 
 def rate(weights_per_second: float) -> str:

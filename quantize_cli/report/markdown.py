@@ -14,7 +14,7 @@ _MARKUP = re.compile(r"[\\`*\[\]<>|&~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 def render(reports: Sequence[Report]) -> str:
     """Render Markdown with a final newline: a comparison if there are several reports, then each report."""
-    return _page(reports, [[*_summary(report), "## Tensors", _table(tables.tensors(report))] for report in reports])
+    return _page(reports, [[*_summary(report), "## Tensors", table(tables.tensors(report))] for report in reports])
 
 
 def summary(reports: Sequence[Report]) -> str:
@@ -25,38 +25,41 @@ def summary(reports: Sequence[Report]) -> str:
 def _page(reports: Sequence[Report], parts: Sequence[Sequence[str]]) -> str:
     sections = []
     if len(reports) > 1:
-        sections.append(f"# {_escaped(reports[0].model)} in {len(reports)} formats")
-        sections.append(_table(tables.comparison(reports)))
+        sections.append(f"# {escaped(reports[0].model)} in {len(reports)} formats")
+        sections.append(table(tables.comparison(reports)))
     for part in parts:
         sections += part
-    sections.append(f"Written by {_escaped(reports[0].generator)}.")
+    sections.append(f"Written by {escaped(reports[0].generator)}.")
     return "\n\n".join(sections) + "\n"
 
 
 def _summary(report: Report) -> Iterator[str]:
-    yield f"# {_escaped(report.model)} as {_escaped(report.format)}"
-    yield _table(tables.totals(report))
+    yield f"# {escaped(report.model)} as {escaped(report.format)}"
+    yield table(tables.totals(report))
     for warning in report.warnings:
-        yield f"> **Warning:** {_escaped(warning)}"
+        yield f"> **Warning:** {escaped(warning)}"
     gates = tables.gates(report)
     if gates.rows:
         yield "## Gates"
-        yield _table(gates)
+        yield table(gates)
     yield "## Types"
-    yield _table(tables.types(report))
+    yield table(tables.types(report))
     yield "## Reasons"
-    yield _table(tables.reasons(report))
+    yield table(tables.reasons(report))
     largest = tables.largest_errors(report)
     if largest.rows:
         yield "## Largest errors"
-        yield _table(largest)
+        yield table(largest)
 
 
-def _table(table: tables.Table) -> str:
-    rule = ["---"] * table.text_columns + ["---:"] * (len(table.header) - table.text_columns)
-    cells = [table.header, rule, *([_escaped(cell) for cell in row] for row in table.rows)]
+def table(held: tables.Table) -> str:
+    """Make a table."""
+    rule = ["---"] * held.text_columns + ["---:"] * (len(held.header) - held.text_columns)
+    head, *rows = ([escaped(cell) for cell in row] for row in (held.header, *held.rows))
+    cells = [head, rule, *rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Escape what Markdown would read as markup, and leave out control characters."""
     return _MARKUP.sub(r"\\\g<0>", figures.printable(text))

@@ -12,6 +12,7 @@ from typing import Any
 
 from quantize_cli.gates.result import GateResult
 from quantize_cli.measure.errors import TensorError, WeightedError
+from quantize_cli.planning.model import Budgeted
 
 SCHEMA_VERSION = 2
 
@@ -59,6 +60,7 @@ class TensorReport:
     bits_per_weight: float
     error: TensorError
     weighted_error: WeightedError | None  #: None without importance
+    cost: float | None = None  #: what its type costs, measured before, in nats a token; None where no cost decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class Report:
     tensors: tuple[TensorReport, ...]  #: in file order
     warnings: tuple[str, ...]
     gates: tuple[GateResult, ...] = ()  #: those that were checked, and what became of each
+    budget: Budgeted | None = None  #: what decided the types in a format's place
 
     @property
     def unchanged(self) -> bool:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from quantize_cli.report import figures, tables
+from quantize_cli.report import figures, markup, tables
 from quantize_cli.report.json_report import as_json
 from quantize_cli.report.model import Report
 from quantize_cli.report.places import places
@@ -16,15 +13,12 @@ from quantize_cli.report.spread import curve, distribution
 
 
 def packed(reports: Sequence[Report]) -> str:
-    """Pack the data of the page: JSON, compressed by gzip, in base64, which cannot become markup.
-
-    The same reports give the same text. Columns that several reports share are stored once.
-    """
+    """Pack the data of the page; columns that several reports share are stored once."""
     columns: dict[tuple[str, ...], int] = {}
     pages = [_page(report, columns) for report in reports]
-    value = {"columns": list(columns), "reports": pages, "curve": curve(reports) if len(reports) > 1 else ()}
-    text = json.dumps(as_json(value), separators=(",", ":"), allow_nan=False)
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    return markup.packed(
+        {"columns": list(columns), "reports": pages, "curve": curve(reports) if len(reports) > 1 else ()}
+    )
 
 
 def _page(report: Report, columns: dict[tuple[str, ...], int]) -> dict[str, Any]:

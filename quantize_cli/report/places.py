@@ -5,13 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from quantize_cli.report.model import TensorReport
+from typing import Protocol
 
 _LAYER = re.compile(r"(^|\.)blk\.(\d{1,9})\.")
 
 #: Label of the tensors that do not belong to a layer.
 NO_LAYER = "-"
+
+
+class Named(Protocol):
+    """A tensor."""
+
+    @property
+    def name(self) -> str:
+        """Its GGUF name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +38,7 @@ def place_of(name: str) -> tuple[str, int | None]:
     return kind, int(found[2]) if found else None
 
 
-def places(tensors: Sequence[TensorReport]) -> Places:
+def places(tensors: Sequence[Named]) -> Places:
     """Find the kind and the layer of each tensor."""
     found = [place_of(tensor.name) for tensor in tensors]
     kinds = sorted({kind for kind, _ in found})

@@ -74,7 +74,7 @@ def reasons(report: Report) -> Table:
     """List why tensors have their types, with the most bytes first."""
     grouped: dict[tuple[str, str], list[TensorReport]] = defaultdict(list)
     for tensor in report.tensors:
-        grouped[tensor.type, tensor.reason].append(tensor)
+        grouped[tensor.type, tensor.reason if tensor.cost is None else "its measured cost"].append(tensor)
     by_bytes = sorted(grouped.items(), key=lambda item: -_bytes(item[1]))
     rows = [(type_, reason, f"{len(rows):,}", f"{_bytes(rows):,}") for (type_, reason), rows in by_bytes]
     return Table(("Type", "Reason", "Tensors", "Bytes"), rows, 2)
@@ -186,6 +186,7 @@ def _figures(report: Report) -> list[Row]:
         ("File", f"{figures.size(totals.file_bytes)} ({totals.file_bytes:,} bytes)"),
         ("Bits per weight before", figures.bits_per_weight(totals.source_bytes, totals.weights)),
         ("Bits per weight", figures.fixed(totals.bits_per_weight, 2)),
+        *([] if report.budget is None else [("Types chosen for", figures.budget(report.budget))]),
         ("Relative RMSE", figures.percent(totals.error.relative_rmse)),
         ("SQNR (dB)", figures.sqnr(totals.error)),
         *([(_WEIGHTED, figures.weighted(totals.weighted_error))] if figures.has_weighted([report]) else []),

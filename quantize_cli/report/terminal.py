@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
-from dataclasses import replace
+from collections.abc import Sequence
 
-from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from quantize_cli.report import figures
 from quantize_cli.report.model import Report, Totals
+from quantize_cli.report.terminal_tables import Narrowing, facts, listing
 
 _ERROR_HEADERS = ("rel. RMSE", "SQNR dB")
 _WEIGHTED_HEADER = ("weighted",)
@@ -36,7 +34,7 @@ def _one(report: Report) -> RenderableType:
     if figures.largest_errors(report):
         parts.append(_largest_errors(report))
     if report.warnings:
-        parts.append(_warnings(report.warnings))
+        parts.append(warnings(report.warnings))
     return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
 
 
@@ -44,7 +42,7 @@ def _several(reports: Sequence[Report]) -> RenderableType:
     """Render a row for each format, the paths of the files, and the warnings."""
     parts = [_title(reports[0], f"in {len(reports)} formats"), _comparison(reports), _run_of_all(reports)]
     if any(report.warnings for report in reports):
-        parts.append(_warnings(_of_all(reports)))
+        parts.append(warnings(_of_all(reports)))
     return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
 
 
@@ -61,7 +59,7 @@ def _of_all(reports: Sequence[Report]) -> list[str]:
 
 
 def _comparison(reports: Sequence[Report]) -> RenderableType:
-    table = _table()
+    table = listing()
     table.add_column("format", style="cyan", no_wrap=True)
     weighted = figures.has_weighted(reports)
     for header in ("size", "bytes", "bits/weight", *_ERROR_HEADERS, *(_WEIGHTED_HEADER if weighted else ())):
@@ -77,12 +75,12 @@ def _comparison(reports: Sequence[Report]) -> RenderableType:
             figures.sqnr(totals.error),
             *((figures.weighted(totals.weighted_error),) if weighted else ()),
         )
-    return _Narrowing(table, {"bytes": 80 if weighted else 68, "bits/weight": 68 if weighted else 56})
+    return Narrowing(table, {"bytes": 80 if weighted else 68, "bits/weight": 68 if weighted else 56})
 
 
 def _run_of_all(reports: Sequence[Report]) -> RenderableType:
     totals = reports[0].totals
-    table = _grid()
+    table = facts()
     table.add_column(overflow="fold")
     table.add_row("weights", f"{totals.weights:,} in {totals.tensors:,} tensors, read once")
     table.add_row("time", _time(totals, " for all"))
@@ -105,7 +103,7 @@ def _title(report: Report, formats: str) -> RenderableType:
 
 def _sizes(report: Report) -> RenderableType:
     totals = report.totals
-    table = _grid()
+    table = facts()
     for header in ("size", "bytes", "bits per weight"):
         table.add_column(header, justify="right", no_wrap=True)
     bits_before = figures.bits_per_weight(totals.source_bytes, totals.weights)
@@ -115,14 +113,16 @@ def _sizes(report: Report) -> RenderableType:
         ("file", totals.file_bytes, ""),
     ):
         table.add_row(label, figures.size(nbytes), f"{nbytes:,} bytes", bits)
-    return _Narrowing(table)
+    return Narrowing(table, _SHOWN_FROM)
 
 
 def _run(report: Report) -> RenderableType:
     totals = report.totals
-    table = _grid()
+    table = facts()
     table.add_column(overflow="fold")  # a path is shown whole
     table.add_row("weights", f"{totals.weights:,} in {totals.tensors:,} tensors")
+    if report.budget is not None:
+        table.add_row("types", f"chosen for {figures.budget(report.budget)}")
     table.add_row("error", _error(report))
     if totals.weighted_error is not None:
         table.add_row("weighted", f"{figures.weighted(totals.weighted_error)} relative RMSE, weighted by importance")
@@ -147,7 +147,7 @@ def _error(report: Report) -> str:
 
 def _types(report: Report) -> RenderableType:
     """Render a row for each target type; 80 columns hold the number of weights or the weighted error, not both."""
-    table = _table()
+    table = listing()
     table.add_column("type", style="cyan", no_wrap=True)
     weighted = figures.has_weighted([report])
     for header in (
@@ -170,11 +170,11 @@ def _types(report: Report) -> RenderableType:
             figures.sqnr(row.error),
             *((figures.weighted(row.weighted_error),) if weighted else ()),
         )
-    return _Narrowing(table)
+    return Narrowing(table, _SHOWN_FROM)
 
 
 def _largest_errors(report: Report) -> RenderableType:
-    table = _table()
+    table = listing()
     # Rich narrows only columns that may wrap, so long names and reasons are cut here.
     table.add_column("largest errors", max_width=_NAME_WIDTH)
     table.add_column("type", style="cyan", no_wrap=True)
@@ -189,39 +189,14 @@ def _largest_errors(report: Report) -> RenderableType:
             figures.percent(row.error.relative_rmse),
             figures.sqnr(row.error),
         )
-    return _Narrowing(table)
+    return Narrowing(table, _SHOWN_FROM)
 
 
-def _warnings(warnings: Sequence[str]) -> RenderableType:
+def warnings(sentences: Sequence[str]) -> RenderableType:
+    """Render warnings."""
     table = Table.grid(padding=(0, 1))
     table.add_column(style="bold yellow", no_wrap=True)
     table.add_column(overflow="fold")
-    for warning in warnings:
+    for warning in sentences:
         table.add_row("warning:", Text(figures.printable(warning)))
     return table
-
-
-class _Narrowing:
-    """A table without the columns for which the terminal is too narrow."""
-
-    def __init__(self, table: Table, shown_from: Mapping[str, int] = _SHOWN_FROM) -> None:
-        self._table = table
-        self._shown_from = shown_from
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
-        """Yield the table."""
-        fitting = copy(self._table)
-        shown = [c for c in fitting.columns if options.max_width >= self._shown_from.get(str(c.header), 0)]
-        fitting.columns = [replace(column, _index=index) for index, column in enumerate(shown)]
-        yield fitting
-
-
-def _grid() -> Table:
-    """Make a table without lines; its first column holds labels and has one width, so that grids line up."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", width=len("quantized"))
-    return table
-
-
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 from quantize_cli.errors import UsageError
 from quantize_cli.outputs.checks import check_output
 from quantize_cli.outputs.refusals import named
 from quantize_cli.outputs.sinks import replacing
 from quantize_cli.report.model import Report
+
+Value = TypeVar("Value")
 
 
 def _from(module: str) -> Callable[[Sequence[Report]], str]:
@@ -45,33 +47,50 @@ def report_paths(given: str | Path | Iterable[str | Path] | None) -> list[Path]:
     return list(dict.fromkeys(named(path, _OPTION) for path in paths))
 
 
-def check_report_path(path: Path, *, force: bool) -> None:
+def check_report_path(path: Path, *, force: bool, forms: Collection[str] = RENDERERS) -> None:
     """Refuse, before a long run, a report that could not be written after it.
 
+    Args:
+        path: Where it will be.
+        force: Whether it may replace a file.
+        forms: Suffixes that have a renderer.
+
     Raises:
-        UsageError: The suffix does not select a renderer.
+        UsageError: The suffix is not one of them.
         OutputError: See `check_output`.
     """
-    _renderer(path)
+    _form(path, forms)
     check_output(path, force=force, option=_OPTION)
 
 
 def write_report(reports: Sequence[Report], path: Path, *, force: bool) -> None:
-    """Write the reports of a run in the form that the suffix of `path` selects; a reader sees all of it or nothing.
+    """Write the reports of a run; see `write_as`."""
+    write_as(path, RENDERERS, reports, force=force)
+
+
+def write_as(path: Path, renderers: Mapping[str, Callable[[Value], str]], value: Value, *, force: bool) -> None:
+    """Write `value` in the form that the suffix of `path` selects; a reader sees all of it or nothing.
+
+    Args:
+        path: Where to write.
+        renderers: Suffix -> what makes the text.
+        value: What is rendered.
+        force: Whether a file may be replaced.
 
     Raises:
         UsageError: The suffix does not select a renderer.
         OutputError: The file cannot be written, or exists and `force` is not set. Nothing is left behind.
     """
     # A path may hold bytes that are not UTF-8 (lone surrogates in Python).
-    text = _renderer(path)(reports).encode("utf-8", "backslashreplace")
+    text = renderers[_form(path, renderers)](value).encode("utf-8", "backslashreplace")
     with replacing([path], force=force, option=_OPTION) as (sink,):
         sink.write(text)
 
 
-def _renderer(path: Path) -> Callable[[Sequence[Report]], str]:
-    try:
-        return RENDERERS[path.suffix.lower()]
-    except KeyError:
-        *others, last = RENDERERS
-        raise UsageError(f"The name of the report {path} must end in {', '.join(others)} or {last}.") from None
+def _form(path: Path, forms: Collection[str]) -> str:
+    """Return the suffix of `path`, which selects a renderer."""
+    suffix = path.suffix.lower()
+    if suffix not in forms:
+        *others, last = forms
+        raise UsageError(f"The name of the report {path} must end in {', '.join(others)} or {last}.")
+    return suffix

@@ -17,7 +17,7 @@ from quantize_cli.tokenizers.sandbox import Limits, in_child
 
 TOKENIZER_JSON = "tokenizer.json"
 #: The files that the other process reads.
-_FILES = (TOKENIZER_JSON, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "config.json")
+FILES = (TOKENIZER_JSON, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "config.json")
 _ERRORS: Mapping[str, type[QuantizeError]] = {kind.__name__: kind for kind in (CheckpointError, UnsupportedError)}
 _MIB = 1 << 20
 
@@ -136,7 +136,7 @@ def ask(
 
 def _ask(sidecars: Sidecars, **asked: Json) -> dict[str, Json]:
     what = f"{sidecars.where(TOKENIZER_JSON)}, with the files beside it,"
-    return ask(sidecars, _FILES, what, _limits, ("tokenizers",), **asked)
+    return ask(sidecars, FILES, what, _limits, ("tokenizers",), **asked)
 
 
 def _limits(size: int) -> Limits:

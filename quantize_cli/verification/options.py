@@ -15,7 +15,7 @@ from quantize_cli.keywords import PlanKeywords
 from quantize_cli.mixes.base import Mix
 from quantize_cli.mixes.find import find_format
 from quantize_cli.mixes.tables import FORMATS
-from quantize_cli.planning.provenance import COMMIT, IMATRIX_SHA256, RECIPE, REPOSITORY
+from quantize_cli.planning.provenance import CHOSEN_TYPES, COMMIT, IMATRIX_SHA256, RECIPE, REPOSITORY
 
 #: A key of llama-quantize, in every file that was made with an importance matrix.
 _IMATRIX_FILE = "quantize.imatrix.file"
@@ -23,7 +23,7 @@ _IMATRIX_FILE = "quantize.imatrix.file"
 _TYPES: dict[str, type] = {
     "pre_tokenizer": str, "include_weights": list, "exclude_weights": list, "tensor_types": list,
     "output_tensor_type": str, "token_embedding_type": str, "pure": bool, "leave_output_tensor": bool,
-    "prune_layers": list, "override_kv": list, "keep_split": bool, "split_max_size": int,
+    "prune_layers": list, "override_kv": list, "keep_split": bool, "split_max_size": int, "chosen_types": bool,
 }  # fmt: skip
 #: How a file is divided does not matter, because tensors are found by their names.
 _DIVISION = ("keep_split", "split_max_size")
@@ -34,10 +34,11 @@ _MOST_REPETITIONS = 2
 
 
 class Told:
-    """What a file's metadata tells of its making."""
+    """What a file's metadata tells of its making, and its types as entries of `tensor_types`."""
 
-    def __init__(self, metadata: Sequence[Field], path: str) -> None:
+    def __init__(self, metadata: Sequence[Field], path: str, types: Sequence[tuple[str, str]] = ()) -> None:
         self._path = path
+        self._types = types
         self._fields = {field.key: field.value for field in metadata}
 
     def text(self, key: str) -> str | None:
@@ -82,6 +83,8 @@ class Told:
                 f"{self._path} was made with --tensor-type {shown(unsafe)}, which could take for ever and comes from "
                 "the file; give it again if you trust it."
             )
+        if held.pop(CHOSEN_TYPES, False):
+            held["tensor_types"] = [*held.get("tensor_types", ()), *self._types]
         merged = {**held, **given, "allow_requantize": True, "no_provenance": True}
         return cast("PlanKeywords", {name: value for name, value in merged.items() if name not in _DIVISION})
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from quantize_cli.checkpoints.gguf import GgufCheckpoint, parts_of
 from quantize_cli.checkpoints.open import open_checkpoint
 from quantize_cli.errors import CheckpointError, QuantizeError, UsageError
+from quantize_cli.gguf_file.types import WRITABLE_TYPES
 from quantize_cli.keywords import PlanKeywords, plan_options
 from quantize_cli.observer import Observer
 from quantize_cli.planning.planner import make_plan
+from quantize_cli.planning.type_list import type_entries
 from quantize_cli.verification.file import check_file
 from quantize_cli.verification.headers import compare_headers
 from quantize_cli.verification.model import SCHEMA_VERSION, CheckedFile, Compared, Findings, Verification
@@ -90,10 +92,16 @@ def _whole(path: Path, findings: Findings) -> GgufCheckpoint | None:
         return None
 
 
+def _types_of(file: GgufCheckpoint) -> list[tuple[str, str]]:
+    architecture = next((str(held.value) for held in file.metadata if held.key == "general.architecture"), "")
+    held = {name: (info.shape, info.dtype) for name, info in file.infos.items() if info.dtype in WRITABLE_TYPES}
+    return type_entries(held, architecture)
+
+
 def _compared(
     file: GgufCheckpoint, against: Model, observer: Observer, findings: Findings, notes: list[str]
 ) -> Compared:
-    told = Told(file.metadata, file.location)
+    told = Told(file.metadata, file.location, _types_of(file))
     mix = told.format(against.format)
     keywords = told.keywords(against.options)
     options = plan_options(keywords)

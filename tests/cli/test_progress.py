@@ -177,3 +177,34 @@ def test_a_terminal_that_cannot_draw_gets_lines(monkeypatch):
     shown = told(Terminal(), monkeypatch)
     assert "\r" not in shown
     assert " 75% blk.1" in shown
+
+
+def measured(stream, monkeypatch, columns="100"):
+    """What `stream`, as standard error, shows of the steps of a measurement."""
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("COLUMNS", columns)
+    with console.progress() as observer:
+        for name in ("original", "a\x1b[2J.gguf", "a\x1b[2J.gguf"):
+            for done in range(21):
+                observer.stage(name, done, 20)
+        observer.noted("Half way.")
+    return stream.getvalue()
+
+
+def test_steps_are_a_line_for_each_tenth(monkeypatch):
+    lines = measured(io.StringIO(), monkeypatch).splitlines()
+    assert len(lines) == 3 * 11 + 1
+    assert lines[0] == "  0% original"
+    assert re.fullmatch(r" 10% original, 2 of 20, 00:0\d left", lines[1])
+    assert lines[11] == lines[22] == "  0% a?[2J.gguf"
+    assert lines[-1] == "Half way."
+
+
+@pytest.mark.parametrize("columns", ["100", "40"])
+def test_steps_are_bars_on_a_terminal_that_vanish(monkeypatch, columns):
+    text = measured(Terminal(), monkeypatch, columns)
+    assert "original   0%" in text
+    assert "\ra?[2J.gg" in text
+    assert "\x1b[2J" not in text
+    assert text.endswith("Half way.\n")
+    assert max(map(len, re.split(r"[\r\n]", re.sub(r"\x1b\[\w", "", text)))) <= int(columns)

@@ -8,6 +8,7 @@ import pytest
 
 from quantize_cli.gates import result
 from quantize_cli.measure import errors
+from quantize_cli.planning.model import Budgeted
 from quantize_cli.report import model
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
@@ -17,6 +18,7 @@ SECTIONS = {
     "Importance matrix": model.ImatrixReport,
     "Files": model.FileReport,
     "Gates": result.GateResult,
+    "Budget": Budgeted,
     "Totals": model.Totals,
     "Types": model.TypeReport,
     "Tensors": model.TensorReport,

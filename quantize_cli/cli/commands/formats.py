@@ -53,7 +53,8 @@ COMMAND = click.Command(
         click.Option(
             ("model", "--for"), metavar="MODEL", callback=file_name, help="Show the exact sizes of this model's files."
         ),
-        *options.FIT,
+        options.FITS,
+        options.CONTEXT,
         options.REVISION,
         options.PRE_TOKENIZER,
         options.AS_JSON,

@@ -58,7 +58,8 @@ def _listed(context: click.Context, words: Sequence[str], asked: dict[str, Any])
 
     job = understood(words, Job((), asked["formats"], asked["output"], asked["threads"]), commands_of(context))
     _check_formats(job.formats)
-    if not job.formats and not asked["dry_run"]:
+    budget = any(asked[name] is not None for name in options.BUDGETS)
+    if not job.formats and not budget and not asked["dry_run"]:
         _advise(next(iter(job.models), None), asked["revision"], asked["pre_tokenizer"])
         raise without_format()
     keywords = {**_keywords(context, asked), "threads": job.threads}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,7 +11,14 @@ from quantize_cli.cli import console, options
 from quantize_cli.cli.values import filled
 
 #: Options of `quantize MODEL` that a plan has too: those that decide bytes, and the threads of the run.
-_SHARED = (options.PASSED_ON - options.OF_A_RUN) | {"formats", "tensor_type", "tensor_type_file", "threads", "debug"}
+_SHARED = (options.PASSED_ON - options.OF_A_RUN) | {
+    "debug",
+    "formats",
+    "tensor_type",
+    "tensor_type_file",
+    "threads",
+    "write_tensor_types",
+}
 
 
 def _plan(
@@ -21,8 +29,8 @@ def _plan(
     *,
     tensors: bool,
     fits: str | None,
-    context: int | None,
     threads: int | None,
+    write_tensor_types: str | None,
     json: bool,
     debug: bool,  # noqa: ARG001  `main` looks at it
     **passed_on: Any,
@@ -50,12 +58,13 @@ def _plan(
                 model,
                 list(job.formats),
                 threads=job.threads,
-                context=context,
                 fits=fits,
                 observer=observer,
                 **passed_on,
             )
         plan_view.show(found, as_json=json, each_tensor=tensors)
+        if write_tensor_types is not None:
+            plan_view.write_types(found, Path(write_tensor_types))
 
 
 COMMAND = click.Command(
@@ -66,7 +75,7 @@ COMMAND = click.Command(
     params=[
         click.Argument(("words",), metavar="[MODEL]", nargs=-1, callback=filled),
         click.Option(("--tensors",), is_flag=True, help="Show every tensor, not every kind of tensor."),
-        *options.FIT,
+        options.FITS,
         options.AS_JSON,
         *(option for option in options.ALL if option.name in _SHARED),
     ],

@@ -2,7 +2,7 @@
 const MOST_LEAVES = 3000;
 /** Charts show this many kinds, those with the most bytes. */
 const MOST_KINDS = 200;
-/** Columns of the table that a tensor's tip shows. */
+/** Columns of the table that a tensor's tip shows, where the data does not name them. */
 const TOLD = ["Type", "Reason", "Shape", "Bytes", "Bits per weight", "Relative RMSE", "SQNR (dB)", "Weighted relative RMSE"];
 
 /** Reads the colours of the style sheet, which follow the reader's choice of light or dark. */
@@ -67,7 +67,7 @@ function tip(title, lines) {
 }
 
 function tensorTip(report, tensor) {
-  const lines = TOLD.flatMap((title) => {
+  const lines = (report.told ?? TOLD).flatMap((title) => {
     const column = report.header.indexOf(title);
     return column < 0 ? [] : [`${title}: ${report.cells[column][tensor]}`];
   });

@@ -1,23 +1,21 @@
 "use strict";
 
-/** Reads the data that quantize_cli/report/page_data.py has packed: base64 of gzip of JSON. */
+/** Reads the data of the page, which quantize_cli/report/markup.py has packed: base64 of gzip of JSON. */
 async function readData() {
   const packed = atob(document.getElementById("data").textContent);
   const bytes = Uint8Array.from(packed, (character) => character.charCodeAt(0));
   const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const { columns, reports, curve } = JSON.parse(await new Response(unpacked).text());
-  for (const report of reports) report.cells = report.cells.map((index) => columns[index]);
-  return { reports, curve, colours: typeColours(reports) };
+  return JSON.parse(await new Response(unpacked).text());
 }
 
-/** Gives each block type a number for its colour, the same in all reports: the more bits, the smaller the number. */
-function typeColours(reports) {
-  const bits = new Map();
-  for (const { types, measures } of reports) {
-    types.forEach((type, index) => bits.set(type, measures["Bits per weight"][index]));
-  }
-  const ordered = [...bits.keys()].sort((one, other) => bits.get(other) - bits.get(one) || (one < other ? -1 : 1));
-  return new Map(ordered.map((type, index) => [type, index % 8]));
+/** Lets a script show its page; the tables stay where that fails, or where no script runs. */
+function begin(showPage) {
+  const root = document.documentElement;
+  if (!root.classList.contains("scripted")) return;
+  showPage().catch((error) => {
+    root.classList.remove("scripted");
+    throw error;
+  });
 }
 
 /** Makes an element that holds texts and elements. Text never becomes markup. */

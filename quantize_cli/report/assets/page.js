@@ -1,6 +1,6 @@
 /** Shows one report at a time, and draws its charts when it is first shown. */
 async function showPage() {
-  const { reports, curve, colours: numbers } = await readData();
+  const { reports, curve, colours: numbers } = await readReports();
   const sections = [...document.querySelectorAll(".report")];
   const tabs = [...document.querySelectorAll(".tabs a")];
   const ready = new Set();
@@ -30,10 +30,4 @@ async function showPage() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
 }
 
-const root = document.documentElement;
-if (root.classList.contains("scripted")) {
-  showPage().catch((error) => {
-    root.classList.remove("scripted"); // the tables are still there
-    throw error;
-  });
-}
+begin(showPage);

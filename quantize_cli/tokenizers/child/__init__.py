@@ -1,1 +1,1 @@
-"""What runs in a process of its own: parsing tokenizer.json, and the `tokenizers` library."""
+"""What runs in a process of its own: parsing tokenizer.json, the `tokenizers` library, and chat templates."""

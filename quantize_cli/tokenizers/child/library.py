@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from tokenizers import AddedToken
@@ -35,7 +36,7 @@ def library_facts(
         CheckpointError: The library refuses the file, or fails.
     """
     where = sidecars.where(TOKENIZER_JSON)
-    try:
+    with told(where):
         hub = load(sidecars.read(TOKENIZER_JSON), shell, sidecars, hf_class)
         return {
             "added": _added(hub, shell, vocabulary),
@@ -43,6 +44,13 @@ def library_facts(
             "pre": _recognised(hub, shell, vocabulary, where) if recognised else None,
             "notes": hub.notes,
         }
+
+
+@contextmanager
+def told(where: str) -> Iterator[None]:
+    """Turn whatever the library raises about the file at `where` into a sentence."""
+    try:
+        yield
     except (QuantizeError, MemoryError):
         raise
     except BaseException as error:  # a panic of the library is not an Exception

@@ -80,8 +80,8 @@ def _limit(seconds: int, memory: int) -> None:
 def answer(request: bytes) -> bytes:
     """Return the JSON of the facts of a file, or of the error that it causes.
 
-    The request is a JSON object, a newline, and the files that it lists, one after the other. `tokenizer_file.py` and
-    `rank_file.py` make it, and read the answer.
+    The request is a JSON object, a newline, and the files that it lists, one after the other. `tokenizer_file.py`,
+    `rank_file.py` and `encoding.py` make it, and read the answer.
     """
     end = request.index(b"\n")
     asked = json.loads(request[:end])
@@ -101,6 +101,11 @@ def _facts(sidecars: Given, asked: Mapping[str, Any]) -> dict[str, Any]:
     if "form" in asked:
         return _RANKS[asked["form"]](sidecars, asked["name"])
     shell = read_object(sidecars, TOKENIZER_JSON)
+    if "streams" in asked:
+        # the library is slow to import
+        from quantize_cli.tokenizers.child.encode import encoded_streams
+
+        return encoded_streams(sidecars, shell, asked)
     model = mapping(shell.get("model"))
     vocabulary = mapping(model.pop("vocab", None))
     merges = [_merge(merge) for merge in sequence(model.pop("merges", None))]
@@ -110,7 +115,6 @@ def _facts(sidecars: Given, asked: Mapping[str, Any]) -> dict[str, Any]:
         return {"shell": shell, "odd": _odd(vocabulary, added, asked["pieces"])}
     if model.get("type") != "BPE":
         return {"shell": shell}
-    # the library is slow to import
     from quantize_cli.tokenizers.child.library import library_facts
 
     facts = library_facts(sidecars, shell, vocabulary, hf_class=asked["hf_class"], recognised=asked["recognised"])

@@ -1,0 +1,97 @@
+"""What it costs to store a tensor in a type, in nats a token.
+
+The KL divergence of a model from itself with weights changed by D is, to second order, half the Fisher information of D:
+E[(sum_j g_j D_j)^2] / 2, where g is the gradient of -ln p(y) and y is drawn from the model's own predictions. Labels of
+different positions are drawn independently, so that the square of a sequence's summed gradient has the sum of its
+tokens' squares as its mean: one backward pass a sequence serves all its tokens. Errors of different rows are taken to be
+independent: cost = 1 / (2 tokens) * sum over sequences and rows of (sum_j G_rj D_rj)^2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from quantize_cli.calibrate.backwards import Meaning
+from quantize_cli.calibrate.joining import Joined
+from quantize_cli.planning.model import PlannedTensor
+
+Rows = NDArray[np.float32]
+
+
+class BlockCosts:
+    """The costs of the tensors of one block, which grow by one sequence's gradients at a time.
+
+    Args:
+        joined: Which parameters the tensors are.
+        types: GGUF name -> the types that are measured.
+        change: Returns what storing a tensor in a type changes, float32[rows, columns] in the GGUF layout.
+        device: Where gradients lie.
+    """
+
+    def __init__(
+        self,
+        joined: Joined,
+        types: Mapping[str, Sequence[str]],
+        change: Callable[[PlannedTensor, str], Rows],
+        device: torch.device,
+    ) -> None:
+        self._joined = joined
+        self._types = {name: _types_of(joined, name, types) for name in joined.parameters}
+        self._totals = {
+            name: torch.zeros(len(joined.tensors) + 1, len(held), dtype=torch.float64, device=device)
+            for name, held in self._types.items()
+        }
+        self._tensors = {name: torch.from_numpy(joined.numbers(name)).to(device) for name in joined.parameters}
+        self._changes: dict[str, Tensor] = {}
+        for type_name in dict.fromkeys(name for names in self._types.values() for name in names):
+            made = joined.values(partial(_change, type_name, types, change), Meaning.CHANGES)
+            for parameter in joined.parameters:
+                if type_name in self._types[parameter]:
+                    rows = joined.rows(parameter, made[parameter]).to(device)
+                    self._keep(parameter, rows, self._types[parameter].index(type_name))
+
+    def add(self, gradients: Mapping[str, Tensor]) -> None:
+        """Count the gradients of a sequence, each in the shape of its parameter."""
+        for name, changes in self._changes.items():
+            gradient = self._joined.rows(name, gradients[name]).to(changes.dtype)
+            along = torch.bmm(changes, gradient[:, :, None])[:, :, 0].double().square()
+            self._totals[name].index_add_(0, self._tensors[name], along)
+
+    def of(self, tokens: int) -> dict[str, dict[str, float]]:
+        """Return GGUF name -> type -> nats a token, given how many tokens all sequences have."""
+        found: dict[str, dict[str, float]] = {tensor.name: {} for tensor in self._joined.tensors}
+        for parameter, totals in self._totals.items():
+            for tensor, row in zip(self._joined.tensors, totals.tolist(), strict=False):
+                costs = found[tensor.name]
+                for name, total in zip(self._types[parameter], row, strict=True):
+                    if self._joined.has(parameter, tensor):
+                        costs[name] = costs.get(name, 0.0) + total / (2 * tokens)
+        return found
+
+    def _keep(self, parameter: str, rows: Tensor, number: int) -> None:
+        if parameter not in self._changes:
+            shape = len(rows), len(self._types[parameter]), rows.shape[1]
+            self._changes[parameter] = torch.zeros(shape, dtype=torch.float32, device=rows.device)
+        self._changes[parameter][:, number] = rows
+
+
+def _types_of(joined: Joined, parameter: str, types: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the types of all tensors that lie in a parameter."""
+    return list(
+        dict.fromkeys(name for tensor in joined.tensors if joined.has(parameter, tensor) for name in types[tensor.name])
+    )
+
+
+def _change(
+    name: str, types: Mapping[str, Sequence[str]], change: Callable[[PlannedTensor, str], Rows], tensor: PlannedTensor
+) -> Rows:
+    """Return what a type changes, or zeros if the tensor is not measured in it."""
+    if name in types[tensor.name]:
+        return change(tensor, name)
+    return np.zeros((tensor.rows, tensor.columns), np.float32)

@@ -1,0 +1,121 @@
+"""Which parameter's rows are which rows of which GGUF tensor.
+
+Nothing is derived from names. Numbers take the way of the weights: GGUF tensors filled with the numbers of their rows, and
+then of their columns, go backwards through the recipes and through transformers' conversions; where they arrive is where
+the weights arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from quantize_cli.calibrate.backwards import Meaning, Rows, arrays_of
+from quantize_cli.calibrate.skeleton import Skeleton
+from quantize_cli.checkpoints.base import TensorInfo
+from quantize_cli.planning.model import PlannedTensor
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Place:
+    """One matrix of a parameter: what each of its rows is in the GGUF file."""
+
+    transposed: bool  #: whether inputs are multiplied by the matrix as it is, so that its columns are the GGUF rows
+    tensors: NDArray[np.int64]  #: int64[rows]: number of the GGUF tensor in the part; -1 is none
+    #: int64[rows]: number of the row there; -1 is a row of none, or one that is a column there (DeepSeek's attn_k_b)
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]  #: int64[columns]: number of the column there
+
+
+class Joined:
+    """The matrices of one part.
+
+    Args:
+        skeleton: The model.
+        tensors: The GGUF tensors of the part that have rows, vectors left out.
+        infos: The checkpoint's tensors.
+    """
+
+    def __init__(self, skeleton: Skeleton, tensors: Sequence[PlannedTensor], infos: Mapping[str, TensorInfo]) -> None:
+        self.tensors = tensors
+        self._skeleton, self._infos = skeleton, infos
+        self.places: dict[tuple[str, int], Place] = {}
+        starts = np.cumsum([0, *(tensor.rows for tensor in tensors)])
+        numbers = {tensor.name: number for number, tensor in enumerate(tensors)}
+        across = self._sent(_columns_filled)
+        for name, matrices in self._sent(lambda tensor: _rows_filled(tensor, starts[numbers[tensor.name]])).items():
+            for matrix, where in enumerate(matrices):
+                self._add(name, matrix, where, across[name][matrix], starts)
+        self._pairs = {
+            (name, tensors[number].name)
+            for (name, _), place in self.places.items()
+            for number in np.unique(place.tensors)
+            if number >= 0
+        }
+
+    @property
+    def parameters(self) -> Sequence[str]:
+        """The parameters that tensors lie in."""
+        return list(dict.fromkeys(name for name, _ in self.places))
+
+    def numbers(self, parameter: str) -> NDArray[np.int64]:
+        """Return the number of the tensor of each of `rows(parameter, ...)`; rows of none have the number behind the last."""
+        places = [place.tensors for (name, _), place in self.places.items() if name == parameter]
+        return np.concatenate(places) % (len(self.tensors) + 1)
+
+    def rows(self, parameter: str, values: torch.Tensor) -> torch.Tensor:
+        """Return values of a parameter's shape as rows, [rows, columns], all matrices of a stack one below the other."""
+        stack = values.reshape(-1, *values.shape[-2:])
+        if self.places[parameter, 0].transposed:
+            stack = stack.transpose(1, 2)
+        return stack.reshape(-1, stack.shape[-1])
+
+    def has(self, parameter: str, tensor: PlannedTensor) -> bool:
+        """Tell whether a tensor, or some of it, lies in a parameter."""
+        return (parameter, tensor.name) in self._pairs
+
+    def values(self, read: Callable[[PlannedTensor], Rows], meaning: Meaning) -> dict[str, torch.Tensor]:
+        """Make parameters of values in the GGUF file's layout; where it has none, they are 0."""
+        arrays = arrays_of(self.tensors, read, self._infos, meaning)
+        return self._skeleton.converted({name: torch.from_numpy(held) for name, held in arrays.items()})
+
+    def _sent(self, fill: Callable[[PlannedTensor], Rows]) -> dict[str, NDArray[np.int64]]:
+        """Return where numbers arrive: each parameter as a stack of matrices, int64[matrices, rows, columns]."""
+        made = {name: held.numpy() for name, held in self.values(fill, Meaning.PLACES).items() if held.ndim > 1}
+        return {name: held.reshape(-1, *held.shape[-2:]).astype(np.int64) for name, held in made.items()}
+
+    def _add(
+        self, name: str, matrix: int, where: NDArray[np.int64], columns: NDArray[np.int64], starts: NDArray[np.int64]
+    ) -> None:
+        """Read a matrix of row numbers and one of column numbers, which begin at 1."""
+        varying = where[:, 0] != where[:, -1]
+        transposed = bool(varying[where[:, 0] > 0].all()) and where.shape[1] > 1
+        if transposed:
+            where, columns, varying = where.T, columns.T, np.zeros(where.shape[1], np.bool_)
+        rows = where[:, 0] - 1
+        tensors = np.searchsorted(starts, rows, side="right") - 1
+        straight = (rows >= 0) & ~varying
+        self.places[name, matrix] = Place(
+            transposed,
+            np.where(rows >= 0, tensors, -1),
+            np.where(straight, rows - starts[tensors], -1),
+            columns[int(straight.argmax())] - 1,
+        )
+
+
+def _rows_filled(tensor: PlannedTensor, start: int) -> Rows:
+    """Return a tensor whose values are the numbers of its rows in the part, from 1 on.
+
+    float32 is exact up to 2^24; no part of a known model has as many rows.
+    """
+    numbers = np.arange(start + 1, start + 1 + tensor.rows, dtype=np.float32)
+    return np.repeat(numbers[:, None], tensor.columns, axis=1)
+
+
+def _columns_filled(tensor: PlannedTensor) -> Rows:
+    """Return a tensor whose values are the numbers of its columns, from 1 on."""
+    return np.repeat(np.arange(1, tensor.columns + 1, dtype=np.float32)[None], tensor.rows, axis=0)

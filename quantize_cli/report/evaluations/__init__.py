@@ -1,0 +1,1 @@
+"""Evaluations as terminal, JSON, Markdown and HTML."""
