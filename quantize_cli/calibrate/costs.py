@@ -83,8 +83,8 @@ class BlockCosts:
 class _Changes:
     """What some types change of a parameter, in 8 bits.
 
-    Each row of each type has a scale of its own, so that the rounding is less than a hundredth of what is rounded, and as
-    often up as down. In float32, the changes of a block in twenty types would be the largest thing in memory by far.
+    Each row of each type has a scale of its own, so that the rounding is small, and as often up as down. In float32,
+    the changes of a block in twenty types would be the largest thing in memory by far.
     """
 
     def __init__(self, types: int) -> None:
@@ -103,7 +103,7 @@ class _Changes:
         self._codes[:, number] = (rows / scales[:, None]).round().to(torch.int8)
 
     def along(self, gradient: Tensor) -> Tensor:
-        """Return the products of each row of a gradient float32[rows, columns] with its changes, float32[rows, types]."""
+        """Multiply each row of a gradient float32[rows, columns] by its changes; return float32[rows, types]."""
         if self._codes is None or self._scales is None:
             return torch.zeros(len(gradient), self._types, device=gradient.device)
         found = torch.empty_like(self._scales)

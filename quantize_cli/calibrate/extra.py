@@ -15,8 +15,9 @@ def check_extra() -> None:
         import torch
         import transformers  # noqa: F401
     except ImportError as error:
+        missing = error.name or "one of them"
         raise UsageError(
-            f"This needs torch and transformers, and {error.name or 'one of them'} is not installed; install them with: "
-            "pip install 'quantize-cli[calibrate]'"
+            f"This needs torch and transformers, and {missing} is not installed; install them with: pip install "
+            "'quantize-cli[calibrate]'"
         ) from error
     torch.use_deterministic_algorithms(True, warn_only=True)

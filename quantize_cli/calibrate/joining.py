@@ -1,8 +1,8 @@
 """Which parameter's rows are which rows of which GGUF tensor.
 
-Nothing is derived from names. Numbers take the way of the weights: GGUF tensors filled with the numbers of their rows, and
-then of their columns, go backwards through the recipes and through transformers' conversions; where they arrive is where
-the weights arrive.
+Nothing is derived from names. Numbers take the way of the weights: GGUF tensors filled with the numbers of their rows,
+and then of their columns, go backwards through the recipes and through transformers' conversions; where they arrive is
+where the weights arrive.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ class Joined:
         return list(dict.fromkeys(name for name, _ in self.places))
 
     def numbers(self, parameter: str) -> NDArray[np.int64]:
-        """Return the number of the tensor of each of `rows(parameter, ...)`; rows of none have the number behind the last."""
+        """Return the number of the tensor of each of `rows(parameter, ...)`; that behind the last stands for none."""
         places = [place.tensors for (name, _), place in self.places.items() if name == parameter]
         return np.concatenate(places) % (len(self.tensors) + 1)
 
     def rows(self, parameter: str, values: torch.Tensor) -> torch.Tensor:
-        """Return values of a parameter's shape as rows, [rows, columns], all matrices of a stack one below the other."""
+        """Return values of a parameter's shape as rows, [rows, columns]; matrices lie one below the other."""
         stack = values.reshape(-1, *values.shape[-2:])
         if self.places[parameter, 0].transposed:
             stack = stack.transpose(1, 2)

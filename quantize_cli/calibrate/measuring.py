@@ -241,7 +241,7 @@ class _Measuring:
         return candidates_of(tensor, importance, self._subject.types)
 
     def _importance(self, number: int, tensor: PlannedTensor) -> Rows | None:
-        """Return the mean squares of a tensor's inputs, as an importance matrix has them; 1 where nothing was counted."""
+        """Return the mean squares of a tensor's inputs, as an importance matrix has them; 1 for experts without any."""
         held = self._work.kept(f"squares-{number}")
         sums, counts = held.get(f"sums {tensor.name}"), held.get(f"counts {tensor.name}")
         if sums is None or counts is None:
