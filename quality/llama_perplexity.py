@@ -1,6 +1,6 @@
 """The figures of llama.cpp's own `llama-perplexity --kl-divergence`, as one line of a table for each file.
 
-    python quality/llama_cpp.py --bin FOLDER --original F32.gguf --text TEXT FILE.gguf ... > figures.tsv
+    python quality/llama_perplexity.py --bin FOLDER --original F32.gguf --text TEXT FILE.gguf ... > figures.tsv
 
 FOLDER has `llama-perplexity`. The original's logits are computed once and kept beside the table's work files (--work).
 The second half of each chunk is scored. One thread, so that the same command gives the same figures.
@@ -88,7 +88,8 @@ def main() -> None:
     made.add_argument("--work", type=Path, default=Path("out"), help="folder for the original's logits")
     arguments = made.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    program = [str(arguments.bin / "llama-perplexity"), "-t", "1"]
+    # Without --no-repack, some builds use instructions that a virtual machine announces and does not have (AMX).
+    program = [str(arguments.bin / "llama-perplexity"), "-t", "1", "--no-repack"]
     logits = arguments.work / "original.kld"
     if not logits.exists():
         unfinished = logits.with_suffix(".tmp")
