@@ -1,6 +1,6 @@
 """The figures of llama.cpp's own `llama-perplexity --kl-divergence`, as one line of a table for each file.
 
-    python quality/llama_cpp.py --bin FOLDER --original F32.gguf --text TEXT FILE.gguf ... > figures.tsv
+    python quality/llama_perplexity.py --bin FOLDER --original F32.gguf --text TEXT FILE.gguf ... > figures.tsv
 
 FOLDER has `llama-perplexity`. The original's logits are computed once and kept beside the table's work files (--work).
 The second half of each chunk is scored. One thread, so that the same command gives the same figures.
@@ -12,10 +12,13 @@ import argparse
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+#: One run in ten or so loses its last lines.
+_TRIES = 4
 _NUMBER = r"\s*:?\s*(-?[\d.]+)(?:\s*±\s*([\d.]+))?"
 
 
@@ -88,7 +91,8 @@ def main() -> None:
     made.add_argument("--work", type=Path, default=Path("out"), help="folder for the original's logits")
     arguments = made.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    program = [str(arguments.bin / "llama-perplexity"), "-t", "1"]
+    # Without --no-repack, some builds use instructions that a virtual machine announces and does not have (AMX).
+    program = [str(arguments.bin / "llama-perplexity"), "-t", "1", "--no-repack"]
     logits = arguments.work / "original.kld"
     if not logits.exists():
         unfinished = logits.with_suffix(".tmp")
@@ -97,14 +101,23 @@ def main() -> None:
         unfinished.rename(logits)
     print(head(), flush=True)
     for file in arguments.files:
-        log = _run([*program, "-m", file, "--kl-divergence-base", logits, "--kl-divergence"])
-        print(row(file, figures_of(log)), flush=True)
+        print(
+            row(file, _figures([*program, "-m", file, "--kl-divergence-base", logits, "--kl-divergence"])), flush=True
+        )
 
 
-def _run(words: Iterable[str | Path]) -> str:
+def _figures(words: Sequence[str | Path]) -> Figures:
+    """Run the program, again if it has lost its last lines: it may end before its thread has written them."""
+    for _ in range(_TRIES - 1):
+        with suppress(ValueError):
+            return figures_of(_run(words))
+    return figures_of(_run(words))
+
+
+def _run(words: Sequence[str | Path]) -> str:
     done = subprocess.run([*map(str, words)], capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(f"{done.stderr}\n{next(iter(words))} has failed with the exit code {done.returncode}.")
+        sys.exit(f"{done.stderr}\n{words[0]} has failed with the exit code {done.returncode}.")
     return done.stdout + done.stderr
 
 
