@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -45,16 +46,18 @@ TYPE_SETS = {
     "all": TypeSet(frozenset(WRITABLE_TYPES) - {"F32"}),
 }
 
-#: How much an error of the same relative size matters in tensors of a role. A factor of 4 is worth one bit: with these,
-#: types spread about as they do in llama.cpp's own mixes. They are a convention, not a measurement.
-_WEIGHT_OF_ROLE = {
+#: What an error of the same relative size costs in all tensors of a role together, where that of ffn_up is 1: about
+#: the geometric mean of what two small models showed (docs/budget.md). Other roles count 1 too.
+_SHARE_OF_ROLE = {
     Role.OUTPUT: 4.0,
-    Role.ATTN_V: 4.0,
-    Role.ATTN_QKV: 2.0,
-    Role.ATTN_KV_B: 2.0,
+    Role.ATTN_V: 1.2,
+    Role.ATTN_KV_B: 1.2,
+    Role.ATTN_QKV: 1.7,
+    Role.ATTN_OUTPUT: 0.4,
+    Role.ATTN_Q: 0.25,
+    Role.ATTN_K: 0.25,
+    Role.FFN_GATE: 0.8,
     Role.FFN_DOWN: 2.0,
-    Role.ATTN_Q: 0.5,
-    Role.ATTN_K: 0.5,
 }
 
 
@@ -72,16 +75,30 @@ def parse_types(said: str | Iterable[str]) -> TypeSet:
     return TypeSet(frozenset(map(find_type, names)))
 
 
-def usual_costs(candidate: Candidate, *, tied: bool = False) -> Costs:
-    """Return costs that do not know the model: an error halves with each bit, and roles differ by a fixed factor.
+def usual_costs(candidates: Sequence[Candidate]) -> dict[str, Costs]:
+    """Return costs that do not know the model: an error halves with each bit, and each role has a fixed share.
 
-    The unit is arbitrary; costs of tensors of one model compare. `tied` tells whether the token embedding is the output
-    matrix too.
+    The unit is arbitrary; costs of tensors of one model compare. A token embedding that is the output matrix too counts
+    as that one.
+
+    Args:
+        candidates: All tensors of the model.
+
+    Returns:
+        Name of a tensor -> its costs.
     """
-    role = role_of(candidate.name)
-    role = Role.OUTPUT if tied and role is Role.TOKEN_EMBD else role
-    scale = _WEIGHT_OF_ROLE.get(role, 1.0) * math.prod(candidate.shape)
-    return {name: scale * 4**-held.bits_per_weight for name, held in WRITABLE_TYPES.items()}
+    roles = {candidate.name: role_of(candidate.name) for candidate in candidates}
+    if Role.OUTPUT not in roles.values():
+        roles = {name: Role.OUTPUT if role is Role.TOKEN_EMBD else role for name, role in roles.items()}
+    weights: Counter[Role] = Counter()
+    for candidate in candidates:
+        weights[roles[candidate.name]] += math.prod(candidate.shape)
+    costs = {}
+    for candidate in candidates:
+        role = roles[candidate.name]
+        share = _SHARE_OF_ROLE.get(role, 1.0) * math.prod(candidate.shape) / weights[role]
+        costs[candidate.name] = {name: share * 4**-held.bits_per_weight for name, held in WRITABLE_TYPES.items()}
+    return costs
 
 
 def menu(candidate: Candidate, costs: Costs, types: TypeSet | None, *, weighted: bool) -> dict[str, float]:
