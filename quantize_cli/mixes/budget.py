@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +12,6 @@ from quantize_cli.gguf_file.types import GGML_TYPES, WRITABLE_TYPES, UseOfImport
 from quantize_cli.mixes.allocation import Option, least_cost
 from quantize_cli.mixes.base import Candidate, Choice
 from quantize_cli.mixes.fallback import fits
-from quantize_cli.mixes.roles import Role, role_of
 from quantize_cli.mixes.rules import needs_importance
 from quantize_cli.mixes.tensor_types import find_type
 
@@ -46,20 +44,6 @@ TYPE_SETS = {
     "all": TypeSet(frozenset(WRITABLE_TYPES) - {"F32"}),
 }
 
-#: What an error of the same relative size costs in all tensors of a role together, where that of ffn_up is 1: about
-#: the geometric mean of what two small models showed (docs/budget.md). Other roles count 1 too.
-_SHARE_OF_ROLE = {
-    Role.OUTPUT: 4.0,
-    Role.ATTN_V: 1.2,
-    Role.ATTN_KV_B: 1.2,
-    Role.ATTN_QKV: 1.7,
-    Role.ATTN_OUTPUT: 0.4,
-    Role.ATTN_Q: 0.25,
-    Role.ATTN_K: 0.25,
-    Role.FFN_GATE: 0.8,
-    Role.FFN_DOWN: 2.0,
-}
-
 
 def parse_types(said: str | Iterable[str]) -> TypeSet:
     """Parse the name of a set of types, or types separated by commas.
@@ -73,32 +57,6 @@ def parse_types(said: str | Iterable[str]) -> TypeSet:
     if not any(names):
         raise UsageError(f"{shown(said)} does not name a type; write --types {', '.join(TYPE_SETS)}, or a list.")
     return TypeSet(frozenset(map(find_type, names)))
-
-
-def usual_costs(candidates: Sequence[Candidate]) -> dict[str, Costs]:
-    """Return costs that do not know the model: an error halves with each bit, and each role has a fixed share.
-
-    The unit is arbitrary; costs of tensors of one model compare. A token embedding that is the output matrix too counts
-    as that one.
-
-    Args:
-        candidates: All tensors of the model.
-
-    Returns:
-        Name of a tensor -> its costs.
-    """
-    roles = {candidate.name: role_of(candidate.name) for candidate in candidates}
-    if Role.OUTPUT not in roles.values():
-        roles = {name: Role.OUTPUT if role is Role.TOKEN_EMBD else role for name, role in roles.items()}
-    weights: Counter[Role] = Counter()
-    for candidate in candidates:
-        weights[roles[candidate.name]] += math.prod(candidate.shape)
-    costs = {}
-    for candidate in candidates:
-        role = roles[candidate.name]
-        share = _SHARE_OF_ROLE.get(role, 1.0) * math.prod(candidate.shape) / weights[role]
-        costs[candidate.name] = {name: share * 4**-held.bits_per_weight for name, held in WRITABLE_TYPES.items()}
-    return costs
 
 
 def menu(candidate: Candidate, costs: Costs, types: TypeSet | None, *, weighted: bool) -> dict[str, float]:

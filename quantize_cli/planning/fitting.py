@@ -14,11 +14,12 @@ from typing import Protocol
 from quantize_cli.errors import UsageError, listed
 from quantize_cli.gguf_file.header import padded
 from quantize_cli.mixes.base import Candidate, Choice, Mix
-from quantize_cli.mixes.budget import TYPE_SETS, Costs, choose_within, menu, padded_bytes, smallest_bytes, usual_costs
+from quantize_cli.mixes.budget import TYPE_SETS, Costs, choose_within, menu, padded_bytes, smallest_bytes
 from quantize_cli.mixes.overrides import TypeOverrides
 from quantize_cli.mixes.rules import choose_types, decided_by_rules
 from quantize_cli.mixes.tables import FORMATS
 from quantize_cli.mixes.traits import ModelTraits
+from quantize_cli.mixes.usual_costs import usual_costs
 from quantize_cli.planning.budget import Budget, Trial
 from quantize_cli.planning.model import Budgeted, Plan
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from calibration_factory import calibration_of, with_costs, write
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 
 from quantize_cli import plan, quantize, verify
 from quantize_cli.api import preview
+from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.errors import UnsupportedError, UsageError
-from quantize_cli.gguf_file.types import GGML_TYPES
+from quantize_cli.gguf_file.types import GGML_TYPES, WRITABLE_TYPES
 from quantize_cli.mixes.base import Candidate
-from quantize_cli.mixes.budget import menu, parse_types, usual_costs
+from quantize_cli.mixes.budget import menu, parse_types
+from quantize_cli.mixes.usual_costs import usual_costs
 from quantize_cli.sensitivity.model import ModelIdentity
 from quantize_cli.tasks import read_tasks
 
@@ -235,6 +238,14 @@ def test_a_file_of_tasks_may_give_a_budget(tmp_path):
     (tmp_path / "quantize.toml").write_text('models = ["a/b"]\ntarget-bpw = 3.5\ncalibration = "c.gguf"\n')
     (task,) = read_tasks(tmp_path / "quantize.toml")
     assert (task.formats, dict(task.options)) == ((), {"target_bpw": 3.5, "calibration": str(tmp_path / "c.gguf")})
+    (tmp_path / "quantize.toml").write_text(
+        'models = [{model = "a/b", like = "q4_k_m"}, {model = "a/c", formats = ["q8_0"]}, "a/d"]\ntarget-bpw = 3.5\n'
+    )
+    assert [(task.formats, dict(task.options)) for task in read_tasks(tmp_path / "quantize.toml")] == [
+        ((), {"like": "q4_k_m"}),
+        (("q8_0",), {}),
+        ((), {"target_bpw": 3.5}),
+    ]
     (tmp_path / "quantize.toml").write_text('models = ["a/b"]\n')
     with pytest.raises(UsageError, match="gives no format"):
         read_tasks(tmp_path / "quantize.toml")
@@ -246,3 +257,16 @@ def test_the_json_of_a_plan(llama, measured):
     costs = [t["cost"] for f in as_json["files"] for t in f["tensors"] if t["cost"] is not None]
     assert sum(costs) == pytest.approx(as_json["budget"]["cost"])
     assert preview(llama, "q4_k_m", **PRE).to_dict()["plans"][0]["budget"] is None
+
+
+@pytest.mark.parametrize("type_name", ["Q8_0", "Q4_0"])
+def test_the_table_of_usual_errors_is_what_the_kernels_do(type_name):
+    weights = np.random.default_rng(0).standard_normal((64, 2048)).astype(np.float32)
+    held = BLOCK_TYPES[type_name]
+    packed, decoded = np.zeros((64, held.row_bytes(2048)), np.uint8), np.empty_like(weights)
+    held.quantize(weights, packed, None)
+    held.dequantize(packed, decoded)
+    error = float(((weights - decoded).astype(np.float64) ** 2).sum() / (weights.astype(np.float64) ** 2).sum())
+    candidate = Candidate("blk.0.ffn_up.weight", (64, 2048))
+    assert usual_costs([candidate])[candidate.name][type_name] == pytest.approx(error, rel=0.02)
+    assert set(usual_costs([candidate])[candidate.name]) == set(WRITABLE_TYPES) - {"F32"}
