@@ -205,7 +205,7 @@ class _Measuring:
         found = []
         for tensor in self._subject.tensors:
             costs = kept.get(f"costs {tensor.name}")
-            sums = kept.get(f"sums {tensor.name}", np.zeros((0, tensor.columns), np.float32))
+            sums = kept.get(f"sums {tensor.name}", np.zeros((0, 0), np.float32))
             counts = kept.get(f"counts {tensor.name}", np.zeros(0, np.float32))
             if costs is not None or len(counts):
                 measured = {} if costs is None else dict(zip(self._subject.types, costs.tolist(), strict=True))

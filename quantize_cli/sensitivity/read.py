@@ -159,14 +159,17 @@ def _texts(held: _Held) -> Iterator[TextRecord]:
 
 
 def _tensor(held: _Held, name: str, types: Sequence[str]) -> TensorCalibration:
-    sums, counts = held.values(f"{name}{keys.SUMS}"), held.values(f"{name}{keys.COUNTS}")
-    if sums.size % counts.size:
-        raise ValueError(f"{shown(name)} has {sums.size} sums, not a multiple of its {counts.size} counts")
+    sums, counts = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
+    if held.has(f"{name}{keys.SUMS}"):
+        sums, counts = held.values(f"{name}{keys.SUMS}"), held.values(f"{name}{keys.COUNTS}")
+        if sums.size % counts.size:
+            raise ValueError(f"{shown(name)} has {sums.size} sums, not a multiple of its {counts.size} counts")
+        sums = sums.reshape(counts.size, -1)
     costs = held.values(f"{name}{keys.COSTS}", signed=True).tolist() if held.has(f"{name}{keys.COSTS}") else []
     if costs and len(costs) != len(types):
         raise ValueError(f"{shown(name)} has {len(costs)} costs for {len(types)} types")
     measured = {of_type: cost for of_type, cost in zip(types, costs, strict=False) if cost >= 0}
-    return TensorCalibration(name, sums.reshape(counts.size, -1), counts, measured)
+    return TensorCalibration(name, sums, counts, measured)
 
 
 def _blocks(held: _Held) -> Iterator[BlockActivations]:

@@ -52,8 +52,9 @@ def _types(calibration: Calibration) -> list[str]:
 
 def _tensors(calibration: Calibration, types: Sequence[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
     for tensor in sorted(calibration.tensors, key=lambda tensor: tensor.name.encode()):
-        yield f"{tensor.name}{keys.SUMS}", tensor.squares
-        yield f"{tensor.name}{keys.COUNTS}", tensor.counts[:, np.newaxis]
+        if tensor.counts.size:
+            yield f"{tensor.name}{keys.SUMS}", tensor.squares
+            yield f"{tensor.name}{keys.COUNTS}", tensor.counts[:, np.newaxis]
     for tensor in calibration.tensors:
         if tensor.costs:
             costs = [tensor.costs.get(name, keys.NOT_MEASURED) for name in types]

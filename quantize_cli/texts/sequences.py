@@ -93,7 +93,7 @@ def _kinds(documents: Sequence[Document], encoder: Encoder, context: int) -> lis
     kinds = []
     for (name, of_kind), encoded in zip(by_kind.items(), encoder.encode(list(by_kind.values())), strict=True):
         ids = encoded.tokens
-        if encoder.bos is not None:
+        if encoder.bos is not None and encoder.bos not in ids[:1]:  # templates spell it themselves
             ids = np.concatenate([np.array([encoder.bos], np.int32), ids])
         rows = ids[: len(ids) // context * context].reshape(-1, context).copy()
         if encoder.bos is not None:

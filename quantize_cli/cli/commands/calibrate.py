@@ -60,6 +60,7 @@ def _calibrate(
             seed=seed,
             revision=revision,
             observer=observer,
+            force=force,
         )
     evaluation_view.show_calibration(found, str(model), output)
     for path in paths:

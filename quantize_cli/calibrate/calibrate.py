@@ -1,0 +1,113 @@
+"""`quantize calibrate`: what is worth knowing of a model before it is quantized."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from quantize_cli.calibrate.candidates import CANDIDATES
+from quantize_cli.calibrate.estimate import estimate
+from quantize_cli.calibrate.measuring import Subject, measure
+from quantize_cli.calibrate.sampling import fits, joined, sampled, share_of
+from quantize_cli.calibrate.settings import settings_of
+from quantize_cli.calibrate.subject import Model, documents_for, on_device, opened_model, tokens_of
+from quantize_cli.calibrate.weights import Original
+from quantize_cli.calibrate.work import Work
+from quantize_cli.observer import Observer
+from quantize_cli.run.bounds import available_threads
+from quantize_cli.sensitivity.check import identity_of
+from quantize_cli.sensitivity.model import Calibration
+from quantize_cli.sensitivity.write import write_calibration
+from quantize_cli.texts.encoder import encoder_of
+from quantize_cli.texts.model import Document, Part, Sequences
+
+#: What is enough to choose types by: with four times as many, SmolLM2's choices hardly change.
+DEFAULT_TOKENS = 16_384
+
+
+def calibrate(
+    model: str | Path,
+    output: str | Path,
+    *,
+    texts: Sequence[str | Path] = (),
+    context: int = 512,
+    tokens: int | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    seed: int = 0,
+    types: Sequence[str] = CANDIDATES,
+    revision: str | None = None,
+    observer: Observer | None = None,
+    force: bool = False,
+) -> Calibration:
+    """Measure a model on text, and write what was measured.
+
+    A stopped run leaves a hidden folder beside the output, with which the same call goes on at the block where it was.
+
+    Args:
+        model: A folder, a `.safetensors` file or a Hub id.
+        output: The file to write, which is an importance matrix too.
+        texts: UTF-8 files; none means part A of our own texts, and some that the model writes if it fits in memory.
+        context: Tokens of a sequence.
+        tokens: The most tokens; None means `DEFAULT_TOKENS`.
+        device: torch's name of a device; None is the CPU.
+        dtype: "f32" or "bf16"; None is float32.
+        seed: Of the labels that are drawn.
+        types: GGML names of the types whose costs are measured.
+        revision: A branch, tag or commit on the Hub.
+        observer: Hears of the progress.
+        force: Overwrite an existing output.
+
+    Raises:
+        QuantizeError: Something cannot be read, run or written.
+    """
+    observer, output = observer or Observer(), Path(output)
+    settings = settings_of(device, dtype)
+    documents = documents_for(texts, Part.CALIBRATE)
+    with opened_model(model, revision, settings, observer) as opened:
+        found = _sequences(opened, documents, context, tokens or DEFAULT_TOKENS, None if texts else seed)
+        identity = identity_of(opened.checkpoint)
+        observer.noted(estimate(opened, found, types))
+        key: Mapping[str, object] = {
+            "config": identity.config,
+            "shapes": identity.shapes,
+            "stamps": sorted((name, *stamp) for name, stamp in opened.checkpoint.stamps.items()),
+            "texts": [record.sha256 for record in found.records],
+            "seed": seed,
+            "types": list(types),
+            "dtype": settings.dtype_name,
+            "device": settings.device.type,
+        }
+        work = Work(output, key)
+        subject = Subject(
+            checkpoint=opened.checkpoint,
+            weights=Original(opened.checkpoint),
+            skeleton=opened.skeleton,
+            tensors=opened.plan.tensors,
+            tokens=on_device(found, settings),
+            seed=seed,
+            types=types,
+            threads=available_threads(),
+        )
+        tensors, blocks = measure(subject, work, observer.stage)
+    calibration = Calibration(
+        model=identity,
+        architecture=opened.plan.architecture,
+        context=context,
+        texts=found.records,
+        tensors=tuple(tensors),
+        blocks=tuple(blocks),
+    )
+    write_calibration(calibration, output, force=force)
+    work.remove()
+    return calibration
+
+
+def _sequences(opened: Model, documents: Sequence[Document], context: int, tokens: int, seed: int | None) -> Sequences:
+    """Return the sequences of some documents; with a seed, the model writes some of them."""
+    share = share_of(tokens // context) if seed is not None and fits(opened.skeleton) else 0
+    given = tokens_of(opened, documents, context, tokens - share * context)
+    if not share or seed is None:
+        return given
+    bos = encoder_of(opened.checkpoint.sidecars, opened.plan.files[0].metadata).bos
+    return joined(given, sampled(opened.skeleton, Original(opened.checkpoint), share, context, bos, seed))

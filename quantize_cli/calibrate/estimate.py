@@ -1,0 +1,56 @@
+"""What a calibration will take, said before it starts."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+
+import torch
+
+from quantize_cli.calibrate.candidates import candidates_of
+from quantize_cli.calibrate.skeleton import OUTSIDE
+from quantize_cli.calibrate.subject import Model
+from quantize_cli.texts.model import Sequences
+
+#: Operations for each token and weight: 2 forward; 2 again and 4 backward for the gradients.
+_OPERATIONS = 8
+#: The side of the matrices by whose product the machine is measured.
+_SIDE = 1024
+#: What torch, its libraries and buffers take beside the model.
+_BASE_BYTES = 700 << 20
+
+
+def estimate(model: Model, found: Sequences, types: Sequence[str]) -> str:
+    """Return a sentence with the time, the memory and the disk space that a calibration will take."""
+    skeleton, tokens = model.skeleton, found.tokens.size
+    item = skeleton.settings.dtype.itemsize
+    sizes = {part: sum(held.numel() for held in skeleton.parameters(part).values()) for part in _parts(model)}
+    block = max((size for part, size in sizes.items() if part != OUTSIDE), default=0)
+    most = max((len(candidates_of(tensor, None, types)) for tensor in model.plan.tensors), default=0)
+    memory = _BASE_BYTES + 2 * sizes[OUTSIDE] * item + block * (3 * item + 4 * most)
+    hidden = int(getattr(skeleton.model.config, "hidden_size", 0))
+    disk = (len(skeleton) + 2) * tokens * hidden * item
+    seconds = _OPERATIONS * tokens * sum(sizes.values()) / _speed(model)
+    return (
+        f"Measuring {tokens:,} tokens takes about {_minutes(seconds)}, {memory / 2**30:.1f} GiB of memory, and "
+        f"{disk / 2**30:.1f} GiB of disk space beside the output."
+    )
+
+
+def _parts(model: Model) -> range:
+    return range(OUTSIDE, len(model.skeleton))
+
+
+def _speed(model: Model) -> float:
+    """Measure operations a second by a product of matrices."""
+    settings = model.skeleton.settings
+    matrix = torch.ones(_SIDE, _SIDE, device=settings.device, dtype=settings.dtype)
+    matrix @ matrix
+    started = time.perf_counter()
+    (matrix @ matrix).sum().item()
+    return 2 * _SIDE**3 / (time.perf_counter() - started)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{math.ceil(seconds / 60)} minutes" if seconds > 90 else f"{math.ceil(seconds)} seconds"
