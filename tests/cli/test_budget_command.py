@@ -70,6 +70,15 @@ def test_a_run_names_the_file_by_its_bits(llama, measured, tmp_path):
     assert "chosen for --target-bpw 6, " in result.stderr
 
 
+def test_a_budget_comes_before_the_formats_of_a_file(llama, tmp_path):
+    config = tmp_path / "quantize.toml"
+    config.write_text(f'models = ["{llama}"]\nformats = ["q8_0"]\npre-tokenizer = "{PRE_TOKENIZER}"\n')
+    result = invoke("--config", config, "--target-bpw", "4", "--dry-run")
+    assert result.exit_code == 0
+    assert "tiny-llama as 3.9" in result.stdout
+    assert "types chosen for --target-bpw 4" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("said", "code", "says"),
     [
