@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 import transformers
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
@@ -104,6 +105,27 @@ class Engine:
     def close(self) -> None:
         """Close the files."""
         self.checkpoint.close()
+
+
+def noted_labels(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    """Return a list that gets the labels of each sequence, int64[context], as the engine draws them."""
+    labels: list[torch.Tensor] = []
+    draw = torch.multinomial
+
+    def drawn(*args: Any, **options: Any) -> torch.Tensor:
+        found = draw(*args, **options)
+        labels.append(found[:, 0])
+        return found
+
+    monkeypatch.setattr(torch, "multinomial", drawn)
+    return labels
+
+
+def lost(model: Any, sequence: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the sum of -ln p(label) over a sequence; the gradients of all sequences before are forgotten."""
+    model.zero_grad()
+    logits = model(sequence[None], use_cache=False).logits[0].float()
+    return torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
 
 
 def logits_of(model: Any, tokens: torch.Tensor) -> torch.Tensor:

@@ -8,9 +8,8 @@ from contextlib import ExitStack, closing
 import numpy as np
 import pytest
 import torch
-from engine import FAMILIES, Engine, logits_of, relative, written
+from engine import FAMILIES, Engine, logits_of, lost, noted_labels, relative, written
 
-from quantize_cli.calibrate import ends
 from quantize_cli.calibrate.costs import BlockCosts
 from quantize_cli.calibrate.vocabulary_costs import EmbeddingCosts, OutputCosts
 
@@ -44,18 +43,12 @@ def test_batches_do_not_change_logits(engine, monkeypatch):
 
 def test_gradients(engine, monkeypatch, tmp_path):
     """Those of each weight and each sequence, given the labels that were drawn."""
-    labels, gradients, output, embedding = [], defaultdict(list), [], []
-    draw = torch.multinomial
-
-    def drawn(*args, **options):
-        labels.append(draw(*args, **options))
-        return labels[-1]
+    labels, gradients, output, embedding = noted_labels(monkeypatch), defaultdict(list), [], []
 
     def noted(_self, found):
         for name, held in found.items():
             gradients[name].append(held.clone())
 
-    monkeypatch.setattr(ends.torch, "multinomial", drawn)
     monkeypatch.setattr(BlockCosts, "add", noted)
     monkeypatch.setattr(OutputCosts, "add", lambda _self, inputs, found: output.append(found.T @ inputs))
     monkeypatch.setattr(EmbeddingCosts, "add", lambda _self, ids, found: embedding.append((ids, found)))
@@ -67,9 +60,7 @@ def test_gradients(engine, monkeypatch, tmp_path):
     blocks = {name: held for name, held in model.named_parameters() if ".layers." in name}
     assert set(gradients) == set(blocks)
     for number, sequence in enumerate(tokens):
-        model.zero_grad()
-        logits = model(sequence[None], use_cache=False).logits[0].float()
-        torch.nn.functional.cross_entropy(logits, labels[number][:, 0], reduction="sum").backward()
+        lost(model, sequence, labels[number]).backward()
         for name, parameter in blocks.items():
             expected = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             assert relative(gradients[name][number], expected) < 1e-4, name
@@ -86,7 +77,7 @@ def test_labels_are_drawn_from_what_the_model_predicts(engine, monkeypatch, tmp_
     chances = []
     draw = torch.multinomial
     monkeypatch.setattr(
-        ends.torch, "multinomial", lambda held, *args, **options: chances.append(held) or draw(held, *args, **options)
+        torch, "multinomial", lambda held, *args, **options: chances.append(held) or draw(held, *args, **options)
     )
     tokens = engine.tokens(*SHAPE)
     engine.measured(tokens, tmp_path / "work", ("Q8_0",))
