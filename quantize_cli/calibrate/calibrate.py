@@ -8,8 +8,9 @@ from pathlib import Path
 from quantize_cli.calibrate.candidates import CANDIDATES
 from quantize_cli.calibrate.estimate import estimate
 from quantize_cli.calibrate.measuring import Subject, measure
+from quantize_cli.calibrate.sampling import fits, joined, sampled, share_of
 from quantize_cli.calibrate.settings import settings_of
-from quantize_cli.calibrate.subject import documents_for, on_device, opened_model, tokens_of
+from quantize_cli.calibrate.subject import Model, documents_for, on_device, opened_model, tokens_of
 from quantize_cli.calibrate.weights import Original
 from quantize_cli.calibrate.work import Work
 from quantize_cli.observer import Observer
@@ -17,7 +18,8 @@ from quantize_cli.run.bounds import available_threads
 from quantize_cli.sensitivity.check import identity_of
 from quantize_cli.sensitivity.model import Calibration
 from quantize_cli.sensitivity.write import write_calibration
-from quantize_cli.texts.model import Part
+from quantize_cli.texts.encoder import encoder_of
+from quantize_cli.texts.model import Document, Part, Sequences
 
 #: What is enough to choose types by: with four times as many, SmolLM2's choices hardly change.
 DEFAULT_TOKENS = 16_384
@@ -45,7 +47,7 @@ def calibrate(
     Args:
         model: A folder, a `.safetensors` file or a Hub id.
         output: The file to write, which is an importance matrix too.
-        texts: UTF-8 files; none means part A of our own texts.
+        texts: UTF-8 files; none means part A of our own texts, and some that the model writes if it fits in memory.
         context: Tokens of a sequence.
         tokens: The most tokens; None means `DEFAULT_TOKENS`.
         device: torch's name of a device; None is the CPU.
@@ -63,7 +65,7 @@ def calibrate(
     settings = settings_of(device, dtype)
     documents = documents_for(texts, Part.CALIBRATE)
     with opened_model(model, revision, settings, observer) as opened:
-        found = tokens_of(opened, documents, context, tokens or DEFAULT_TOKENS)
+        found = _sequences(opened, documents, context, tokens or DEFAULT_TOKENS, None if texts else seed)
         identity = identity_of(opened.checkpoint)
         observer.noted(estimate(opened, found, types))
         key: Mapping[str, object] = {
@@ -99,3 +101,13 @@ def calibrate(
     write_calibration(calibration, output, force=force)
     work.remove()
     return calibration
+
+
+def _sequences(opened: Model, documents: Sequence[Document], context: int, tokens: int, seed: int | None) -> Sequences:
+    """Return the sequences of some documents; with a seed, the model writes some of them."""
+    share = share_of(tokens // context) if seed is not None and fits(opened.skeleton) else 0
+    given = tokens_of(opened, documents, context, tokens - share * context)
+    if not share or seed is None:
+        return given
+    bos = encoder_of(opened.checkpoint.sidecars, opened.plan.files[0].metadata).bos
+    return joined(given, sampled(opened.skeleton, Original(opened.checkpoint), share, context, bos, seed))

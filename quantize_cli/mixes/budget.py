@@ -72,12 +72,15 @@ def parse_types(said: str | Iterable[str]) -> TypeSet:
     return TypeSet(frozenset(map(find_type, names)))
 
 
-def usual_costs(candidate: Candidate) -> Costs:
+def usual_costs(candidate: Candidate, *, tied: bool = False) -> Costs:
     """Return costs that do not know the model: an error halves with each bit, and roles differ by a fixed factor.
 
-    The unit is arbitrary; costs of tensors of one model compare.
+    The unit is arbitrary; costs of tensors of one model compare. `tied` tells whether the token embedding is the output
+    matrix too.
     """
-    scale = _WEIGHT_OF_ROLE.get(role_of(candidate.name), 1.0) * math.prod(candidate.shape)
+    role = role_of(candidate.name)
+    role = Role.OUTPUT if tied and role is Role.TOKEN_EMBD else role
+    scale = _WEIGHT_OF_ROLE.get(role, 1.0) * math.prod(candidate.shape)
     return {name: scale * 4**-held.bits_per_weight for name, held in WRITABLE_TYPES.items()}
 
 
