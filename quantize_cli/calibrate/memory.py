@@ -24,10 +24,9 @@ def within_memory(settings: Settings) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        told = str(error).lower()
-        if isinstance(error, RuntimeError) and not isinstance(error, torch.OutOfMemoryError):
-            if not any(part in told for part in _TOLD):
-                raise
+        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not known and not any(part in str(error).lower() for part in _TOLD):
+            raise
         smaller = "--dtype bf16, " if settings.dtype is torch.float32 else ""
         raise QuantizeError(
             f"There is not enough memory on {settings.device} for the model and its texts; take {smaller}a smaller "

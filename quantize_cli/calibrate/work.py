@@ -30,8 +30,8 @@ Values = Mapping[str, NDArray[Any]]
 class Work:
     """A folder beside the output, hidden, with what is done: states of tensors, and figures of blocks.
 
-    As a context, it removes the folder at the end. It leaves the folder for a later run if the block is stopped, but not
-    if the model turns out to be one that no run can measure.
+    As a context, it removes the folder at the end. It leaves the folder for a later run if the block is stopped, but
+    not if the model turns out to be one that no run can measure.
 
     Args:
         output: The calibration file.
@@ -102,7 +102,8 @@ class Work:
                 return {key: held[key] for key in held.files}
         except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise OutputError(
-                f"{self._figures(name)}, which a stopped run has left, is damaged; remove {self.folder} and start again."
+                f"{self._figures(name)}, which a stopped run has left, is damaged; remove {self.folder}, and start "
+                "again."
             ) from error
 
     def remove(self) -> None:
