@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: docs demo test test-slow test-versions coverage lint readme bench dist clean help
+.PHONY: docs demo test test-slow test-calibrate test-versions coverage lint readme bench dist clean help
 
 # Where this is set, each of the hundreds of processes that the tests start would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -20,6 +20,9 @@ test: .venv/tested ## The tests (a few minutes at most)
 
 test-slow: .venv/tested-slow ## The tests that take longer: whole real models, more damaged inputs
 	$(BIN)/python -m pytest -m slow -n auto --dist worksteal
+
+test-calibrate: .venv-calibrate/installed ## The tests of the engine, in an environment of its own with torch (2 GB)
+	.venv-calibrate/bin/python -m pytest tests/calibrate -n auto --dist worksteal
 
 test-versions: .venv/tested ## Convert the example with the lowest and the newest versions of the dependencies
 	$(BIN)/python tools/check_versions.py
@@ -62,7 +65,7 @@ dist: .venv/packaging ## Build the wheel and the source distribution into dist, 
 	cd .venv-dist && bin/quantize --version && bin/quantize formats
 
 clean: ## Remove the environment and every cache
-	rm -rf .venv .venv-dist .venv-reference .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* dist docs/_build out
+	rm -rf .venv .venv-calibrate .venv-dist .venv-reference .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* dist docs/_build out
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.x ...")'
@@ -89,6 +92,13 @@ clean: ## Remove the environment and every cache
 
 .venv/packaging: .venv/installed
 	$(PIP) -e .[dist]
+	touch $@
+
+# The tests of this environment need all that others need, and torch and transformers beside. Those weigh as much as all
+# the rest ten times over, and so nothing else has to wait for them.
+.venv-calibrate/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-calibrate
+	.venv-calibrate/bin/pip --disable-pip-version-check install --quiet -c constraints.txt -e .[calibrate,test]
 	touch $@
 
 # llama-quantize in a library; pip compiles it, in some minutes.

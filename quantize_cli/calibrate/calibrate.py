@@ -8,20 +8,21 @@ from pathlib import Path
 from quantize_cli.calibrate.candidates import CANDIDATES
 from quantize_cli.calibrate.estimate import estimate
 from quantize_cli.calibrate.measuring import Subject, measure
+from quantize_cli.calibrate.memory import within_memory
 from quantize_cli.calibrate.sampling import fits, joined, sampled, share_of
 from quantize_cli.calibrate.settings import settings_of
 from quantize_cli.calibrate.subject import Model, documents_for, on_device, opened_model, tokens_of
 from quantize_cli.calibrate.weights import Original
 from quantize_cli.calibrate.work import Work
 from quantize_cli.observer import Observer
+from quantize_cli.outputs.checks import check_output
 from quantize_cli.run.bounds import available_threads
 from quantize_cli.sensitivity.check import identity_of
 from quantize_cli.sensitivity.model import Calibration
 from quantize_cli.sensitivity.write import write_calibration
-from quantize_cli.texts.encoder import encoder_of
 from quantize_cli.texts.model import Document, Part, Sequences
 
-#: What is enough to choose types by: with four times as many, SmolLM2's choices hardly change.
+#: With so many, SmolLM2's types within a budget reach what docs/quality.md shows.
 DEFAULT_TOKENS = 16_384
 
 
@@ -62,9 +63,10 @@ def calibrate(
         QuantizeError: Something cannot be read, run or written.
     """
     observer, output = observer or Observer(), Path(output)
+    check_output(output, force=force)
     settings = settings_of(device, dtype)
     documents = documents_for(texts, Part.CALIBRATE)
-    with opened_model(model, revision, settings, observer) as opened:
+    with within_memory(settings), opened_model(model, revision, settings, observer) as opened:
         found = _sequences(opened, documents, context, tokens or DEFAULT_TOKENS, None if texts else seed)
         identity = identity_of(opened.checkpoint)
         observer.noted(estimate(opened, found, types))
@@ -78,7 +80,6 @@ def calibrate(
             "dtype": settings.dtype_name,
             "device": settings.device.type,
         }
-        work = Work(output, key)
         subject = Subject(
             checkpoint=opened.checkpoint,
             weights=Original(opened.checkpoint),
@@ -89,17 +90,17 @@ def calibrate(
             types=types,
             threads=available_threads(),
         )
-        tensors, blocks = measure(subject, work, observer.stage)
-    calibration = Calibration(
-        model=identity,
-        architecture=opened.plan.architecture,
-        context=context,
-        texts=found.records,
-        tensors=tuple(tensors),
-        blocks=tuple(blocks),
-    )
-    write_calibration(calibration, output, force=force)
-    work.remove()
+        with Work(output, key) as work:
+            tensors, blocks = measure(subject, work, observer.stage)
+            calibration = Calibration(
+                model=identity,
+                architecture=opened.plan.architecture,
+                context=context,
+                texts=found.records,
+                tensors=tuple(tensors),
+                blocks=tuple(blocks),
+            )
+            write_calibration(calibration, output, force=force)
     return calibration
 
 
@@ -109,5 +110,6 @@ def _sequences(opened: Model, documents: Sequence[Document], context: int, token
     given = tokens_of(opened, documents, context, tokens - share * context)
     if not share or seed is None:
         return given
-    bos = encoder_of(opened.checkpoint.sidecars, opened.plan.files[0].metadata).bos
-    return joined(given, sampled(opened.skeleton, Original(opened.checkpoint), share, context, bos, seed))
+    return joined(
+        given, sampled(opened.skeleton, Original(opened.checkpoint), share, context, opened.encoder.bos, seed)
+    )

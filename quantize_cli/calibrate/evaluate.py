@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from quantize_cli.calibrate.divergence import Scores, scores
+from quantize_cli.calibrate.memory import within_memory
 from quantize_cli.calibrate.settings import settings_of
 from quantize_cli.calibrate.subject import documents_for, on_device, opened_model, tokens_of
 from quantize_cli.calibrate.weights import Original, Quantized
@@ -53,9 +55,13 @@ def evaluate(
     started, observer = time.perf_counter(), observer or Observer()
     settings = settings_of(device, dtype)
     documents = documents_for(texts, Part.REPORT)
-    with opened_model(against, revision, settings, observer) as model:
+    with (
+        within_memory(settings),
+        opened_model(against, revision, settings, observer) as model,
+        ExitStack() as closed,
+    ):
         checkpoint = model.checkpoint
-        opened = [GgufCheckpoint(Path(file), observer) for file in files]
+        opened = [closed.enter_context(closing(GgufCheckpoint(Path(file), observer))) for file in files]
         quantized = [Quantized(file, checkpoint, model.plan.tensors) for file in opened]
         found = tokens_of(model, documents, context, tokens)
         compared = scores(
