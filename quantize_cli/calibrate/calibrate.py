@@ -48,7 +48,7 @@ def calibrate(
     Args:
         model: A folder, a `.safetensors` file or a Hub id.
         output: The file to write, which is an importance matrix too.
-        texts: UTF-8 files; none means part A of our own texts, and some that the model writes if it fits in memory.
+        texts: UTF-8 files; none means part A of our own texts, and some that a model of at most 1 GiB writes.
         context: Tokens of a sequence.
         tokens: The most tokens; None means `DEFAULT_TOKENS`.
         device: torch's name of a device; None is the CPU.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 
 import numpy as np
 import torch
@@ -17,16 +16,15 @@ from quantize_cli.texts.model import Sequences, TextRecord
 SAMPLED = "sampled"
 #: Kinds of text, this one included.
 _KINDS = 7
-#: The largest share of the machine's memory that a whole model may take.
-_SHARE = 0.4
+#: The largest model that writes, so that memory stays small; it is the same on every machine, as the file has to be.
+MOST_BYTES = 1 << 30
 
 
 def fits(skeleton: Skeleton) -> bool:
     """Tell whether all of a model may be in memory at once, which sampling needs."""
     parts = range(OUTSIDE, len(skeleton))
     weights = sum(held.numel() for part in parts for held in skeleton.parameters(part).values())
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return weights * skeleton.settings.dtype.itemsize <= _SHARE * there
+    return weights * skeleton.settings.dtype.itemsize <= MOST_BYTES
 
 
 def share_of(sequences: int) -> int:

@@ -177,7 +177,7 @@ def _blocks(model: PreTrainedModel, where: str) -> tuple[str, nn.ModuleList]:
         if isinstance(module, nn.ModuleList) and len(module) == layers and len({type(block) for block in module}) == 1:
             return f"{name}.", module
     raise UnsupportedError(
-        f"{where}: {type(model).__name__} of transformers is not a row of like blocks, as the engine needs it; {WAY_OUT}."
+        f"{where}: {type(model).__name__} of transformers is not a row of like blocks, as it has to be; {WAY_OUT}."
     )
 
 
