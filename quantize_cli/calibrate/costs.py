@@ -35,7 +35,8 @@ class BlockCosts:
     Args:
         joined: Which parameters the tensors are.
         types: GGUF name -> the types that are measured.
-        change: Returns what storing a tensor in a type changes, float32[rows, columns] in the GGUF layout.
+        changes: Reads a tensor, and returns what tells what storing it in a type changes, float32[rows, columns] in the
+            GGUF layout.
         device: Where gradients lie.
     """
 
@@ -43,7 +44,7 @@ class BlockCosts:
         self,
         joined: Joined,
         types: Mapping[str, Sequence[str]],
-        change: Callable[[PlannedTensor, str], Rows],
+        changes: Callable[[PlannedTensor], Callable[[str], Rows]],
         device: torch.device,
     ) -> None:
         self._joined = joined
@@ -54,11 +55,23 @@ class BlockCosts:
         }
         self._tensors = {name: torch.from_numpy(joined.numbers(name)).to(device) for name in joined.parameters}
         self._changes = {name: _Changes(len(held)) for name, held in self._types.items()}
-        for type_name in dict.fromkeys(name for names in self._types.values() for name in names):
-            made = joined.values(partial(_change, type_name, types, change), Meaning.CHANGES)
-            for parameter in joined.parameters:
+        for parameters, tensors in joined.groups:
+            self._keep(parameters, tensors, types, {tensor.name: changes(tensor) for tensor in tensors}, device)
+
+    def _keep(
+        self,
+        parameters: Sequence[str],
+        tensors: Sequence[PlannedTensor],
+        types: Mapping[str, Sequence[str]],
+        changes: Mapping[str, Callable[[str], Rows]],
+        device: torch.device,
+    ) -> None:
+        """Take in what types change of some parameters, and of the tensors that lie in them and nowhere else."""
+        for type_name in dict.fromkeys(name for parameter in parameters for name in self._types[parameter]):
+            made = self._joined.values(partial(_change, type_name, types, changes), Meaning.CHANGES, tensors)
+            for parameter in parameters:
                 if type_name in self._types[parameter]:
-                    rows = joined.rows(parameter, made[parameter]).to(device)
+                    rows = self._joined.rows(parameter, made[parameter]).to(device)
                     self._changes[parameter].keep(self._types[parameter].index(type_name), rows)
 
     def add(self, gradients: Mapping[str, Tensor]) -> None:
@@ -122,9 +135,9 @@ def _types_of(joined: Joined, parameter: str, types: Mapping[str, Sequence[str]]
 
 
 def _change(
-    name: str, types: Mapping[str, Sequence[str]], change: Callable[[PlannedTensor, str], Rows], tensor: PlannedTensor
+    name: str, types: Mapping[str, Sequence[str]], changes: Mapping[str, Callable[[str], Rows]], tensor: PlannedTensor
 ) -> Rows:
     """Return what a type changes, or zeros if the tensor is not measured in it."""
     if name in types[tensor.name]:
-        return change(tensor, name)
+        return changes[tensor.name](name)
     return np.zeros((tensor.rows, tensor.columns), np.float32)

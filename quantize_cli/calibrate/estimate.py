@@ -28,7 +28,8 @@ def estimate(model: Model, found: Sequences, types: Sequence[str]) -> str:
     sizes = {part: sum(held.numel() for held in skeleton.parameters(part).values()) for part in _parts(model)}
     block = max((size for part, size in sizes.items() if part != OUTSIDE), default=0)
     most = max((len(candidates_of(tensor, None, types)) for tensor in model.plan.tensors), default=0)
-    memory = _BASE_BYTES + 2 * sizes[OUTSIDE] * item + block * (3 * item + 4 * most)
+    # What types change is kept in a byte; weights, their gradients, and some matrices in float32 stand beside.
+    memory = _BASE_BYTES + 2 * sizes[OUTSIDE] * item + block * (2 * item + 4 + most)
     hidden = int(getattr(skeleton.model.config, "hidden_size", 0))
     disk = (len(skeleton) + 2) * tokens * hidden * item
     seconds = _OPERATIONS * tokens * sum(sizes.values()) / _speed(model)

@@ -144,13 +144,12 @@ class _Measuring:
         subject.skeleton.load(number, subject.weights)
         joined = self._joined(number)
         types = {tensor.name: self._types(tensor, self._importance(number, tensor)) for tensor in joined.tensors}
-        rows = {tensor.name: self._read(tensor) for tensor in joined.tensors}
-
-        def change(tensor: PlannedTensor, name: str) -> Rows:
-            importance = self._importance(number, tensor)
-            return difference(rows[tensor.name], name, importance, tensor.rows_of_an_expert, self._pool)
-
-        costs = BlockCosts(joined, types, change, subject.tokens.device)
+        costs = BlockCosts(
+            joined,
+            types,
+            lambda tensor: self._changes(tensor, self._importance(number, tensor)),
+            subject.tokens.device,
+        )
         parameters = subject.skeleton.parameters(number)
         for parameter in parameters.values():
             parameter.requires_grad_()
@@ -184,16 +183,8 @@ class _Measuring:
         for name, held in roles.items():
             if name in named:
                 tensor = named[name]
-                rows = self._read(tensor)
                 types = self._types(tensor, None)
-                costs = costs_of(
-                    held,
-                    types,
-                    lambda type_name, tensor=tensor, rows=rows: difference(  # type: ignore[misc]
-                        rows, type_name, None, tensor.rows_of_an_expert, self._pool
-                    ),
-                    subject.tokens.numel(),
-                )
+                costs = costs_of(held, types, self._changes(tensor, None), subject.tokens.numel())
                 found[f"costs {name}"] = _in_order(costs, subject.types)
         return found
 
@@ -236,6 +227,11 @@ class _Measuring:
         return np.concatenate(
             [self._rows.rows(tensor, start, start + step).rows for start in range(0, tensor.rows, step)]
         )
+
+    def _changes(self, tensor: PlannedTensor, importance: Rows | None) -> Callable[[str], Rows]:
+        """Read a tensor; return what tells what storing it in a type changes."""
+        rows = self._read(tensor)
+        return lambda name: difference(rows, name, importance, tensor.rows_of_an_expert, self._pool)
 
     def _types(self, tensor: PlannedTensor, importance: Rows | None) -> tuple[str, ...]:
         return candidates_of(tensor, importance, self._subject.types)

@@ -71,6 +71,10 @@ class Skeleton:
         """Return the checkpoint's tensors that a part is made of; the part is a block's number, or OUTSIDE."""
         return self._names.get(part, ())
 
+    def parameter(self, name: str) -> str:
+        """Return the parameter that a tensor of the checkpoint becomes, or the first of several."""
+        return self._parameters[name][0]
+
     def load(self, part: int, weights: Weights) -> None:
         """Give a part its weights.
 
