@@ -11,7 +11,7 @@ from quantize_cli.calibrate.measuring import Subject, measure
 from quantize_cli.calibrate.memory import within_memory
 from quantize_cli.calibrate.sampling import fits, joined, sampled, share_of
 from quantize_cli.calibrate.settings import settings_of
-from quantize_cli.calibrate.subject import Model, documents_for, on_device, opened_model, tokens_of
+from quantize_cli.calibrate.subject import Model, documents_for, on_device, opened_model, shared_words, tokens_of
 from quantize_cli.calibrate.weights import Original
 from quantize_cli.calibrate.work import Work
 from quantize_cli.observer import Observer
@@ -69,6 +69,10 @@ def calibrate(
     with within_memory(settings), opened_model(model, revision, settings, observer) as opened:
         found = _sequences(opened, documents, context, tokens or DEFAULT_TOKENS, None if texts else seed)
         identity = identity_of(opened.checkpoint)
+        evaluation = documents_for((), Part.REPORT)
+        observer.noted(
+            shared_words(documents, evaluation, "the built-in texts of `quantize eval` stand in these texts")
+        )
         observer.noted(estimate(opened, found, types))
         key: Mapping[str, object] = {
             "config": identity.config,

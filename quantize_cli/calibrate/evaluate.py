@@ -13,7 +13,7 @@ import numpy as np
 from quantize_cli.calibrate.divergence import Scores, scores
 from quantize_cli.calibrate.memory import within_memory
 from quantize_cli.calibrate.settings import settings_of
-from quantize_cli.calibrate.subject import documents_for, on_device, opened_model, tokens_of
+from quantize_cli.calibrate.subject import documents_for, on_device, opened_model, shared_words, tokens_of
 from quantize_cli.calibrate.weights import Original, Quantized
 from quantize_cli.checkpoints.gguf import GgufCheckpoint
 from quantize_cli.evaluation.figures import TokenDivergences, by_kind, divergence, paired
@@ -64,6 +64,8 @@ def evaluate(
         opened = [closed.enter_context(closing(GgufCheckpoint(Path(file), observer))) for file in files]
         quantized = [Quantized(file, checkpoint, model.plan.tensors) for file in opened]
         found = tokens_of(model, documents, context, tokens)
+        calibrated = documents_for((), Part.CALIBRATE)
+        observer.noted(shared_words(calibrated, documents, "these texts stand in those of `quantize calibrate`"))
         compared = scores(
             model.skeleton,
             Original(checkpoint),

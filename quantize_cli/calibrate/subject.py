@@ -25,6 +25,7 @@ from quantize_cli.texts.defaults import default_documents
 from quantize_cli.texts.encoder import ModelEncoder, encoder_of
 from quantize_cli.texts.files import documents_of_files
 from quantize_cli.texts.model import Document, Part, Sequences
+from quantize_cli.texts.overlap import GRAM, overlap
 from quantize_cli.texts.parts import part_of
 from quantize_cli.texts.sequences import sequences
 
@@ -70,6 +71,12 @@ def documents_for(texts: Sequence[str | Path], part: Part) -> tuple[Document, ..
         CheckpointError: A text cannot be used.
     """
     return documents_of_files(texts) if texts else part_of(default_documents(), part)
+
+
+def shared_words(calibrated: Sequence[Document], measured: Sequence[Document], which: str) -> str:
+    """Tell how much of the texts that are measured on stands in those that are calibrated on; `which` says which."""
+    share = overlap(calibrated, measured)
+    return f"{share:.2%} of the sequences of {GRAM} words in {which}."
 
 
 def tokens_of(model: Model, documents: Sequence[Document], context: int, tokens: int | None) -> Sequences:
