@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +70,7 @@ def evaluate(
             Original(checkpoint),
             quantized,
             on_device(found, settings),
-            partial(observer.stage, "comparing"),
+            observer.stage,
         )
     divergences = [_of_tokens(of_file, found) for of_file in compared]
     return Evaluation(
