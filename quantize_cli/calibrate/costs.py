@@ -74,12 +74,11 @@ class BlockCosts:
                     rows = self._joined.rows(parameter, made[parameter]).to(device)
                     self._changes[parameter].keep(self._types[parameter].index(type_name), rows)
 
-    def add(self, gradients: Mapping[str, Tensor]) -> None:
-        """Count the gradients of a sequence, each in the shape of its parameter."""
-        for name, gradient in gradients.items():
-            if name in self._changes:
-                along = self._changes[name].along(self._joined.rows(name, gradient.float()))
-                self._totals[name].index_add_(0, self._tensors[name], along.double().square())
+    def add(self, parameter: str, gradient: Tensor) -> None:
+        """Count a sequence's gradient of a parameter, in its shape."""
+        if parameter in self._changes:
+            along = self._changes[parameter].along(self._joined.rows(parameter, gradient.float()))
+            self._totals[parameter].index_add_(0, self._tensors[parameter], along.double().square())
 
     def of(self, tokens: int) -> dict[str, dict[str, float]]:
         """Return GGUF name -> type -> nats a token, given how many tokens all sequences have."""

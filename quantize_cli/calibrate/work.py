@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -17,8 +16,8 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from quantize_cli.calibrate.states import States
 from quantize_cli.errors import CheckpointError, OutputError, UnsupportedError
 from quantize_cli.outputs.hidden import busy
 from quantize_cli.outputs.refusals import writing
@@ -61,16 +60,15 @@ class Work:
             self.remove()
         os.close(self._descriptor)
 
-    def states(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    def states(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> States:
         """Return a tensor that lies in a file; a new one has zeros.
 
         Raises:
             OutputError: The disk is full, for example.
         """
-        path, size = self._states(name), math.prod(shape)
+        path = self._states(name)
         with writing(path):
-            _reserve(path, size * dtype.itemsize)
-        return torch.from_file(str(path), shared=True, size=size, dtype=dtype).reshape(shape)
+            return States(path, shape, dtype)
 
     def forget(self, name: str) -> None:
         """Remove states, if they are there."""
@@ -135,14 +133,4 @@ def _locked(folder: Path, output: Path) -> int:
         with suppress(FileNotFoundError):  # if the run that held the lock has removed the folder
             if os.path.samestat(os.fstat(descriptor), folder.lstat()):
                 return descriptor
-        os.close(descriptor)
-
-
-def _reserve(path: Path, nbytes: int) -> None:
-    """Give a file its blocks on the disk, because a process that finds the disk full in mapped memory is killed."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        if hasattr(os, "posix_fallocate") and nbytes:  # macOS has none
-            os.posix_fallocate(descriptor, 0, nbytes)
-    finally:
         os.close(descriptor)
