@@ -12,10 +12,13 @@ from torch import Tensor
 from quantize_cli.calibrate.candidates import candidates_of
 from quantize_cli.calibrate.skeleton import OUTSIDE
 from quantize_cli.calibrate.subject import Model
+from quantize_cli.run.bounds import available_threads
 from quantize_cli.texts.model import Sequences
 
 #: Operations for each token and weight: 2 forward; 2 again and 4 backward for the gradients.
 _OPERATIONS = 8
+#: CPU seconds a weight for its rounding to all types: half a microsecond to one.
+_SEARCHES = 0.7e-6
 #: The side of the matrices by whose product the machine is measured.
 _SIDE = 1024
 #: Products, the fastest of which counts; the first one is slow.
@@ -35,7 +38,8 @@ def estimate(model: Model, found: Sequences, types: Sequence[str]) -> str:
     memory = _BASE_BYTES + 2 * sizes[OUTSIDE] * item + block * (2 * item + 4 + most)
     hidden = int(getattr(skeleton.model.config, "hidden_size", 0))
     disk = (len(skeleton) + 2) * tokens * hidden * item
-    seconds = _OPERATIONS * tokens * sum(sizes.values()) / _speed(model)
+    weights = sum(sizes.values())
+    seconds = _OPERATIONS * tokens * weights / _speed(model) + _SEARCHES * weights / available_threads()
     return (
         f"Measuring {tokens:,} tokens takes about {_minutes(seconds)}, {memory / 2**30:.1f} GiB of memory, and "
         f"{disk / 2**30:.1f} GiB of disk space beside the output."
