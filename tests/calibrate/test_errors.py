@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -59,7 +60,7 @@ def file(tmp_path_factory):
     return made
 
 
-def changed(model: Path, change: Callable[[dict], None]) -> None:
+def changed(model: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """Change the weights of a copy of the example."""
     tensors = load_file(model / "model.safetensors")
     change(tensors)

@@ -76,9 +76,12 @@ def test_gradients(engine, monkeypatch, tmp_path):
 def test_labels_are_drawn_from_what_the_model_predicts(engine, monkeypatch, tmp_path):
     chances = []
     draw = torch.multinomial
-    monkeypatch.setattr(
-        torch, "multinomial", lambda held, *args, **options: chances.append(held) or draw(held, *args, **options)
-    )
+
+    def drawn(held, *args, **options):
+        chances.append(held)
+        return draw(held, *args, **options)
+
+    monkeypatch.setattr(torch, "multinomial", drawn)
     tokens = engine.tokens(*SHAPE)
     engine.measured(tokens, tmp_path / "work", ("Q8_0",))
     expected = logits_of(engine.whole, tokens).softmax(-1)

@@ -35,9 +35,12 @@ def test_a_stopped_run_goes_on(stop, whole, tmp_path, monkeypatch):
     assert left(tmp_path) == [".c.gguf.unfinished"]
     for name in ("_forward", "_backward"):
         own = getattr(measuring._Measuring, name)
-        monkeypatch.setattr(
-            measuring._Measuring, name, lambda self, number, own=own, name=name: steps.append(name) or own(self, number)
-        )
+
+        def step(self, number, own=own):
+            steps.append(number)
+            return own(self, number)
+
+        monkeypatch.setattr(measuring._Measuring, name, step)
     assert calibrated(output) == whole
     assert left(tmp_path) == ["c.gguf"]
     done = {"importance": stop[1], "labels": 4, "sensitivity": 4 + stop[1]}[stop[0]]
