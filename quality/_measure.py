@@ -17,9 +17,9 @@ from _setting import setting
 from _subjects import Subject
 
 from quantize_cli import __version__, quantize
-from quantize_cli.calibrate.calibrate import calibrate
+from quantize_cli.calibrate.calibrate import DEFAULT_TOKENS, calibrate
 from quantize_cli.calibrate.divergence import Scores, scores
-from quantize_cli.calibrate.settings import Settings, settings_of
+from quantize_cli.calibrate.settings import settings_of
 from quantize_cli.calibrate.subject import Model, documents_for, on_device, opened_model, tokens_of
 from quantize_cli.calibrate.weights import Original, Quantized, Weights
 from quantize_cli.checkpoints.base import Checkpoint
@@ -30,12 +30,15 @@ from quantize_cli.evaluation.model import Evaluation, FileEvaluation
 from quantize_cli.keywords import Keywords
 from quantize_cli.literature.table import METHODS
 from quantize_cli.observer import Observer
+from quantize_cli.sensitivity.check import identity_of
+from quantize_cli.sensitivity.read import read_calibration
 from quantize_cli.texts.model import Part, Sequences
 from quantize_cli.texts.overlap import overlap
 
 FORMATS = ("F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "IQ4_XS", "Q3_K_M", "Q2_K")
 #: The mixes whose bytes a budget gets.
 LIKE = ("Q4_K_M", "Q3_K_M", "Q2_K")
+_CALIBRATION = "calibration.gguf"
 #: Tokens by which LLM.int8() finds its outlier columns.
 _TOKENS_OF_INPUTS = 8192
 
@@ -67,21 +70,25 @@ def measure(subject: Subject, work: Path, device: str, observer: Observer) -> Qu
         QuantizeError: A text cannot be used, or something cannot be written.
     """
     started, settings = time.perf_counter(), settings_of(device, None)
+    documents = documents_for(subject.calibration, Part.CALIBRATE)
     with opened_model(subject.folder, None, settings, observer) as model:
         texts = [tokens_of(model, text.documents, subject.context, text.tokens) for text in subject.texts]
-        calibrated = calibrate(
-            subject.folder,
-            work / "calibration.gguf",
-            texts=subject.calibration,
-            context=subject.context,
-            tokens=subject.calibration_tokens,
-            device=device,
-            observer=observer,
-            force=True,
-        )
-        files = _files(subject.folder, work / "calibration.gguf", work, observer)
+        calibration = tokens_of(model, documents, subject.context, subject.calibration_tokens or DEFAULT_TOKENS)
+        reused = _is_there(work / _CALIBRATION, model, calibration)
+        if not reused:
+            calibrate(
+                subject.folder,
+                work / _CALIBRATION,
+                texts=subject.calibration,
+                context=subject.context,
+                tokens=subject.calibration_tokens,
+                device=device,
+                observer=observer,
+                force=True,
+            )
+        files = _files(subject.folder, work / _CALIBRATION, work, observer)
         candidates: dict[str, Candidate] = {label: Stored(path, model) for label, path in files.items()}
-        candidates |= _methods(model, subject, settings)
+        candidates |= _methods(model, tokens_of(model, documents, subject.context, _TOKENS_OF_INPUTS))
         begun = time.perf_counter()
         compared = scores(
             model.skeleton,
@@ -93,19 +100,28 @@ def measure(subject: Subject, work: Path, device: str, observer: Observer) -> Qu
         sizes = [candidate.nbytes(model.checkpoint) for candidate in candidates.values()]
     tokens = {label: _by_text(held, texts) for label, held in zip(candidates, compared, strict=True)}
     evaluation = _evaluation(subject, model, texts, sizes, tokens, time.perf_counter() - begun)
-    documents = documents_for(subject.calibration, Part.CALIBRATE)
     return Quality(
         schema_version=SCHEMA_VERSION,
         setting=setting(),
         model=subject.name,
         weights_sha256=_sha256(subject.folder / "model.safetensors"),
-        calibration=calibrated.texts,
+        calibration=calibration.records,
+        reused=reused,
         overlaps=tuple((text.title, overlap(documents, text.documents)) for text in subject.texts),
         evaluation=evaluation,
         others=tuple(divergence(held[1]) if len(held) > 1 else None for held in tokens.values()),
         pairs=tuple(_pair(like, subject, files, tokens) for like in LIKE),
         seconds=time.perf_counter() - started,
     )
+
+
+def _is_there(file: Path, model: Model, texts: Sequences) -> bool:
+    """Tell whether an earlier run has calibrated the same model on the same tokens."""
+    if not file.exists():
+        return False
+    held = read_calibration(file)
+    same = [text.sha256 for text in held.texts] == [text.sha256 for text in texts.records]
+    return same and held.model == identity_of(model.checkpoint)
 
 
 def _files(model: Path, calibration: Path, work: Path, observer: Observer) -> dict[str, Path]:
@@ -134,11 +150,10 @@ def _labels(like: str) -> tuple[str, str]:
     return f"{like} with imatrix", f"budget of {like}"
 
 
-def _methods(model: Model, subject: Subject, settings: Settings) -> dict[str, Candidate]:
-    """Let the methods of the literature round the matrices of the blocks."""
-    documents, original = documents_for(subject.calibration, Part.CALIBRATE), Original(model.checkpoint)
-    tokens = on_device(tokens_of(model, documents, subject.context, _TOKENS_OF_INPUTS), settings)
-    inputs = largest_inputs(model.skeleton, original, tokens)
+def _methods(model: Model, texts: Sequences) -> dict[str, Candidate]:
+    """Let the methods of the literature round the matrices of the blocks; inputs are those of the texts."""
+    original = Original(model.checkpoint)
+    inputs = largest_inputs(model.skeleton, original, on_device(texts, model.skeleton.settings))
     return {method.title: Rounded(original, method, inputs) for method in METHODS.values()}
 
 

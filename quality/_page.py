@@ -120,7 +120,8 @@ def _facts(quality: Quality) -> Iterator[Row]:
     yield "Date", setting.date
     yield "Machine", setting.machine
     yield "Versions", ", ".join(f"{name} {version}" for name, version in setting.versions.items())
-    yield "Time", f"{quality.seconds / 60:.1f} minutes"
+    without = ", without the calibration, which was there" if quality.reused else ""
+    yield "Time", f"{quality.seconds / 60:.1f} minutes{without}"
     yield "Weights, SHA-256", quality.weights_sha256
     first = evaluation.files[0]
     yield "Perplexity of the original", tables.perplexity(first.all.original_perplexity)

@@ -56,6 +56,7 @@ class Quality:
     model: str
     weights_sha256: str  #: of the file with the weights
     calibration: tuple[TextRecord, ...]  #: what the types were chosen by
+    reused: bool  #: whether an earlier run has calibrated
     overlaps: tuple[tuple[str, float], ...]  #: text -> share of its sequences of 13 words that the calibration has too
     evaluation: Evaluation  #: `all` of each file is over the reported text; bytes are those of the weights alone
     others: tuple[Divergence | None, ...]  #: one for each file: over the text of another kind, if there is one

@@ -43,7 +43,9 @@ def quality(results, model="smollm2", texts=("second half of x.txt", "part C")):
     )
     setting = results.Setting("2026-01-02", "a machine", {"torch": "2.13.0"})
     overlaps = tuple((text, 0.0123) for text in texts)
-    return results.Quality(1, setting, model, "ab" * 32, records(), overlaps, evaluation, others, pairs, seconds=600.0)
+    return results.Quality(
+        1, setting, model, "ab" * 32, records(), False, overlaps, evaluation, others, pairs, seconds=600.0
+    )
 
 
 def test_methods_stand_in_the_order_of_their_bytes(page, results):
