@@ -49,6 +49,7 @@ _CONFIG = {
     "max_position_embeddings": 8192,
     "rms_norm_eps": 1e-05,
     "rope_theta": 100000,
+    "rope_scaling": None,
     "hidden_act": "silu",
     "attention_bias": False,
     "mlp_bias": False,
