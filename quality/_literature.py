@@ -21,6 +21,7 @@ from quantize_cli.calibrate.weights import Weights
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.literature.base import Columns, Matrix
 from quantize_cli.literature.table import Method
+from quantize_cli.observer import Observer
 
 #: Bits of a weight that is kept.
 _KEPT_BITS = 16
@@ -55,13 +56,14 @@ class Rounded:
         return result.weights
 
 
-def largest_inputs(skeleton: Skeleton, original: Weights, tokens: Tensor) -> dict[str, Columns]:
+def largest_inputs(skeleton: Skeleton, original: Weights, tokens: Tensor, observer: Observer) -> dict[str, Columns]:
     """Return the largest magnitude of what each column of each matrix in a block is multiplied by.
 
     Args:
         skeleton: The model, whose parameters have the names of the checkpoint's tensors, as in Llama.
         original: Its weights.
         tokens: int64[sequences, context].
+        observer: Hears of the progress.
     """
     largest: dict[str, Tensor] = {}
 
@@ -74,6 +76,7 @@ def largest_inputs(skeleton: Skeleton, original: Weights, tokens: Tensor) -> dic
         passage = Passage(skeleton, tokens.shape[1])
         hidden = embedded(passage, tokens)
         for number in range(len(skeleton)):
+            observer.stage("inputs", number, len(skeleton))
             skeleton.load(number, original)
             with Watch(skeleton.parameters(number), tell):
                 for some in batches(hidden):

@@ -88,7 +88,7 @@ def measure(subject: Subject, work: Path, device: str, observer: Observer) -> Qu
             )
         files = _files(subject.folder, work / _CALIBRATION, work, observer)
         candidates: dict[str, Candidate] = {label: Stored(path, model) for label, path in files.items()}
-        candidates |= _methods(model, tokens_of(model, documents, subject.context, _TOKENS_OF_INPUTS))
+        candidates |= _methods(model, tokens_of(model, documents, subject.context, _TOKENS_OF_INPUTS), observer)
         begun = time.perf_counter()
         compared = scores(
             model.skeleton,
@@ -150,10 +150,10 @@ def _labels(like: str) -> tuple[str, str]:
     return f"{like} with imatrix", f"budget of {like}"
 
 
-def _methods(model: Model, texts: Sequences) -> dict[str, Candidate]:
+def _methods(model: Model, texts: Sequences, observer: Observer) -> dict[str, Candidate]:
     """Let the methods of the literature round the matrices of the blocks; inputs are those of the texts."""
     original = Original(model.checkpoint)
-    inputs = largest_inputs(model.skeleton, original, on_device(texts, model.skeleton.settings))
+    inputs = largest_inputs(model.skeleton, original, on_device(texts, model.skeleton.settings), observer)
     return {method.title: Rounded(original, method, inputs) for method in METHODS.values()}
 
 

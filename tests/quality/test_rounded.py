@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from quantize_cli.literature.table import METHODS
+from quantize_cli.observer import Observer
 
 pytest.importorskip("torch", reason="needs torch, as the engine does")
 
@@ -61,7 +62,7 @@ def test_largest_inputs_are_those_of_the_models_own_layers(script):
     checkpoint = open_checkpoint(QUALITY.parent / "examples" / "shakespeare-llama")
     tokens = torch.arange(24).reshape(3, 8)
     found = script("_literature").largest_inputs(
-        Skeleton(checkpoint, settings_of(None, None)), Original(checkpoint), tokens
+        Skeleton(checkpoint, settings_of(None, None)), Original(checkpoint), tokens, Observer()
     )
     transformers = pytest.importorskip("transformers")
     model = transformers.AutoModelForCausalLM.from_pretrained(checkpoint.location, dtype=torch.float32)
