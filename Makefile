@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: docs demo test test-slow test-versions coverage lint readme bench quality dist clean help
+.PHONY: docs demo test test-slow test-calibrate test-versions coverage lint readme bench quality dist clean help
 
 # Where this is set, each of the hundreds of processes that the tests start would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -20,6 +20,9 @@ test: .venv/tested ## The tests (a few minutes at most)
 
 test-slow: .venv/tested-slow ## The tests that take longer: whole real models, more damaged inputs
 	$(BIN)/python -m pytest -m slow -n auto --dist worksteal
+
+test-calibrate: .venv-calibrate/installed ## The tests of the engine, in an environment of its own with torch (2 GB)
+	.venv-calibrate/bin/python -m pytest tests/calibrate -n auto --dist worksteal
 
 test-versions: .venv/tested ## Convert the example with the lowest and the newest versions of the dependencies
 	$(BIN)/python tools/check_versions.py

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Protocol, Unpack
 
@@ -31,8 +30,9 @@ from quantize_cli.keywords import Keywords
 from quantize_cli.literature.table import METHODS
 from quantize_cli.observer import Observer
 from quantize_cli.sensitivity.check import identity_of
+from quantize_cli.sensitivity.model import Calibration
 from quantize_cli.sensitivity.read import read_calibration
-from quantize_cli.texts.model import Part, Sequences
+from quantize_cli.texts.model import Document, Part, Sequences
 from quantize_cli.texts.overlap import overlap
 
 FORMATS = ("F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "IQ4_XS", "Q3_K_M", "Q2_K")
@@ -73,19 +73,17 @@ def measure(subject: Subject, work: Path, device: str, observer: Observer) -> Qu
     documents = documents_for(subject.calibration, Part.CALIBRATE)
     with opened_model(subject.folder, None, settings, observer) as model:
         texts = [tokens_of(model, text.documents, subject.context, text.tokens) for text in subject.texts]
-        calibration = tokens_of(model, documents, subject.context, subject.calibration_tokens or DEFAULT_TOKENS)
-        reused = _is_there(work / _CALIBRATION, model, calibration)
-        if not reused:
-            calibrate(
-                subject.folder,
-                work / _CALIBRATION,
-                texts=subject.calibration,
-                context=subject.context,
-                tokens=subject.calibration_tokens,
-                device=device,
-                observer=observer,
-                force=True,
-            )
+        earlier = _earlier(work / _CALIBRATION, model, documents, subject)
+        calibration = earlier or calibrate(
+            subject.folder,
+            work / _CALIBRATION,
+            texts=subject.calibration,
+            context=subject.context,
+            tokens=subject.calibration_tokens,
+            device=device,
+            observer=observer,
+            force=True,
+        )
         files = _files(subject.folder, work / _CALIBRATION, work, observer)
         candidates: dict[str, Candidate] = {label: Stored(path, model) for label, path in files.items()}
         candidates |= _methods(model, tokens_of(model, documents, subject.context, _TOKENS_OF_INPUTS), observer)
@@ -95,7 +93,7 @@ def measure(subject: Subject, work: Path, device: str, observer: Observer) -> Qu
             Original(model.checkpoint),
             list(candidates.values()),
             torch.cat([on_device(text, settings) for text in texts]),
-            partial(observer.stage, f"comparing {len(candidates)} models"),
+            observer.stage,
         )
         sizes = [candidate.nbytes(model.checkpoint) for candidate in candidates.values()]
     tokens = {label: _by_text(held, texts) for label, held in zip(candidates, compared, strict=True)}
@@ -105,8 +103,8 @@ def measure(subject: Subject, work: Path, device: str, observer: Observer) -> Qu
         setting=setting(),
         model=subject.name,
         weights_sha256=_sha256(subject.folder / "model.safetensors"),
-        calibration=calibration.records,
-        reused=reused,
+        calibration=calibration.texts,
+        reused=earlier is not None,
         overlaps=tuple((text.title, overlap(documents, text.documents)) for text in subject.texts),
         evaluation=evaluation,
         others=tuple(divergence(held[1]) if len(held) > 1 else None for held in tokens.values()),
@@ -115,13 +113,14 @@ def measure(subject: Subject, work: Path, device: str, observer: Observer) -> Qu
     )
 
 
-def _is_there(file: Path, model: Model, texts: Sequences) -> bool:
-    """Tell whether an earlier run has calibrated the same model on the same tokens."""
-    if not file.exists():
-        return False
+def _earlier(file: Path, model: Model, documents: Sequence[Document], subject: Subject) -> Calibration | None:
+    """Return what an earlier run has measured of the same model on the same tokens of files, if there is one."""
+    if not (subject.calibration and file.exists()):
+        return None
+    texts = tokens_of(model, documents, subject.context, subject.calibration_tokens or DEFAULT_TOKENS)
     held = read_calibration(file)
     same = [text.sha256 for text in held.texts] == [text.sha256 for text in texts.records]
-    return same and held.model == identity_of(model.checkpoint)
+    return held if same and held.model == identity_of(model.checkpoint) else None
 
 
 def _files(model: Path, calibration: Path, work: Path, observer: Observer) -> dict[str, Path]:

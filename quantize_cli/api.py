@@ -255,7 +255,7 @@ def advise(
     Raises:
         QuantizeError: A model cannot be opened or converted, nothing fits, or an argument is wrong.
     """
-    from quantize_cli.advice.build import Terms, advise
+    from quantize_cli.advice.build import Terms, advised
     from quantize_cli.advice.measured import read_measurements
     from quantize_cli.planning.memory import parse_memory
     from quantize_cli.previews.build import Circumstances, check_circumstances
@@ -263,7 +263,7 @@ def advise(
     check_circumstances(Circumstances(context=context))
     named = [models] if isinstance(models, str | Path) else [*dict.fromkeys(models)]
     measured = tuple(read_measurements(Path(path)) for path in evaluations)
-    return advise(named, Terms(parse_memory(memory), context, measured), observer or Observer())
+    return advised(named, Terms(parse_memory(memory), context, measured), observer or Observer())
 
 
 def _mixes(formats: str | Several, options: PlanKeywords) -> list[Mix]:

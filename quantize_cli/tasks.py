@@ -19,7 +19,7 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from quantize_cli.errors import UsageError, shown
 from quantize_cli.gates.kinds import KINDS
-from quantize_cli.keywords import Keywords, PlanKeywords, budget_of
+from quantize_cli.keywords import BUDGETS, Keywords, PlanKeywords, budget_of
 
 #: A larger file is not a list of tasks.
 MAX_FILE_BYTES = 1 << 20
@@ -67,7 +67,7 @@ def read_tasks(path: Path) -> list[Task]:
         own = {_MODEL: entry} if isinstance(entry, str) else entry
         if not isinstance(own, dict) or not isinstance(model := own.pop(_MODEL, None), str) or not model:
             raise UsageError(f'{path}, {where}, does not name a model; write "org/name" or {{ model = "org/name" }}.')
-        settings = usual | _settings(own, path, where)
+        settings = _merged(usual, _settings(own, path, where))
         formats = settings.pop(_FORMATS, ())
         if not formats and budget_of(cast("PlanKeywords", settings)) is None:
             raise UsageError(f'{path} gives no format for {shown(model)}; write formats = ["q4_k_m"].')
@@ -76,6 +76,14 @@ def read_tasks(path: Path) -> list[Task]:
             output = _place(output, len(models))
         tasks.append(Task(_found(model, path.parent), tuple(formats), output, settings))
     return tasks
+
+
+def _merged(usual: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Put a model's settings over the usual ones; formats and budgets take each other's place."""
+    sizes = {_FORMATS, *BUDGETS}
+    if sizes & own.keys():
+        usual = {name: value for name, value in usual.items() if name not in sizes}
+    return usual | own
 
 
 def _place(output: str | None, models: int) -> str | None:

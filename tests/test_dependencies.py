@@ -14,6 +14,7 @@ from tools.check_versions import dependencies, lowest
 
 ROOT = Path(__file__).parent.parent
 DECLARED = dependencies(ROOT / "pyproject.toml")
+ENGINE = dependencies(ROOT / "pyproject.toml", "calibrate")
 
 #: Modules that are not called as what installs them; llvmlite's versions are bound to Numba's.
 INSTALLED_BY = {"yaml": "pyyaml", "llvmlite": "numba"}
@@ -31,12 +32,21 @@ def imported() -> set[str]:
     return found - {"quantize_cli"} - sys.stdlib_module_names
 
 
+def names(requirements: tuple[Requirement, ...]) -> set[str]:
+    return {canonicalize_name(requirement.name) for requirement in requirements}
+
+
 def test_what_is_imported_is_declared_and_the_other_way_round():
     needed = {canonicalize_name(INSTALLED_BY.get(module, module)) for module in imported()}
-    assert needed == {canonicalize_name(requirement.name) for requirement in DECLARED}
+    assert needed == names(DECLARED) | names(ENGINE)
 
 
-@pytest.mark.parametrize("requirement", DECLARED, ids=lambda requirement: requirement.name)
+def test_the_extra_of_the_engine_is_an_extra():
+    assert names(ENGINE) == {"torch", "transformers", "jinja2"}
+    assert not names(ENGINE) & names(DECLARED)
+
+
+@pytest.mark.parametrize("requirement", DECLARED + ENGINE, ids=lambda requirement: requirement.name)
 def test_every_lower_bound_satisfies_its_own_requirement(requirement):
     (pin,) = lowest(requirement).specifier
     assert pin.operator == "=="

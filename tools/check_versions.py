@@ -33,9 +33,10 @@ FORMATS = ("q4_k_m", "iq4_xs")
 COMMANDS = (("--version",), ("--help",), ("formats",), ("formats", "--json"))
 
 
-def dependencies(pyproject: Path) -> tuple[Requirement, ...]:
-    """Read what a project needs at run time."""
-    return tuple(map(Requirement, tomllib.loads(pyproject.read_text())["project"]["dependencies"]))
+def dependencies(pyproject: Path, extra: str | None = None) -> tuple[Requirement, ...]:
+    """Read what a project needs at run time, or what an extra of it adds to that."""
+    project = tomllib.loads(pyproject.read_text())["project"]
+    return tuple(map(Requirement, project["optional-dependencies"][extra] if extra else project["dependencies"]))
 
 
 def lowest(requirement: Requirement) -> Requirement:

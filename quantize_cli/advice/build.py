@@ -50,7 +50,7 @@ class _Model:
     terms: Terms
 
 
-def advise(models: Sequence[str | Path], terms: Terms, observer: Observer) -> Advice:
+def advised(models: Sequence[str | Path], terms: Terms, observer: Observer) -> Advice:
     """Find the files of the models that run in the memory.
 
     Raises:
@@ -94,7 +94,7 @@ def _offers(model: _Model, measured: Sequence[MeasuredFile]) -> Iterator[Offer]:
         raise UnsupportedError(
             f"{model.checkpoint.location} is quantized in a form that no format keeps; name the original model."
         )
-    known = {file.format for file in measured}
+    known = {file.format for file in measured if file.format is not None}
     offers = [offer for offer in formats if offer is not None and offer.format not in known]
     yield from offers
     yield from filter(None, (_of_file(model, file) for file in measured))

@@ -56,6 +56,16 @@ def describe(checkpoint: Checkpoint, pre_tokenizer: str | None = None) -> ModelD
         raise type(error)(f"{str(error)[:-1]} (config.json {_AS_IT_STANDS.format(reason=reason)}).") from error
 
 
+def tokenizer_class(checkpoint: Checkpoint) -> str | None:
+    """Return the tokenizer class of transformers that a checkpoint's family fixes, which overrides that of its files.
+
+    Raises:
+        CheckpointError, UnsupportedError: See `describe`.
+    """
+    class_name, _ = _class_name(_read_config(checkpoint), checkpoint.sidecars.where("config.json"))
+    return FAMILIES[BASE_CLASSES.get(class_name, class_name)].vocabulary.hf_class
+
+
 def _described(checkpoint: Checkpoint, values: dict[str, Json], pre_tokenizer: str | None) -> ModelDescription:
     class_name, notes = _class_name(values, checkpoint.sidecars.where("config.json"))
     family = FAMILIES[BASE_CLASSES.get(class_name, class_name)]

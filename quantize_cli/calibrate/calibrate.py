@@ -8,18 +8,21 @@ from pathlib import Path
 from quantize_cli.calibrate.candidates import CANDIDATES
 from quantize_cli.calibrate.estimate import estimate
 from quantize_cli.calibrate.measuring import Subject, measure
+from quantize_cli.calibrate.memory import within_memory
+from quantize_cli.calibrate.sampling import fits, joined, sampled, share_of
 from quantize_cli.calibrate.settings import settings_of
-from quantize_cli.calibrate.subject import documents_for, on_device, opened_model, tokens_of
+from quantize_cli.calibrate.subject import Model, documents_for, on_device, opened_model, shared_words, tokens_of
 from quantize_cli.calibrate.weights import Original
 from quantize_cli.calibrate.work import Work
 from quantize_cli.observer import Observer
+from quantize_cli.outputs.checks import check_output
 from quantize_cli.run.bounds import available_threads
 from quantize_cli.sensitivity.check import identity_of
 from quantize_cli.sensitivity.model import Calibration
 from quantize_cli.sensitivity.write import write_calibration
-from quantize_cli.texts.model import Part
+from quantize_cli.texts.model import Document, Part, Sequences
 
-#: What is enough to choose types by: with four times as many, SmolLM2's choices hardly change.
+#: With so many, SmolLM2's types within a budget reach what docs/quality.md shows.
 DEFAULT_TOKENS = 16_384
 
 
@@ -45,7 +48,7 @@ def calibrate(
     Args:
         model: A folder, a `.safetensors` file or a Hub id.
         output: The file to write, which is an importance matrix too.
-        texts: UTF-8 files; none means part A of our own texts.
+        texts: UTF-8 files; none means part A of our own texts, and some that a model of at most 1 GiB writes.
         context: Tokens of a sequence.
         tokens: The most tokens; None means `DEFAULT_TOKENS`.
         device: torch's name of a device; None is the CPU.
@@ -60,11 +63,16 @@ def calibrate(
         QuantizeError: Something cannot be read, run or written.
     """
     observer, output = observer or Observer(), Path(output)
+    check_output(output, force=force)
     settings = settings_of(device, dtype)
     documents = documents_for(texts, Part.CALIBRATE)
-    with opened_model(model, revision, settings, observer) as opened:
-        found = tokens_of(opened, documents, context, tokens or DEFAULT_TOKENS)
+    with within_memory(settings), opened_model(model, revision, settings, observer) as opened:
+        found = _sequences(opened, documents, context, tokens or DEFAULT_TOKENS, None if texts else seed)
         identity = identity_of(opened.checkpoint)
+        evaluation = documents_for((), Part.REPORT)
+        observer.noted(
+            shared_words(documents, evaluation, "the built-in texts of `quantize eval` stand in these texts")
+        )
         observer.noted(estimate(opened, found, types))
         key: Mapping[str, object] = {
             "config": identity.config,
@@ -76,7 +84,6 @@ def calibrate(
             "dtype": settings.dtype_name,
             "device": settings.device.type,
         }
-        work = Work(output, key)
         subject = Subject(
             checkpoint=opened.checkpoint,
             weights=Original(opened.checkpoint),
@@ -87,15 +94,26 @@ def calibrate(
             types=types,
             threads=available_threads(),
         )
-        tensors, blocks = measure(subject, work, observer.stage)
-    calibration = Calibration(
-        model=identity,
-        architecture=opened.plan.architecture,
-        context=context,
-        texts=found.records,
-        tensors=tuple(tensors),
-        blocks=tuple(blocks),
-    )
-    write_calibration(calibration, output, force=force)
-    work.remove()
+        with Work(output, key) as work:
+            tensors, blocks = measure(subject, work, observer.stage)
+            calibration = Calibration(
+                model=identity,
+                architecture=opened.plan.architecture,
+                context=context,
+                texts=found.records,
+                tensors=tuple(tensors),
+                blocks=tuple(blocks),
+            )
+            write_calibration(calibration, output, force=force)
     return calibration
+
+
+def _sequences(opened: Model, documents: Sequence[Document], context: int, tokens: int, seed: int | None) -> Sequences:
+    """Return the sequences of some documents; with a seed, the model writes some of them."""
+    share = share_of(tokens // context) if seed is not None and fits(opened.skeleton) else 0
+    given = tokens_of(opened, documents, context, tokens - share * context)
+    if not share or seed is None:
+        return given
+    return joined(
+        given, sampled(opened.skeleton, Original(opened.checkpoint), share, context, opened.encoder.bos, seed)
+    )

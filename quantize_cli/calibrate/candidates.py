@@ -12,10 +12,11 @@ from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
 from quantize_cli.planning.model import PlannedTensor
 
-#: Types that may be worth their bytes, fewest bits first. Ternary types are for models that were trained as such.
+#: Types that may be worth their bytes, fewest bits first. Ternary types are for models that were trained as such. The
+#: type that a tensor is stored in costs nothing, and is not measured.
 CANDIDATES = (
     *("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "Q2_K", "IQ3_XXS", "IQ3_S", "Q3_K", "IQ4_XS", "IQ4_NL"),
-    *("Q4_0", "Q4_K", "Q4_1", "Q5_0", "Q5_K", "Q5_1", "Q6_K", "Q8_0", "BF16", "F16"),
+    *("Q4_0", "Q4_K", "Q4_1", "Q5_0", "Q5_K", "Q5_1", "Q6_K", "Q8_0"),
 )
 
 #: Weights that one kernel call works on.

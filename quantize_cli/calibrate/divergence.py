@@ -6,8 +6,9 @@ predicts the token behind it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,8 +20,11 @@ from quantize_cli.calibrate.passage import Passage
 from quantize_cli.calibrate.skeleton import Skeleton
 from quantize_cli.calibrate.weights import Weights
 
-#: Called with the number of blocks that are done, and how many there are, for all models together.
-Tell = Callable[[int, int], None]
+#: Called with what is being done, how much of it is done, and how much there is.
+Tell = Callable[[str, int, int], None]
+
+#: Bytes of embeddings and output matrices, of several models, that are in memory at once.
+_HEADS_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -49,25 +53,60 @@ def scores(
         UnsupportedError: The engine cannot run the model.
     """
     models = [original, *quantized]
-    heads, states = [], []
+    states = []
     for weights in models:
-        heads.append(outside(skeleton, weights))
+        head = outside(skeleton, weights)
         passage = Passage(skeleton, tokens.shape[1])
         states.append(embedded(passage, tokens))
+    steps = len(skeleton) * len(models)
+    tell("blocks", 0, steps)
     for number in range(len(skeleton)):
         for done, (weights, hidden) in enumerate(zip(models, states, strict=True), number * len(models)):
             through_block(skeleton, passage, number, weights, hidden)
-            tell(done + 1, len(skeleton) * len(models))
-    found: list[list[tuple[Tensor, ...]]] = [[] for _ in quantized]
+            tell("blocks", done + 1, steps)
+    together = max(1, _HEADS_BYTES // sum(held.nbytes for held in head.values()) - 1)
+    found: list[Scores] = []
+    for start in range(0, len(quantized), together):
+        some = slice(1 + start, 1 + start + together)
+        heads = [outside(skeleton, weights) for weights in (original, *models[some])]
+        begun = partial(_tell_part, tell, start, len(quantized), len(heads) - 1)
+        found += _scored(skeleton, passage, heads, [states[0], *states[some]], tokens, begun)
+    return found
+
+
+def _tell_part(tell: Tell, start: int, files: int, some: int, done: int, sequences: int) -> None:
+    """Tell of `done` sequences of some files, when `start` files are done already."""
+    tell("scores", start * sequences + some * done, files * sequences)
+
+
+def _scored(
+    skeleton: Skeleton,
+    passage: Passage,
+    heads: Sequence[Mapping[str, Tensor]],
+    states: Sequence[Tensor],
+    tokens: Tensor,
+    tell: Callable[[int, int], None],
+) -> list[Scores]:
+    """Compare what models predict, the first of which is the original, by what they have outside of the blocks."""
+    found: list[list[tuple[Tensor, ...]]] = [[] for _ in heads[1:]]
+    tell(0, len(tokens))
     for number, sequence in enumerate(tokens):
         following = sequence[1:][scored(tokens.shape[1])]
-        logits = []
-        for head, hidden in zip(heads, states, strict=True):
-            skeleton.place(head)
-            logits.append(passage.logits(hidden[number, scored(tokens.shape[1])]).log_softmax(-1))
-        for place, other in zip(found, logits[1:], strict=True):
-            place.append(_compared(logits[0], other, following))
+        predicted = _predictions(skeleton, passage, heads, [hidden[number] for hidden in states])
+        first = next(predicted)
+        for place, other in zip(found, predicted, strict=True):
+            place.append(_compared(first, other, following))
+        tell(number + 1, len(tokens))
     return [Scores(*(torch.stack(column).cpu().numpy() for column in zip(*rows, strict=True))) for rows in found]
+
+
+def _predictions(
+    skeleton: Skeleton, passage: Passage, heads: Sequence[Mapping[str, Tensor]], states: Sequence[Tensor]
+) -> Iterator[Tensor]:
+    """Yield what each model predicts of a sequence: logarithms of probabilities, float32[scored, vocabulary]."""
+    for head, hidden in zip(heads, states, strict=True):
+        skeleton.place(head)
+        yield passage.logits(hidden[scored(len(hidden))]).log_softmax(-1)
 
 
 def _compared(first: Tensor, second: Tensor, following: Tensor) -> tuple[Tensor, ...]:

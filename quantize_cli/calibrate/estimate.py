@@ -7,16 +7,22 @@ import time
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from quantize_cli.calibrate.candidates import candidates_of
 from quantize_cli.calibrate.skeleton import OUTSIDE
 from quantize_cli.calibrate.subject import Model
+from quantize_cli.run.bounds import available_threads
 from quantize_cli.texts.model import Sequences
 
 #: Operations for each token and weight: 2 forward; 2 again and 4 backward for the gradients.
 _OPERATIONS = 8
+#: CPU seconds a weight for its rounding to all types: half a microsecond to one.
+_SEARCHES = 0.7e-6
 #: The side of the matrices by whose product the machine is measured.
 _SIDE = 1024
+#: Products, the fastest of which counts; the first one is slow.
+_TRIES = 5
 #: What torch, its libraries and buffers take beside the model.
 _BASE_BYTES = 700 << 20
 
@@ -28,10 +34,12 @@ def estimate(model: Model, found: Sequences, types: Sequence[str]) -> str:
     sizes = {part: sum(held.numel() for held in skeleton.parameters(part).values()) for part in _parts(model)}
     block = max((size for part, size in sizes.items() if part != OUTSIDE), default=0)
     most = max((len(candidates_of(tensor, None, types)) for tensor in model.plan.tensors), default=0)
-    memory = _BASE_BYTES + 2 * sizes[OUTSIDE] * item + block * (3 * item + 4 * most)
+    # What types change is kept in a byte; weights, their gradients, and some matrices in float32 stand beside.
+    memory = _BASE_BYTES + 2 * sizes[OUTSIDE] * item + block * (2 * item + 4 + most)
     hidden = int(getattr(skeleton.model.config, "hidden_size", 0))
     disk = (len(skeleton) + 2) * tokens * hidden * item
-    seconds = _OPERATIONS * tokens * sum(sizes.values()) / _speed(model)
+    weights = sum(sizes.values())
+    seconds = _OPERATIONS * tokens * weights / _speed(model) + _SEARCHES * weights / available_threads()
     return (
         f"Measuring {tokens:,} tokens takes about {_minutes(seconds)}, {memory / 2**30:.1f} GiB of memory, and "
         f"{disk / 2**30:.1f} GiB of disk space beside the output."
@@ -46,10 +54,15 @@ def _speed(model: Model) -> float:
     """Measure operations a second by a product of matrices."""
     settings = model.skeleton.settings
     matrix = torch.ones(_SIDE, _SIDE, device=settings.device, dtype=settings.dtype)
-    matrix @ matrix
+    seconds = min(_timed(matrix) for _ in range(_TRIES))
+    return 2 * _SIDE**3 / seconds
+
+
+def _timed(matrix: Tensor) -> float:
+    """Measure the seconds that the product of a matrix with itself takes, until its values are there."""
     started = time.perf_counter()
-    (matrix @ matrix).sum().item()
-    return 2 * _SIDE**3 / (time.perf_counter() - started)
+    (matrix @ matrix)[0, 0].item()
+    return time.perf_counter() - started
 
 
 def _minutes(seconds: float) -> str:

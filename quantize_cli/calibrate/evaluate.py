@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from functools import partial
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
 
 from quantize_cli.calibrate.divergence import Scores, scores
+from quantize_cli.calibrate.memory import within_memory
 from quantize_cli.calibrate.settings import settings_of
-from quantize_cli.calibrate.subject import documents_for, on_device, opened_model, tokens_of
+from quantize_cli.calibrate.subject import documents_for, on_device, opened_model, shared_words, tokens_of
 from quantize_cli.calibrate.weights import Original, Quantized
 from quantize_cli.checkpoints.gguf import GgufCheckpoint
 from quantize_cli.evaluation.figures import TokenDivergences, by_kind, divergence, paired
@@ -53,17 +54,23 @@ def evaluate(
     started, observer = time.perf_counter(), observer or Observer()
     settings = settings_of(device, dtype)
     documents = documents_for(texts, Part.REPORT)
-    with opened_model(against, revision, settings, observer) as model:
+    with (
+        within_memory(settings),
+        opened_model(against, revision, settings, observer) as model,
+        ExitStack() as closed,
+    ):
         checkpoint = model.checkpoint
-        opened = [GgufCheckpoint(Path(file), observer) for file in files]
+        opened = [closed.enter_context(closing(GgufCheckpoint(Path(file), observer))) for file in files]
         quantized = [Quantized(file, checkpoint, model.plan.tensors) for file in opened]
         found = tokens_of(model, documents, context, tokens)
+        calibrated = documents_for((), Part.CALIBRATE)
+        observer.noted(shared_words(calibrated, documents, "these texts stand in those of `quantize calibrate`"))
         compared = scores(
             model.skeleton,
             Original(checkpoint),
             quantized,
             on_device(found, settings),
-            partial(observer.stage, "comparing"),
+            observer.stage,
         )
     divergences = [_of_tokens(of_file, found) for of_file in compared]
     return Evaluation(

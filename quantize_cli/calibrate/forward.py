@@ -19,7 +19,7 @@ def batches(tokens: Tensor) -> Iterator[slice]:
     """Yield sequences that are computed together, of tokens or hidden states [sequences, context, ...]."""
     step = max(1, BATCH_TOKENS // tokens.shape[1])
     for start in range(0, len(tokens), step):
-        yield slice(start, start + step)
+        yield slice(start, min(start + step, len(tokens)))
 
 
 @torch.no_grad()

@@ -1,13 +1,13 @@
 """Which parameter's rows are which rows of which GGUF tensor.
 
-Nothing is derived from names. Numbers take the way of the weights: GGUF tensors filled with the numbers of their rows, and
-then of their columns, go backwards through the recipes and through transformers' conversions; where they arrive is where
-the weights arrive.
+Nothing is derived from names. Numbers take the way of the weights: GGUF tensors filled with the numbers of their rows,
+and then of their columns, go backwards through the recipes and through transformers' conversions; where they arrive is
+where the weights arrive.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,12 +44,17 @@ class Joined:
         self.tensors = tensors
         self._skeleton, self._infos = skeleton, infos
         self.places: dict[tuple[str, int], Place] = {}
+        #: Parameters, and the tensors that lie in them; nothing of a group lies in another one.
+        self.groups: list[tuple[Sequence[str], Sequence[PlannedTensor]]] = []
         starts = np.cumsum([0, *(tensor.rows for tensor in tensors)])
         numbers = {tensor.name: number for number, tensor in enumerate(tensors)}
-        across = self._sent(_columns_filled)
-        for name, matrices in self._sent(lambda tensor: _rows_filled(tensor, starts[numbers[tensor.name]])).items():
-            for matrix, where in enumerate(matrices):
-                self._add(name, matrix, where, across[name][matrix], starts)
+        for group in _groups(skeleton, tensors):
+            across = self._sent(_columns_filled, group)
+            rows = self._sent(lambda tensor: _rows_filled(tensor, starts[numbers[tensor.name]]), group)
+            for name, matrices in rows.items():
+                for matrix, where in enumerate(matrices):
+                    self.places[name, matrix] = _place(where, across[name][matrix], starts)
+            self.groups.append((list(rows), group))
         self._pairs = {
             (name, tensors[number].name)
             for (name, _), place in self.places.items()
@@ -63,12 +68,12 @@ class Joined:
         return list(dict.fromkeys(name for name, _ in self.places))
 
     def numbers(self, parameter: str) -> NDArray[np.int64]:
-        """Return the number of the tensor of each of `rows(parameter, ...)`; rows of none have the number behind the last."""
+        """Return the number of the tensor of each of `rows(parameter, ...)`; that behind the last stands for none."""
         places = [place.tensors for (name, _), place in self.places.items() if name == parameter]
         return np.concatenate(places) % (len(self.tensors) + 1)
 
     def rows(self, parameter: str, values: torch.Tensor) -> torch.Tensor:
-        """Return values of a parameter's shape as rows, [rows, columns], all matrices of a stack one below the other."""
+        """Return values of a parameter's shape as rows, [rows, columns]; matrices lie one below the other."""
         stack = values.reshape(-1, *values.shape[-2:])
         if self.places[parameter, 0].transposed:
             stack = stack.transpose(1, 2)
@@ -78,33 +83,56 @@ class Joined:
         """Tell whether a tensor, or some of it, lies in a parameter."""
         return (parameter, tensor.name) in self._pairs
 
-    def values(self, read: Callable[[PlannedTensor], Rows], meaning: Meaning) -> dict[str, torch.Tensor]:
-        """Make parameters of values in the GGUF file's layout; where it has none, they are 0."""
-        arrays = arrays_of(self.tensors, read, self._infos, meaning)
+    def values(
+        self, read: Callable[[PlannedTensor], Rows], meaning: Meaning, tensors: Sequence[PlannedTensor]
+    ) -> dict[str, torch.Tensor]:
+        """Make parameters of values in the layout of the GGUF file; where it has none, they are 0.
+
+        Args:
+            read: Returns the values of a tensor.
+            meaning: What they are.
+            tensors: Those of a group.
+        """
+        arrays = arrays_of(tensors, read, self._infos, meaning)
         return self._skeleton.converted({name: torch.from_numpy(held) for name, held in arrays.items()})
 
-    def _sent(self, fill: Callable[[PlannedTensor], Rows]) -> dict[str, NDArray[np.int64]]:
-        """Return where numbers arrive: each parameter as a stack of matrices, int64[matrices, rows, columns]."""
-        made = {name: held.numpy() for name, held in self.values(fill, Meaning.PLACES).items() if held.ndim > 1}
-        return {name: held.reshape(-1, *held.shape[-2:]).astype(np.int64) for name, held in made.items()}
+    def _sent(
+        self, fill: Callable[[PlannedTensor], Rows], tensors: Sequence[PlannedTensor]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return where numbers arrive: each parameter as a stack of matrices, float32[matrices, rows, columns]."""
+        made = self.values(fill, Meaning.PLACES, tensors)
+        return {name: held.numpy().reshape(-1, *held.shape[-2:]) for name, held in made.items() if held.ndim > 1}
 
-    def _add(
-        self, name: str, matrix: int, where: NDArray[np.int64], columns: NDArray[np.int64], starts: NDArray[np.int64]
-    ) -> None:
-        """Read a matrix of row numbers and one of column numbers, which begin at 1."""
-        varying = where[:, 0] != where[:, -1]
-        transposed = bool(varying[where[:, 0] > 0].all()) and where.shape[1] > 1
-        if transposed:
-            where, columns, varying = where.T, columns.T, np.zeros(where.shape[1], np.bool_)
-        rows = where[:, 0] - 1
-        tensors = np.searchsorted(starts, rows, side="right") - 1
-        straight = (rows >= 0) & ~varying
-        self.places[name, matrix] = Place(
-            transposed,
-            np.where(rows >= 0, tensors, -1),
-            np.where(straight, rows - starts[tensors], -1),
-            columns[int(straight.argmax())] - 1,
-        )
+
+def _groups(skeleton: Skeleton, tensors: Sequence[PlannedTensor]) -> Iterator[list[PlannedTensor]]:
+    """Yield the tensors that become some parameters together, such as the experts' gates and ups."""
+    left = {tensor.name: tensor for tensor in tensors}
+    while left:
+        reached: set[str] = set()
+        names = {next(iter(left))}
+        while more := {skeleton.parameter(source) for name in names for source in left[name].sources} - reached:
+            reached |= more
+            names |= {
+                name for name, tensor in left.items() if reached & {skeleton.parameter(held) for held in tensor.sources}
+            }
+        yield [left.pop(tensor.name) for tensor in tensors if tensor.name in names]
+
+
+def _place(where: Rows, columns: Rows, starts: NDArray[np.int64]) -> Place:
+    """Read a matrix of row numbers and one of column numbers, which begin at 1."""
+    varying = where[:, 0] != where[:, -1]
+    transposed = where.shape[1] > 1 and bool(varying[where[:, 0] > 0].all())
+    if transposed:
+        where, columns, varying = where.T, columns.T, np.zeros(where.shape[1], np.bool_)
+    rows = where[:, 0].astype(np.int64) - 1
+    tensors = np.searchsorted(starts, rows, side="right") - 1
+    straight = (rows >= 0) & ~varying
+    return Place(
+        transposed,
+        np.where(rows >= 0, tensors, -1),
+        np.where(straight, rows - starts[tensors], -1),
+        columns[int(straight.argmax())].astype(np.int64) - 1,
+    )
 
 
 def _rows_filled(tensor: PlannedTensor, start: int) -> Rows:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,12 +16,13 @@ from torch import Tensor
 from quantize_cli.calibrate.candidates import candidates_of, difference
 from quantize_cli.calibrate.costs import BlockCosts
 from quantize_cli.calibrate.ends import from_labels, to_embedding
-from quantize_cli.calibrate.forward import batches, embedded, outside
+from quantize_cli.calibrate.forward import batches, outside
 from quantize_cli.calibrate.joining import Joined
 from quantize_cli.calibrate.passage import Passage
 from quantize_cli.calibrate.products import Watch
 from quantize_cli.calibrate.skeleton import OUTSIDE, Skeleton
 from quantize_cli.calibrate.squares import Squares
+from quantize_cli.calibrate.states import States
 from quantize_cli.calibrate.vocabulary_costs import EmbeddingCosts, OutputCosts, costs_of
 from quantize_cli.calibrate.weights import Weights
 from quantize_cli.calibrate.work import Work
@@ -77,18 +80,18 @@ class _Measuring:
 
     def __init__(self, subject: Subject, work: Work, tell: Tell, pool: ThreadPoolExecutor) -> None:
         self._subject, self._work, self._tell, self._pool = subject, work, tell, pool
-        self._outside = outside(subject.skeleton, subject.weights)
-        self._passage = Passage(subject.skeleton, subject.tokens.shape[1])
-        first = self._passage.embed(subject.tokens[:1])
+        with self._ends_loaded():
+            self._passage = Passage(subject.skeleton, subject.tokens.shape[1])
+            first = self._passage.embed(subject.tokens[:1])
         self._shape = (*subject.tokens.shape, first.shape[-1])
         self._dtype = first.dtype
         self._rows = SourceRows(subject.checkpoint)
 
     def forward(self) -> None:
         """Compute what each block gets, and what its matrices are multiplied by."""
-        if not self._work.has("outputs"):
-            self._states(0).copy_(embedded(self._passage, self._subject.tokens))
-            self._work.keep("outputs", {})
+        if not self._work.has("inputs"):
+            self._embed()
+            self._work.keep("inputs", {})
         count = len(self._subject.skeleton)
         for number in range(count):
             if not self._work.has(f"squares-{number}"):
@@ -113,29 +116,36 @@ class _Measuring:
         """Take all sequences through a block."""
         subject = self._subject
         subject.skeleton.load(number, subject.weights)
-        squares = Squares()
+        squares, sizes = Squares(), _Sizes()
         before, behind = self._states(number), self._states(number + 1)
         with torch.no_grad(), Watch(subject.skeleton.parameters(number), squares.add):
-            for some in batches(before):
-                behind[some] = self._passage.block(number, before[some].to(subject.tokens.device)).cpu()
-        found: dict[str, Rows] = {}
+            for some in batches(subject.tokens):
+                made = self._passage.block(number, before.read(some.start, some.stop, subject.tokens.device))
+                behind.write(some.start, made)
+                sizes.add(made)
+        found = sizes.of()
         for name, (sums, counts) in squares.of(self._joined(number)).items():
             found |= {f"sums {name}": sums, f"counts {name}": counts}
         subject.skeleton.unload(number)
-        flat = behind.reshape(-1, behind.shape[-1]).float()
-        found["largest"] = flat.abs().amax(0).numpy()
-        found["mean square"] = flat.square().mean(0, dtype=torch.float64).float().numpy()
         return found
+
+    def _embed(self) -> None:
+        """Compute what the first block gets."""
+        hidden = self._states(0)
+        with self._ends_loaded(), torch.no_grad():
+            for some in batches(self._subject.tokens):
+                hidden.write(some.start, self._passage.embed(self._subject.tokens[some]))
 
     def _ends(self) -> None:
         """Draw labels behind the last block."""
         subject, count = self._subject, len(self._subject.skeleton)
         generator = torch.Generator().manual_seed(subject.seed)
         hidden, gradient, costs = self._states(count), self._gradient(count), OutputCosts()
-        for number in range(len(subject.tokens)):
-            behind = hidden[number].to(subject.tokens.device)
-            gradient[number] = from_labels(self._passage, self._outside, behind, generator, costs).cpu()
-            self._tell("labels", number + 1, len(subject.tokens))
+        with self._ends_loaded() as parameters:
+            for number in range(len(hidden)):
+                behind = hidden.read(number, number + 1, subject.tokens.device)[0]
+                gradient.write(number, from_labels(self._passage, parameters, behind, generator, costs)[None])
+                self._tell("labels", number + 1, len(hidden))
         self._work.keep("ends", costs.state())
 
     def _backward(self, number: int) -> dict[str, Rows]:
@@ -144,27 +154,23 @@ class _Measuring:
         subject.skeleton.load(number, subject.weights)
         joined = self._joined(number)
         types = {tensor.name: self._types(tensor, self._importance(number, tensor)) for tensor in joined.tensors}
-        rows = {tensor.name: self._read(tensor) for tensor in joined.tensors}
-
-        def change(tensor: PlannedTensor, name: str) -> Rows:
-            importance = self._importance(number, tensor)
-            return difference(rows[tensor.name], name, importance, tensor.rows_of_an_expert, self._pool)
-
-        costs = BlockCosts(joined, types, change, subject.tokens.device)
-        parameters = subject.skeleton.parameters(number)
-        for parameter in parameters.values():
+        costs = BlockCosts(
+            joined,
+            types,
+            lambda tensor: self._changes(tensor, self._importance(number, tensor)),
+            subject.tokens.device,
+        )
+        for name, parameter in subject.skeleton.parameters(number).items():
             parameter.requires_grad_()
+            parameter.register_post_accumulate_grad_hook(partial(_count, costs, name))
         hidden, behind, before = self._states(number), self._gradient(number + 1), self._gradient(number)
-        for place in range(len(subject.tokens)):
-            start = hidden[place : place + 1].to(subject.tokens.device).requires_grad_()
+        for place in range(len(hidden)):
+            start = hidden.read(place, place + 1, subject.tokens.device).requires_grad_()
             with torch.enable_grad():
                 made = self._passage.block(number, start)
-            made.backward(behind[place : place + 1].to(made.device))
+            made.backward(behind.read(place, place + 1, made.device))
             assert start.grad is not None
-            before[place] = start.grad[0].cpu()
-            costs.add({name: held.grad for name, held in parameters.items() if held.grad is not None})
-            for parameter in parameters.values():
-                parameter.grad = None
+            before.write(place, start.grad)
         subject.skeleton.unload(number)
         found = costs.of(subject.tokens.numel())
         return {f"costs {name}": _in_order(held, subject.types) for name, held in found.items()}
@@ -173,8 +179,9 @@ class _Measuring:
         """Compute the costs of the embedding and the output matrix."""
         subject = self._subject
         gradient, embedding = self._gradient(0), EmbeddingCosts()
-        for number, tokens in enumerate(subject.tokens):
-            to_embedding(self._passage, tokens, gradient[number].to(tokens.device), embedding)
+        with self._ends_loaded():
+            for number, tokens in enumerate(subject.tokens):
+                to_embedding(self._passage, tokens, gradient.read(number, number + 1, tokens.device)[0], embedding)
         output = OutputCosts.of_state(self._work.kept("ends"))
         named = {tensor.name: tensor for tensor in self._subject.of_part(OUTSIDE)}
         roles: Mapping[str, list[OutputCosts | EmbeddingCosts]] = (
@@ -184,16 +191,8 @@ class _Measuring:
         for name, held in roles.items():
             if name in named:
                 tensor = named[name]
-                rows = self._read(tensor)
                 types = self._types(tensor, None)
-                costs = costs_of(
-                    held,
-                    types,
-                    lambda type_name, tensor=tensor, rows=rows: difference(  # type: ignore[misc]
-                        rows, type_name, None, tensor.rows_of_an_expert, self._pool
-                    ),
-                    subject.tokens.numel(),
-                )
+                costs = costs_of(held, types, self._changes(tensor, None), subject.tokens.numel())
                 found[f"costs {name}"] = _in_order(costs, subject.types)
         return found
 
@@ -218,11 +217,17 @@ class _Measuring:
         kept = (self._work.kept(f"squares-{number}") for number in range(len(self._subject.skeleton)))
         return [BlockActivations(held["largest"], held["mean square"]) for held in kept]
 
-    def _states(self, number: int) -> Tensor:
+    @contextmanager
+    def _ends_loaded(self) -> Iterator[Mapping[str, Tensor]]:
+        """Hold what is outside of the blocks, which blocks do not need; give its parameters."""
+        yield outside(self._subject.skeleton, self._subject.weights)
+        self._subject.skeleton.unload(OUTSIDE)
+
+    def _states(self, number: int) -> States:
         """Return what block `number` gets."""
         return self._work.states(f"hidden-{number}", self._shape, self._dtype)
 
-    def _gradient(self, number: int) -> Tensor:
+    def _gradient(self, number: int) -> States:
         """Return the gradient at what block `number` gets."""
         return self._work.states(f"gradient-{number}", self._shape, self._dtype)
 
@@ -237,16 +242,49 @@ class _Measuring:
             [self._rows.rows(tensor, start, start + step).rows for start in range(0, tensor.rows, step)]
         )
 
+    def _changes(self, tensor: PlannedTensor, importance: Rows | None) -> Callable[[str], Rows]:
+        """Read a tensor; return what tells what storing it in a type changes."""
+        rows = self._read(tensor)
+        return lambda name: difference(rows, name, importance, tensor.rows_of_an_expert, self._pool)
+
     def _types(self, tensor: PlannedTensor, importance: Rows | None) -> tuple[str, ...]:
         return candidates_of(tensor, importance, self._subject.types)
 
     def _importance(self, number: int, tensor: PlannedTensor) -> Rows | None:
-        """Return the mean squares of a tensor's inputs, as an importance matrix has them; 1 where nothing was counted."""
+        """Return the mean squares of a tensor's inputs, as an importance matrix has them; 1 for experts without any."""
         held = self._work.kept(f"squares-{number}")
         sums, counts = held.get(f"sums {tensor.name}"), held.get(f"counts {tensor.name}")
         if sums is None or counts is None:
             return None
         return np.divide(sums, counts[:, None], out=np.ones_like(sums), where=counts[:, None] > 0)
+
+
+class _Sizes:
+    """How large the values of each channel are, over all hidden states that are added."""
+
+    def __init__(self) -> None:
+        self._largest: list[Tensor] = []
+        self._squares: list[Tensor] = []
+        self._tokens = 0
+
+    def add(self, hidden: Tensor) -> None:
+        """Count hidden states [sequences, context, width]."""
+        flat = hidden.reshape(-1, hidden.shape[-1]).float()
+        self._largest.append(flat.abs().amax(0).cpu())
+        self._squares.append(flat.square().sum(0, dtype=torch.float64).cpu())
+        self._tokens += len(flat)
+
+    def of(self) -> dict[str, Rows]:
+        """Return the largest magnitudes and the mean squares."""
+        mean = torch.stack(self._squares).sum(0) / self._tokens
+        return {"largest": torch.stack(self._largest).amax(0).numpy(), "mean square": mean.float().numpy()}
+
+
+def _count(costs: BlockCosts, name: str, parameter: Tensor) -> None:
+    """Count a parameter's gradient as soon as it is there, and give it up: all of them together would take memory."""
+    if parameter.grad is not None:
+        costs.add(name, parameter.grad)
+        parameter.grad = None
 
 
 def _in_order(costs: Mapping[str, float], types: Sequence[str]) -> Rows:

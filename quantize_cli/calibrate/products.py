@@ -1,7 +1,7 @@
 """The products of a block with its parameters, found while they are computed.
 
-Modules would not do: a mixture of experts multiplies by slices of one parameter. So torch's functions are watched, and a
-weight is known by where it lies in memory.
+Modules would not do: a mixture of experts multiplies by slices of one parameter. So torch's functions are watched, and
+a weight is known by where it lies in memory.
 """
 
 from __future__ import annotations

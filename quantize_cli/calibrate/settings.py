@@ -35,7 +35,7 @@ def settings_of(device: str | None, dtype: str | None) -> Settings:
         raise UsageError(f"{shown(dtype)} is not a dtype of the engine; choose {' or '.join(DTYPES)}.")
     try:
         found = torch.device(device or "cpu")
-        torch.empty(1, device=found)
+        torch.ones(1, device=found).item()  # which torch's device without memory, "meta", cannot tell
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(f"Device {shown(device)} is not here ({_devices()}); choose one of these.") from error
     return Settings(found, DTYPES[dtype or "f32"])

@@ -71,6 +71,10 @@ class Skeleton:
         """Return the checkpoint's tensors that a part is made of; the part is a block's number, or OUTSIDE."""
         return self._names.get(part, ())
 
+    def parameter(self, name: str) -> str:
+        """Return the parameter that a tensor of the checkpoint becomes, or the first of several."""
+        return self._parameters[name][0]
+
     def load(self, part: int, weights: Weights) -> None:
         """Give a part its weights.
 
@@ -177,7 +181,7 @@ def _blocks(model: PreTrainedModel, where: str) -> tuple[str, nn.ModuleList]:
         if isinstance(module, nn.ModuleList) and len(module) == layers and len({type(block) for block in module}) == 1:
             return f"{name}.", module
     raise UnsupportedError(
-        f"{where}: {type(model).__name__} of transformers is not a row of like blocks, which the engine needs; {WAY_OUT}."
+        f"{where}: {type(model).__name__} of transformers is not a row of like blocks, as it has to be; {WAY_OUT}."
     )
 
 

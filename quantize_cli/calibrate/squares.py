@@ -28,7 +28,7 @@ class Squares:
         self._counts[key] = self._counts.get(key, 0) + len(product.inputs)
 
     def of(self, joined: Joined) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """Return GGUF name -> sums float32[experts, columns] and counts float32[experts], of tensors that were multiplied."""
+        """Return GGUF name -> sums float32[experts, columns] and counts float32[experts], where there are any."""
         found: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
         for number, tensor in enumerate(joined.tensors):
             sums, counts = self._of_tensor(joined, number, tensor)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from quantize_cli.architectures.describe import tokenizer_class
 from quantize_cli.calibrate.settings import Settings
 from quantize_cli.calibrate.skeleton import WAY_OUT, Skeleton
 from quantize_cli.checkpoints.base import Checkpoint
@@ -21,9 +22,10 @@ from quantize_cli.observer import Observer
 from quantize_cli.planning.model import Plan
 from quantize_cli.planning.planner import make_plan
 from quantize_cli.texts.defaults import default_documents
-from quantize_cli.texts.encoder import encoder_of
+from quantize_cli.texts.encoder import ModelEncoder, encoder_of
 from quantize_cli.texts.files import documents_of_files
 from quantize_cli.texts.model import Document, Part, Sequences
+from quantize_cli.texts.overlap import GRAM, overlap
 from quantize_cli.texts.parts import part_of
 from quantize_cli.texts.sequences import sequences
 
@@ -38,6 +40,7 @@ class Model:
     checkpoint: Checkpoint
     plan: Plan  #: of a file without loss
     skeleton: Skeleton
+    encoder: ModelEncoder
 
 
 @contextmanager
@@ -55,8 +58,10 @@ def opened_model(model: str | Path, revision: str | None, settings: Settings, ob
             )
         plan = make_plan(checkpoint, find_format("F32"))
         skeleton = Skeleton(checkpoint, settings)
+        metadata = plan.files[0].metadata
+        encoder = encoder_of(checkpoint.sidecars, metadata, hf_class=tokenizer_class(checkpoint))
         checkpoint.fetch(observer)
-        yield Model(checkpoint, plan, skeleton)
+        yield Model(checkpoint, plan, skeleton, encoder)
 
 
 def documents_for(texts: Sequence[str | Path], part: Part) -> tuple[Document, ...]:
@@ -68,6 +73,12 @@ def documents_for(texts: Sequence[str | Path], part: Part) -> tuple[Document, ..
     return documents_of_files(texts) if texts else part_of(default_documents(), part)
 
 
+def shared_words(calibrated: Sequence[Document], measured: Sequence[Document], which: str) -> str:
+    """Tell how much of the texts that are measured on stands in those that are calibrated on; `which` says which."""
+    share = overlap(calibrated, measured)
+    return f"{share:.2%} of the sequences of {GRAM} words in {which}."
+
+
 def tokens_of(model: Model, documents: Sequence[Document], context: int, tokens: int | None) -> Sequences:
     """Cut documents into sequences of the model's tokens.
 
@@ -76,8 +87,7 @@ def tokens_of(model: Model, documents: Sequence[Document], context: int, tokens:
     """
     if context < _LEAST_CONTEXT:
         raise UsageError(f"A context of {context} tokens does not leave any to score; take at least {_LEAST_CONTEXT}.")
-    encoder = encoder_of(model.checkpoint.sidecars, model.plan.files[0].metadata)
-    return sequences(documents, encoder, context, tokens)
+    return sequences(documents, model.encoder, context, tokens)
 
 
 def on_device(found: Sequences, settings: Settings) -> Tensor:

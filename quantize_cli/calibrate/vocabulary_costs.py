@@ -2,7 +2,7 @@
 
 Their gradients are too large to be kept for each sequence. The output matrix's rows share their inputs h, so that its
 Fisher information is taken to be a product: row r's squared gradients at the logits, times one Hessian of the inputs,
-E[|g|^2 h h^T] / E[|g|^2]. The embedding's row is one input of the model: its gradient is that of the places of the token.
+E[|g|^2 h h^T] / E[|g|^2]. The embedding's row is one input of the model: its gradient is that of the token's places.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class Quantized:
                 self._made_of.setdefault(source, []).append(tensor)
 
     def read(self, names: Sequence[str]) -> Arrays:
-        """Return tensors of the checkpoint, each float32 in its own shape; those without a place in the file as they are."""
+        """Return tensors of the checkpoint, each float32 in its own shape; what the file lacks, as it is there."""
         wanted = {tensor.name: tensor for name in names for tensor in self._made_of.get(name, ())}
         arrays = arrays_of(wanted.values(), self._rows, self._infos)
         for name in names:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-import math
+import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+from quantize_cli.calibrate.states import States
+from quantize_cli.errors import CheckpointError, OutputError, UnsupportedError
+from quantize_cli.outputs.hidden import busy
+from quantize_cli.outputs.refusals import writing
 
 #: Values by name, as `numpy.savez` takes them.
 Values = Mapping[str, NDArray[Any]]
@@ -21,44 +29,108 @@ Values = Mapping[str, NDArray[Any]]
 class Work:
     """A folder beside the output, hidden, with what is done: states of tensors, and figures of blocks.
 
+    As a context, it removes the folder at the end. It leaves the folder for a later run if the block is stopped, but
+    not if the model turns out to be one that no run can measure.
+
     Args:
         output: The calibration file.
         key: What decides the figures: model, texts, options. What another key has left is given up.
+
+    Raises:
+        OutputError: The folder cannot be made, is not a folder of this user, or belongs to a run that goes on.
     """
 
     def __init__(self, output: Path, key: Mapping[str, object]) -> None:
         self.folder = output.parent / f".{output.name}.unfinished"
-        told = self.folder / "key.json"
-        wanted = json.dumps(key, sort_keys=True)
-        if not told.is_file() or told.read_text(encoding="utf-8") != wanted:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir(parents=True)
-            told.write_text(wanted, encoding="utf-8")
+        with writing(self.folder):
+            self._descriptor = _locked(self.folder, output)
+            told, wanted = self.folder / "key.json", json.dumps(key, sort_keys=True)
+            if not told.is_file() or told.read_text(encoding="utf-8") != wanted:
+                for path in self.folder.iterdir():
+                    path.unlink()
+                told.write_text(wanted, encoding="utf-8")
 
-    def states(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Return a tensor that lies in a file; a new one has zeros."""
-        path = self.folder / f"{name}.states"
-        return torch.from_file(str(path), shared=True, size=math.prod(shape), dtype=dtype).reshape(shape)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None or issubclass(kind, CheckpointError | UnsupportedError):
+            self.remove()
+        os.close(self._descriptor)
+
+    def states(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> States:
+        """Return a tensor that lies in a file; a new one has zeros.
+
+        Raises:
+            OutputError: The disk is full, for example.
+        """
+        path = self._states(name)
+        with writing(path):
+            return States(path, shape, dtype)
 
     def forget(self, name: str) -> None:
         """Remove states, if they are there."""
-        (self.folder / f"{name}.states").unlink(missing_ok=True)
+        self._states(name).unlink(missing_ok=True)
 
     def has(self, name: str) -> bool:
         """Tell whether figures are there."""
-        return (self.folder / f"{name}.npz").is_file()
+        return self._figures(name).is_file()
 
     def keep(self, name: str, values: Values) -> None:
-        """Write figures; once `has` tells that they are there, they are whole."""
+        """Write figures; once `has` tells that they are there, they are whole.
+
+        Raises:
+            OutputError: They cannot be written.
+        """
         begun = self.folder / f"{name}.part.npz"
-        np.savez(begun, **values)  # type: ignore[arg-type]
-        begun.rename(self.folder / f"{name}.npz")
+        with writing(self._figures(name)):
+            np.savez(begun, **values)  # type: ignore[arg-type]
+            begun.rename(self._figures(name))
 
     def kept(self, name: str) -> dict[str, NDArray[Any]]:
-        """Read figures."""
-        with np.load(self.folder / f"{name}.npz", allow_pickle=False) as held:
-            return {key: held[key] for key in held.files}
+        """Read figures.
+
+        Raises:
+            OutputError: They are damaged.
+        """
+        try:
+            with np.load(self._figures(name), allow_pickle=False) as held:
+                return {key: held[key] for key in held.files}
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
+            raise OutputError(
+                f"{self._figures(name)}, which a stopped run has left, is damaged; remove {self.folder}, and start "
+                "again."
+            ) from error
 
     def remove(self) -> None:
         """Remove everything."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _states(self, name: str) -> Path:
+        return self.folder / f"{name}.states"
+
+    def _figures(self, name: str) -> Path:
+        return self.folder / f"{name}.npz"
+
+
+def _locked(folder: Path, output: Path) -> int:
+    """Make a folder if it is missing, and return a descriptor that locks it as long as the process lives."""
+    while True:
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid != os.geteuid():
+            raise OutputError(f"{folder} is not a folder of yours, and unfinished work would lie there; remove it.")
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise busy(output) from None
+        except OSError:  # not every file system has locks
+            return descriptor
+        with suppress(FileNotFoundError):  # if the run that held the lock has removed the folder
+            if os.path.samestat(os.fstat(descriptor), folder.lstat()):
+                return descriptor
+        os.close(descriptor)

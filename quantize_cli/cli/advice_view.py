@@ -96,8 +96,8 @@ def _facts(advice: Advice, left_out: int) -> Iterator[str]:
     contexts = sorted({offer.memory.context for offer in advice.offers})
     tokens = " or ".join(f"{number:,}" for number in contexts)
     yield (
-        f"Counted are the file, a context of {tokens} tokens (F16) and the compute buffer. The headroom is for further "
-        "sequences, images, drivers and other programs."
+        f"To run a file takes its size, a context of {tokens} tokens (F16) and the compute buffer. The headroom is for "
+        "further sequences, images, drivers and other programs."
     )
     for offer in advice.too_large:
         what = offer.file or f"{offer.model} as {(offer.format or NONE).lower()}"

@@ -63,18 +63,30 @@ def dry_run(model: str | Path, job: Job, passed_on: Mapping[str, Any]) -> None:
     show(found)
 
 
-def write_types(preview: Preview, path: Path) -> None:
+def check_types(file: str, formats: int) -> None:
+    """Refuse a file for types, before anything is shown, that could not be written.
+
+    Raises:
+        UsageError: There are several formats.
+        OutputError: The file exists, or cannot be written.
+    """
+    from quantize_cli.report.type_list import check_type_list
+
+    check_type_list(Path(file), formats, force=False)
+
+
+def write_types(preview: Preview, file: str) -> None:
     """Write the types of the only plan as a file of `--tensor-type-file`.
 
     Raises:
-        UsageError: There is not one plan.
-        OutputError: The file exists or cannot be written.
+        UsageError: There is no plan, because neither a format nor a budget was given.
+        OutputError: The file cannot be written.
     """
     from quantize_cli.report.type_list import write_type_list
 
-    if len(preview.plans) != 1:
-        raise UsageError("--write-tensor-types takes the types of one format; name one, or give a budget.")
-    write_type_list(preview.plans[0], path)
+    if not preview.plans:
+        raise UsageError("--write-tensor-types takes the types of a format; name one, or give a budget.")
+    write_type_list(preview.plans[0], Path(file))
 
 
 def advice(preview: Preview, good_for: Mapping[str, str]) -> Iterator[str]:

@@ -102,8 +102,8 @@ def _commands(report: Report, repository: str) -> list[str]:
     name = Path(report.files[0].path).name
     quoted = "'" + figures.printable(name).replace("'", "'\\''") + "'"
     lines = [f"llama-cli --hf-repo {repository} --hf-file {quoted}"]
-    # Ollama looks for the format in the file's name, and does not take a model in parts.
-    if len(report.files) == 1 and report.format in name:
+    # Ollama looks for the name of a format in the file's, and does not take a model in parts.
+    if len(report.files) == 1 and report.format in name and report.budget is None:
         lines.append(f"ollama run hf.co/{repository}:{report.format}")
     return ["```sh", *lines, "```"]
 

@@ -12,7 +12,6 @@ from quantize_cli.gguf_file.types import GGML_TYPES, WRITABLE_TYPES, UseOfImport
 from quantize_cli.mixes.allocation import Option, least_cost
 from quantize_cli.mixes.base import Candidate, Choice
 from quantize_cli.mixes.fallback import fits
-from quantize_cli.mixes.roles import Role, role_of
 from quantize_cli.mixes.rules import needs_importance
 from quantize_cli.mixes.tensor_types import find_type
 
@@ -45,18 +44,6 @@ TYPE_SETS = {
     "all": TypeSet(frozenset(WRITABLE_TYPES) - {"F32"}),
 }
 
-#: How much an error of the same relative size matters in tensors of a role. A factor of 4 is worth one bit: with these,
-#: types spread about as they do in llama.cpp's own mixes. They are a convention, not a measurement.
-_WEIGHT_OF_ROLE = {
-    Role.OUTPUT: 4.0,
-    Role.ATTN_V: 4.0,
-    Role.ATTN_QKV: 2.0,
-    Role.ATTN_KV_B: 2.0,
-    Role.FFN_DOWN: 2.0,
-    Role.ATTN_Q: 0.5,
-    Role.ATTN_K: 0.5,
-}
-
 
 def parse_types(said: str | Iterable[str]) -> TypeSet:
     """Parse the name of a set of types, or types separated by commas.
@@ -70,15 +57,6 @@ def parse_types(said: str | Iterable[str]) -> TypeSet:
     if not any(names):
         raise UsageError(f"{shown(said)} does not name a type; write --types {', '.join(TYPE_SETS)}, or a list.")
     return TypeSet(frozenset(map(find_type, names)))
-
-
-def usual_costs(candidate: Candidate) -> Costs:
-    """Return costs that do not know the model: an error halves with each bit, and roles differ by a fixed factor.
-
-    The unit is arbitrary; costs of tensors of one model compare.
-    """
-    scale = _WEIGHT_OF_ROLE.get(role_of(candidate.name), 1.0) * math.prod(candidate.shape)
-    return {name: scale * 4**-held.bits_per_weight for name, held in WRITABLE_TYPES.items()}
 
 
 def menu(candidate: Candidate, costs: Costs, types: TypeSet | None, *, weighted: bool) -> dict[str, float]:

@@ -14,11 +14,12 @@ from typing import Protocol
 from quantize_cli.errors import UsageError, listed
 from quantize_cli.gguf_file.header import padded
 from quantize_cli.mixes.base import Candidate, Choice, Mix
-from quantize_cli.mixes.budget import TYPE_SETS, Costs, choose_within, menu, padded_bytes, smallest_bytes, usual_costs
+from quantize_cli.mixes.budget import TYPE_SETS, Costs, choose_within, menu, padded_bytes, smallest_bytes
 from quantize_cli.mixes.overrides import TypeOverrides
 from quantize_cli.mixes.rules import choose_types, decided_by_rules
 from quantize_cli.mixes.tables import FORMATS
 from quantize_cli.mixes.traits import ModelTraits
+from quantize_cli.mixes.usual_costs import usual_costs
 from quantize_cli.planning.budget import Budget, Trial
 from quantize_cli.planning.model import Budgeted, Plan
 
@@ -94,9 +95,10 @@ def plan_within(budget: Budget, tensors: Tensors, make: MakePlan) -> Plan:
 
 def _menus(budget: Budget, tensors: Tensors, free: Collection[str]) -> Iterator[tuple[str, Costs]]:
     types = budget.types if budget.types is not None or budget.costs is not None else TYPE_SETS["k"]
+    usual = usual_costs(tensors.candidates) if budget.costs is None else {}
     for candidate, measured_as in zip(tensors.candidates, tensors.measured_as, strict=True):
         if candidate.name in free:
-            costs = usual_costs(candidate) if budget.costs is None else budget.costs.get(measured_as)
+            costs = usual[candidate.name] if budget.costs is None else budget.costs.get(measured_as)
             if costs and (of_tensor := menu(candidate, costs, types, weighted=candidate.name in tensors.weighted)):
                 yield candidate.name, of_tensor
 

@@ -148,7 +148,7 @@ def _plan(
         model=checkpoint.name,
         architecture=model.architecture,
         format=mix.name,
-        files=tuple(_with_provenance(files, provenance_fields(checkpoint, options))),
+        files=tuple(_with_provenance(files, provenance_fields(checkpoint, options, chosen=bool(chosen)))),
         warnings=(
             *description.notes,
             *unmatched(options, mix, kept, model.architecture),

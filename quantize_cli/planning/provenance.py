@@ -42,8 +42,10 @@ def with_provenance(metadata: tuple[Field, ...], provenance: tuple[Field, ...]) 
     return (*(field for field in metadata if not is_ours(field.key)), *provenance) if provenance else metadata
 
 
-def provenance_fields(checkpoint: Checkpoint, options: PlanOptions) -> tuple[Field, ...]:
+def provenance_fields(checkpoint: Checkpoint, options: PlanOptions, *, chosen: bool = False) -> tuple[Field, ...]:
     """Return the fields that tell where the file comes from; none if `options.recipe` is None.
+
+    If types are `chosen` within a budget, the recipe notes it, but not which: the file's table of tensors holds them.
 
     A file's SHA-256 is what the Hub states of it, so it is unknown, "", for files that do not come from there: whole
     files of weights would have to be read before the first byte is written.
@@ -61,7 +63,8 @@ def provenance_fields(checkpoint: Checkpoint, options: PlanOptions) -> tuple[Fie
     ]
     if any(file.sha256 is not None for file in files):
         told.append(_array(HASHES, ValueType.STRING, (file.sha256 or "" for file in files)))
-    told.append(_text(RECIPE, options.recipe))
+    recipe = _with_chosen_types(options.recipe) if chosen else options.recipe
+    told.append(_text(RECIPE, recipe))
     if options.importance is not None and options.importance.sha256 is not None:
         told.append(_text(IMATRIX_SHA256, options.importance.sha256))
     return tuple(told)
@@ -76,8 +79,7 @@ def recipe_of(
     """Return the options that decide the bytes as JSON text: keywords of the library with values that it takes.
 
     The format is not among them, because `general.file_type` tells it, nor is the importance matrix, which has keys of
-    its own. Of files that options name it holds the content. That a budget chose the types is noted, but not which: the
-    table of tensors holds them.
+    its own. Of files that options name it holds the content.
     """
     overrides = options.overrides
     held: dict[str, Any] = {
@@ -93,9 +95,12 @@ def recipe_of(
         "override_kv": list(map(_override, options.metadata)),
         "keep_split": options.keep_split,
         "split_max_size": options.split_max_size,
-        CHOSEN_TYPES: options.budget is not None,
     }
     return json.dumps({name: value for name, value in held.items() if value}, separators=(",", ":"))
+
+
+def _with_chosen_types(recipe: str) -> str:
+    return json.dumps({**json.loads(recipe), CHOSEN_TYPES: True}, separators=(",", ":"))
 
 
 #: Type of a field -> the TYPE of KEY=TYPE:VALUE.

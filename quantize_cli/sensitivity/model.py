@@ -24,8 +24,8 @@ class TensorCalibration:
     """What was measured of one GGUF tensor, or, where tensors are tied, of their only copy."""
 
     name: str  #: GGUF name
-    #: float32[experts, columns]: sums of the squares of what the tensor is multiplied by; there are no experts where that
-    #: is not measured, as for the embedding
+    #: float32[experts, columns]: sums of the squares of what the tensor is multiplied by; it has no rows where that is
+    #: not measured, as for the embedding
     squares: NDArray[np.float32]
     counts: NDArray[np.float32]  #: float32[experts]: how many tokens each sum is of; an expert that is never hit has 0
     #: GGML type -> what storing the tensor in this type costs, in nats a token; types whose blocks do not divide its

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command_line import assert_refused
+from evaluation_factory import evaluated as evaluated_formats
 
 from quantize_cli import CheckpointError, QuantizeError, UsageError, advise, inspect, preview
 from quantize_cli import quantize as run
+from quantize_cli.advice.measured import read_measurements
+from quantize_cli.report.evaluations.write import to_json
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "shakespeare-llama"
 #: More than the example takes in any format, and what only its smaller formats fit.
@@ -139,6 +143,20 @@ def test_measured_files_take_the_place_of_their_formats(evaluated):
     assert all(offer.mean_kld is None for offer in advice.offers if offer.file is None)
 
 
+def test_what_eval_writes_is_read(tmp_path):
+    held = replace(evaluated_formats("Q8_0", "Q2_K"), original=str(EXAMPLE))
+    (tmp_path / "evaluation.json").write_text(to_json(held))
+    measured = read_measurements(tmp_path / "evaluation.json")
+    assert measured.original == held.original
+    assert [
+        (file.file, file.format, file.nbytes, file.bits_per_weight, file.mean_kld, file.mean_kld_error)
+        for file in measured.files
+    ] == [
+        (file.file, file.format, file.bytes, file.bits_per_weight, file.all.mean_kld, file.all.mean_kld_error)
+        for file in held.files
+    ]
+
+
 def test_an_evaluation_of_another_model_is_refused(evaluated):
     with pytest.raises(UsageError, match=r"is about org/other, which is not among the models; name it, too\.$"):
         advise(EXAMPLE, MUCH, evaluations=[evaluated(original="org/other")])
@@ -215,7 +233,7 @@ def test_the_json_is_that_of_the_library_and_is_described(quantize, evaluated):
         (("advise", "one", "noone", "--memory", "1G"), 1, "noone does not exist"),
         (("advise", "one", "--memory", "1G", "--evaluation", "none.json"), 1, "none.json is missing"),
         (("advise", "one", "--memory", "1G", "-f", "q8_0"), 2, "-f is not an option of advise"),
-        (("plan", "one", "--memory", "1G"), 2, "--memory is not an option; `quantize advise MODEL` has it."),
+        (("plan", "one", "--evaluation", "x"), 2, "--evaluation is not an option; `quantize advise MODEL` has it."),
     ],
 )
 def test_mistakes(words, code, told, quantize, work):

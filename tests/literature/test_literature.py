@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -117,6 +118,31 @@ def test_nf4_equals_its_twin(weights):
     found = nf4(weights)
     np.testing.assert_array_equal(found.weights, np.array(twin, F32).reshape(weights.shape))
     assert found.bits == 4 * len(flat) + 8 * len(blocks) + 32 * math.ceil(len(blocks) / GROUP) + 32
+
+
+@pytest.fixture(scope="module")
+def bitsandbytes():
+    """What the papers' own library makes of a matrix, with that matrix; see golden/PROVENANCE.md."""
+    weights = np.random.default_rng(11).standard_t(5, (16, 640)).astype(F32) * F32(0.02)
+    with np.load(Path(__file__).parent / "golden" / "bitsandbytes.npz") as held:
+        return weights, dict(held)
+
+
+def test_nf4_decodes_to_what_bitsandbytes_decodes_to(bitsandbytes):
+    """Its levels are a few units in the last place away; a scale between two dynamic floats may take the other one."""
+    weights, golden = bitsandbytes
+    differences = np.abs(nf4(weights).weights - golden["nf4"])
+    near = differences <= 1e-6 * np.max(np.abs(weights))
+    blocks = near.reshape(-1, BLOCK).all(axis=1)
+    assert np.mean(blocks) > 0.98
+    assert dynamic_levels() == pytest.approx(golden["dynamic_levels"], abs=1e-7)
+
+
+def test_absmax_has_the_levels_of_bitsandbytes(bitsandbytes):
+    weights, golden = bitsandbytes
+    half = weights.astype(np.float16).astype(F32)
+    decoded = golden["int8_levels"] * (golden["int8_largest"][:, None] / F32(127))
+    np.testing.assert_allclose(absmax(half, 8, per_row=True).weights, decoded, rtol=1e-6)
 
 
 def test_the_levels_of_nf4_are_those_of_the_paper():

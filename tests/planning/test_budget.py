@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from calibration_factory import calibration_of, with_costs, write
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 
 from quantize_cli import plan, quantize, verify
 from quantize_cli.api import preview
+from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.errors import UnsupportedError, UsageError
-from quantize_cli.gguf_file.types import GGML_TYPES
+from quantize_cli.gguf_file.types import GGML_TYPES, WRITABLE_TYPES
 from quantize_cli.mixes.base import Candidate
-from quantize_cli.mixes.budget import menu, parse_types, usual_costs
+from quantize_cli.mixes.budget import menu, parse_types
+from quantize_cli.mixes.usual_costs import usual_costs
 from quantize_cli.sensitivity.model import ModelIdentity
 from quantize_cli.tasks import read_tasks
 
@@ -58,7 +61,7 @@ def test_like_a_format_is_never_larger_and_never_worse(mix, llama, measured):
     format_plan = plan(llama, mix, calibration=measured, **PRE)
     found = planned(llama, like=mix, calibration=measured)
     assert found.file_bytes <= found.budget.limit_bytes
-    assert abs(found.budget.limit_bytes - format_plan.file_bytes) < 64  # the recipe tells of the budget
+    assert found.budget.limit_bytes == format_plan.file_bytes
     costs = {t.name: t.costs for t in calibration_of(llama, **PRE).tensors}
     known = [costs[t.name].get(t.type) for t in format_plan.tensors if t.name in costs]
     assert None not in known
@@ -146,7 +149,7 @@ def test_types_that_need_an_importance_are_left_out_without_one(llama, measured)
 @given(columns=st.sampled_from([32, 96, 256, 512, 64]), types=st.sampled_from(["k", "fast", "all", "q4_k,q8_0"]))
 def test_menus_hold_types_that_fit(columns, types):
     candidate = Candidate("blk.0.attn_q.weight", (8, columns), "BF16")
-    found = menu(candidate, usual_costs(candidate), parse_types(types), weighted=False)
+    found = menu(candidate, usual_costs([candidate])[candidate.name], parse_types(types), weighted=False)
     assert all(columns % GGML_TYPES[name].block_size == 0 for name in found)
     assert ("BF16" in found) == (types in ("fast", "all"))
     assert not {"IQ2_XS", "IQ1_S", "IQ3_XXS", "F32"} & found.keys()
@@ -235,6 +238,14 @@ def test_a_file_of_tasks_may_give_a_budget(tmp_path):
     (tmp_path / "quantize.toml").write_text('models = ["a/b"]\ntarget-bpw = 3.5\ncalibration = "c.gguf"\n')
     (task,) = read_tasks(tmp_path / "quantize.toml")
     assert (task.formats, dict(task.options)) == ((), {"target_bpw": 3.5, "calibration": str(tmp_path / "c.gguf")})
+    (tmp_path / "quantize.toml").write_text(
+        'models = [{model = "a/b", like = "q4_k_m"}, {model = "a/c", formats = ["q8_0"]}, "a/d"]\ntarget-bpw = 3.5\n'
+    )
+    assert [(task.formats, dict(task.options)) for task in read_tasks(tmp_path / "quantize.toml")] == [
+        ((), {"like": "q4_k_m"}),
+        (("q8_0",), {}),
+        ((), {"target_bpw": 3.5}),
+    ]
     (tmp_path / "quantize.toml").write_text('models = ["a/b"]\n')
     with pytest.raises(UsageError, match="gives no format"):
         read_tasks(tmp_path / "quantize.toml")
@@ -246,3 +257,16 @@ def test_the_json_of_a_plan(llama, measured):
     costs = [t["cost"] for f in as_json["files"] for t in f["tensors"] if t["cost"] is not None]
     assert sum(costs) == pytest.approx(as_json["budget"]["cost"])
     assert preview(llama, "q4_k_m", **PRE).to_dict()["plans"][0]["budget"] is None
+
+
+@pytest.mark.parametrize("type_name", ["Q8_0", "Q4_0"])
+def test_the_table_of_usual_errors_is_what_the_kernels_do(type_name):
+    weights = np.random.default_rng(0).standard_normal((64, 2048)).astype(np.float32)
+    held = BLOCK_TYPES[type_name]
+    packed, decoded = np.zeros((64, held.row_bytes(2048)), np.uint8), np.empty_like(weights)
+    held.quantize(weights, packed, None)
+    held.dequantize(packed, decoded)
+    error = float(((weights - decoded).astype(np.float64) ** 2).sum() / (weights.astype(np.float64) ** 2).sum())
+    candidate = Candidate("blk.0.ffn_up.weight", (64, 2048))
+    assert usual_costs([candidate])[candidate.name][type_name] == pytest.approx(error, rel=0.02)
+    assert set(usual_costs([candidate])[candidate.name]) == set(WRITABLE_TYPES) - {"F32"}

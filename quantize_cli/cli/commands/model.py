@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +80,10 @@ def _configured(context: click.Context, words: Sequence[str], file: Path, asked:
     own = {name: value for name, value in _keywords(context, asked).items() if name in given}
     if {"tensor_type", "tensor_type_file"} & given:
         own["tensor_types"] = _keywords(context, asked)["tensor_types"]
-    tasks = [replace(task, options={**task.options, **own}) for task in read_tasks(file)]
+    tasks = read_tasks(file)
+    if {"formats", *options.BUDGETS} & given:
+        tasks = [replace(task, formats=(), options=_without_budget(task.options)) for task in tasks]
+    tasks = [replace(task, options={**task.options, **own}) for task in tasks]
     for count in [task.options["threads"] for task in tasks if task.options.get("threads") is not None]:
         count_of_threads(str(count))
     if "formats" in given:
@@ -92,6 +95,10 @@ def _configured(context: click.Context, words: Sequence[str], file: Path, asked:
         (place,) = {task.output for task in tasks_of([task.model for task in tasks], [], asked["output"], {})}
         tasks = [replace(task, output=place) for task in tasks]
     return tasks
+
+
+def _without_budget(held: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in held.items() if name not in options.BUDGETS}
 
 
 def _check_formats(names: Sequence[str]) -> None:

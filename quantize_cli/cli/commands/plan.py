@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -52,6 +51,8 @@ def _plan(
     passed_on["tensor_types"] = options.tensor_types(current, tensor_type, tensor_type_file)
     from quantize_cli.api import preview
 
+    if write_tensor_types is not None:
+        plan_view.check_types(write_tensor_types, len(job.formats))
     for model in job.models or [options.default_model()]:
         with console.progress() as observer, with_near_names(model):
             found = preview(
@@ -64,7 +65,7 @@ def _plan(
             )
         plan_view.show(found, as_json=json, each_tensor=tensors)
         if write_tensor_types is not None:
-            plan_view.write_types(found, Path(write_tensor_types))
+            plan_view.write_types(found, write_tensor_types)
 
 
 COMMAND = click.Command(

@@ -39,8 +39,8 @@ def expert_coverage(tensors: Sequence[TensorCalibration]) -> tuple[ExpertCoverag
 
 
 def never_hit(tensors: Sequence[TensorCalibration]) -> tuple[str, ...]:
-    """List the tensors that nothing was multiplied by."""
-    return tuple(tensor.name for tensor in tensors if not np.any(tensor.counts))
+    """List the tensors that nothing was multiplied by, though that was counted."""
+    return tuple(tensor.name for tensor in tensors if tensor.counts.size and not np.any(tensor.counts))
 
 
 def _coverage(layer: str, held: Sequence[tuple[str, TensorCalibration]]) -> ExpertCoverage:

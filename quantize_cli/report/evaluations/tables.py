@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
@@ -64,12 +63,11 @@ def kinds_of(evaluation: Evaluation) -> tuple[str, ...]:
 
 
 def labels(evaluation: Evaluation) -> list[str]:
-    """Label each file by its format, or by its name where formats are unknown or the same."""
-    formats = Counter(file.format for file in evaluation.files)
-    return [
-        figures.printable(file.format if file.format and formats[file.format] == 1 else PurePath(file.file).stem)
-        for file in evaluation.files
-    ]
+    """Label all files by their formats, or by their names where a format is unknown or two are the same."""
+    formats = [file.format for file in evaluation.files]
+    if None in formats or len({*formats}) < len(formats):
+        return [figures.printable(PurePath(file.file).stem) for file in evaluation.files]
+    return [figures.printable(str(name)) for name in formats]
 
 
 def title(evaluation: Evaluation) -> str:
