@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: docs demo test test-slow test-calibrate test-versions coverage lint readme bench quality dist clean help
+.PHONY: docs demo test test-slow test-calibrate test-calibrate-slow test-versions coverage lint readme bench quality dist clean help
 
 # Where this is set, each of the hundreds of processes that the tests start would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -21,8 +21,11 @@ test: .venv/tested ## The tests (a few minutes at most)
 test-slow: .venv/tested-slow ## The tests that take longer: whole real models, more damaged inputs
 	$(BIN)/python -m pytest -m slow -n auto --dist worksteal
 
-test-calibrate: .venv-calibrate/installed ## The tests of the engine, in an environment of its own with torch (2 GB)
-	.venv-calibrate/bin/python -m pytest tests/calibrate -n auto --dist worksteal
+test-calibrate: .venv-calibrate/installed ## The tests of the engine, in an environment of its own with torch (1.5 GB)
+	.venv-calibrate/bin/python -m pytest tests/calibrate -m "not slow" -n auto --dist worksteal
+
+test-calibrate-slow: .venv-calibrate/installed ## The engine with every family that transformers knows
+	.venv-calibrate/bin/python -m pytest tests/calibrate -m slow -n auto --dist worksteal
 
 test-versions: .venv/tested ## Convert the example with the lowest and the newest versions of the dependencies
 	$(BIN)/python tools/check_versions.py
@@ -98,8 +101,7 @@ clean: ## Remove the environment and every cache
 	$(PIP) -e .[dist]
 	touch $@
 
-# The tests of this environment need all that others need, and torch and transformers beside. Those weigh as much as all
-# the rest ten times over, and so nothing else has to wait for them.
+# torch and transformers are much larger than everything else, and so nothing else has to wait for them.
 .venv-calibrate/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-calibrate
 	.venv-calibrate/bin/pip --disable-pip-version-check install --quiet -c constraints.txt -e .[calibrate,test]

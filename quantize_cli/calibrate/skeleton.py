@@ -62,6 +62,7 @@ class Skeleton:
         for name, (to, _) in self._parameters.items():
             self._names.setdefault(self._part_of(to), []).append(name)
         self._where = checkpoint.location
+        self._ties_known = False
 
     def __len__(self) -> int:
         """Return the number of blocks."""
@@ -84,6 +85,8 @@ class Skeleton:
         arrays = weights.read(self.names(part))
         tensors = {name: torch.from_numpy(arrays.pop(name)) for name in list(arrays)}
         made = self.converted(tensors)
+        if part == OUTSIDE and not self._ties_known:
+            self._untie(made)
         self.place({name: value.to(self.settings.device, self.settings.dtype) for name, value in made.items()})
         missing = [name for name, parameter in self.parameters(part).items() if parameter.is_meta]
         if missing:
@@ -128,6 +131,16 @@ class Skeleton:
     def parameters(self, part: int) -> dict[str, nn.Parameter]:
         """Return the parameters of a part by name; a tied one stands there once."""
         return {name: held for name, held in self.model.named_parameters() if self._part_of(name) == part}
+
+    def _untie(self, made: Mapping[str, Tensor]) -> None:
+        """Keep a head that is not the embedding although the configuration ties them, as `from_pretrained` does.
+
+        The original's weights decide, which are loaded first: a file without a head of its own has tied ones.
+        """
+        tied = self.model.all_tied_weights_keys.items()
+        if any(name in made and to in made and not torch.equal(made[name], made[to]) for name, to in tied):
+            self.model.config.tie_word_embeddings = False
+        self._ties_known = True
 
     def _part_of(self, parameter: str) -> int:
         if not parameter.startswith(self.prefix):
@@ -186,12 +199,26 @@ def _blocks(model: PreTrainedModel, where: str) -> tuple[str, nn.ModuleList]:
 
 
 def _fill_buffers(model: PreTrainedModel, device: torch.device) -> None:
-    """Compute the buffers that no checkpoint holds, such as rope's frequencies."""
+    """Compute the buffers that no checkpoint holds, such as rope's frequencies.
+
+    Some are made by the module around their own, as Falcon-H1's multipliers; one that nothing makes must not go unseen.
+    """
+    made = [(module, name) for module in model.modules() for name, held in module._buffers.items() if _is_empty(held)]
+    for module, name in made:
+        held = module._buffers[name]
+        module._buffers[name] = torch.full_like(held, float("nan") if held.is_floating_point() else 0, device="cpu")
+    with_buffers = {id(module) for module, _ in made}
     for module in model.modules():
-        own = [name for name, held in module._buffers.items() if held is not None and held.is_meta]
-        for name in own:
-            module._buffers[name] = torch.full_like(module._buffers[name], 0, device="cpu")
-        if own:
+        if id(module) in with_buffers or not module._parameters:
             model._init_weights(module)
-        for name in own:
-            module._buffers[name] = module._buffers[name].to(device)
+    for module, name in made:
+        if name in module._non_persistent_buffers_set and module._buffers[name].isnan().any():
+            raise UnsupportedError(
+                f"{type(model).__name__} of transformers computes {name} of {type(module).__name__} in a way that the "
+                f"engine does not know; {WAY_OUT}."
+            )
+        module._buffers[name] = module._buffers[name].to(device)
+
+
+def _is_empty(held: Tensor | None) -> bool:
+    return held is not None and held.is_meta

@@ -44,11 +44,11 @@ class Work:
         self.folder = output.parent / f".{output.name}.unfinished"
         with writing(self.folder):
             self._descriptor = _locked(self.folder, output)
-            told, wanted = self.folder / "key.json", json.dumps(key, sort_keys=True)
-            if not told.is_file() or told.read_text(encoding="utf-8") != wanted:
-                for path in self.folder.iterdir():
-                    path.unlink()
-                told.write_text(wanted, encoding="utf-8")
+            try:
+                self._begin(json.dumps(key, sort_keys=True))
+            except BaseException:
+                os.close(self._descriptor)
+                raise
 
     def __enter__(self) -> Self:
         return self
@@ -107,6 +107,14 @@ class Work:
     def remove(self) -> None:
         """Remove everything."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _begin(self, key: str) -> None:
+        """Give up what another key has left."""
+        told = self.folder / "key.json"
+        if not told.is_file() or told.read_text(encoding="utf-8") != key:
+            for path in self.folder.iterdir():
+                path.unlink()
+            told.write_text(key, encoding="utf-8")
 
     def _states(self, name: str) -> Path:
         return self.folder / f"{name}.states"

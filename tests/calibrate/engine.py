@@ -99,7 +99,10 @@ class Engine:
     def whole(self) -> Any:
         """transformers' own model with all its weights, in float32."""
         return transformers.AutoModelForCausalLM.from_pretrained(
-            self.folder, dtype=torch.float32, attn_implementation="sdpa", experts_implementation="eager"
+            self.folder,
+            dtype=torch.float32,
+            attn_implementation=self.skeleton.model.config._attn_implementation,
+            experts_implementation="eager",
         ).eval()
 
     def close(self) -> None:
