@@ -39,7 +39,7 @@ coverage: .venv/tested ## The tests again, and which lines they run; needs Pytho
 	$(BIN)/coverage report
 
 # Tests pass stand-ins for plans and checkpoints, and fail all the same where a value is missing.
-MYPY_TESTS := --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls --implicit-reexport --no-warn-return-any \
+MYPY_TESTS := --exclude tests/calibrate/conftest.py --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls --implicit-reexport --no-warn-return-any \
 	$(addprefix --disable-error-code , call-overload union-attr arg-type list-item var-annotated index comparison-overlap)
 
 lint: .venv/linted ## ruff and mypy; in the tests, functions need no annotations
@@ -61,7 +61,7 @@ bench: .venv/tested-slow .venv-reference/installed ## Speed against the referenc
 
 # TEXT=wiki.test.raw takes the place of the built-in texts: one half calibrates SmolLM2, and the other half is reported.
 quality: .venv-calibrate/measuring ## What formats, methods of the literature and byte budgets lose, on two models (25 minutes)
-	.venv-calibrate/bin/python quality/everything.py $(if $(TEXT),--text "$(TEXT)") $(QUALITY)
+	.venv-calibrate/bin/python quality/measure_quality.py $(if $(TEXT),--text "$(TEXT)") $(QUALITY)
 
 dist: .venv/packaging ## Build the wheel and the source distribution into dist, check them, and run the installed command
 	rm -rf dist

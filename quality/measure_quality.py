@@ -1,6 +1,6 @@
 """What each format, each method of the literature and each byte budget loses, on two models.
 
-    python quality/everything.py [--text FILE] [--model NAME] [--work FOLDER]
+    python quality/measure_quality.py [--text FILE] [--model NAME] [--work FOLDER]
 
 For each model FOLDER gets NAME.json, NAME.md and NAME.html, and a folder with the files that were measured.
 """
