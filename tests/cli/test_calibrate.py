@@ -36,7 +36,7 @@ def test_options_are_passed_on_and_a_summary_shown(quantize, calls, work):
     result = quantize("calibrate", "my model", "-o", "c.gguf", "--seed", "7", "--report", "c.html", "--report", "c.md")
     assert (result.exit_code, result.stdout) == (0, "")
     usual = {"texts": (), "context": 512, "tokens": None, "device": "cpu", "dtype": "f32", "revision": None, "seed": 7}
-    assert calls == [("my model", "c.gguf", usual)]
+    assert calls == [("my model", "c.gguf", {**usual, "force": False})]
     assert result.stderr.startswith("Calibration of my model  llama")
     assert "channel 7, from layer 2 on; the largest is 70" in " ".join(result.stderr.split())
     assert result.stderr.splitlines()[-1] == "use it     quantize 'my model' -f q4_k_m --imatrix c.gguf"

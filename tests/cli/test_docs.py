@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import runpy
+import sys
 from dataclasses import fields
 from itertools import takewhile
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from command_line import invoke
@@ -16,7 +17,7 @@ from quantize_cli.api import preview
 from quantize_cli.architectures.catalogue import MODELS, ArchitectureFacts
 from quantize_cli.architectures.families.table import FAMILIES
 from quantize_cli.blocks.table import BLOCK_TYPES
-from quantize_cli.cli import console, inspection, listing, plan_view, verification
+from quantize_cli.cli import console, evaluation_view, inspection, listing, plan_view, verification
 from quantize_cli.cli.app import GROUP
 from quantize_cli.cli.help import EXAMPLES
 from quantize_cli.inspection.model import (
@@ -110,6 +111,7 @@ def test_every_command_that_is_shown_is_understood(line, tmp_path, monkeypatch):
         (tmp_path / name).mkdir(parents=True)
     for name in ("model-BF16.gguf", "model-Q4_K_M.gguf", "shakespeare-llama-BF16.gguf"):
         (tmp_path / name).touch()
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
     (tmp_path / "quantize.toml").write_text('models = ["path/to/model"]\nformats = ["q8_0"]\n')
     monkeypatch.chdir(tmp_path)
     heard: list[object] = []
@@ -120,6 +122,16 @@ def test_every_command_that_is_shown_is_understood(line, tmp_path, monkeypatch):
 
     for job in ("api.quantize", "api.preview", "api.inspect", "api.verify", "run.compiling.warm"):
         monkeypatch.setattr(f"quantize_cli.{job}", hear)
+    monkeypatch.setattr("quantize_cli.calibrate.extra.check_extra", lambda: None)
+    for job in ("calibrate", "evaluate"):
+        engine = ModuleType(f"quantize_cli.calibrate.{job}")
+        engine.__dict__[job] = lambda of_what, *_arguments, **_options: heard.extend(
+            [of_what] if isinstance(of_what, str) else of_what
+        )
+        monkeypatch.setitem(sys.modules, engine.__name__, engine)
+    for show in ("show", "show_calibration", "check"):
+        monkeypatch.setattr(evaluation_view, show, lambda *_found, **_how: None)
+    monkeypatch.setattr("quantize_cli.report.evaluations.write.write_evaluation", lambda *_found, **_how: None)
     monkeypatch.setattr(console, "show", lambda _reports: None)
     monkeypatch.setattr(inspection, "show", lambda _found, **_how: None)
     monkeypatch.setattr(plan_view, "show", lambda _found, **_how: None)

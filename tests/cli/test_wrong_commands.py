@@ -324,6 +324,8 @@ def test_a_path_that_looks_like_a_hub_id_gets_near_names_too(quantize, work, mon
 
 
 def test_a_home_folder_is_found_after_an_equals_sign(quantize, llama, work, monkeypatch):
+    # Kernels stay where they are, or a cache would be made in the new home.
+    monkeypatch.setenv("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"))
     monkeypatch.setenv("HOME", str(work))
     assert quantize(llama, "-f", "q8_0", "--output=~/out.gguf", "--report=~/out.md", *PRE).exit_code == 0
     assert names(work) == ["out.gguf", "out.md"]
