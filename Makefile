@@ -22,7 +22,7 @@ test-slow: .venv/tested-slow ## The tests that take longer: whole real models, m
 	$(BIN)/python -m pytest -m slow -n auto --dist worksteal
 
 test-calibrate: .venv-calibrate/installed ## The tests of the engine, in an environment of its own with torch (1.5 GB)
-	.venv-calibrate/bin/python -m pytest tests/calibrate -m "not slow" -n auto --dist worksteal
+	.venv-calibrate/bin/python -m pytest tests/calibrate tests/quality -m "not slow" -n auto --dist worksteal
 
 test-calibrate-slow: .venv-calibrate/installed ## The engine with every family that transformers knows
 	.venv-calibrate/bin/python -m pytest tests/calibrate -m slow -n auto --dist worksteal

@@ -56,7 +56,7 @@ def show_calibration(found: Calibration, model: str, output: str) -> None:
     from quantize_cli.report.calibrations import terminal
 
     Console(stderr=True, highlight=False, color_system=_colours()).print(terminal.render(found, model=model))
-    console.show_use(f"quantize {shlex.quote(model)} -f q4_k_m --imatrix {shlex.quote(output)}")
+    console.show_use(f"quantize {shlex.quote(model)} --like q4_k_m --calibration {shlex.quote(output)}")
 
 
 def _text(renderable: RenderableType) -> str:

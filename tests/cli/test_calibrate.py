@@ -39,7 +39,7 @@ def test_options_are_passed_on_and_a_summary_shown(quantize, calls, work):
     assert calls == [("my model", "c.gguf", {**usual, "force": False})]
     assert result.stderr.startswith("Calibration of my model  llama")
     assert "channel 7, from layer 2 on; the largest is 70" in " ".join(result.stderr.split())
-    assert result.stderr.splitlines()[-1] == "use it     quantize 'my model' -f q4_k_m --imatrix c.gguf"
+    assert result.stderr.splitlines()[-1] == "use it     quantize 'my model' --like q4_k_m --calibration c.gguf"
     assert (work / "c.html").read_text().startswith("<!DOCTYPE html>")
     assert (work / "c.md").read_text().startswith("# Calibration of my model\n")
 
