@@ -12,7 +12,7 @@ from torch import Tensor
 
 from quantize_cli.architectures.describe import tokenizer_class
 from quantize_cli.calibrate.settings import Settings
-from quantize_cli.calibrate.skeleton import WAY_OUT, Skeleton
+from quantize_cli.calibrate.skeleton import Skeleton
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.gguf import GgufCheckpoint
 from quantize_cli.checkpoints.open import open_checkpoint
@@ -54,7 +54,7 @@ def opened_model(model: str | Path, revision: str | None, settings: Settings, ob
         if isinstance(checkpoint, GgufCheckpoint):
             raise UnsupportedError(
                 f"{checkpoint.location} is a GGUF file, and the engine needs the original model with its config.json; "
-                f"give that, or {WAY_OUT}."
+                "give that."
             )
         plan = make_plan(checkpoint, find_format("F32"))
         skeleton = Skeleton(checkpoint, settings)
