@@ -17,6 +17,7 @@ def check_extra() -> None:
     """
     for name, needed in (("torch", "torch"), ("transformers", "transformers.conversion_mapping")):
         try:
+            import_module(name)
             import_module(needed)
         except Exception as error:
             if isinstance(error, ModuleNotFoundError) and error.name == name:

@@ -55,7 +55,8 @@ def test_costs_of_blocks(engine, shape, tmp_path, monkeypatch):
     for tensor, costs in expected.items():
         assert list(found[tensor].costs) == list(TYPES)
         for name, cost in costs.items():
-            assert found[tensor].costs[name] == pytest.approx(cost, rel=1e-3), (tensor, name)
+            # What a type changes is kept in 8 bits.
+            assert found[tensor].costs[name] == pytest.approx(cost, rel=3e-2), (tensor, name)
     if shape == (1, 4) and "gate_exps" in str(list(found)):  # experts that are never hit
         experts = [tensor for tensor in found.values() if tensor.name.endswith("_exps.weight")]
         assert any((tensor.counts == 0).any() for tensor in experts)

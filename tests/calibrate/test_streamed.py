@@ -45,9 +45,8 @@ def test_gradients(engine, monkeypatch, tmp_path):
     """Those of each weight and each sequence, given the labels that were drawn."""
     labels, gradients, output, embedding = noted_labels(monkeypatch), defaultdict(list), [], []
 
-    def noted(_self, found):
-        for name, held in found.items():
-            gradients[name].append(held.clone())
+    def noted(_self, name, gradient):
+        gradients[name].append(gradient.clone())
 
     monkeypatch.setattr(BlockCosts, "add", noted)
     monkeypatch.setattr(OutputCosts, "add", lambda _self, inputs, found: output.append(found.T @ inputs))
