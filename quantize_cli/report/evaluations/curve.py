@@ -41,6 +41,9 @@ def _shown_worst(file: FileEvaluation) -> str:
     return f"{tables.kld(worst[1])} ({worst[0]})" if worst else ""
 
 
+#: Nats a token that rounding in float32 makes of equal models; such a file would stretch the axis over many decades.
+_ROUNDING = 1e-6
+
 #: Title -> the figure, and how it is shown.
 _FIGURES: Mapping[str, tuple[Callable[[FileEvaluation], float], Callable[[FileEvaluation], str]]] = {
     "mean KLD": (lambda file: file.all.mean_kld, lambda file: tables.kld(file.all)),
@@ -50,12 +53,12 @@ _FIGURES: Mapping[str, tuple[Callable[[FileEvaluation], float], Callable[[FileEv
 
 
 def curves(evaluation: Evaluation) -> tuple[Curve, ...]:
-    """Order the files by size, for each figure; values that a logarithmic axis lacks are left out."""
+    """Order the files by size, for each figure; files that lose nothing have no place on a logarithmic axis."""
     labels = tables.labels(evaluation)
     found = []
     for title, (value, shown) in _FIGURES.items():
         told = [(file.bytes, value(file), file, label) for file, label in zip(evaluation.files, labels, strict=True)]
-        told = sorted((row for row in told if math.isfinite(row[1]) and row[1] > 0), key=lambda row: row[:2])
+        told = sorted((row for row in told if math.isfinite(row[1]) and row[1] > _ROUNDING), key=lambda row: row[:2])
         points = tuple(
             Point(
                 label=label,
