@@ -47,7 +47,7 @@ class BlockCosts:
         changes: Callable[[PlannedTensor], Callable[[str], Rows]],
         device: torch.device,
     ) -> None:
-        self._joined = joined
+        self._joined, self._measured = joined, types
         self._types = {name: _types_of(joined, name, types) for name in joined.parameters}
         self._totals = {
             name: torch.zeros(len(joined.tensors) + 1, len(held), dtype=torch.float64, device=device)
@@ -87,7 +87,7 @@ class BlockCosts:
             for tensor, row in zip(self._joined.tensors, totals.tolist(), strict=False):
                 costs = found[tensor.name]
                 for name, total in zip(self._types[parameter], row, strict=True):
-                    if self._joined.has(parameter, tensor):
+                    if self._joined.has(parameter, tensor) and name in self._measured[tensor.name]:
                         costs[name] = costs.get(name, 0.0) + total / (2 * tokens)
         return found
 

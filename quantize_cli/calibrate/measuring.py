@@ -93,6 +93,7 @@ class _Measuring:
             self._embed()
             self._work.keep("inputs", {})
         count = len(self._subject.skeleton)
+        self._tell("importance", 0, count)
         for number in range(count):
             if not self._work.has(f"squares-{number}"):
                 self._work.keep(f"squares-{number}", self._forward(number))
@@ -103,14 +104,17 @@ class _Measuring:
         count = len(self._subject.skeleton)
         if not self._work.has("ends"):
             self._ends()
+        self._tell("sensitivity", 0, count)
         for number in reversed(range(count)):
             if not self._work.has(f"costs-{number}"):
                 self._work.keep(f"costs-{number}", self._backward(number))
                 self._work.forget(f"hidden-{number + 1}")
                 self._work.forget(f"gradient-{number + 1}")
             self._tell("sensitivity", count - number, count)
+        self._tell("vocabulary", 0, 1)
         if not self._work.has("vocabulary"):
             self._work.keep("vocabulary", self._vocabulary())
+        self._tell("vocabulary", 1, 1)
 
     def _forward(self, number: int) -> dict[str, Rows]:
         """Take all sequences through a block."""
@@ -141,6 +145,7 @@ class _Measuring:
         subject, count = self._subject, len(self._subject.skeleton)
         generator = torch.Generator().manual_seed(subject.seed)
         hidden, gradient, costs = self._states(count), self._gradient(count), OutputCosts()
+        self._tell("labels", 0, len(hidden))
         with self._ends_loaded() as parameters:
             for number in range(len(hidden)):
                 behind = hidden.read(number, number + 1, subject.tokens.device)[0]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from contextlib import closing
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 import twin
 from engine import FAMILIES, Engine, noted_labels, relative, written
+
+from quantize_cli.calibrate.costs import BlockCosts
 
 TYPES = ("IQ2_XXS", "Q4_K", "Q8_0")
 VOCABULARY = ("token_embd.weight", "output.weight")
@@ -82,3 +86,24 @@ def test_the_seed_draws_the_labels(engine, tmp_path):
     )
     assert first.costs == again.costs != other.costs
     assert np.array_equal(first.squares, other.squares)
+
+
+def test_a_tensor_has_only_costs_of_the_types_that_it_is_measured_in():
+    """Two tensors in one parameter, as DeepSeek's attn_k_b and attn_v_b, whose rows differ in length."""
+    tensors = [SimpleNamespace(name=name, rows=1, columns=2) for name in ("k", "v")]
+    joined = SimpleNamespace(
+        tensors=tensors,
+        parameters=["kv"],
+        groups=[(["kv"], tensors)],
+        has=lambda *_names: True,
+        numbers=lambda _parameter: np.arange(2),
+        rows=lambda _parameter, values: values,
+        values=lambda change, _meaning, of: {"kv": torch.from_numpy(np.concatenate([change(tensor) for tensor in of]))},
+    )
+    types = {"k": ("Q8_0",), "v": ("Q8_0", "Q4_K")}
+    costs = BlockCosts(joined, types, lambda _tensor: lambda _name: np.ones((1, 2), np.float32), torch.device("cpu"))
+    costs.add("kv", torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    assert costs.of(1) == {
+        "k": {"Q8_0": pytest.approx(9 / 2)},
+        "v": {"Q8_0": pytest.approx(49 / 2), "Q4_K": pytest.approx(49 / 2)},
+    }
