@@ -172,6 +172,7 @@ def test_row_size_is_the_reference_s(block_type: BlockType) -> None:
     assert ggml.row_bytes(block_type.facts.number, 4096) == block_type.row_bytes(4096)
 
 
+@pytest.mark.slow
 @ggml.needs_ggml
 @pytest.mark.parametrize("recipe", RECIPES)
 @without_importance
@@ -214,6 +215,7 @@ def test_a_type_that_needs_importance_says_so(block_type: BlockType) -> None:
         quantized(block_type, hard_rows("normal", block_type.block_size))
 
 
+@pytest.mark.slow
 @ggml.needs_ggml
 @pytest.mark.parametrize("recipe", RECIPES)
 @with_importance

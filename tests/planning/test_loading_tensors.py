@@ -79,6 +79,7 @@ def damaged(tensors: tuple[PlannedTensor, ...]) -> Iterator[tuple[str, list[Plan
         yield f"deeper {tensor.name}", [*before, shaped(tensor, (1, *tensor.shape)), *after]
 
 
+@pytest.mark.slow
 @needs_ggml
 @pytest.mark.parametrize("name", SEEDS)
 def test_what_llama_cpp_refuses_is_refused_and_nothing_else(name, plans, written):

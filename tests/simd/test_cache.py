@@ -135,17 +135,20 @@ def test_the_second_process_finds_what_the_first_one_compiled(base):
     assert hits_and_misses(base) == (1, 0, "")
 
 
+@pytest.mark.slow
 def test_code_that_was_compiled_with_other_settings_is_not_taken(base):
     assert hits_and_misses(base, NUMBA_OPT="0") == (0, 1, "")
     assert hits_and_misses(base) == (1, 0, "")
 
 
+@pytest.mark.slow
 def test_numba_s_own_choice_of_a_place_changes_nothing(tmp_path):
     base = tmp_path / "new" / "place"
     assert hits_and_misses(base, NUMBA_CACHE_LOCATOR_CLASSES="InTreeCacheLocator") == (0, 1, "")
     assert hits_and_misses(base) == (1, 0, "")
 
 
+@pytest.mark.slow
 def test_a_cache_that_can_only_be_read_is_read(base, tmp_path):
     read_only = "import os\nos.access = lambda path, mode: False\n" + RUN
     assert hits_and_misses(base, read_only) == (1, 0, "")
@@ -238,6 +241,7 @@ def full(*args, **options):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.slow
 def test_what_is_made_can_be_changed_by_no_other_user(tmp_path):
     code = "import os; os.umask(0)\n" + RUN
     (tmp_path / "base").mkdir()
@@ -314,6 +318,7 @@ def modules_with_kernels() -> list[Path]:
     return found
 
 
+@pytest.mark.slow
 def test_every_change_of_a_module_with_kernels_changes_the_folder(tmp_path):
     modules = modules_with_kernels()
     assert {path.parts[0] for path in modules} == {"simd", "blocks", "measure"}

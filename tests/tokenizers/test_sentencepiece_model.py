@@ -54,6 +54,7 @@ def test_a_trained_file(tmp_path: Path):
     assert pieces == by_library(content)
 
 
+@pytest.mark.slow
 def test_damaged_files(tmp_path: Path):
     """Whatever both read, they read alike; and this reader raises nothing but ValueError."""
     make_sentencepiece(tmp_path)
