@@ -253,6 +253,7 @@ def test_a_full_disk_behind_standard_output_is_one_sentence(llama, work):
     assert process.returncode == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="the shell's syntax")
 def test_closed_streams_are_no_crash(llama, work):
     """`>&-` leaves Python without sys.stdout, `2>&-` without sys.stderr."""

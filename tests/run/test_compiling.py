@@ -67,6 +67,7 @@ def prepared(base: Path, change: str = "", **environment: str) -> list[Any]:
     return list(json.loads(done.stdout))
 
 
+@pytest.mark.slow
 def test_processes_compile_and_the_run_loads(tmp_path):
     assert prepared(tmp_path) == [[["BF16"], True, "kept"], [1, 0]]
     assert prepared(tmp_path) == [[], [1, 0]], "a second run hears of nothing"
