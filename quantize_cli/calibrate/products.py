@@ -53,7 +53,7 @@ class Watch(TorchFunctionMode):
         made = func(*args, **(kwargs or {}))
         place = _FACTORS.get(func)
         if place is not None:
-            inputs, weight = args[place], args[place + 1]
+            inputs, weight = (*args, *(kwargs or {}).values())[place : place + 2]  # some models name the weight
             found = self._names.get(weight.untyped_storage().data_ptr())
             if found is not None:
                 name, parameter = found

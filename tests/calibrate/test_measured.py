@@ -12,6 +12,7 @@ import twin
 from engine import FAMILIES, Engine, noted_labels, relative, written
 
 from quantize_cli.calibrate.costs import BlockCosts
+from quantize_cli.calibrate.products import Watch
 
 TYPES = ("IQ2_XXS", "Q4_K", "Q8_0")
 VOCABULARY = ("token_embd.weight", "output.weight")
@@ -107,3 +108,14 @@ def test_a_tensor_has_only_costs_of_the_types_that_it_is_measured_in():
         "k": {"Q8_0": pytest.approx(9 / 2)},
         "v": {"Q8_0": pytest.approx(49 / 2), "Q4_K": pytest.approx(49 / 2)},
     }
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_product_is_seen_however_its_weight_is_given(named):
+    weight, inputs, seen = torch.ones(3, 2), torch.ones(4, 2), []
+    with Watch({"w": weight}, seen.append):
+        if named:
+            torch.nn.functional.linear(inputs, weight=weight)
+        else:
+            torch.matmul(inputs, weight.T)
+    assert [(product.parameter, product.matrix, tuple(product.inputs.shape)) for product in seen] == [("w", 0, (4, 2))]

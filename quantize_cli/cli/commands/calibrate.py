@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,14 +18,11 @@ def _calibrate(
     text: tuple[str, ...],
     context: int,
     tokens: int | None,
-    device: str,
-    dtype: str,
-    seed: int,
-    revision: str | None,
     *,
     report: tuple[str, ...],
     force: bool,
     debug: bool,  # noqa: ARG001  `main` looks at it
+    **passed_on: Any,
 ) -> None:
     """Run MODEL on text and write what was measured: importances, and what each tensor costs in each type.
 
@@ -55,12 +53,9 @@ def _calibrate(
             texts=text,
             context=context,
             tokens=tokens,
-            device=device,
-            dtype=dtype,
-            seed=seed,
-            revision=revision,
             observer=observer,
             force=force,
+            **passed_on,
         )
     evaluation_view.show_calibration(found, str(model), output)
     for path in paths:

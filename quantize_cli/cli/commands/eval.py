@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from quantize_cli.cli import completing, console, measuring, options
@@ -15,15 +17,13 @@ def _eval(
     text: tuple[str, ...],
     context: int,
     tokens: int | None,
-    device: str,
-    dtype: str,
-    revision: str | None,
     *,
     max_kld: float | None,
     report: tuple[str, ...],
     force: bool,
     json: bool,
     debug: bool,  # noqa: ARG001  `main` looks at it
+    **passed_on: Any,
 ) -> None:
     """Measure how far the predictions of GGUF files are from those of MODEL, their original.
 
@@ -47,17 +47,7 @@ def _eval(
     from quantize_cli.cli.words import with_near_names
 
     with console.progress() as observer, with_near_names(against):
-        found = evaluate(
-            files,
-            against,
-            texts=text,
-            context=context,
-            tokens=tokens,
-            device=device,
-            dtype=dtype,
-            revision=revision,
-            observer=observer,
-        )
+        found = evaluate(files, against, texts=text, context=context, tokens=tokens, observer=observer, **passed_on)
     evaluation_view.show(found, as_json=json)
     for path in paths:
         write_evaluation(found, path, force=force)
