@@ -21,6 +21,32 @@ SUPER_BLOCK = 256
 Importance = NDArray[np.float32]
 
 
+#: Two numbers of each block, float32[blocks, 2]: d and dmin, both values that float16 has; 0 where a type has no dmin.
+Heads = NDArray[np.float32]
+#: A number of each group of weights of each block, float32[blocks, groups], whole.
+Groups = NDArray[np.float32]
+#: The level of each weight, uint8[blocks, block_size], counted from 0.
+Levels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """How the values of a type are made, for a method that chooses levels itself.
+
+    A weight is d * scale * points[level] - dmin * low, in float32 and in this order, as `unpack` computes it. d and
+    dmin belong to a block, scale and low to a group of its weights.
+    """
+
+    points: tuple[float, ...]  #: what each level stands for, ascending
+    group: int  #: how many neighbouring weights share a scale and a low
+    scales: tuple[int, int]  #: the least and the largest scale that can be stored; equal where it is not stored
+    lows: tuple[int, int]  #: the same of lows: -1 where dmin is added as it is, 0 where there is none
+    #: read(packed, heads, scales, lows, levels) takes blocks apart: uint8[blocks, block_bytes] into the other four.
+    read: Callable[[Packed, Heads, Groups, Groups, Levels], None]
+    #: write(heads, scales, lows, levels, packed) puts them together again; it rounds heads to float16.
+    write: Callable[[Heads, Groups, Groups, Levels, Packed], None]
+
+
 @dataclass(frozen=True, slots=True)
 class BlockType:
     """One GGML tensor type and its kernels `pack` and `unpack`; blocks are independent of one another."""
@@ -29,6 +55,7 @@ class BlockType:
     pack: Callable[[Blocks, Importance | None, Packed], None]
     unpack: Callable[[Packed, Blocks], None]
     invalid_byte: tuple[int, int] | None = None  #: place and value of a byte in a block that no reader may meet
+    grid: Grid | None = None  #: for the types whose levels can be chosen one by one
 
     @property
     def facts(self) -> GgmlType:
