@@ -1,0 +1,1 @@
+"""How rows become blocks: the reference's own search, and what knows the model."""
