@@ -68,9 +68,14 @@ def choose(request: Request, work: Work, threads: int, observer: Observer) -> tu
         try:
             searched = [Planned(request.checkpoint, plan.tensors, request.importance, pool) for plan in plans[1:]]
             assignment = Assignment(
-                request.checkpoint, model.skeleton, request.plan.tensors, request.calibration, searched[0]
+                request.checkpoint,
+                model.skeleton,
+                request.plan.tensors,
+                request.calibration,
+                request.importance,
+                threads,
             )
-            rounding = Rounding(assignment, work, pool, threads, observer.stage)
+            rounding = Rounding(assignment, work, pool, observer.stage)
             rounding.run()
         finally:
             torch.set_num_threads(before)

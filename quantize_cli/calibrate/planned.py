@@ -53,16 +53,20 @@ class Planned(Converted):
         rows = self.original(tensor)
         return rows if tensor.copied else self.searched(tensor, rows)
 
-    def original(self, tensor: PlannedTensor) -> Rows:
-        """Return the weights of a tensor before they are quantized; maps work on one matrix at a time."""
+    def original(self, tensor: PlannedTensor, some: slice | None = None) -> Rows:
+        """Return weights before they are quantized: all, or some rows of one matrix; maps need whole matrices."""
+        if some is not None:
+            return self._sources.rows(tensor, some.start, some.stop).rows
         step = tensor.rows_of_an_expert if tensor.maps else tensor.rows
         return np.concatenate(
-            [self._sources.rows(tensor, start, start + step).rows for start in range(0, tensor.rows, step)]
+            [self.original(tensor, slice(start, start + step)) for start in range(0, tensor.rows, step)]
         )
 
-    def searched(self, tensor: PlannedTensor, rows: Rows) -> Rows:
-        """Return what the reference's search makes of a tensor's weights."""
-        importance = None
+    def searched(self, tensor: PlannedTensor, rows: Rows, start: int = 0) -> Rows:
+        """Return what the reference's search makes of rows from number `start` on, all of one matrix or the whole."""
+        importance, size = None, tensor.rows_of_an_expert
         if self._importance is not None and tensor.importance is not None:
             importance = self._importance.for_tensor(tensor.importance, tensor.shape)
-        return stored(rows, tensor.type, importance, tensor.rows_of_an_expert, self._pool)
+        if importance is not None and len(rows) <= size:
+            importance = importance[start // size % len(importance)][None]
+        return stored(rows, tensor.type, importance, min(size, len(rows)), self._pool)
