@@ -8,7 +8,7 @@ projected to 256 dimensions. TEXT is a file of the kind that the model is for: i
 repeated, for it is short. OTHER are further files or folders; prose.py tells which kinds of files are read.
 
 FOLDER gets the checkpoint (bf16), and training.json with the figures, again and again: there always is a model to use.
-So the rate stays as it is after the warm-up, and a running average of the weights takes the place of its decay. A run
+So the rate stays as it is after the warm-up, and an average of the recent weights takes the place of its decay. A run
 that is stopped has the model of a run with fewer steps. The same command on the same machine, torch version and number
 of threads gives the same weights. To save time, let glibc keep large buffers: put MALLOC_MMAP_THRESHOLD_=4294967296 and
 MALLOC_TRIM_THRESHOLD_=4294967296 into the environment.
@@ -24,12 +24,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from card import model_card
 from prose import documents
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from train import Config, Llama, held_out_loss, save_json, unigram_loss
 
 END_OF_TEXT = 0  #: SmolLM2's token between two documents
@@ -98,6 +99,14 @@ def new_model(smollm2: Path) -> Untied:
     return model
 
 
+def average_recent(averages: list[Tensor], current: list[Tensor], steps: Tensor | int) -> None:
+    """Let the average follow the weights so that it always stands for about the last tenth of the steps.
+
+    This is the polynomial-decay averaging of Shamir and Zhang (2013) with an exponent of 8.
+    """
+    torch._foreach_lerp_(averages, current, 9 / (float(steps) + 9))
+
+
 def rounded(model: Untied) -> Untied:
     """Copy the model with weights rounded to bf16, as the checkpoint holds it."""
     copy = Untied(CONFIG)
@@ -160,7 +169,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=4, help="windows in a step")
     parser.add_argument("--candidates", type=int, default=8192, help="tokens that compete in a step")
-    parser.add_argument("--average", type=float, default=0.98, help="decay of the average of the weights")
     parser.add_argument("--lr", type=float, default=2e-3, help="of the layers; the embeddings' is half of it")
     parser.add_argument("--warmup", type=int, default=30, help="steps")
     parser.add_argument("--weight-decay", type=float, default=0.1, help="of the layers' matrices")
@@ -193,7 +201,7 @@ def main() -> None:
         {"params": [p for p in model.parameters() if p.ndim == 1], "weight_decay": 0.0, "scale": 1},
         {"params": [model.embed_tokens.weight, model.lm_head.weight], "weight_decay": 0.0, "scale": 0.5},
     ]
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(args.average))
+    average = AveragedModel(model, multi_avg_fn=average_recent)
     optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.95), fused=True)
     positions = CONFIG.max_position_embeddings
     started, recent = time.monotonic(), 0.0
@@ -234,6 +242,9 @@ def main() -> None:
             "torch": torch.__version__,
         }
         save_json(args.out / "training.json", figures)
+        others = [f"{path.parent.name}/{path.name}" for path in args.others]
+        card = model_card(figures, asdict(CONFIG), args.text.name, args.repeats, others)
+        (args.out / "README.md").write_text(card, encoding="utf-8")
         print(json.dumps(figures), flush=True)
 
 
