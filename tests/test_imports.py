@@ -151,7 +151,7 @@ ALLOWED = {
         "simd",
         "version",
     },
-    "methods": {"architectures", "planning"},
+    "methods": {"architectures", "blocks", "planning"},
     "evaluation": {"errors", "gguf_file", "texts"},
     "literature": set(),
     "planning": {

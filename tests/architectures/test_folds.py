@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from quantize_cli.architectures.folds import folds_of
-from quantize_cli.gguf_file.fields import ValueType, field
+from quantize_cli.gguf_file.fields import Field, ValueType, field
 
 LLAMA = {
     "attn_norm.weight": (8,),
@@ -120,7 +120,7 @@ def test_heads_can_differ_from_block_to_block():
     metadata = (
         field("general.architecture", ValueType.STRING, "llama"),
         field("llama.attention.head_count", ValueType.UINT32, 4),
-        field("llama.attention.head_count_kv", ValueType.ARRAY, (2, 1), ValueType.INT32),
+        Field("llama.attention.head_count_kv", ValueType.ARRAY, (2, 1), ValueType.INT32),
     )
     folds = {(fold.block, fold.maker) for fold in folds_of(metadata, shapes)}
     assert (0, "attn_v") in folds
