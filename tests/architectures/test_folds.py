@@ -67,9 +67,7 @@ def test_query_heads_of_a_group_share_the_factors_of_their_values():
 def test_every_expert_has_factors_of_its_own():
     tensors = {**without("ffn_gate.weight", "ffn_up.weight", "ffn_down.weight"), **EXPERTS}
     folds = found(tensors)
-    assert folds["ffn_norm"].multiplied == tuple(
-        f"blk.0.{name}" for name in EXPERTS if name != "ffn_down_exps.weight"
-    )
+    assert folds["ffn_norm"].multiplied == tuple(f"blk.0.{name}" for name in EXPERTS if name != "ffn_down_exps.weight")
     assert folds["ffn_up_exps"].numbers.tolist() == np.arange(48).reshape(3, 16).tolist()
     assert folds["ffn_norm"].numbers.tolist() == [list(range(8))]
 
