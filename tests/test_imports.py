@@ -151,7 +151,7 @@ ALLOWED = {
         "simd",
         "version",
     },
-    "methods": {"architectures", "blocks", "planning"},
+    "methods": {"architectures", "blocks", "evaluation", "planning", "simd"},
     "evaluation": {"errors", "gguf_file", "texts"},
     "literature": set(),
     "planning": {

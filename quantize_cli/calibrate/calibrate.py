@@ -14,6 +14,7 @@ from quantize_cli.calibrate.settings import settings_of
 from quantize_cli.calibrate.subject import Model, documents_for, on_device, opened_model, shared_words, tokens_of
 from quantize_cli.calibrate.weights import Original
 from quantize_cli.calibrate.work import Work
+from quantize_cli.errors import QuantizeError
 from quantize_cli.observer import Observer
 from quantize_cli.outputs.checks import check_output
 from quantize_cli.run.bounds import available_threads
@@ -21,9 +22,12 @@ from quantize_cli.sensitivity.check import identity_of
 from quantize_cli.sensitivity.model import Calibration
 from quantize_cli.sensitivity.write import write_calibration
 from quantize_cli.texts.model import Document, Part, Sequences
+from quantize_cli.texts.sequences import behind
 
 #: With so many, SmolLM2's types within a budget reach what docs/quality.md shows.
 DEFAULT_TOKENS = 16_384
+#: One token is held out for so many that are measured on.
+_HELD_OUT_SHARE = 4
 
 
 def calibrate(
@@ -68,17 +72,18 @@ def calibrate(
     documents = documents_for(texts, Part.CALIBRATE)
     with within_memory(settings), opened_model(model, revision, settings, observer) as opened:
         found = _sequences(opened, documents, context, tokens or DEFAULT_TOKENS, None if texts else seed)
+        everything = _with_held_out(opened, documents, found, own=not texts)
         identity = identity_of(opened.checkpoint)
         evaluation = documents_for((), Part.REPORT)
         observer.noted(
             shared_words(documents, evaluation, "the built-in texts of `quantize eval` stand in these texts")
         )
-        observer.noted(estimate(opened, found, types))
+        observer.noted(estimate(opened, everything, types))
         key: Mapping[str, object] = {
             "config": identity.config,
             "shapes": identity.shapes,
             "stamps": sorted((name, *stamp) for name, stamp in opened.checkpoint.stamps.items()),
-            "texts": [record.sha256 for record in found.records],
+            "texts": [record.sha256 for record in everything.records],
             "seed": seed,
             "types": list(types),
             "dtype": settings.dtype_name,
@@ -89,7 +94,8 @@ def calibrate(
             weights=Original(opened.checkpoint),
             skeleton=opened.skeleton,
             tensors=opened.plan.tensors,
-            tokens=on_device(found, settings),
+            tokens=on_device(everything, settings),
+            held_out=len(everything.tokens) - len(found.tokens),
             seed=seed,
             types=types,
             threads=available_threads(),
@@ -103,6 +109,8 @@ def calibrate(
                 texts=found.records,
                 tensors=tuple(tensors),
                 blocks=tuple(blocks),
+                tokens=everything.tokens,
+                held_out=subject.held_out,
             )
             write_calibration(calibration, output, force=force)
     return calibration
@@ -117,3 +125,24 @@ def _sequences(opened: Model, documents: Sequence[Document], context: int, token
     return joined(
         given, sampled(opened.skeleton, Original(opened.checkpoint), share, context, opened.encoder.bos, seed)
     )
+
+
+def _with_held_out(opened: Model, documents: Sequence[Document], found: Sequences, *, own: bool) -> Sequences:
+    """Add sequences by which methods choose: of the user's texts what follows, or of our own texts part B.
+
+    Args:
+        opened: The model.
+        documents: The user's texts, or part A of our own.
+        found: The sequences that are measured on.
+        own: Whether the texts are our own.
+    """
+    measured, context = found.tokens.size, found.tokens.shape[1]
+    wanted = measured // _HELD_OUT_SHARE
+    try:
+        if not own:
+            following = behind(tokens_of(opened, documents, context, measured + wanted), found)
+            if len(following.tokens):
+                return joined(found, following)
+        return joined(found, tokens_of(opened, documents_for((), Part.CHOOSE), context, wanted))
+    except QuantizeError:  # few tokens are asked for, or the tokenizer does not know what is in our texts
+        return found

@@ -38,8 +38,8 @@ def candidates_of(tensor: PlannedTensor, importance: Rows | None, types: Collect
     )
 
 
-def difference(rows: Rows, name: str, importance: Rows | None, rows_of_an_expert: int, pool: Executor) -> Rows:
-    """Return what storing rows float32[n, columns] in a type changes: the stored values less the rows.
+def stored(rows: Rows, name: str, importance: Rows | None, rows_of_an_expert: int, pool: Executor) -> Rows:
+    """Return what is read of rows float32[n, columns] that were stored in a type.
 
     Args:
         rows: The weights.
@@ -48,17 +48,18 @@ def difference(rows: Rows, name: str, importance: Rows | None, rows_of_an_expert
         rows_of_an_expert: Number of rows that share an importance.
         pool: Where kernels run, which release the interpreter.
     """
-    changed = np.empty_like(rows)
+    read = np.empty_like(rows)
 
     def work(some: slice) -> None:
         held, part = BLOCK_TYPES[name], np.ascontiguousarray(rows[some])
         packed = np.empty((len(part), held.row_bytes(rows.shape[1])), np.uint8)
-        held.quantize(part, packed, None if importance is None else importance[some.start // rows_of_an_expert])
-        held.dequantize(packed, changed[some])
-        changed[some] -= part
+        # With four dimensions the experts come again and again.
+        number = some.start // rows_of_an_expert
+        held.quantize(part, packed, None if importance is None else importance[number % len(importance)])
+        held.dequantize(packed, read[some])
 
     list(pool.map(work, _chunks(len(rows), rows.shape[1], rows_of_an_expert)))
-    return changed
+    return read
 
 
 def _chunks(rows: int, columns: int, rows_of_an_expert: int) -> Sequence[slice]:

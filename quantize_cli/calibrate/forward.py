@@ -15,11 +15,15 @@ from quantize_cli.calibrate.weights import Weights
 BATCH_TOKENS = 2048
 
 
-def batches(tokens: Tensor) -> Iterator[slice]:
-    """Yield sequences that are computed together, of tokens or hidden states [sequences, context, ...]."""
+def batches(tokens: Tensor, border: int = 0) -> Iterator[slice]:
+    """Yield sequences that are computed together, of tokens or hidden states [sequences, context, ...].
+
+    Those from number `border` on are not computed with those before it.
+    """
     step = max(1, BATCH_TOKENS // tokens.shape[1])
-    for start in range(0, len(tokens), step):
-        yield slice(start, min(start + step, len(tokens)))
+    for begin, end in ((0, border), (border, len(tokens))):
+        for start in range(begin, end, step):
+            yield slice(start, min(start + step, end))
 
 
 @torch.no_grad()

@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from quantize_cli.calibrate.candidates import candidates_of, difference
+from quantize_cli.calibrate.candidates import candidates_of, stored
 from quantize_cli.calibrate.costs import BlockCosts
 from quantize_cli.calibrate.ends import from_labels, to_embedding
 from quantize_cli.calibrate.forward import batches, outside
 from quantize_cli.calibrate.joining import Joined
+from quantize_cli.calibrate.output_gradients import OutputGradients
 from quantize_cli.calibrate.passage import Passage
 from quantize_cli.calibrate.products import Watch
 from quantize_cli.calibrate.skeleton import OUTSIDE, Skeleton
@@ -37,6 +38,7 @@ Tell = Callable[[str, int, int], None]
 
 #: GGUF tensors with a row for each token.
 EMBEDDING, OUTPUT = "token_embd.weight", "output.weight"
+_NONE = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -48,9 +50,15 @@ class Subject:
     skeleton: Skeleton
     tensors: Sequence[PlannedTensor]  #: of a lossless file
     tokens: Tensor  #: int64[sequences, context], where the model is computed
+    held_out: int  #: how many of the last sequences are of texts that nothing but their gradients is measured on
     seed: int  #: for the labels
     types: Sequence[str]  #: those whose costs are measured
     threads: int
+
+    @property
+    def measured(self) -> Tensor:
+        """The tokens without those that are held out."""
+        return self.tokens[: len(self.tokens) - self.held_out]
 
     def of_part(self, part: int) -> list[PlannedTensor]:
         """Return the GGUF tensors with rows that are made of a part's tensors alone."""
@@ -122,9 +130,14 @@ class _Measuring:
         subject.skeleton.load(number, subject.weights)
         squares, sizes = Squares(), _Sizes()
         before, behind = self._states(number), self._states(number + 1)
-        with torch.no_grad(), Watch(subject.skeleton.parameters(number), squares.add):
-            for some in batches(subject.tokens):
-                made = self._passage.block(number, before.read(some.start, some.stop, subject.tokens.device))
+        with torch.no_grad():
+            for some in batches(subject.tokens, len(subject.measured)):
+                held = before.read(some.start, some.stop, subject.tokens.device)
+                if some.start >= len(subject.measured):
+                    behind.write(some.start, self._passage.block(number, held))
+                    continue
+                with Watch(subject.skeleton.parameters(number), squares.add):
+                    made = self._passage.block(number, held)
                 behind.write(some.start, made)
                 sizes.add(made)
         found = sizes.of()
@@ -149,7 +162,8 @@ class _Measuring:
         with self._ends_loaded() as parameters:
             for number in range(len(hidden)):
                 behind = hidden.read(number, number + 1, subject.tokens.device)[0]
-                gradient.write(number, from_labels(self._passage, parameters, behind, generator, costs)[None])
+                counted = costs if number < len(subject.measured) else OutputCosts()
+                gradient.write(number, from_labels(self._passage, parameters, behind, generator, counted)[None])
                 self._tell("labels", number + 1, len(hidden))
         self._work.keep("ends", costs.state())
 
@@ -169,23 +183,26 @@ class _Measuring:
             parameter.requires_grad_()
             parameter.register_post_accumulate_grad_hook(partial(_count, costs, name))
         hidden, behind, before = self._states(number), self._gradient(number + 1), self._gradient(number)
+        gradients = OutputGradients(joined, subject.tokens.shape, len(subject.measured))
         for place in range(len(hidden)):
+            if place == len(subject.measured):
+                subject.skeleton.model.requires_grad_(requires_grad=False)
             start = hidden.read(place, place + 1, subject.tokens.device).requires_grad_()
-            with torch.enable_grad():
+            with torch.enable_grad(), Watch(subject.skeleton.parameters(number), partial(gradients.watch, place)):
                 made = self._passage.block(number, start)
             made.backward(behind.read(place, place + 1, made.device))
             assert start.grad is not None
             before.write(place, start.grad)
         subject.skeleton.unload(number)
-        found = costs.of(subject.tokens.numel())
-        return {f"costs {name}": _in_order(held, subject.types) for name, held in found.items()}
+        found = costs.of(subject.measured.numel())
+        return gradients.of() | {f"costs {name}": _in_order(held, subject.types) for name, held in found.items()}
 
     def _vocabulary(self) -> dict[str, Rows]:
         """Compute the costs of the embedding and the output matrix."""
         subject = self._subject
         gradient, embedding = self._gradient(0), EmbeddingCosts()
         with self._ends_loaded():
-            for number, tokens in enumerate(subject.tokens):
+            for number, tokens in enumerate(subject.measured):
                 to_embedding(self._passage, tokens, gradient.read(number, number + 1, tokens.device)[0], embedding)
         output = OutputCosts.of_state(self._work.kept("ends"))
         named = {tensor.name: tensor for tensor in self._subject.of_part(OUTSIDE)}
@@ -197,8 +214,11 @@ class _Measuring:
             if name in named:
                 tensor = named[name]
                 types = self._types(tensor, None)
-                costs = costs_of(held, types, self._changes(tensor, None), subject.tokens.numel())
+                costs = costs_of(held, types, self._changes(tensor, None), subject.measured.numel())
                 found[f"costs {name}"] = _in_order(costs, subject.types)
+                hessians = [hessian for role in held if (hessian := role.hessian()) is not None]
+                if hessians:
+                    found[f"hessian {name}"] = np.sum(hessians, axis=0) / subject.measured.numel()
         return found
 
     def tensors(self) -> list[TensorCalibration]:
@@ -214,7 +234,8 @@ class _Measuring:
             if costs is not None or len(counts):
                 measured = {} if costs is None else dict(zip(self._subject.types, costs.tolist(), strict=True))
                 known = {name: cost for name, cost in measured.items() if cost >= 0}
-                found.append(TensorCalibration(tensor.name, sums, counts, known))
+                others = (kept.get(f"{what} {tensor.name}", _NONE) for what in ("weights", "hessian", "outputs"))
+                found.append(TensorCalibration(tensor.name, sums, counts, known, *others))
         return found
 
     def activations(self) -> list[BlockActivations]:
@@ -250,7 +271,7 @@ class _Measuring:
     def _changes(self, tensor: PlannedTensor, importance: Rows | None) -> Callable[[str], Rows]:
         """Read a tensor; return what tells what storing it in a type changes."""
         rows = self._read(tensor)
-        return lambda name: difference(rows, name, importance, tensor.rows_of_an_expert, self._pool)
+        return lambda name: stored(rows, name, importance, tensor.rows_of_an_expert, self._pool) - rows
 
     def _types(self, tensor: PlannedTensor, importance: Rows | None) -> tuple[str, ...]:
         return candidates_of(tensor, importance, self._subject.types)

@@ -56,12 +56,20 @@ def opened_model(model: str | Path, revision: str | None, settings: Settings, ob
                 f"{checkpoint.location} is a GGUF file, and the engine needs the original model with its config.json; "
                 "give that."
             )
-        plan = make_plan(checkpoint, find_format("F32"))
-        skeleton = Skeleton(checkpoint, settings)
-        metadata = plan.files[0].metadata
-        encoder = encoder_of(checkpoint.sidecars, metadata, hf_class=tokenizer_class(checkpoint))
+        made = model_of(checkpoint, settings)
         checkpoint.fetch(observer)
-        yield Model(checkpoint, plan, skeleton, encoder)
+        yield made
+
+
+def model_of(checkpoint: Checkpoint, settings: Settings) -> Model:
+    """Describe a model, and refuse what the engine cannot run.
+
+    Raises:
+        QuantizeError: The model cannot be converted or run.
+    """
+    plan = make_plan(checkpoint, find_format("F32"))
+    encoder = encoder_of(checkpoint.sidecars, plan.files[0].metadata, hf_class=tokenizer_class(checkpoint))
+    return Model(checkpoint, plan, Skeleton(checkpoint, settings), encoder)
 
 
 def documents_for(texts: Sequence[str | Path], part: Part) -> tuple[Document, ...]:

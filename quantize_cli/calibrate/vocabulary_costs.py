@@ -56,6 +56,10 @@ class OutputCosts:
             made._trace = float(state["trace"])
         return made
 
+    def hessian(self) -> Rows | None:
+        """Return the sum of |g|^2 h h^T, float32[hidden, hidden], or None if nothing was counted."""
+        return None if self._hessian is None else self._hessian.float().cpu().numpy()
+
     def cost(self, change: Rows, tokens: int) -> float:
         """Return the cost in nats a token of a change float32[vocabulary, hidden] of the matrix."""
         if self._rows is None or self._hessian is None or self._trace == 0:
@@ -82,6 +86,12 @@ class EmbeddingCosts:
         summed = torch.zeros(len(ids), gradients.shape[1], dtype=torch.float32, device=gradients.device)
         summed.index_add_(0, places, gradients.float())
         self._found.append((ids.cpu().numpy(), summed.cpu().numpy()))
+
+    def hessian(self) -> Rows | None:
+        """Return the sum of g g^T over all rows, float32[hidden, hidden], or None if nothing was counted."""
+        if not self._found:
+            return None
+        return np.sum([gradients.T @ gradients for _, gradients in self._found], axis=0, dtype=np.float32)
 
     def cost(self, change: Rows, tokens: int) -> float:
         """Return the cost in nats a token of a change float32[vocabulary, hidden] of the matrix."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -47,19 +47,21 @@ class Original:
         return values
 
 
-class Quantized:
-    """The weights of a GGUF file that was made of a checkpoint, in the checkpoint's layout.
+class Converted:
+    """The weights of a model in the layout of a GGUF file, brought into the checkpoint's.
 
-    Raises:
-        CheckpointError: The file is not of this model.
+    Args:
+        checkpoint: What the file is made of.
+        tensors: The tensors of the file.
+        rows: Returns the values of one, float32[rows, columns].
     """
 
-    def __init__(self, file: GgufCheckpoint, checkpoint: Checkpoint, tensors: Sequence[PlannedTensor]) -> None:
-        self._file, self._original, self._infos = file, Original(checkpoint), checkpoint.infos
-        self._tensors = [tensor for tensor in tensors if tensor.sources]
-        _check(file, tensors, checkpoint)
+    def __init__(
+        self, checkpoint: Checkpoint, tensors: Iterable[PlannedTensor], rows: Callable[[PlannedTensor], Rows]
+    ) -> None:
+        self._original, self._infos, self._rows = Original(checkpoint), checkpoint.infos, rows
         self._made_of: dict[str, list[PlannedTensor]] = {}
-        for tensor in self._tensors:
+        for tensor in tensors:
             for source in tensor.sources:
                 self._made_of.setdefault(source, []).append(tensor)
 
@@ -75,7 +77,20 @@ class Quantized:
                 arrays[name][missing] = self._original.read([name])[name][missing]
         return {name: arrays[name] for name in names}
 
-    def _rows(self, tensor: PlannedTensor) -> Rows:
+
+class Quantized(Converted):
+    """The weights of a GGUF file that was made of a checkpoint.
+
+    Raises:
+        CheckpointError: The file is not of this model.
+    """
+
+    def __init__(self, file: GgufCheckpoint, checkpoint: Checkpoint, tensors: Sequence[PlannedTensor]) -> None:
+        self._file = file
+        _check(file, tensors, checkpoint)
+        super().__init__(checkpoint, tensors, self._decoded)
+
+    def _decoded(self, tensor: PlannedTensor) -> Rows:
         info = self._file.infos[tensor.name]
         return decoded(self._file.read_bytes(info.name, 0, info.rows), info.dtype)
 

@@ -1,1 +1,1 @@
-"""Methods: what turns rows into blocks of a type, beside the reference's own search."""
+"""How rows become blocks: the reference's own search, and what knows the model."""

@@ -22,7 +22,7 @@ from quantize_cli.simd.notes import note
 
 _PACKAGE = Path(__file__).parents[1]
 #: The rooms that hold kernels.
-_ROOMS = ("simd", "blocks", "measure")
+_ROOMS = ("simd", "blocks", "measure", "methods")
 #: The largest file that is read; machine code of a kernel takes less than a tenth.
 _LIMIT = 16 << 20
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH

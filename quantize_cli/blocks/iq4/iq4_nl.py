@@ -10,17 +10,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.iq4.levels import SUB_BLOCK, decode_nearest, encode_nearest, new_brackets, search_scale
+from quantize_cli.blocks.base import Blocks, BlockType, Grid, Groups, Heads, Importance, Levels, Packed
+from quantize_cli.blocks.iq4.levels import SUB_BLOCK, VALUES, decode_nearest, nearest_levels, new_brackets, search_scale
 from quantize_cli.blocks.search.inverses import inverse_unless_zero
 from quantize_cli.blocks.search.weights import squares, sum_of_squares, weigh_importance
-from quantize_cli.simd.compile import kernel, kernel_and_part
+from quantize_cli.simd.compile import inner, kernel, kernel_and_part
 from quantize_cli.simd.half import load_half, store_half, to_half
 from quantize_cli.simd.lanes import load_lanes, new_lanes
-from quantize_cli.simd.vector import LANES, store
+from quantize_cli.simd.vector import LANES, Ints, load_bytes, load_nibbles, store, store_bytes, store_nibbles
 
 F = np.float32
 QS = 2
+
+
+@inner
+def _store_block(block: Packed, d: np.uint16, levels: Ints) -> None:
+    store_half(block, 0, d)
+    store_nibbles(block, QS, levels)
 
 
 @kernel
@@ -43,9 +49,8 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
         store(scales, 0, scale)
         store(inverses, 0, inverse_unless_zero(scale))
         for lane in range(count):
-            block = out[first + lane]
-            store_half(block, 0, to_half(scales[lane]))
-            encode_nearest(blocks[first + lane], 0, inverses[lane], block, QS)
+            levels = nearest_levels(blocks[first + lane], 0, inverses[lane])
+            _store_block(out[first + lane], to_half(scales[lane]), levels)
 
 
 @kernel_and_part
@@ -56,4 +61,22 @@ def unpack(packed: Packed, out: Blocks) -> None:
         decode_nearest(block, QS, load_half(block, 0), out[number], 0)
 
 
-IQ4_NL = BlockType("IQ4_NL", pack, unpack)
+@kernel
+def read(packed: Packed, heads: Heads, scales: Groups, lows: Groups, levels: Levels) -> None:
+    """Take blocks uint8[n, 18] apart, as `Grid.read` says."""
+    for number in range(packed.shape[0]):
+        block = packed[number]
+        heads[number, 0], heads[number, 1] = load_half(block, 0), F(0)
+        scales[number, 0], lows[number, 0] = F(1), F(0)
+        store_bytes(levels[number], 0, load_nibbles(block, QS))
+
+
+@kernel
+def write(heads: Heads, _scales: Groups, _lows: Groups, levels: Levels, packed: Packed) -> None:
+    """Put blocks uint8[n, 18] together, as `Grid.write` says."""
+    for number in range(packed.shape[0]):
+        _store_block(packed[number], to_half(heads[number, 0]), load_bytes(levels[number], 0))
+
+
+_GRID = Grid(tuple(map(float, VALUES)), SUB_BLOCK, (1, 1), (0, 0), read, write)
+IQ4_NL = BlockType("IQ4_NL", pack, unpack, grid=_GRID)

@@ -23,6 +23,7 @@ from quantize_cli.simd.lanes import Lanes, new_lanes
 from quantize_cli.simd.vector import (
     LANES,
     Floats,
+    Ints,
     gather,
     load,
     load_nibbles,
@@ -31,7 +32,6 @@ from quantize_cli.simd.vector import (
     splat,
     splat_int,
     store,
-    store_nibbles,
 )
 
 F = np.float32
@@ -164,13 +164,13 @@ def search_scale(x: Lanes, w: Lanes, brackets: Brackets) -> Floats:
 
 
 @inner
-def encode_nearest(values: Lanes, start: int, inverse: np.float32, block: Packed, at: int) -> None:
-    """Write the levels of the table values nearest to inverse * value, for 32 values from `start` on, as 16 bytes."""
+def nearest_levels(values: Lanes, start: int, inverse: np.float32) -> Ints:
+    """Find the levels of the table values nearest to inverse * value, for 32 values from `start` on."""
     scaled = inverse * load(values, start)
     level = splat_int(I(0))
     for step in range(_STEPS):
         level += select(scaled < _THRESHOLDS[step], splat_int(I(0)), I(1))
-    store_nibbles(block, at, level)
+    return level
 
 
 @inner

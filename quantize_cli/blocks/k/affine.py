@@ -63,6 +63,7 @@ class Work(NamedTuple):
     d: Lanes  #: a vector: what a level of a scale stands for
     dmin: Lanes  #: a vector
     packed: Packed  #: uint8[16 * LANES]: bytes of the levels of scales and mins, a lane's lie LANES apart
+    levels: Packed  #: uint8[256]: levels of one super-block
 
 
 @maker
@@ -84,6 +85,7 @@ def new_work(sub_block: int) -> Work:
         new_lanes(1),
         new_lanes(1),
         np.empty(16 * LANES, np.uint8),
+        np.empty(SUPER_BLOCK, np.uint8),
     )
 
 

@@ -12,25 +12,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
-from quantize_cli.blocks.k.affine import (
-    Scheme,
-    Work,
-    fit_super_blocks,
-    new_work,
-    stored_levels,
-)
+from quantize_cli.blocks.base import Blocks, BlockType, Grid, Groups, Heads, Importance, Levels, Packed
+from quantize_cli.blocks.k.affine import Scheme, fit_super_blocks, new_work, stored_levels
+from quantize_cli.blocks.k.two_bits import load_two_bits, store_two_bits
 from quantize_cli.blocks.search.affine import AffineSearch
 from quantize_cli.simd.compile import inner, kernel, kernel_and_part
 from quantize_cli.simd.half import load_half, store_half, to_half
-from quantize_cli.simd.lanes import Lanes, store_lane
+from quantize_cli.simd.lanes import Lanes, load_lanes, new_lanes, store_lane
 from quantize_cli.simd.vector import (
     LANES,
     Floats,
     Ints,
     lane_numbers,
     load,
-    load_bytes,
     select,
     splat,
     splat_int,
@@ -44,9 +38,8 @@ F = np.float32
 I = np.int32  # noqa: E741
 SUB_BLOCK = 16
 SUB_BLOCKS = 16
-#: Elements whose levels lie in the same bits of neighbouring bytes: two sub-blocks.
-PLANE = 32
-PLANES = 4
+#: Vectors of LANES elements, two sub-blocks, whose levels lie in the same bits of neighbouring bytes.
+PLANES = 8
 TOP = F(3)
 TOP_SCALE = I(15)
 QS, D, DMIN = 16, 80, 82
@@ -61,10 +54,19 @@ SCHEME = Scheme(
 
 
 @inner
-def _pack_scales(work: Work) -> None:
+def _pack_scales(scales: Lanes, mins: Lanes, packed: Packed) -> None:
+    """Pack the levels of scales and mins of LANES super-blocks into `packed`."""
     for j in range(0, SUB_BLOCKS * LANES, LANES):
         # A negative scale has wrapped, and spoils the min's bits: so it does in the reference.
-        store_bytes(work.packed, j, to_ints(load(work.scale_levels, j)) | to_ints(load(work.min_levels, j)) << I(4))
+        store_bytes(packed, j, to_ints(load(scales, j)) | to_ints(load(mins, j)) << I(4))
+
+
+@inner
+def _store_head(block: Packed, d: np.uint16, dmin: np.uint16, packed: Packed, lane: int) -> None:
+    """Write d, dmin and what `_pack_scales` has left in a lane of `packed`."""
+    store_lane(packed, lane, SUB_BLOCKS, block, 0)
+    store_half(block, D, d)
+    store_half(block, DMIN, dmin)
 
 
 @inner
@@ -89,23 +91,18 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     work = new_work(SUB_BLOCK)
     for first in range(0, blocks.shape[0], LANES):
         count = fit_super_blocks(blocks, importance, first, SCHEME, work)
-        _pack_scales(work)
+        _pack_scales(work.scale_levels, work.min_levels, work.packed)
         for lane in range(count):
             block, values = out[first + lane], blocks[first + lane]
-            store_lane(work.packed, lane, SUB_BLOCKS, block, 0)
-            store_half(block, D, to_half(work.d[lane]))
-            store_half(block, DMIN, to_half(work.dmin[lane]))
+            _store_head(block, to_half(work.d[lane]), to_half(work.dmin[lane]), work.packed, lane)
             d, dmin = load_half(block, D), load_half(block, DMIN)
-            packed = splat_int(I(0))
-            for plane in range(2 * PLANES):
+            for plane in range(PLANES):
                 heads = _heads(block, plane)
                 scale, low = d * to_floats(heads & I(15)), dmin * to_floats(heads >> I(4))
                 inverse, origin = _of_plane(work.inverses, plane, lane), _of_plane(work.origins, plane, lane)
-                levels = stored_levels(load(values, plane * PLANE), scale, low, inverse, origin, I(TOP))
-                packed |= levels << I(plane % PLANES * 2)
-                if plane % PLANES == PLANES - 1:
-                    store_bytes(block, QS + plane // PLANES * PLANE, packed)
-                    packed = splat_int(I(0))
+                levels = stored_levels(load(values, plane * LANES), scale, low, inverse, origin, I(TOP))
+                store_bytes(work.levels, plane * LANES, levels)
+            store_two_bits(work.levels, I(0), block, QS)
 
 
 @kernel_and_part
@@ -114,11 +111,39 @@ def unpack(packed: Packed, out: Blocks) -> None:
     for number in range(packed.shape[0]):
         block, values = packed[number], out[number]
         d, dmin = load_half(block, D), load_half(block, DMIN)
-        for plane in range(2 * PLANES):
+        for plane in range(PLANES):
             heads = _heads(block, plane)
-            levels = load_bytes(block, QS + plane // PLANES * PLANE) >> I(plane % PLANES * 2) & I(3)
+            levels = load_two_bits(block, QS, plane)
             scale, low = d * to_floats(heads & I(15)), dmin * to_floats(heads >> I(4))
-            store(values, plane * PLANE, scale * to_floats(levels) - low)
+            store(values, plane * LANES, scale * to_floats(levels) - low)
 
 
-Q2_K = BlockType("Q2_K", pack, unpack)
+@kernel
+def read(packed: Packed, heads: Heads, scales: Groups, lows: Groups, levels: Levels) -> None:
+    """Take blocks uint8[n, 84] apart, as `Grid.read` says."""
+    for number in range(packed.shape[0]):
+        block, out = packed[number], levels[number]
+        heads[number, 0], heads[number, 1] = load_half(block, D), load_half(block, DMIN)
+        for j in range(SUB_BLOCKS):
+            scales[number, j], lows[number, j] = F(block[j] & 15), F(block[j] >> 4)
+        for plane in range(PLANES):
+            store_bytes(out, plane * LANES, load_two_bits(block, QS, plane))
+
+
+@kernel
+def write(heads: Heads, scales: Groups, lows: Groups, levels: Levels, packed: Packed) -> None:
+    """Put blocks uint8[n, 84] together, as `Grid.write` says."""
+    stored, mins, bytes_of_scales = new_lanes(SUB_BLOCKS), new_lanes(SUB_BLOCKS), np.empty(16 * LANES, np.uint8)
+    for first in range(0, packed.shape[0], LANES):
+        count = min(LANES, packed.shape[0] - first)
+        load_lanes(scales, first, count, stored)
+        load_lanes(lows, first, count, mins)
+        _pack_scales(stored, mins, bytes_of_scales)
+        for lane in range(count):
+            d, dmin = to_half(heads[first + lane, 0]), to_half(heads[first + lane, 1])
+            _store_head(packed[first + lane], d, dmin, bytes_of_scales, lane)
+            store_two_bits(levels[first + lane], I(0), packed[first + lane], QS)
+
+
+_GRID = Grid(tuple(map(float, range(4))), SUB_BLOCK, (0, int(TOP_SCALE)), (0, int(TOP_SCALE)), read, write)
+Q2_K = BlockType("Q2_K", pack, unpack, grid=_GRID)

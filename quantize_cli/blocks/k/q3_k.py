@@ -16,7 +16,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantize_cli.blocks.base import SUPER_BLOCK, Blocks, BlockType, Importance, Packed
+from quantize_cli.blocks.base import (
+    SUPER_BLOCK,
+    Blocks,
+    BlockType,
+    Grid,
+    Groups,
+    Heads,
+    Importance,
+    Levels,
+    Packed,
+)
 from quantize_cli.blocks.k.one_by_one import BOTTOM, STATE_SIZE, OneByOne, new_one_by_one, search_one_by_one
 from quantize_cli.blocks.k.symmetric import (
     PAIRS,
@@ -27,8 +37,8 @@ from quantize_cli.blocks.k.symmetric import (
     halves,
     keep_where_zero,
     new_work,
-    two_bits,
 )
+from quantize_cli.blocks.k.two_bits import load_two_bits, store_two_bits
 from quantize_cli.blocks.search.symmetric import (
     GROUP_MAX_EPS,
     INVERSE,
@@ -41,7 +51,7 @@ from quantize_cli.blocks.search.symmetric import (
 from quantize_cli.blocks.search.weights import sum_of_squares, weigh_importance
 from quantize_cli.simd.compile import inner, kernel, kernel_and_part
 from quantize_cli.simd.half import load_half, store_half, to_half
-from quantize_cli.simd.lanes import Lanes, load_lanes, store_lane
+from quantize_cli.simd.lanes import Lanes, load_lanes, new_lanes, store_lane
 from quantize_cli.simd.rounding import nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
@@ -50,7 +60,6 @@ from quantize_cli.simd.vector import (
     lane_numbers,
     load,
     load_bytes,
-    load_ints,
     magnitude,
     select,
     splat_int,
@@ -122,22 +131,22 @@ def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work, 
 
 
 @inner
-def _scale_level(work: Work, j: int) -> Ints:
+def _scale_level(stored: Lanes, j: int) -> Ints:
     """Read the levels of scale j in every lane, counted from 0."""
-    return to_ints(load(work.stored, j * LANES)) - I(BOTTOM_SCALE)
+    return to_ints(load(stored, j * LANES)) - I(BOTTOM_SCALE)
 
 
 @inner
-def _pack_scales(work: Work) -> None:
-    """Pack the levels of the scales of LANES super-blocks into work.packed."""
+def _pack_scales(stored: Lanes, packed: Packed) -> None:
+    """Pack the levels -32..31 of the scales of LANES super-blocks into `packed`."""
     for j in range(8):
-        both = _scale_level(work, j) & I(15) | _scale_level(work, j + 8) << I(4)
-        store_bytes(work.packed, j * LANES, both)
+        both = _scale_level(stored, j) & I(15) | _scale_level(stored, j + 8) << I(4)
+        store_bytes(packed, j * LANES, both)
     for j in range(4):
         high = splat_int(I(0))
         for quarter in range(4):
-            high |= _scale_level(work, j + 4 * quarter) >> I(4) << I(2 * quarter)
-        store_bytes(work.packed, (8 + j) * LANES, high)
+            high |= _scale_level(stored, j + 4 * quarter) >> I(4) << I(2 * quarter)
+        store_bytes(packed, (8 + j) * LANES, high)
 
 
 @inner
@@ -150,6 +159,30 @@ def _keep_searched(lane: int, d: np.float32, work: Work, states: Lanes) -> None:
         keep_where_zero(to_ints(found) - I(BOTTOM), pair, lane, d, work)
 
 
+@inner
+def _store_head(block: Packed, d: np.uint16, packed: Packed, lane: int) -> None:
+    """Write d and what `_pack_scales` has left in a lane of `packed`."""
+    store_half(block, D, d)
+    store_lane(packed, lane, D - SCALES, block, SCALES)
+
+
+@inner
+def _store_levels(levels: Packed, block: Packed) -> None:
+    """Write levels uint8[256], counted from 0."""
+    high = splat_int(I(0))
+    for pair in range(PAIRS):
+        high |= load_bytes(levels, pair * LANES) >> I(2) << I(pair)
+    store_bytes(block, HMASK, high)
+    store_two_bits(levels, I(0), block, QS)
+
+
+@inner
+def _load_levels(block: Packed, pair: int) -> Ints:
+    """Read the levels of a pair of sub-blocks, counted from 0."""
+    high = load_bytes(block, HMASK) >> I(pair) & I(1)
+    return load_two_bits(block, QS, pair) | high << I(2)
+
+
 @kernel
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Pack blocks float32[n, 256] into out, uint8[n, 110]."""
@@ -157,20 +190,14 @@ def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     room = new_one_by_one()
     for first in range(0, blocks.shape[0], LANES):
         count = _fit(blocks, importance, first, work, room)
-        _pack_scales(work)
+        _pack_scales(work.stored, work.packed)
         for lane in range(count):
             block = out[first + lane]
-            store_half(block, D, to_half(work.d[lane]))
-            store_lane(work.packed, lane, D - SCALES, block, SCALES)
+            _store_head(block, to_half(work.d[lane]), work.packed, lane)
             d = load_half(block, D)
             if encode_levels(blocks[first + lane], lane, d, I(BOTTOM), work):
                 _keep_searched(lane, d, work, room.states)
-            high = splat_int(I(0))
-            for pair in range(PAIRS):
-                high |= load_ints(work.levels, pair * LANES) >> I(2) << I(pair)
-            store_bytes(block, HMASK, high)
-            for half in range(2):
-                store_bytes(block, QS + 32 * half, two_bits(work.levels, half, I(0)))
+            _store_levels(work.levels, block)
 
 
 @inner
@@ -188,11 +215,35 @@ def unpack(packed: Packed, out: Blocks) -> None:
         block, values = packed[number], out[number]
         d = load_half(block, D)
         for pair in range(PAIRS):
-            low = load_bytes(block, QS + pair // 4 * 32) >> I(pair % 4 * 2) & I(3)
-            high = load_bytes(block, HMASK) >> I(pair) & I(1)
-            level = to_floats((low | high << I(2)) + I(BOTTOM))
+            level = to_floats(_load_levels(block, pair) + I(BOTTOM))
             scale = halves(_scale(block, 2 * pair), _scale(block, 2 * pair + 1))
             store(values, pair * LANES, d * scale * level)
 
 
-Q3_K = BlockType("Q3_K", pack, unpack)
+@kernel
+def read(packed: Packed, heads: Heads, scales: Groups, lows: Groups, levels: Levels) -> None:
+    """Take blocks uint8[n, 110] apart, as `Grid.read` says."""
+    for number in range(packed.shape[0]):
+        block, out = packed[number], levels[number]
+        heads[number, 0], heads[number, 1] = load_half(block, D), F(0)
+        for j in range(SUB_BLOCKS):
+            scales[number, j], lows[number, j] = _scale(block, j), F(0)
+        for pair in range(PAIRS):
+            store_bytes(out, pair * LANES, _load_levels(block, pair))
+
+
+@kernel
+def write(heads: Heads, scales: Groups, _lows: Groups, levels: Levels, packed: Packed) -> None:
+    """Put blocks uint8[n, 110] together, as `Grid.write` says."""
+    stored, bytes_of_scales = new_lanes(SUB_BLOCKS), np.empty(SUB_BLOCKS * LANES, np.uint8)
+    for first in range(0, packed.shape[0], LANES):
+        count = min(LANES, packed.shape[0] - first)
+        load_lanes(scales, first, count, stored)
+        _pack_scales(stored, bytes_of_scales)
+        for lane in range(count):
+            _store_head(packed[first + lane], to_half(heads[first + lane, 0]), bytes_of_scales, lane)
+            _store_levels(levels[first + lane], packed[first + lane])
+
+
+_GRID = Grid(tuple(map(float, range(BOTTOM, -BOTTOM))), SUB_BLOCK, (BOTTOM_SCALE, ~BOTTOM_SCALE), (0, 0), read, write)
+Q3_K = BlockType("Q3_K", pack, unpack, grid=_GRID)

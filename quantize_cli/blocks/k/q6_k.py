@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
+from quantize_cli.blocks.base import Blocks, BlockType, Grid, Groups, Heads, Importance, Levels, Packed
 from quantize_cli.blocks.k.symmetric import (
     PAIRS,
     SUB_BLOCK,
@@ -24,8 +24,8 @@ from quantize_cli.blocks.k.symmetric import (
     keep_where_zero,
     new_work,
     of_pair,
-    two_bits,
 )
+from quantize_cli.blocks.k.two_bits import load_two_bits, store_two_bits
 from quantize_cli.blocks.search.symmetric import (
     GROUP_MAX_EPS,
     INVERSE,
@@ -41,14 +41,15 @@ from quantize_cli.simd.lanes import Lanes, load_lanes, new_lanes, store_lane
 from quantize_cli.simd.rounding import nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
+    Ints,
     load,
     load_bytes,
-    load_ints,
     magnitude,
     select,
     store,
     store_bytes,
     to_floats,
+    to_ints,
 )
 
 F = np.float32
@@ -84,7 +85,6 @@ def _fit(blocks: Blocks, importance: Importance | None, first: int, work: Work, 
         level = nearest_ints(inverse * load(work.scales, j))
         level = select(level < I(~BOTTOM_SCALE), level, I(~BOTTOM_SCALE))
         store(work.stored, j, to_floats(level))
-        store_bytes(work.packed, j, level)
     store(work.d, 0, select(magnitude(largest) < GROUP_MAX_EPS, F(0), F(1) / inverse))
     return count
 
@@ -97,28 +97,62 @@ def _keep_searched(values: Lanes, lane: int, d: np.float32, work: Work, inverses
         keep_where_zero(found, pair, lane, d, work)
 
 
+@inner
+def _pack_scales(stored: Lanes, packed: Packed) -> None:
+    """Put the levels of the scales of LANES super-blocks into `packed`."""
+    for j in range(0, SUB_BLOCKS * LANES, LANES):
+        store_bytes(packed, j, to_ints(load(stored, j)))
+
+
+@inner
+def _store_head(block: Packed, d: np.uint16, packed: Packed, lane: int) -> None:
+    """Write d and what `_pack_scales` has left in a lane of `packed`."""
+    store_half(block, D, d)
+    store_lane(packed, lane, SUB_BLOCKS, block, SCALES)
+
+
+@inner
+def _store_levels(levels: Packed, block: Packed) -> None:
+    """Write levels uint8[256], counted from 0."""
+    for half in range(2):
+        for quarter in range(2):
+            low = load_bytes(levels, 128 * half + 32 * quarter) & I(15)
+            high = load_bytes(levels, 128 * half + 32 * quarter + 64) & I(15)
+            store_bytes(block, 64 * half + 32 * quarter, low | high << I(4))
+    store_two_bits(levels, I(4), block, QH)
+
+
+@inner
+def _load_levels(block: Packed, pair: int) -> Ints:
+    """Read the levels of a pair of sub-blocks, counted from 0."""
+    half, quarter = pair // 4, pair % 4
+    low = load_bytes(block, 64 * half + quarter % 2 * 32) >> I(quarter // 2 * 4) & I(15)
+    return low | load_two_bits(block, QH, pair) << I(4)
+
+
+@inner
+def _scale(block: Packed, j: int) -> np.float32:
+    return F(np.int8(block[SCALES + j]))
+
+
 @kernel
 def pack(blocks: Blocks, importance: Importance | None, out: Packed) -> None:
     """Pack blocks float32[n, 256] into out, uint8[n, 210]."""
     work = new_work()
     inverses = new_lanes(SUB_BLOCKS)
     for first in range(0, blocks.shape[0], LANES):
-        for lane in range(_fit(blocks, importance, first, work, inverses)):
+        count = _fit(blocks, importance, first, work, inverses)
+        _pack_scales(work.stored, work.packed)
+        for lane in range(count):
             block = out[first + lane]
             if work.d[lane] == F(0):  # all scales count as zero
                 block[:] = 0
                 continue
-            store_half(block, D, to_half(work.d[lane]))
-            store_lane(work.packed, lane, SUB_BLOCKS, block, SCALES)
+            _store_head(block, to_half(work.d[lane]), work.packed, lane)
             d = load_half(block, D)
             if encode_levels(blocks[first + lane], lane, d, I(BOTTOM), work):
                 _keep_searched(blocks[first + lane], lane, d, work, inverses)
-            for half in range(2):
-                for quarter in range(2):
-                    low = load_ints(work.levels, 128 * half + 32 * quarter) & I(15)
-                    high = load_ints(work.levels, 128 * half + 32 * quarter + 64) & I(15)
-                    store_bytes(block, 64 * half + 32 * quarter, low | high << I(4))
-                store_bytes(block, QH + 32 * half, two_bits(work.levels, half, I(4)))
+            _store_levels(work.levels, block)
 
 
 @kernel_and_part
@@ -128,13 +162,35 @@ def unpack(packed: Packed, out: Blocks) -> None:
         block, values = packed[number], out[number]
         d = load_half(block, D)
         for pair in range(PAIRS):
-            half, quarter = pair // 4, pair % 4
-            low = load_bytes(block, 64 * half + quarter % 2 * 32) >> I(quarter // 2 * 4) & I(15)
-            high = load_bytes(block, QH + 32 * half) >> I(quarter * 2) & I(3)
-            level = to_floats((low | high << I(4)) + I(BOTTOM))
-            first = d * F(np.int8(block[SCALES + 2 * pair]))
-            second = d * F(np.int8(block[SCALES + 2 * pair + 1]))
+            level = to_floats(_load_levels(block, pair) + I(BOTTOM))
+            first, second = d * _scale(block, 2 * pair), d * _scale(block, 2 * pair + 1)
             store(values, pair * LANES, halves(first, second) * level)
 
 
-Q6_K = BlockType("Q6_K", pack, unpack)
+@kernel
+def read(packed: Packed, heads: Heads, scales: Groups, lows: Groups, levels: Levels) -> None:
+    """Take blocks uint8[n, 210] apart, as `Grid.read` says."""
+    for number in range(packed.shape[0]):
+        block, out = packed[number], levels[number]
+        heads[number, 0], heads[number, 1] = load_half(block, D), F(0)
+        for j in range(SUB_BLOCKS):
+            scales[number, j], lows[number, j] = _scale(block, j), F(0)
+        for pair in range(PAIRS):
+            store_bytes(out, pair * LANES, _load_levels(block, pair))
+
+
+@kernel
+def write(heads: Heads, scales: Groups, _lows: Groups, levels: Levels, packed: Packed) -> None:
+    """Put blocks uint8[n, 210] together, as `Grid.write` says."""
+    stored, bytes_of_scales = new_lanes(SUB_BLOCKS), np.empty(SUB_BLOCKS * LANES, np.uint8)
+    for first in range(0, packed.shape[0], LANES):
+        count = min(LANES, packed.shape[0] - first)
+        load_lanes(scales, first, count, stored)
+        _pack_scales(stored, bytes_of_scales)
+        for lane in range(count):
+            _store_head(packed[first + lane], to_half(heads[first + lane, 0]), bytes_of_scales, lane)
+            _store_levels(levels[first + lane], packed[first + lane])
+
+
+_GRID = Grid(tuple(map(float, range(BOTTOM, -BOTTOM))), SUB_BLOCK, (BOTTOM_SCALE, ~BOTTOM_SCALE), (0, 0), read, write)
+Q6_K = BlockType("Q6_K", pack, unpack, grid=_GRID)

@@ -12,7 +12,7 @@ import numpy as np
 from quantize_cli.blocks.base import Packed
 from quantize_cli.blocks.k.affine import Work, stored_levels
 from quantize_cli.simd.compile import inner
-from quantize_cli.simd.half import store_half, to_half
+from quantize_cli.simd.half import store_half
 from quantize_cli.simd.lanes import Lanes, store_lane
 from quantize_cli.simd.vector import LANES, Ints, load, splat, store_bytes, to_ints
 
@@ -22,29 +22,28 @@ SUB_BLOCK = 32
 SUB_BLOCKS = 8
 #: Bytes of d, dmin and the packed scales and mins.
 HEAD_BYTES = 16
+SCALE_BYTES = 12
 #: The largest stored scale or min.
 TOP_SCALE = I(63)
 
 
 @inner
-def pack_scales(work: Work) -> None:
-    """Pack the levels of scales and mins of LANES super-blocks into work.packed."""
+def pack_scales(scales: Lanes, mins: Lanes, packed: Packed) -> None:
+    """Pack the levels of scales and mins of LANES super-blocks into `packed`, uint8[12 * LANES] at least."""
     for j in range(0, 4 * LANES, LANES):
-        scale = to_ints(load(work.scale_levels, j))
-        low = to_ints(load(work.min_levels, j))
-        high_scale = to_ints(load(work.scale_levels, 4 * LANES + j))
-        high_min = to_ints(load(work.min_levels, 4 * LANES + j))
-        store_bytes(work.packed, j, scale | high_scale >> I(4) << I(6))
-        store_bytes(work.packed, 4 * LANES + j, low | high_min >> I(4) << I(6))
-        store_bytes(work.packed, 8 * LANES + j, high_scale & I(15) | (high_min & I(15)) << I(4))
+        scale, high_scale = to_ints(load(scales, j)), to_ints(load(scales, 4 * LANES + j))
+        low, high_min = to_ints(load(mins, j)), to_ints(load(mins, 4 * LANES + j))
+        store_bytes(packed, j, scale | high_scale >> I(4) << I(6))
+        store_bytes(packed, 4 * LANES + j, low | high_min >> I(4) << I(6))
+        store_bytes(packed, 8 * LANES + j, high_scale & I(15) | (high_min & I(15)) << I(4))
 
 
 @inner
-def encode_head(work: Work, lane: int, block: Packed) -> None:
-    """Write d, dmin and the packed scales and mins of the super-block in `lane`."""
-    store_half(block, 0, to_half(work.d[lane]))
-    store_half(block, 2, to_half(work.dmin[lane]))
-    store_lane(work.packed, lane, 12, block, 4)
+def store_head(block: Packed, d: np.uint16, dmin: np.uint16, packed: Packed, lane: int) -> None:
+    """Write d, dmin and what `pack_scales` has left in a lane of `packed`."""
+    store_half(block, 0, d)
+    store_half(block, 2, dmin)
+    store_lane(packed, lane, SCALE_BYTES, block, 4)
 
 
 @inner

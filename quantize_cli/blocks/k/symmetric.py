@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import SUPER_BLOCK, Packed
 from quantize_cli.blocks.search.symmetric import FIT_SIZE, levels_from_zero
@@ -21,12 +20,11 @@ from quantize_cli.simd.vector import (
     any_lane,
     lane_numbers,
     load,
-    load_ints,
+    load_bytes,
     nowhere,
     select,
     splat,
-    splat_int,
-    store_ints,
+    store_bytes,
 )
 
 F = np.float32
@@ -47,7 +45,7 @@ class Work(NamedTuple):
     sums: Lanes  #: 16 vectors: the weights of the scales
     stored: Lanes  #: 16 vectors: levels of the scales
     d: Lanes  #: 1 vector: what these levels are multiplied with, before it is rounded to float16
-    levels: NDArray[np.int32]  #: 8 vectors, of one super-block
+    levels: Packed  #: uint8[256]: levels of one super-block, counted from 0
     packed: Packed  #: uint8[16 * LANES]: bytes of the levels of scales; a lane's lie LANES apart
 
 
@@ -63,7 +61,7 @@ def new_work() -> Work:
         new_lanes(SUB_BLOCKS),
         new_lanes(SUB_BLOCKS),
         new_lanes(1),
-        np.empty(SUPER_BLOCK, np.int32),
+        np.empty(SUPER_BLOCK, np.uint8),
         np.empty(SUB_BLOCKS * LANES, np.uint8),
     )
 
@@ -91,7 +89,7 @@ def encode_levels(values: Lanes, lane: int, d: np.float32, bottom: np.int32, wor
     zero = nowhere()
     for pair in range(PAIRS):
         scale = d * of_pair(work.stored, pair, lane)
-        store_ints(work.levels, pair * LANES, levels_from_zero(load(values, pair * LANES) / scale, bottom))
+        store_bytes(work.levels, pair * LANES, levels_from_zero(load(values, pair * LANES) / scale, bottom))
         zero = zero | (scale == F(0))
     return any_lane(zero)
 
@@ -100,13 +98,4 @@ def encode_levels(values: Lanes, lane: int, d: np.float32, bottom: np.int32, wor
 def keep_where_zero(searched: Ints, pair: int, lane: int, d: np.float32, work: Work) -> None:
     """Keep the searched levels of a pair of sub-blocks where d and the stored scale have the product 0."""
     zero = d * of_pair(work.stored, pair, lane) == F(0)
-    store_ints(work.levels, pair * LANES, select(zero, searched, load_ints(work.levels, pair * LANES)))
-
-
-@part
-def two_bits(levels: NDArray[np.int32], half: int, shift: np.int32) -> Ints:
-    """Pack two bits, from bit `shift` on, of half of a super-block: byte l has those of level l + 32 p at bit 2p."""
-    packed = splat_int(I(0))
-    for p in range(4):
-        packed |= (load_ints(levels, 128 * half + 32 * p) >> shift & I(3)) << I(2 * p)
-    return packed
+    store_bytes(work.levels, pair * LANES, select(zero, searched, load_bytes(work.levels, pair * LANES)))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
+from quantize_cli.blocks.base import Blocks, BlockType, Grid, Groups, Heads, Importance, Levels, Packed
 from quantize_cli.blocks.legacy.levels import BLOCK, finite_inverses, levels_above, load_levels, store_levels
 from quantize_cli.blocks.legacy.weighted import affine_levels, load_weighted, new_work, row_variances
 from quantize_cli.blocks.search.affine import MIN, SCALE, AffineSearch, search_affine
@@ -16,7 +16,7 @@ from quantize_cli.simd.compile import inner, kernel, kernel_and_part
 from quantize_cli.simd.extremes import extent
 from quantize_cli.simd.half import load_half, store_half, to_half, to_halves
 from quantize_cli.simd.lanes import Lanes, new_lanes
-from quantize_cli.simd.vector import LANES, Ints, load, store, to_floats
+from quantize_cli.simd.vector import LANES, Ints, load, load_bytes, store, store_bytes, to_floats
 
 F = np.float32
 I = np.int32  # noqa: E741
@@ -89,4 +89,23 @@ def affine_type(name: str, bits: int) -> BlockType:
             levels = to_floats(load_levels(blocks, at + LEVELS, bits))
             store(values, number * BLOCK, levels * load_half(blocks, at) + load_half(blocks, at + M))
 
-    return BlockType(name, pack, unpack)
+    @kernel
+    def read(packed: Packed, heads: Heads, scales: Groups, lows: Groups, levels: Levels) -> None:
+        """Take blocks uint8[n, block_bytes] apart, as `Grid.read` says; m is added as it is."""
+        blocks, out = packed.reshape(-1), levels.reshape(-1)
+        for number in range(packed.shape[0]):
+            at = number * block_bytes
+            heads[number, 0], heads[number, 1] = load_half(blocks, at), load_half(blocks, at + M)
+            scales[number, 0], lows[number, 0] = F(1), F(-1)
+            store_bytes(out, number * BLOCK, load_levels(blocks, at + LEVELS, bits))
+
+    @kernel
+    def write(heads: Heads, _scales: Groups, _lows: Groups, levels: Levels, packed: Packed) -> None:
+        """Put blocks uint8[n, block_bytes] together, as `Grid.write` says."""
+        values, out = levels.reshape(-1), packed.reshape(-1)
+        for number in range(packed.shape[0]):
+            d, m, at = to_half(heads[number, 0]), to_half(heads[number, 1]), number * block_bytes
+            _store_block(out, at, d, m, load_bytes(values, number * BLOCK), bits)
+
+    points = tuple(map(float, range(top + 1)))
+    return BlockType(name, pack, unpack, grid=Grid(points, BLOCK, (1, 1), (-1, -1), read, write))

@@ -10,19 +10,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
+from quantize_cli.blocks.base import Blocks, BlockType, Grid, Groups, Heads, Importance, Levels, Packed
 from quantize_cli.blocks.search.inverses import finite_inverse
-from quantize_cli.simd.compile import kernel, kernel_and_part
+from quantize_cli.simd.compile import inner, kernel, kernel_and_part
 from quantize_cli.simd.extremes import largest_of, magnitudes
 from quantize_cli.simd.half import load_half, store_half, to_half
 from quantize_cli.simd.rounding import rounded_away
-from quantize_cli.simd.vector import load, load_bytes, store, store_bytes, to_floats
+from quantize_cli.simd.vector import Ints, load, load_bytes, select, store, store_bytes, to_floats
 
 F = np.float32
 I = np.int32  # noqa: E741
 BLOCK = 32
 BLOCK_BYTES = 34
 QS = 2
+TOP = 127
+
+
+@inner
+def _store_block(packed: Packed, at: int, d: np.uint16, levels: Ints) -> None:
+    store_half(packed, at, d)
+    store_bytes(packed, at + QS, levels)
+
+
+@inner
+def _load_levels(packed: Packed, at: int) -> Ints:
+    return (load_bytes(packed, at + QS) ^ I(128)) - I(128)
 
 
 @kernel
@@ -31,9 +43,8 @@ def pack(blocks: Blocks, _importance: Importance | None, out: Packed) -> None:
     values, packed = blocks.reshape(-1), out.reshape(-1)
     for number in range(blocks.shape[0]):
         x, at = load(values, number * BLOCK), number * BLOCK_BYTES
-        d = largest_of(magnitudes(x)) / F(127)
-        store_half(packed, at, to_half(d))
-        store_bytes(packed, at + QS, rounded_away(x * finite_inverse(d)))
+        d = largest_of(magnitudes(x)) / F(TOP)
+        _store_block(packed, at, to_half(d), rounded_away(x * finite_inverse(d)))
 
 
 @kernel_and_part
@@ -42,8 +53,30 @@ def unpack(packed: Packed, out: Blocks) -> None:
     blocks, values = packed.reshape(-1), out.reshape(-1)
     for number in range(packed.shape[0]):
         at = number * BLOCK_BYTES
-        levels = (load_bytes(blocks, at + QS) ^ I(128)) - I(128)
-        store(values, number * BLOCK, to_floats(levels) * load_half(blocks, at))
+        store(values, number * BLOCK, to_floats(_load_levels(blocks, at)) * load_half(blocks, at))
 
 
-Q8_0 = BlockType("Q8_0", pack, unpack)
+@kernel
+def read(packed: Packed, heads: Heads, scales: Groups, lows: Groups, levels: Levels) -> None:
+    """Take blocks uint8[n, 34] apart, as `Grid.read` says; a stored -128, which no encoder writes, counts as -127."""
+    blocks, out = packed.reshape(-1), levels.reshape(-1)
+    for number in range(packed.shape[0]):
+        at = number * BLOCK_BYTES
+        heads[number, 0], heads[number, 1] = load_half(blocks, at), F(0)
+        scales[number, 0], lows[number, 0] = F(1), F(0)
+        stored = _load_levels(blocks, at)
+        store_bytes(out, number * BLOCK, select(stored < I(-TOP), I(0), stored + I(TOP)))
+
+
+@kernel
+def write(heads: Heads, _scales: Groups, _lows: Groups, levels: Levels, packed: Packed) -> None:
+    """Put blocks uint8[n, 34] together, as `Grid.write` says."""
+    values, out = levels.reshape(-1), packed.reshape(-1)
+    for number in range(packed.shape[0]):
+        stored = load_bytes(values, number * BLOCK) - I(TOP)
+        _store_block(out, number * BLOCK_BYTES, to_half(heads[number, 0]), stored)
+
+
+# Without -128, which readers would understand: no encoder writes it.
+_GRID = Grid(tuple(map(float, range(-TOP, TOP + 1))), BLOCK, (1, 1), (0, 0), read, write)
+Q8_0 = BlockType("Q8_0", pack, unpack, grid=_GRID)

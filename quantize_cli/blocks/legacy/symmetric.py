@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantize_cli.blocks.base import Blocks, BlockType, Importance, Packed
+from quantize_cli.blocks.base import Blocks, BlockType, Grid, Groups, Heads, Importance, Levels, Packed
 from quantize_cli.blocks.legacy.levels import BLOCK, finite_inverses, levels_around, load_levels, store_levels
 from quantize_cli.blocks.legacy.weighted import load_weighted, new_work, row_variances
 from quantize_cli.blocks.search.symmetric import INVERSE, SCALE, search_symmetric, searched_levels
@@ -16,7 +16,7 @@ from quantize_cli.simd.compile import inner, kernel, kernel_and_part
 from quantize_cli.simd.extremes import extreme_of
 from quantize_cli.simd.half import load_half, store_half, to_half, to_halves
 from quantize_cli.simd.lanes import Lanes, new_lanes
-from quantize_cli.simd.vector import LANES, Ints, load, select, splat, store, to_floats
+from quantize_cli.simd.vector import LANES, Ints, load, load_bytes, select, splat, store, store_bytes, to_floats
 
 F = np.float32
 I = np.int32  # noqa: E741
@@ -88,4 +88,23 @@ def symmetric_type(name: str, bits: int) -> BlockType:
             levels = load_levels(blocks, at + LEVELS, bits) - I(zero)
             store(values, number * BLOCK, to_floats(levels) * load_half(blocks, at))
 
-    return BlockType(name, pack, unpack)
+    @kernel
+    def read(packed: Packed, heads: Heads, scales: Groups, lows: Groups, levels: Levels) -> None:
+        """Take blocks uint8[n, block_bytes] apart, as `Grid.read` says."""
+        blocks, out = packed.reshape(-1), levels.reshape(-1)
+        for number in range(packed.shape[0]):
+            at = number * block_bytes
+            heads[number, 0], heads[number, 1] = load_half(blocks, at), F(0)
+            scales[number, 0], lows[number, 0] = F(1), F(0)
+            store_bytes(out, number * BLOCK, load_levels(blocks, at + LEVELS, bits))
+
+    @kernel
+    def write(heads: Heads, _scales: Groups, _lows: Groups, levels: Levels, packed: Packed) -> None:
+        """Put blocks uint8[n, block_bytes] together, as `Grid.write` says."""
+        values, out = levels.reshape(-1), packed.reshape(-1)
+        for number in range(packed.shape[0]):
+            d, at = to_half(heads[number, 0]), number * block_bytes
+            _store_block(out, at, d, load_bytes(values, number * BLOCK), bits)
+
+    points = tuple(map(float, range(-zero, zero)))
+    return BlockType(name, pack, unpack, grid=Grid(points, BLOCK, (1, 1), (0, 0), read, write))
