@@ -15,6 +15,7 @@ from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.measure.accumulate import accumulate
 from quantize_cli.measure.decoded import measure
 from quantize_cli.measure.sums import SUM_D2, SUMS
+from quantize_cli.methods.factors import Factors
 from quantize_cli.planning.model import PlannedTensor
 from quantize_cli.run.rows import Rows, SourceRows, Weights, checked
 from quantize_cli.run.slabs import Slab
@@ -37,12 +38,16 @@ class Derive:
     Args:
         checkpoint: where rows come from.
         importance: the matrix that the plans were made with.
+        factors: foldings that change the rows; None if there are none.
     """
 
-    def __init__(self, checkpoint: Checkpoint, importance: ImportanceMatrix | None) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, importance: ImportanceMatrix | None, factors: Factors | None = None
+    ) -> None:
         self._checkpoint = checkpoint
         self._importance = importance
-        self._sources = SourceRows(checkpoint)
+        self._factors = factors
+        self._sources = SourceRows(checkpoint, factors)
 
     def __call__(self, slab: Slab) -> list[Result]:
         """Return what each plan makes of the slab; what plans make alike is made once.
@@ -56,12 +61,15 @@ class Derive:
         for tensor, key in zip(slab.tensors, keys, strict=True):
             if key in made:
                 continue
-            if tensor.copied:
+            if tensor.copied and not self._folded(tensor):
                 made[key] = self._copied(slab, tensor)
             else:
                 rows = self._source_rows(slab) if rows is None else rows
                 made[key] = _within_range(tensor, rows, self._importance_of(slab, tensor))
         return [made[key] for key in keys]
+
+    def _folded(self, tensor: PlannedTensor) -> bool:
+        return self._factors is not None and tensor.name in self._factors
 
     def _importance_of(self, slab: Slab, tensor: PlannedTensor) -> Rows | None:
         if self._importance is None or tensor.importance is None:
@@ -70,7 +78,7 @@ class Derive:
         assert experts is not None, "the plan has looked"
         # With four dimensions the experts come again and again.
         row: Rows = experts[slab.start // tensor.rows_of_an_expert % len(experts)]
-        return row
+        return row if self._factors is None else self._factors.importance(tensor, row, slab.start)
 
     def _copied(self, slab: Slab, tensor: PlannedTensor) -> Result:
         if len(tensor.shape) > 1:
