@@ -12,10 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from quantize_cli.blocks.table import BLOCK_TYPES
+from quantize_cli.architectures.folds import Fold
 from quantize_cli.calibrate.backwards import Meaning
 from quantize_cli.calibrate.choosing import Chooser, Errors, Evidence
 from quantize_cli.calibrate.curving import both_sides, shrunk
+from quantize_cli.calibrate.fold_choice import chosen_factors
+from quantize_cli.calibrate.folding import TOLERANCE, Folded
 from quantize_cli.calibrate.forward import batches, outside
 from quantize_cli.calibrate.hessians import MOST_WEIGHT, Collector, Key, Summed, in_order, stages_of
 from quantize_cli.calibrate.joining import Joined
@@ -28,7 +30,10 @@ from quantize_cli.calibrate.work import Work
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.gguf_file.types import GGML_TYPES
 from quantize_cli.importance.matrix import ImportanceMatrix
+from quantize_cli.methods.chosen import Chosen
+from quantize_cli.methods.factors import Factors
 from quantize_cli.methods.rounded import Rounded
+from quantize_cli.methods.table import ROUNDED_TYPES, Method
 from quantize_cli.planning.model import PlannedTensor
 from quantize_cli.sensitivity.model import Calibration
 
@@ -46,6 +51,8 @@ class Assignment:
     tensors: Sequence[PlannedTensor]  #: of the file that is planned
     calibration: Calibration
     importance: ImportanceMatrix | None  #: that the plan was made with
+    method: Method
+    folds: Sequence[Fold]  #: that the model allows
     threads: int
 
     def of_part(self, part: int) -> list[PlannedTensor]:
@@ -75,11 +82,20 @@ class Rounding:
         self._tokens = torch.from_numpy(calibration.tokens).to(self._device, torch.int64)
         self._measured = len(calibration.tokens) - calibration.held_out
         self._known = {tensor.name: tensor for tensor in calibration.tensors}
-        self.rounded = Rounded(work.folder)
-        self._planned = Planned(assignment.checkpoint, assignment.tensors, assignment.importance, pool, self.rounded)
-        self._choose = Chooser(self._planned, self.rounded, pool)
+        self._rounded = Rounded(work.folder)
+        self._folded: list[tuple[Fold, Rows]] = []
         #: Name -> the errors of each tensor that was rounded.
         self.errors: dict[str, Errors] = {}
+
+    @property
+    def result(self) -> Chosen:
+        """What has been chosen."""
+        return Chosen(self._rounded, self._factors)
+
+    @property
+    def foldings(self) -> int:
+        """How many foldings are kept."""
+        return len(self._folded)
 
     @property
     def chosen(self) -> tuple[str, ...]:
@@ -94,6 +110,8 @@ class Rounding:
     @property
     def without(self) -> tuple[str, ...]:
         """The quantized tensors that could not be rounded: of another type, or without inputs to go by."""
+        if not self._assignment.method.feeds_back:
+            return ()
         return tuple(
             tensor.name
             for tensor in self._assignment.tensors
@@ -112,6 +130,21 @@ class Rounding:
             self._work.forget(_states_of(number))
             self._tell("rounding", number + 1, count)
 
+    @property
+    def _factors(self) -> Factors | None:
+        return Factors.of(self._folded) if self._folded else None
+
+    @property
+    def _planned(self) -> Planned:
+        """The file as far as it is known."""
+        assignment = self._assignment
+        return Planned(
+            assignment.checkpoint, assignment.tensors, assignment.importance, self._pool, self._rounded, self._factors
+        )
+
+    def _choose(self, tensor: PlannedTensor, evidence: Evidence) -> Errors:
+        return Chooser(self._planned, self._rounded, self._pool)(tensor, evidence)
+
     def _step(self, name: str, work: Callable[[], Mapping[str, Errors]]) -> None:
         """Do a step, or take the figures of the earlier run that has done it."""
         if not self._work.has(name):
@@ -123,7 +156,7 @@ class Rounding:
         found = {}
         for tensor in self._assignment.of_part(OUTSIDE):
             known = self._known.get(tensor.name)
-            if known is not None and known.hessian.size and _has_grid(tensor):
+            if known is not None and known.hessian.size and self._rounds(tensor):
                 hessian = torch.from_numpy(known.hessian).to(self._device)
                 found[tensor.name] = self._choose(tensor, Evidence([hessian], [hessian], None))
         return found
@@ -146,25 +179,23 @@ class Rounding:
 
     def _block(self, passage: Passage, number: int) -> dict[str, Errors]:
         """Round a block stage by stage, and take all sequences through what became of it."""
-        assignment, skeleton = self._assignment, self._assignment.skeleton
-        skeleton.load(number, Original(assignment.checkpoint))
-        joined = Joined(skeleton, assignment.of_part(number), assignment.checkpoint.infos)
+        skeleton, infos = self._assignment.skeleton, self._assignment.checkpoint.infos
+        original = Original(self._assignment.checkpoint)
+        skeleton.load(number, original)
+        joined = Joined(skeleton, self._assignment.of_part(number), infos)
         before, behind = self._states(number), self._states(number + 1)
         run = partial(self._through, passage, number, before)
-        wanted = {
-            name: parameter
-            for name, parameter in skeleton.parameters(number).items()
-            if any(_has_grid(tensor) and joined.has(name, tensor) for tensor in joined.tensors)
-        }
-        stages = stages_of(wanted, partial(run, slice(0, 1)))
+        if self._assignment.method.folds:
+            self._fold(joined, number, run)
+            if (factors := self._factors) is not None:
+                skeleton.load(number, Folded(original, factors, self._assignment.tensors, infos))
         found: dict[str, Errors] = {}
+        stages = stages_of(self._wanted(joined, number), partial(run, slice(0, 1)))
         for place, stage in enumerate(stages):
             later = [name for rest in stages[place + 1 :] for name in rest]
-            collector = Collector(joined, self._weights_of_tokens(joined), stage, later)
-            collect = partial(self._collected, collector, run, skeleton.parameters(number))
-            measured, held_out = collect(0, self._measured), collect(self._measured, len(self._tokens))
+            measured, held_out = self._hessians(joined, number, stage, later, run)
             for index, tensor in enumerate(joined.tensors):
-                if _has_grid(tensor) and (evidence := self._evidence(joined, index, measured, held_out)) is not None:
+                if self._rounds(tensor) and (evidence := self._evidence(joined, index, measured, held_out)) is not None:
                     found[tensor.name] = self._choose(tensor, evidence)
             self._place(joined, stage, done=found)
         self._place(joined, joined.parameters)
@@ -173,6 +204,55 @@ class Rounding:
             behind.write(some.start, made)
         skeleton.unload(number)
         return found
+
+    def _fold(self, joined: Joined, number: int, run: Callable[[slice], Tensor]) -> None:
+        """Choose the foldings of a block, or take those of an earlier run; give up what changes the block's outputs."""
+        folds = {fold.maker: fold for fold in self._assignment.folds if fold.block == number}
+        step = f"folds-{number}"
+        if not self._work.has(step):
+            hessians = (
+                {tensor.name: _of_experts(joined, index, held) for index, tensor in enumerate(joined.tensors)}
+                for held in self._hessians(joined, number, joined.parameters, (), run)
+            )
+            measured, held_out = ({name: held for name, held in found.items() if held} for found in hessians)
+            chosen = chosen_factors(
+                [*folds.values()], joined.tensors, measured, {**measured, **held_out}, self._planned, self._pool
+            )
+            if chosen and not self._holds(number, chosen, run):
+                chosen = []
+            self._work.keep(step, {fold.maker: factors for fold, factors in chosen})
+        self._folded += [(folds[maker], factors) for maker, factors in self._work.kept(step).items()]
+
+    def _holds(self, number: int, chosen: Sequence[tuple[Fold, Rows]], run: Callable[[slice], Tensor]) -> bool:
+        """Tell whether a block with foldings makes of a sequence what it makes without them."""
+        assignment, original = self._assignment, Original(self._assignment.checkpoint)
+        expected = run(slice(0, 1))
+        factors = Factors.of(chosen)
+        assignment.skeleton.load(number, Folded(original, factors, assignment.tensors, assignment.checkpoint.infos))
+        found = run(slice(0, 1))
+        assignment.skeleton.load(number, original)
+        return float((found - expected).abs().max()) <= TOLERANCE * float(expected.std())
+
+    def _wanted(self, joined: Joined, number: int) -> dict[str, Tensor]:
+        """Return the parameters of a block with tensors that are rounded."""
+        return {
+            name: parameter
+            for name, parameter in self._assignment.skeleton.parameters(number).items()
+            if any(self._rounds(tensor) and joined.has(name, tensor) for tensor in joined.tensors)
+        }
+
+    def _hessians(
+        self,
+        joined: Joined,
+        number: int,
+        stage: Sequence[str],
+        later: Sequence[str],
+        run: Callable[[slice], Tensor],
+    ) -> tuple[dict[Key, Summed], dict[Key, Summed]]:
+        """Return the Hessians of what is measured on, and of what is held out."""
+        collector = Collector(joined, self._weights_of_tokens(joined), stage, later)
+        collect = partial(self._collected, collector, run, self._assignment.skeleton.parameters(number))
+        return collect(0, self._measured), collect(self._measured, len(self._tokens))
 
     @torch.no_grad()  # which is a thread's own
     def _through(self, passage: Passage, number: int, before: States, some: slice) -> Tensor:
@@ -209,10 +289,10 @@ class Rounding:
         """Give parameters the values that the file will have; those of `done` alone if that is given."""
         settings, skeleton = self._assignment.skeleton.settings, self._assignment.skeleton
 
+        planned = self._planned
+
         def read(tensor: PlannedTensor) -> Rows:
-            if done is None or tensor.name in done:
-                return self._planned.rows(tensor)
-            return self._planned.original(tensor)
+            return planned.rows(tensor) if done is None or tensor.name in done else planned.original(tensor)
 
         for names, tensors in joined.groups:
             if not {*names}.isdisjoint(parameters):
@@ -228,6 +308,9 @@ class Rounding:
                 found[number] = torch.from_numpy(known.token_weights).to(self._device).clamp_max(MOST_WEIGHT)
         return found
 
+    def _rounds(self, tensor: PlannedTensor) -> bool:
+        return self._assignment.method.feeds_back and tensor.type in ROUNDED_TYPES
+
     def _states(self, number: int) -> States:
         """Return what block `number` gets from the rounded blocks before it."""
         return self._work.states(_states_of(number), self._shape, self._dtype)
@@ -235,10 +318,6 @@ class Rounding:
 
 def _states_of(number: int) -> str:
     return f"rounded-{number}"
-
-
-def _has_grid(tensor: PlannedTensor) -> bool:
-    return tensor.type in BLOCK_TYPES and BLOCK_TYPES[tensor.type].grid is not None
 
 
 def _of_experts(joined: Joined, number: int, found: Mapping[Key, Summed]) -> list[Tensor]:

@@ -43,7 +43,7 @@ def choose(
     """
     numbers = np.arange(len(squares)) if numbers is None else numbers
     candidates = factors_of(shared(squares, numbers))
-    errors = [_error(matrices, types, squares, hessian, factors[numbers]) for factors in candidates]
+    errors = [error(matrices, types, squares, hessian, factors[numbers]) for factors in candidates]
     return candidates[int(np.argmin(errors))]
 
 
@@ -63,9 +63,9 @@ def factors_of(squares: Rows) -> list[Rows]:
     return [(power / np.sqrt(power.max() * power.min())).astype(np.float32) for power in powers]
 
 
-def _error(matrices: Sequence[Rows], types: Sequence[str], squares: Rows, hessian: Rows, factors: Rows) -> float:
-    """Return the sum over matrices of tr(D H D^T), D what rounding with these factors changes the weights by."""
-    importance = squares / np.square(factors)
+def error(matrices: Sequence[Rows], types: Sequence[str], squares: Rows, hessian: Rows, factors: Rows) -> float:
+    """Return the sum over matrices of tr(D H D^T), D what rounding with the columns' factors changes."""
+    importance = (squares / np.square(factors)).astype(np.float32)
     return sum(
         _quadratic(_rounded(rows * factors, name, importance) / factors - rows, hessian)
         for rows, name in zip(matrices, types, strict=True)

@@ -27,6 +27,8 @@ METHODS: Mapping[str, Method] = {
     for method in (
         Method("reference", "llama.cpp's own search: the same bytes as llama-quantize"),
         Method("gptq", "levels and scales chosen for what the model computes, block by block", feeds_back=True),
+        Method("awq", "scales moved from norms and other makers of inputs to the matrices behind them", folds=True),
+        Method("awq+gptq", "scales moved, and then levels chosen", folds=True, feeds_back=True),
     )
 }
 
