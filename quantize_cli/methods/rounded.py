@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.blocks.table import BLOCK_TYPES
+from quantize_cli.outputs.refusals import writing
 from quantize_cli.planning.model import PlannedTensor
 
 Packed = NDArray[np.uint8]
@@ -24,8 +25,13 @@ class Rounded:
         return self._path(name).is_file()
 
     def write(self, name: str, packed: Packed) -> None:
-        """Keep the blocks of a tensor."""
-        self._path(name).write_bytes(packed.tobytes())
+        """Keep the blocks of a tensor.
+
+        Raises:
+            OutputError: The disk is full, for example.
+        """
+        with writing(self._path(name)):
+            self._path(name).write_bytes(packed.tobytes())
 
     def remove(self, name: str) -> None:
         """Give up the blocks of a tensor."""

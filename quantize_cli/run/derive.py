@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.measure.accumulate import accumulate
 from quantize_cli.measure.decoded import measure
 from quantize_cli.measure.sums import SUM_D2, SUMS
+from quantize_cli.methods.rounded import Rounded
 from quantize_cli.planning.model import PlannedTensor
 from quantize_cli.run.rows import Rows, SourceRows, Weights, checked
 from quantize_cli.run.slabs import Slab
@@ -37,11 +39,15 @@ class Derive:
     Args:
         checkpoint: where rows come from.
         importance: the matrix that the plans were made with.
+        chosen: for each plan the blocks that a method has chosen, or None; the search makes all others.
     """
 
-    def __init__(self, checkpoint: Checkpoint, importance: ImportanceMatrix | None) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, importance: ImportanceMatrix | None, chosen: Sequence[Rounded | None] = ()
+    ) -> None:
         self._checkpoint = checkpoint
         self._importance = importance
+        self._chosen = chosen
         self._sources = SourceRows(checkpoint)
 
     def __call__(self, slab: Slab) -> list[Result]:
@@ -50,18 +56,28 @@ class Derive:
         Raises:
             CheckpointError: the files have changed, hold NaN or infinite weights, or weights that a type cannot hold.
         """
-        made: dict[tuple[str, str | None, bool], Result] = {}
-        keys = [(tensor.type, tensor.importance, tensor.copied) for tensor in slab.tensors]
+        made: dict[tuple[str, str | None, bool, Rounded | None], Result] = {}
+        blocks = [self._blocks(number, tensor) for number, tensor in enumerate(slab.tensors)]
+        keys = [
+            (tensor.type, tensor.importance, tensor.copied, held)
+            for tensor, held in zip(slab.tensors, blocks, strict=True)
+        ]
         rows: Rows | None = None
-        for tensor, key in zip(slab.tensors, keys, strict=True):
+        for tensor, key, held in zip(slab.tensors, keys, blocks, strict=True):
             if key in made:
                 continue
             if tensor.copied:
                 made[key] = self._copied(slab, tensor)
-            else:
-                rows = self._source_rows(slab) if rows is None else rows
-                made[key] = _within_range(tensor, rows, self._importance_of(slab, tensor))
+                continue
+            rows = self._source_rows(slab) if rows is None else rows
+            packed = None if held is None else held.read(tensor, slab.start, slab.stop)
+            made[key] = _within_range(tensor, rows, self._importance_of(slab, tensor), packed)
         return [made[key] for key in keys]
+
+    def _blocks(self, plan: int, tensor: PlannedTensor) -> Rounded | None:
+        """Return what holds the blocks that a method has chosen of a tensor of a plan, or None."""
+        chosen = self._chosen[plan] if self._chosen else None
+        return chosen if chosen is not None and not tensor.copied and chosen.has(tensor.name) else None
 
     def _importance_of(self, slab: Slab, tensor: PlannedTensor) -> Rows | None:
         if self._importance is None or tensor.importance is None:
@@ -113,11 +129,13 @@ class Derive:
         )
 
 
-def _within_range(tensor: PlannedTensor, rows: Rows, importance: Rows | None) -> Result:
-    """Quantize rows; refuse what llama.cpp refuses to write and to load (ggml-quants.c, `ggml_validate_row_data`)."""
+def _within_range(
+    tensor: PlannedTensor, rows: Rows, importance: Rows | None, packed: Packed | None = None
+) -> Result:
+    """Quantize rows, unless they are `packed`, and measure them; refuse what llama.cpp refuses to write and to load (ggml-quants.c, `ggml_validate_row_data`)."""
     held = BLOCK_TYPES[tensor.type]
     try:
-        result = _quantized(rows, held, importance)
+        result = _measured(rows, held, importance, packed)
     except OverflowError:
         result = None
     if result is None or not np.isfinite(result.sums[:, SUM_D2]).all() or held.has_invalid_byte(result.packed):
@@ -128,9 +146,10 @@ def _within_range(tensor: PlannedTensor, rows: Rows, importance: Rows | None) ->
     return result
 
 
-def _quantized(rows: Rows, block_type: BlockType, importance: Rows | None) -> Result:
-    packed = np.empty((rows.shape[0], block_type.row_bytes(rows.shape[1])), np.uint8)
-    block_type.quantize(rows, packed, importance)
+def _measured(rows: Rows, block_type: BlockType, importance: Rows | None, packed: Packed | None) -> Result:
+    if packed is None:
+        packed = np.empty((rows.shape[0], block_type.row_bytes(rows.shape[1])), np.uint8)
+        block_type.quantize(rows, packed, importance)
     sums = np.empty((rows.shape[0], SUMS))
     measure(block_type.unpack, packed.reshape(-1, block_type.block_bytes), rows, importance, sums)
     return Result(packed, sums)

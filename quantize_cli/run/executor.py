@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.gguf_file.trailer import encode_trailer
 from quantize_cli.importance.matrix import ImportanceMatrix
+from quantize_cli.methods.rounded import Rounded
 from quantize_cli.measure.sums import NOTHING, RunningSums, merge_each
 from quantize_cli.observer import Observer
 from quantize_cli.outputs.sinks import Sink
@@ -47,6 +48,7 @@ def run(
     sinks: Sequence[Sequence[Sink]],
     *,
     importance: ImportanceMatrix | None = None,
+    chosen: Sequence[Rounded | None] = (),
     threads: int | None = None,
     observer: Observer | None = None,
     slab_weights: int = SLAB_WEIGHTS,
@@ -54,7 +56,8 @@ def run(
 ) -> list[RunResult]:
     """Write the GGUF files that `plans`, all of the same tensors, describe: `sinks` has one for each file of each plan.
 
-    The bytes depend on the plans, the checkpoint and the importance alone, never on `threads` or `slab_weights`. With
+    `chosen` has for each plan the blocks that a method has chosen, or None. The bytes depend on the plans, the
+    checkpoint, the importance and these blocks alone, never on `threads` or `slab_weights`. With
     `progress` the run goes on from where an earlier one was stopped, and notes what it does for a later one.
 
     Raises:
@@ -71,7 +74,7 @@ def run(
         observer.weights_done(sum(slab.weights for slab in islice(slabs, done)))
     outputs = [_Output(plan, files, place) for plan, files, place in zip(plans, sinks, places, strict=True)]
     reading = reading_of(checkpoint, observer)
-    crew = Crew(Derive(checkpoint, importance), threads)
+    crew = Crew(Derive(checkpoint, importance, chosen), threads)
     if crew.threads < threads:
         observer.noted(f"The system allows {crew.threads} of {threads} threads; the run goes on with that.")
     try:
