@@ -11,6 +11,8 @@ from quantize_cli.methods.curvature import Curvature
 #: The share of the mean of a Hessian's diagonal that is added to it. Of 0.01 to 1, 0.1 was the best where gradients
 #: weight the tokens (docs/quality.md).
 DAMPING = 0.1
+#: The same of the outputs.
+OUTPUT_DAMPING = 1.0
 #: How much more is added each time that a factor cannot be found.
 _MORE = 10
 
@@ -38,3 +40,11 @@ def shrunk(hessian: Tensor, tokens: int, layer: Tensor, layer_tokens: int) -> Te
     columns = len(hessian)
     share = tokens / (tokens + columns)
     return share * hessian / max(tokens, 1) + (1 - share) * layer / max(layer_tokens, 1)
+
+
+def both_sides(factors: Tensor) -> Tensor:
+    """Return the damped Hessian of a matrix's outputs, float32[rows, rows], of factors float32[1 + rank, rows]."""
+    outputs = factors[1:].T @ factors[1:]
+    outputs.diagonal().add_(factors[0])
+    outputs.diagonal().add_(OUTPUT_DAMPING * float(outputs.diagonal().mean()))
+    return outputs

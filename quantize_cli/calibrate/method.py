@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -85,7 +84,11 @@ def choose(request: Request, work: Work, threads: int, observer: Observer) -> tu
             on_device(texts, settings),
             observer.stage,
         )
-    titles = (request.method.name, "the same types, rounded as llama.cpp does", *(f"{held.format} with imatrix" for held in plans[2:]))
+    titles = (
+        request.method.name,
+        "the same types, rounded as llama.cpp does",
+        *(f"{held.format} with imatrix" for held in plans[2:]),
+    )
     measured = _measured(titles, plans, found)
     return rounding.rounded, Outcome(
         method=request.method.name,

@@ -18,6 +18,10 @@ from quantize_cli.calibrate.products import Product
 TWO_SIDED = ("attn_q.weight", "attn_k.weight", "attn_output.weight")
 #: A token's input counts at most so many medians there.
 _MOST_MEDIANS = 20
+#: How many directions of the outputs are kept.
+RANK = 64
+#: Of the subspace; more change the fourth digit.
+_ITERATIONS = 6
 
 
 class OutputGradients:
@@ -42,15 +46,15 @@ class OutputGradients:
             product.outputs.register_hook(partial(self._count, sequence, product.parameter, product.inputs))
 
     def of(self) -> dict[str, NDArray[np.float32]]:
-        """Return "weights NAME" float32[tokens] and "outputs NAME" float32[rows, rows] of each tensor that has them."""
+        """Return "weights NAME" float32[sequences, context] and, of some, "outputs NAME" as `factors` returns it."""
         found = {}
         for number, weights in self._weights.items():
             mean = weights[: self._measured].mean()
             if mean > 0:
-                found[f"weights {self._joined.tensors[number].name}"] = (weights / mean).reshape(-1).cpu().numpy()
+                found[f"weights {self._joined.tensors[number].name}"] = (weights / mean).cpu().numpy()
         for number, hessian in self._hessians.items():
-            scaled = hessian / hessian.diagonal().mean().clamp_min(torch.finfo(torch.float32).tiny)
-            found[f"outputs {self._joined.tensors[number].name}"] = scaled.cpu().numpy()
+            if (mean := float(hessian.diagonal().mean())) > 0:
+                found[f"outputs {self._joined.tensors[number].name}"] = factors(hessian / mean).cpu().numpy()
         return found
 
     def _count(self, sequence: int, parameter: str, inputs: Tensor, gradient: Tensor) -> None:
@@ -67,6 +71,24 @@ class OutputGradients:
                 counted = mine * sizes.clamp_max(_MOST_MEDIANS * sizes.median())[:, None]
                 hessian = counted.T @ mine
                 self._hessians[number] = self._hessians[number] + hessian if number in self._hessians else hessian
+
+
+def factors(hessian: Tensor) -> Tensor:
+    """Return what is kept of a symmetric matrix [n, n] without negative eigenvalues, at most [1 + RANK, n].
+
+    The matrix is about factors[1:].T @ factors[1:] + diag(factors[0]): its largest eigenvalues, found by iteration on a
+    subspace, and what they leave of the diagonal. The rest is small for queries and keys, and for outputs it is mostly
+    the noise of few sequences.
+    """
+    rank = min(RANK, len(hessian))
+    start = torch.randn(len(hessian), rank, generator=torch.Generator().manual_seed(0)).to(hessian.device)
+    basis = torch.linalg.qr(start).Q
+    for _ in range(_ITERATIONS):
+        basis = torch.linalg.qr(hessian @ basis).Q
+    values, vectors = torch.linalg.eigh(basis.T @ hessian @ basis)
+    leading = ((basis @ vectors) * values.clamp_min(0).sqrt()).T
+    rest = (hessian.diagonal() - leading.square().sum(0)).clamp_min(0)
+    return torch.cat([rest[None], leading])
 
 
 def _rows(joined: Joined, parameter: str) -> Iterator[tuple[int, NDArray[np.int64]]]:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.calibrate.candidates import stored
-from quantize_cli.methods.rounded import Rounded
 from quantize_cli.calibrate.weights import Converted
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.importance.matrix import ImportanceMatrix
+from quantize_cli.methods.rounded import Rounded
 from quantize_cli.planning.model import PlannedTensor
 from quantize_cli.run.rows import SourceRows
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,25 +14,28 @@ from torch import Tensor
 
 from quantize_cli.blocks.base import BlockType
 from quantize_cli.blocks.table import BLOCK_TYPES
-from quantize_cli.calibrate.curving import curvature, shrunk
+from quantize_cli.calibrate.backwards import Meaning
+from quantize_cli.calibrate.curving import both_sides, curvature, shrunk
 from quantize_cli.calibrate.forward import batches, outside
 from quantize_cli.calibrate.hessians import MOST_WEIGHT, Collector, Key, Summed, in_order, stages_of
 from quantize_cli.calibrate.joining import Joined
 from quantize_cli.calibrate.passage import Passage
 from quantize_cli.calibrate.planned import Planned
-from quantize_cli.methods.rounded import Rounded
 from quantize_cli.calibrate.skeleton import OUTSIDE, Skeleton
 from quantize_cli.calibrate.states import States
 from quantize_cli.calibrate.work import Work
-from quantize_cli.calibrate.backwards import Meaning
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.gguf_file.types import GGML_TYPES
 from quantize_cli.methods.curvature import Curvature
 from quantize_cli.methods.gptq import ROWS_AT_ONCE, round_rows
+from quantize_cli.methods.rounded import Rounded
+from quantize_cli.methods.two_sides import descend_rows
 from quantize_cli.planning.model import PlannedTensor
-from quantize_cli.sensitivity.model import Calibration, TensorCalibration
+from quantize_cli.sensitivity.model import Calibration
 
 Rows = NDArray[np.float32]
+TWO = True
+KEEP = False
 #: Called with what is being done, how much of it is done, and how much there is.
 Tell = Callable[[str, int, int], None]
 
@@ -187,14 +190,23 @@ class Rounding:
             originals = self._weights.original(tensor)
             held = BLOCK_TYPES[tensor.type]
             hessians = self._of_experts(joined, tensor, keys, measured)
+            curved = [curvature(hessian) for hessian in hessians]
             packed = np.concatenate(
                 [
-                    self._packed(originals[expert * tensor.rows_of_an_expert :][: tensor.rows_of_an_expert], held, curvature(hessian))
-                    for expert, hessian in enumerate(hessians)
+                    self._packed(
+                        originals[expert * tensor.rows_of_an_expert :][: tensor.rows_of_an_expert], held, curvature
+                    )
+                    for expert, curvature in enumerate(curved)
                 ]
             )
+            known = self._known[tensor.name].output_factors
+            outputs = both_sides(torch.from_numpy(known)) if known.size and TWO else None
+            if outputs is not None:
+                error = torch.from_numpy(originals) - torch.from_numpy(_values(packed, held, originals.shape))
+                slope = outputs @ error @ torch.from_numpy(curved[0].hessian)
+                descend_rows(packed, held, error.numpy(), slope.numpy(), curved[0].hessian, outputs.numpy())
             judges = self._of_experts(joined, tensor, [key for key in keys if key in held_out], held_out) or hessians
-            rows[tensor.name] = self._keep_better(tensor, originals, packed, judges)
+            rows[tensor.name] = self._keep_better(tensor, originals, packed, judges, outputs)
         self._place(joined, set(stage), rows)
 
     def _of_experts(
@@ -215,21 +227,28 @@ class Rounding:
             hessians[expert] = shrunk(found[key].hessian, found[key].tokens, layer, tokens)
         return hessians
 
-    def _keep_better(self, tensor: PlannedTensor, rows: Rows, packed: NDArray[np.uint8], judges: Sequence[Tensor]) -> Rows:
+    def _keep_better(
+        self,
+        tensor: PlannedTensor,
+        rows: Rows,
+        packed: NDArray[np.uint8],
+        judges: Sequence[Tensor],
+        outputs: Tensor | None = None,
+    ) -> Rows:
         """Keep blocks if they are better than those of the reference's search; return the values of what is kept."""
         ours = np.empty_like(rows)
         BLOCK_TYPES[tensor.type].dequantize(packed, ours)
         theirs = self._weights.searched(tensor, rows)
         mine, other = (
             sum(
-                _error(rows[some] - made[some], judge)
+                _error(rows[some] - made[some], judge, outputs)
                 for expert, judge in enumerate(judges)
                 for some in [slice(expert * tensor.rows_of_an_expert, (expert + 1) * tensor.rows_of_an_expert)]
             )
             for made in (ours, theirs)
         )
         self.figures[tensor.name] = mine, other
-        if mine < other:
+        if mine < other or KEEP:
             self.rounded.write(tensor.name, packed)
             return ours
         return theirs
@@ -241,23 +260,33 @@ class Rounding:
     def _place(self, joined: Joined, names: set[str], rows: Mapping[str, Rows], *, rest: bool = False) -> None:
         """Give parameters the values of tensors that are rounded; the others' are the original's, or with `rest` too."""
         skeleton = self._assignment.skeleton
+
         def read(tensor: PlannedTensor) -> Rows:
             if tensor.name in rows:
                 return rows[tensor.name]
             return self._weights.rows(tensor) if rest else self._weights.original(tensor)
+
         for parameters, tensors in joined.groups:
             if names.intersection(parameters):
                 made = joined.values(read, Meaning.WEIGHTS, tensors)
-                skeleton.place({name: value.to(skeleton.settings.device, skeleton.settings.dtype) for name, value in made.items()})
+                skeleton.place(
+                    {name: value.to(skeleton.settings.device, skeleton.settings.dtype) for name, value in made.items()}
+                )
 
     def _collected(self, collector: Collector, number: int, before: States, start: int, stop: int) -> dict[Key, Summed]:
         """Collect Hessians of sequences `start:stop` on all threads."""
         parameters = self._assignment.skeleton.parameters(number)
+
         def task(some: slice) -> dict[Key, Summed]:
             with torch.no_grad():
                 hidden = before.read(some.start, some.stop, self._tokens.device)
                 return collector.of_sequences(parameters, some, lambda: self._passage.block(number, hidden))
-        parts = [some for some in batches(self._tokens, start) if start <= some.start < stop] if start else [some for some in batches(self._tokens, stop) if some.start < stop]
+
+        parts = (
+            [some for some in batches(self._tokens, start) if start <= some.start < stop]
+            if start
+            else [some for some in batches(self._tokens, stop) if some.start < stop]
+        )
         return in_order(self._pool, (partial(task, some) for some in parts), self._threads)
 
     def _through(self, number: int, before: States, behind: States, some: slice) -> tuple[slice, Tensor]:
@@ -268,8 +297,8 @@ class Rounding:
         found = {}
         for number, tensor in enumerate(joined.tensors):
             known = self._known.get(tensor.name)
-            if known is not None and known.token_weights.size == self._tokens.numel():
-                weights = torch.from_numpy(known.token_weights).to(self._tokens.device).reshape(self._tokens.shape)
+            if known is not None and known.token_weights.size:
+                weights = torch.from_numpy(known.token_weights).to(self._tokens.device)
                 found[number] = weights.clamp_max(MOST_WEIGHT)
         return found
 
@@ -300,6 +329,13 @@ class _Originals:
         return self._planned._original.read(names)
 
 
-def _error(change: Rows, judge: Tensor) -> float:
+def _error(change: Rows, judge: Tensor, outputs: Tensor | None = None) -> float:
     held = torch.from_numpy(change)
-    return float(((held @ judge) * held).sum(dtype=torch.float64))
+    other = held if outputs is None else outputs @ held
+    return float(((held @ judge) * other).sum(dtype=torch.float64))
+
+
+def _values(packed: NDArray[np.uint8], held: BlockType, shape: tuple[int, ...]) -> Rows:
+    values = np.empty(shape, np.float32)
+    held.dequantize(packed, values)
+    return values

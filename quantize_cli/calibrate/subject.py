@@ -56,9 +56,9 @@ def opened_model(model: str | Path, revision: str | None, settings: Settings, ob
                 f"{checkpoint.location} is a GGUF file, and the engine needs the original model with its config.json; "
                 "give that."
             )
-        model = model_of(checkpoint, settings)
+        made = model_of(checkpoint, settings)
         checkpoint.fetch(observer)
-        yield model
+        yield made
 
 
 def model_of(checkpoint: Checkpoint, settings: Settings) -> Model:

@@ -91,7 +91,7 @@ class EmbeddingCosts:
         """Return the sum of g g^T over all rows, float32[hidden, hidden], or None if nothing was counted."""
         if not self._found:
             return None
-        return sum(gradients.T @ gradients for _, gradients in self._found)
+        return np.sum([gradients.T @ gradients for _, gradients in self._found], axis=0, dtype=np.float32)
 
     def cost(self, change: Rows, tokens: int) -> float:
         """Return the cost in nats a token of a change float32[vocabulary, hidden] of the matrix."""

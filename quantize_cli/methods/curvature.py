@@ -18,4 +18,4 @@ class Curvature:
     @property
     def importance(self) -> NDArray[np.float32]:
         """What an error in each column costs once the columns behind it have made up for it, float32[columns]."""
-        return np.float32(1) / np.square(np.diagonal(self.lower))
+        return (1 / np.square(np.diagonal(self.lower))).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Coordinate descent over levels and scales: each step is the best one for what it changes, so that none makes it worse.
+"""Coordinate descent over levels and scales: each step is the best one for what it changes.
 
 What falls is f = D H D^T of each row, where D = W - Q. With G = D H known, a change of one coordinate that moves D by
 t * u changes f by 2 t (u G) + t^2 (u H u), whose best t is at hand. Levels take the nearest point to it, d and dmin
@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.methods.grid_shape import GridShape, add_products, nearest_level, point_of
-from quantize_cli.simd.compile import inner, kernel, maker
+from quantize_cli.methods.grid_shape import Fitted, GridShape, add_products, nearest_level, point_of
+from quantize_cli.simd.compile import inner, kernel
 from quantize_cli.simd.half import from_halves, to_halves
 from quantize_cli.simd.lanes import Lanes, new_lanes
 from quantize_cli.simd.vector import (
@@ -36,15 +36,6 @@ _LARGEST_HALF = F(65504)
 _APART = F(1e-4)
 
 
-class Fitted(NamedTuple):
-    """The blocks of some rows; each row of an array is a tile of LANES rows of weights."""
-
-    heads: NDArray[np.float32]  #: float32[tiles, blocks * 2 * LANES]: d and dmin of each block
-    scales: NDArray[np.float32]  #: float32[tiles, groups of the row * LANES]
-    lows: NDArray[np.float32]  #: the same shape
-    levels: NDArray[np.float32]  #: float32[tiles, columns * LANES]
-
-
 class _Tile(NamedTuple):
     """One tile of `Fitted`, and room."""
 
@@ -62,7 +53,9 @@ class _Tile(NamedTuple):
 
 
 @kernel
-def descend(tiles: NDArray[np.float32], hessian: NDArray[np.float32], fitted: Fitted, shape: GridShape, sweeps: int) -> None:
+def descend(
+    tiles: NDArray[np.float32], hessian: NDArray[np.float32], fitted: Fitted, shape: GridShape, sweeps: int
+) -> None:
     """Improve the blocks of some rows.
 
     Args:
@@ -101,8 +94,12 @@ def _value(first: int, j: int, tile: _Tile, shape: GridShape) -> Floats:
     """Compute weight j of the block at column `first`, as the type's decoder does."""
     head, group = first // shape.block * 2 * LANES, (first + j) // shape.group * LANES
     level = load(tile.levels, (first + j) * LANES)
-    scale, low = load(tile.heads, head) * load(tile.scales, group), load(tile.heads, head + LANES) * load(tile.lows, group)
-    return scale * point_of(level, shape) - low
+    scale, low = (
+        load(tile.heads, head) * load(tile.scales, group),
+        load(tile.heads, head + LANES) * load(tile.lows, group),
+    )
+    value: Floats = scale * point_of(level, shape) - low
+    return value
 
 
 @inner
@@ -142,7 +139,10 @@ def _step_levels(first: int, hessian: NDArray[np.float32], tile: _Tile, shape: G
     head = first // shape.block * 2 * LANES
     for j in range(shape.block):
         column, group = first + j, (first + j) // shape.group * LANES
-        scale, low = load(tile.heads, head) * load(tile.scales, group), load(tile.heads, head + LANES) * load(tile.lows, group)
+        scale, low = (
+            load(tile.heads, head) * load(tile.scales, group),
+            load(tile.heads, head + LANES) * load(tile.lows, group),
+        )
         old = load(tile.levels, column * LANES)
         value = scale * point_of(old, shape) - low
         wanted = value + load(tile.slope, column * LANES) / hessian[column, column]
@@ -264,4 +264,5 @@ def _half(value: Floats, other: Floats) -> Floats:
     """Round to float16, and take the other one where that is not finite."""
     usable = magnitude(value) <= _LARGEST_HALF  # false for NaN
     half = from_halves(to_halves(select(usable, value, other)))
-    return select(usable, half, other)
+    rounded: Floats = select(usable, half, other)
+    return rounded

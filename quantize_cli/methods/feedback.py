@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.methods.grid_shape import GridShape, add_products, nearest_level, point_of
+from quantize_cli.methods.grid_shape import Fitted, GridShape, add_products, nearest_level, point_of
 from quantize_cli.simd.compile import inner, kernel
 from quantize_cli.simd.lanes import Lanes, new_lanes
 from quantize_cli.simd.vector import LANES, load, select, store
@@ -20,31 +20,23 @@ F = np.float32
 
 @kernel
 def feed_back(
-    tiles: NDArray[np.float32],
-    lower: NDArray[np.float32],
-    first: int,
-    heads: NDArray[np.float32],
-    scales: NDArray[np.float32],
-    lows: NDArray[np.float32],
-    levels: NDArray[np.float32],
-    shape: GridShape,
+    tiles: NDArray[np.float32], lower: NDArray[np.float32], first: int, fitted: Fitted, shape: GridShape
 ) -> None:
     """Choose the levels of one block of each row, and move the columns behind it.
 
     Args:
         tiles: Weights, float32[tiles, columns * LANES], which move.
-        lower: float32[columns, columns].
+        lower: L, float32[columns, columns].
         first: The block's first column.
-        heads: d and dmin, float32[tiles, 2 * LANES].
-        scales: float32[tiles, groups * LANES].
-        lows: float32[tiles, groups * LANES].
-        levels: float32[tiles, block * LANES]; holds those of the search, of which a weight keeps its own where its
-            scale is 0.
+        fitted: What the search has found for this block; a weight whose scale is 0 keeps the level of the search.
         shape: The grid.
     """
     errors = new_lanes(shape.block)
     for number in range(tiles.shape[0]):
-        _feed_back(tiles[number], lower, first, heads[number], scales[number], lows[number], levels[number], shape, errors)
+        tile, levels = tiles[number], fitted.levels[number]
+        _feed_back(
+            tile, lower, first, fitted.heads[number], fitted.scales[number], fitted.lows[number], levels, shape, errors
+        )
 
 
 @inner

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import BlockType
 from quantize_cli.methods.curvature import Curvature
-from quantize_cli.methods.descent import Fitted, descend
+from quantize_cli.methods.descent import descend
 from quantize_cli.methods.feedback import feed_back
-from quantize_cli.methods.grid_shape import shape_of
+from quantize_cli.methods.grid_shape import Fitted, shape_of
 from quantize_cli.simd.vector import LANES
 
 Rows = NDArray[np.float32]
@@ -64,18 +64,18 @@ def _round(rows: Rows, block_type: BlockType, curvature: Curvature, packed: Pack
         part = _from_lanes(moving[:, first * LANES : (first + size) * LANES], size)
         block_type.quantize(part, found, importance[first : first + size])
         grid.read(found, heads, scales, lows, levels)
-        read = [_to_lanes(held, tiles) for held in (heads, scales, lows, levels)]
-        feed_back(moving, curvature.lower, first, *read, shape)
+        read = Fitted(*(_to_lanes(held, tiles) for held in (heads, scales, lows, levels)))
+        feed_back(moving, curvature.lower, first, read, shape)
         for place, held in zip(fitted, read, strict=True):
             width = held.shape[1]
             place[:, block * width : (block + 1) * width] = held
     descend(weights, curvature.hessian, fitted, shape, SWEEPS)
     for block in range(blocks):
-        read = [
+        parts = [
             _from_lanes(held[:, block * width * LANES : (block + 1) * width * LANES], width)
             for held, width in zip(fitted, (2, groups, groups, size), strict=True)
         ]
-        grid.write(read[0], read[1], read[2], read[3].astype(np.uint8), found)
+        grid.write(parts[0], parts[1], parts[2], parts[3].astype(np.uint8), found)
         packed[:, block * block_type.block_bytes : (block + 1) * block_type.block_bytes] = found[: len(rows)]
 
 

@@ -28,6 +28,18 @@ class GridShape(NamedTuple):
     largest_low: np.float32
 
 
+class Fitted(NamedTuple):
+    """Blocks of some rows of weights, taken apart; each row of an array is a tile of LANES such rows.
+
+    Arrays have the blocks of one place in these rows, or all of them.
+    """
+
+    heads: NDArray[np.float32]  #: float32[tiles, blocks * 2 * LANES]: d and dmin of each block
+    scales: NDArray[np.float32]  #: float32[tiles, groups * LANES]
+    lows: NDArray[np.float32]  #: the same shape
+    levels: NDArray[np.float32]  #: float32[tiles, columns * LANES]
+
+
 def shape_of(block_type: BlockType) -> GridShape:
     """Return what kernels know of a type that has a grid."""
     grid = block_type.grid
@@ -55,7 +67,8 @@ def nearest_level(wanted: Floats, shape: GridShape) -> Floats:
 def point_of(level: Floats, shape: GridShape) -> Floats:
     """Return the point of a level in each lane."""
     if shape.middles.size == 0:
-        return level + shape.points[0]
+        in_a_row: Floats = level + shape.points[0]
+        return in_a_row
     return gather(shape.points, to_ints(level))
 
 

@@ -35,15 +35,16 @@ class TensorCalibration:
     #: GGML type -> what storing the tensor in this type costs, in nats a token; types whose blocks do not divide its
     #: rows are missing. Empty: it was not measured, and the tensor keeps the type that a mix gives it.
     costs: Mapping[str, float]
-    #: float32[tokens], or empty where that is not measured, as for experts: for each token of `Calibration.tokens`, the
-    #: square of the loss's gradient at what the tensor makes of it, over the mean of these squares
+    #: float32[sequences, context], or empty where that is not measured, as for experts: for each token of
+    #: `Calibration.tokens`, the square of the loss's gradient at what the tensor makes of it, over the mean of all
     token_weights: NDArray[np.float32] = field(default_factory=_empty)
     #: float32[columns, columns] of a tensor with a row for each token of the vocabulary, else empty: what an error of
     #: any of its rows costs, E[|p - y|^2 h h^T] at the output and E[g g^T] at the embedding; a tied one has the sum
     hessian: NDArray[np.float32] = field(default_factory=_empty)
-    #: float32[rows, rows] of attn_q, attn_k and attn_output, else empty: E[min(|x|^2, 20 median) g g^T] of the
-    #: gradients g at their outputs, which tells how errors of different rows add
-    output_hessian: NDArray[np.float32] = field(default_factory=_empty)
+    #: float32[1 + rank, rows] of attn_q, attn_k and attn_output, else empty: of the gradients g at their outputs
+    #: E[min(|x|^2, 20 median) g g^T], which tells how errors of different rows add; over the mean of its diagonal, that
+    #: is about factors[1:].T @ factors[1:] + diag(factors[0])
+    output_factors: NDArray[np.float32] = field(default_factory=_empty)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -66,7 +67,8 @@ class Calibration:
     blocks: tuple[BlockActivations, ...] = ()  #: one for each layer
     #: int32[sequences, context]: what was measured on, and behind it what was held out
     tokens: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 0), np.int32))
-    held_out: int = 0  #: how many of the last sequences of `tokens` are of other texts: no figure but token weights is of them
+    #: How many of the last sequences of `tokens` are of other texts: no figure but token weights is of them.
+    held_out: int = 0
 
     @property
     def sequences(self) -> int:

@@ -42,6 +42,10 @@ def read_calibration(path: Path) -> Calibration:
             ) from error
 
 
+#: GGML type -> NumPy's little-endian dtype.
+_DTYPES = {"F32": "<f4", "F16": "<f2"}
+
+
 class _Held:
     """What the file holds, by name; values that are missing or of another kind raise ValueError."""
 
@@ -74,11 +78,11 @@ class _Held:
             raise ValueError(f"{key} is not there as text")
         return field.value
 
-    def number(self, key: str) -> int:
-        """Return one number above 0."""
+    def number(self, key: str, least: int = 1) -> int:
+        """Return one number from `least` on."""
         field = self._fields.get(key)
-        if field is None or field.type is not ValueType.UINT32 or field.value < 1:
-            raise ValueError(f"{key} is not there as a number from 1 on")
+        if field is None or field.type is not ValueType.UINT32 or field.value < least:
+            raise ValueError(f"{key} is not there as a number from {least} on")
         return int(field.value)
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -110,15 +114,19 @@ class _Held:
 
     def values(self, name: str, *, signed: bool = False) -> NDArray[np.float32]:
         """Return all values of a tensor in one row; they are finite, and `signed` tells whether they may be below 0."""
+        return self.matrix(name, signed=signed).reshape(-1)
+
+    def matrix(self, name: str, *, signed: bool = False, type_name: str = "F32") -> NDArray[np.float32]:
+        """Return a tensor as float32 in its own shape; its values are finite."""
         tensor = self._tensors.get(name)
         if tensor is None:
             raise ValueError(f"the tensor {shown(name)} is missing")
-        if tensor.type.name != "F32":
-            raise ValueError(f"the tensor {shown(name)} is {tensor.type.name} instead of F32")
+        if tensor.type.name != type_name:
+            raise ValueError(f"the tensor {shown(name)} is {tensor.type.name} instead of {type_name}")
         content = self._file.read(tensor.offset, tensor.offset + tensor.nbytes)
         if len(content) != tensor.nbytes:
             raise ValueError("it became shorter while it was read")
-        values = np.frombuffer(content, "<f4").astype(np.float32)
+        values = np.frombuffer(content, _DTYPES[type_name]).astype(np.float32).reshape(tensor.shape)
         if not np.isfinite(values).all():
             raise ValueError(f"the tensor {shown(name)} holds NaN or infinity")
         if not signed and (values < 0).any():
@@ -128,6 +136,10 @@ class _Held:
     def has(self, name: str) -> bool:
         """Tell whether there is a tensor of that name."""
         return name in self._tensors
+
+    def has_key(self, key: str) -> bool:
+        """Tell whether there is a value of that key."""
+        return key in self._fields
 
 
 def _calibration(held: _Held) -> Calibration:
@@ -142,7 +154,28 @@ def _calibration(held: _Held) -> Calibration:
         texts=tuple(_texts(held)),
         tensors=tuple(_tensor(held, name, types) for name in names),
         blocks=tuple(_blocks(held)),
+        tokens=(tokens := _tokens(held)),
+        held_out=_held_out(held, len(tokens)),
     )
+
+
+def _tokens(held: _Held) -> NDArray[np.int32]:
+    context = held.number(CHUNK_SIZE)
+    if not held.has_key(keys.TOKEN_IDS):  # a version before methods has written the file
+        return np.zeros((0, context), np.int32)
+    ids = np.array(held.numbers(keys.TOKEN_IDS, ValueType.INT32), np.int32)
+    if ids.size % context or (ids < 0).any():
+        raise ValueError(f"{keys.TOKEN_IDS} does not hold sequences of {context} token ids")
+    return ids.reshape(-1, context)
+
+
+def _held_out(held: _Held, sequences: int) -> int:
+    if not sequences:
+        return 0
+    count = held.number(keys.HELD_OUT, least=0)
+    if count >= sequences:
+        raise ValueError(f"{keys.HELD_OUT} is {count} of {sequences} sequences")
+    return count
 
 
 def _texts(held: _Held) -> Iterator[TextRecord]:
@@ -169,7 +202,26 @@ def _tensor(held: _Held, name: str, types: Sequence[str]) -> TensorCalibration:
     if costs and len(costs) != len(types):
         raise ValueError(f"{shown(name)} has {len(costs)} costs for {len(types)} types")
     measured = {of_type: cost for of_type, cost in zip(types, costs, strict=False) if cost >= 0}
-    return TensorCalibration(name, sums, counts, measured)
+    return TensorCalibration(name, sums, counts, measured, **_of_methods(held, name))
+
+
+def _of_methods(held: _Held, name: str) -> dict[str, NDArray[np.float32]]:
+    """Return what methods round a tensor by, as far as it is there."""
+    found = {}
+    if held.has(weights := f"{name}{keys.TOKEN_WEIGHTS}"):
+        found["token_weights"] = held.matrix(weights, type_name="F16")
+        shape = held.number(CHUNK_SIZE)
+        if found["token_weights"].shape[-1:] != (shape,):
+            raise ValueError(f"{shown(weights)} does not hold sequences of {shape} tokens")
+    if held.has(hessian := f"{name}{keys.HESSIAN}"):
+        found["hessian"] = held.matrix(hessian, signed=True)
+        if found["hessian"].ndim != 2 or len({*found["hessian"].shape}) > 1:
+            raise ValueError(f"{shown(hessian)} is not a square matrix")
+    if held.has(factors := f"{name}{keys.OUTPUT_FACTORS}"):
+        found["output_factors"] = held.matrix(factors, signed=True, type_name="F16")
+        if found["output_factors"].ndim != 2:
+            raise ValueError(f"{shown(factors)} is not a matrix")
+    return found
 
 
 def _blocks(held: _Held) -> Iterator[BlockActivations]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,12 @@ from quantize_cli.outputs.sinks import replacing
 from quantize_cli.sensitivity import keys
 from quantize_cli.sensitivity.model import Calibration
 
-_F32 = GGML_TYPES["F32"].number
+#: Bytes of a value -> GGML's number of the type.
+_NUMBERS = {4: GGML_TYPES["F32"].number, 2: GGML_TYPES["F16"].number}
+_LARGEST_HALF = float(np.finfo(np.float16).max)
+
+#: float32 or float16, little-endian.
+Values: TypeAlias = NDArray[np.float32] | NDArray[np.float16]
 
 
 def write_calibration(calibration: Calibration, path: Path, *, force: bool = False) -> None:
@@ -35,8 +41,8 @@ def write_calibration(calibration: Calibration, path: Path, *, force: bool = Fal
         OutputError: The file exists and `force` is not set, or it cannot be written.
     """
     types = _types(calibration)
-    tensors = [(name, np.ascontiguousarray(values, "<f4")) for name, values in _tensors(calibration, types)]
-    entries = [TensorEntry(name, values.shape, _F32, values.nbytes) for name, values in tensors]
+    tensors = [*_tensors(calibration, types), *_of_methods(calibration)]
+    entries = [TensorEntry(name, values.shape, _NUMBERS[values.itemsize], values.nbytes) for name, values in tensors]
     check_output(path, force=force)
     with replacing([path], force=force) as (sink,):
         sink.write(encode_header(list(_fields(calibration, types)), entries))
@@ -50,7 +56,27 @@ def _types(calibration: Calibration) -> list[str]:
     return sorted(measured, key=list(GGML_TYPES).index)
 
 
-def _tensors(calibration: Calibration, types: Sequence[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def _tensors(calibration: Calibration, types: Sequence[str]) -> Iterator[tuple[str, Values]]:
+    for name, values in _figures(calibration, types):
+        yield name, np.ascontiguousarray(values, "<f4")
+
+
+def _of_methods(calibration: Calibration) -> Iterator[tuple[str, Values]]:
+    """Yield what methods round by; what is in 16 bits is a weight."""
+    for tensor in calibration.tensors:
+        if tensor.token_weights.size:
+            yield f"{tensor.name}{keys.TOKEN_WEIGHTS}", _halves(tensor.token_weights)
+        if tensor.hessian.size:
+            yield f"{tensor.name}{keys.HESSIAN}", np.ascontiguousarray(tensor.hessian, "<f4")
+        if tensor.output_factors.size:
+            yield f"{tensor.name}{keys.OUTPUT_FACTORS}", _halves(tensor.output_factors)
+
+
+def _halves(values: NDArray[np.float32]) -> Values:
+    return np.ascontiguousarray(values.clip(-_LARGEST_HALF, _LARGEST_HALF), "<f2")
+
+
+def _figures(calibration: Calibration, types: Sequence[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
     for tensor in sorted(calibration.tensors, key=lambda tensor: tensor.name.encode()):
         if tensor.counts.size:
             yield f"{tensor.name}{keys.SUMS}", tensor.squares
@@ -81,6 +107,9 @@ def _fields(calibration: Calibration, types: Sequence[str]) -> Iterator[Field]:
     yield _texts(keys.HASHES, (text.sha256 for text in texts))
     yield _numbers(keys.DOCUMENT_COUNTS, ValueType.UINT32, (len(text.documents) for text in texts))
     yield _texts(keys.DOCUMENTS, (name for text in texts for name in text.documents))
+    if calibration.tokens.size:
+        yield _numbers(keys.TOKEN_IDS, ValueType.INT32, calibration.tokens.ravel().tolist())
+        yield Field(keys.HELD_OUT, ValueType.UINT32, calibration.held_out)
 
 
 def _text(key: str, value: str) -> Field:
