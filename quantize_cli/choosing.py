@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.errors import GateError, UsageError
+from quantize_cli.methods.outcome import REFERENCE
 from quantize_cli.methods.table import METHODS
 from quantize_cli.observer import Observer
 from quantize_cli.outputs.folders import made
@@ -20,7 +21,6 @@ from quantize_cli.planning.method_fields import (
     INSTEAD_OF,
     KLD,
     METHOD,
-    REFERENCE,
     REFERENCE_KLD,
     RIVAL_KLD,
     TENSORS,
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 _OUTCOME = "outcome.json"
 #: What tells whose a folder of work is.
 _TOLD = "key.json"
-#: Place of the rival among the files that are compared: ours, that of the reference's search, and perhaps a rival.
-_RIVAL = 2
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -215,28 +213,27 @@ def _key(request: Request, method: PlannedMethod) -> Mapping[str, object]:
 
 
 def _best(request: Request, rounded: Rounded, outcome: Outcome, observer: Observer) -> Kept:
-    """Return the file whose predictions are the nearest to the original's; that of the method if several are."""
-    files = (outcome.ours, *outcome.others)
-    best = min(range(len(files)), key=lambda number: files[number].divergence.mean_kld)
-    plan = request.plan if best < _RIVAL or request.rival is None else request.rival
-    names = {*outcome.chosen} if best == 0 else set()
+    """Return the file whose predictions are the nearest to the original's."""
+    reference, *rivals = outcome.others
+    plan = request.rival if request.rival is not None and outcome.best in rivals else request.plan
+    names = {*outcome.chosen} if outcome.better else set()
     told = with_outcome(
         plan,
         {
-            METHOD: outcome.method if best == 0 else REFERENCE,
-            INSTEAD_OF: REFERENCE if best == 0 else outcome.method,
+            METHOD: outcome.rounded_by,
+            INSTEAD_OF: REFERENCE if outcome.better else outcome.method,
             TENSORS: tuple(tensor.name in names for tensor in plan.tensors),
-            **_figures(KLD, files[best]),
-            **_figures(REFERENCE_KLD, outcome.others[0]),
-            **(_figures(RIVAL_KLD, files[_RIVAL]) if len(files) > _RIVAL else {}),
+            **_figures(KLD, outcome.best),
+            **_figures(REFERENCE_KLD, reference),
+            **{key: value for rival in rivals for key, value in _figures(RIVAL_KLD, rival).items()},
         },
     )
-    if best == 0:
+    if outcome.better:
         return Kept(told, rounded, outcome)
     sentence = (
         f"{outcome.method} is not better here: its KLD is {outcome.ours.divergence.mean_kld:.4g} nats a token on "
-        f"{outcome.text}, and that of {files[best].title} is {files[best].divergence.mean_kld:.4g}; so the file holds "
-        "the latter."
+        f"{outcome.text}, and that of {outcome.best.title} is {outcome.best.divergence.mean_kld:.4g}; so the file "
+        "holds the latter."
     )
     observer.warned(sentence)
     return Kept(replace(told, warnings=(*told.warnings, sentence)), None, outcome)

@@ -16,10 +16,10 @@ from quantize_cli.gates.kinds import KINDS
 from quantize_cli.gates.parse import Limits
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.importance.read import read_importance
+from quantize_cli.methods.table import COMPARED_TEXT, METHODS
 from quantize_cli.mixes.budget import parse_types
 from quantize_cli.mixes.find import find_format
 from quantize_cli.mixes.overrides import TypeOverrides, TypePattern, read_tensor_type_file, type_pattern
-from quantize_cli.methods.table import COMPARED_TEXT, METHODS
 from quantize_cli.mixes.tensor_types import find_type
 from quantize_cli.planning.budget import Amount, Budget, Like, Memory, TargetBits, TargetSize
 from quantize_cli.planning.memory import parse_memory

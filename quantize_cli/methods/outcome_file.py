@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +22,7 @@ def write_outcome(outcome: Outcome, path: Path) -> None:
     begun = path.with_suffix(".part")
     with writing(path):
         begun.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
-        os.replace(begun, path)
+        begun.replace(path)
 
 
 def read_outcome(path: Path) -> Outcome | None:

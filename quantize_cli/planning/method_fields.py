@@ -27,8 +27,6 @@ RIVAL = f"{METHOD}.rival"
 #: For each tensor, in the order of the files, whether its blocks are those that the method has chosen.
 TENSORS = f"{METHOD}.tensors"
 
-REFERENCE = "reference"
-
 
 @dataclass(frozen=True, slots=True)
 class PlannedMethod:
@@ -56,7 +54,7 @@ def method_fields(method: PlannedMethod | None, tensors: int) -> tuple[Field, ..
         rival.append(Field(RIVAL, ValueType.STRING, method.rival))
     return (
         Field(METHOD, ValueType.STRING, method.name),
-        Field(INSTEAD_OF, ValueType.STRING, REFERENCE),
+        Field(INSTEAD_OF, ValueType.STRING, "reference"),
         Field(TEXT, ValueType.STRING, method.text),
         Field(CALIBRATION_SHA256, ValueType.STRING, method.calibration_sha256),
         *rival,

@@ -129,10 +129,11 @@ class Derive:
         )
 
 
-def _within_range(
-    tensor: PlannedTensor, rows: Rows, importance: Rows | None, packed: Packed | None = None
-) -> Result:
-    """Quantize rows, unless they are `packed`, and measure them; refuse what llama.cpp refuses to write and to load (ggml-quants.c, `ggml_validate_row_data`)."""
+def _within_range(tensor: PlannedTensor, rows: Rows, importance: Rows | None, packed: Packed | None = None) -> Result:
+    """Quantize rows unless they are `packed`, and measure them.
+
+    What llama.cpp refuses to write and to load is refused (ggml-quants.c, `ggml_validate_row_data`).
+    """
     held = BLOCK_TYPES[tensor.type]
     try:
         result = _measured(rows, held, importance, packed)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.gguf_file.trailer import encode_trailer
 from quantize_cli.importance.matrix import ImportanceMatrix
-from quantize_cli.methods.rounded import Rounded
 from quantize_cli.measure.sums import NOTHING, RunningSums, merge_each
+from quantize_cli.methods.rounded import Rounded
 from quantize_cli.observer import Observer
 from quantize_cli.outputs.sinks import Sink
 from quantize_cli.planning.model import Plan, PlannedTensor
