@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from quantize_cli.checkpoints.base import Checkpoint
+from quantize_cli.choosing import Kept, Step, check_engine, foretold, identity_of_kept, kept, rivals_of
 from quantize_cli.errors import OutputError, UsageError
 from quantize_cli.gates.check import check_before, judge, refuse_failed
 from quantize_cli.gates.parse import Gate, parse_gates
@@ -37,6 +38,7 @@ from quantize_cli.run.ahead import KernelsAhead
 from quantize_cli.run.bounds import available_threads
 from quantize_cli.run.progress import identity_of, key_of
 from quantize_cli.run.targets import (
+    Folder,
     Place,
     Stream,
     Target,
@@ -86,6 +88,7 @@ class Ready:
     """What is to be done, from headers alone."""
 
     plans: Sequence[Plan]
+    rivals: Sequence[Plan | None]  #: what a method's files are compared with; see `choosing.rivals_of`
     targets: Sequence[Target]
     key: str  #: of the hidden files, by which a later run finds what this one has left
     seconds: float  #: that it took to find out
@@ -95,6 +98,7 @@ class Ready:
 class Done:
     """What has been done; items are in the order of the plans."""
 
+    files: Sequence[Kept]  #: what was written in each plan's place
     results: Sequence[RunResult]
     written: Sequence[Sequence[Written]]
     judged: Mapping[str, Sequence[GateResult]]  #: by format
@@ -121,6 +125,7 @@ def ask(mixes: Sequence[Mix], output: Output, options: Keywords, observer: Obser
     if (type_list := options.get("write_tensor_types")) is not None:
         check_type_list(Path(type_list), len(mixes), force=force)
     push = asked_push(options.get("push_to"), public=options.get("public", False), to_files=to_files)
+    check_engine(meant.method, options.get("device"), stream=options.get("stream", False))
     return Asked(mixes, options, meant, observer, place, gates, reports, push)
 
 
@@ -138,6 +143,7 @@ def prepare(asked: Asked, checkpoint: Checkpoint, ahead: KernelsAhead) -> Ready:
     started = time.perf_counter()
     with meanwhile(ahead.begin):
         plans = make_plans(checkpoint, asked.mixes, asked.options.get("pre_tokenizer"), asked.meant)
+        rivals = rivals_of(checkpoint, plans, asked.options.get("pre_tokenizer"), asked.meant)
     for sentence in dict.fromkeys(sentence for plan in plans for sentence in plan.warnings):
         asked.observer.warned(sentence)
     check_before(asked.gates, plans, keep_failed=asked.keep_failed)
@@ -153,7 +159,10 @@ def prepare(asked: Asked, checkpoint: Checkpoint, ahead: KernelsAhead) -> Ready:
         asked.observer.noted(sentence)
     if asked.push is not None:
         asked.push.prepare()
-    return Ready(plans, targets, key, time.perf_counter() - started)
+    ready = Ready(plans, rivals, targets, key, time.perf_counter() - started)
+    if asked.meant.method is not None:
+        asked.observer.noted(foretold(_step(asked, ready), checkpoint))
+    return ready
 
 
 def fill(asked: Asked, ready: Ready, checkpoint: Checkpoint, ahead: KernelsAhead) -> Done:
@@ -168,26 +177,32 @@ def fill(asked: Asked, ready: Ready, checkpoint: Checkpoint, ahead: KernelsAhead
     from quantize_cli.run.executor import run
     from quantize_cli.run.kernels import kernels_of_plans
 
-    plans, options, observer = ready.plans, asked.options, asked.observer
-    compile_seconds = compile_kernels(kernels_of_plans(plans), observer, ahead)
-    started = time.perf_counter()
-    this = Run(ready.key, identity_of(checkpoint), restart=options.get("restart", False), tell=observer.noted)
-    with opened(ready.targets, asked.place, this, force=asked.force) as files:
-        results = run(
-            plans,
-            checkpoint,
-            files.sinks,
-            importance=asked.meant.importance,
-            threads=options.get("threads") or available_threads(),
-            observer=observer,
-            progress=files.progress,
-        )
-        judged = {
-            plan.format: judge(asked.gates, plan, result.sums) for plan, result in zip(plans, results, strict=True)
-        }
-        if not asked.keep_failed:
-            refuse_failed(judged, kept=False)
+    options, observer = asked.options, asked.observer
+    rivals = [rival for rival in ready.rivals if rival is not None]
+    compile_seconds = compile_kernels(kernels_of_plans([*ready.plans, *rivals]), observer, ahead)
+    with kept(_step(asked, ready), checkpoint) as best:
+        started = time.perf_counter()
+        plans = [held.plan for held in best]
+        identity = {**identity_of(checkpoint), **identity_of_kept(best)}
+        this = Run(ready.key, identity, restart=options.get("restart", False), tell=observer.noted)
+        with opened(_targets(asked, ready, plans), asked.place, this, force=asked.force) as files:
+            results = run(
+                plans,
+                checkpoint,
+                files.sinks,
+                importance=asked.meant.importance,
+                chosen=[held.blocks for held in best],
+                threads=options.get("threads") or available_threads(),
+                observer=observer,
+                progress=files.progress,
+            )
+            judged = {
+                plan.format: judge(asked.gates, plan, result.sums) for plan, result in zip(plans, results, strict=True)
+            }
+            if not asked.keep_failed:
+                refuse_failed(judged, kept=False)
     return Done(
+        files=best,
         results=results,
         written=[[sink.written for sink in sinks] for sinks in files.sinks],
         judged=judged,
@@ -214,19 +229,41 @@ def report(asked: Asked, ready: Ready, done: Done, source: SourceReport) -> Repo
         threads=done.results[0].threads,
     )
     reports = Reports(
-        build_report(plan, result.sums, written, facts, done.judged[plan.format])
-        for plan, result, written in zip(ready.plans, done.results, done.written, strict=True)
+        build_report(held.plan, result.sums, written, facts, done.judged[held.plan.format], held.outcome)
+        for held, result, written in zip(done.files, done.results, done.written, strict=True)
     )
     for path in asked.reports:
         _write_report(reports, path, force=asked.force)
     if (type_list := asked.options.get("write_tensor_types")) is not None:
-        write_type_list(ready.plans[0], Path(type_list), force=asked.force)
+        write_type_list(done.files[0].plan, Path(type_list), force=asked.force)
     for finished in reports:
         asked.observer.finished(finished)
     refuse_failed(done.judged, kept=True)
     if asked.push is not None:
         asked.push.upload(reports, license_of(ready.plans[0].files[0].metadata), asked.observer)
     return reports
+
+
+def _step(asked: Asked, ready: Ready) -> Step:
+    return Step(
+        options=asked.meant,
+        plans=ready.plans,
+        rivals=ready.rivals,
+        outputs=[target[0] if isinstance(target, list) else None for target in ready.targets],
+        folder=asked.place.path if isinstance(asked.place, Folder) else None,
+        device=asked.options.get("device"),
+        threads=asked.options.get("threads") or available_threads(),
+        restart=asked.options.get("restart", False),
+        observer=asked.observer,
+    )
+
+
+def _targets(asked: Asked, ready: Ready, plans: Sequence[Plan]) -> Sequence[Target]:
+    """Name the files of plans that may have taken the place of others, and have their names."""
+    return [
+        target_of(replace(plan, format=planned.format), asked.place)
+        for plan, planned in zip(plans, ready.plans, strict=True)
+    ]
 
 
 def _check_report(report: Path, place: Place, *, force: bool) -> None:

@@ -5,6 +5,7 @@ The command line's options have the same names and are passed on as these keywor
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from quantize_cli.gates.kinds import KINDS
 from quantize_cli.gates.parse import Limits
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.importance.read import read_importance
+from quantize_cli.methods.table import COMPARED_TEXT, METHODS, costs_with
 from quantize_cli.mixes.budget import parse_types
 from quantize_cli.mixes.find import find_format
 from quantize_cli.mixes.overrides import TypeOverrides, TypePattern, read_tensor_type_file, type_pattern
@@ -22,6 +24,7 @@ from quantize_cli.mixes.tensor_types import find_type
 from quantize_cli.planning.budget import Amount, Budget, Like, Memory, TargetBits, TargetSize
 from quantize_cli.planning.memory import parse_memory
 from quantize_cli.planning.metadata import parse_override
+from quantize_cli.planning.method_fields import PlannedMethod
 from quantize_cli.planning.options import PlanOptions
 from quantize_cli.planning.provenance import recipe_of
 from quantize_cli.planning.prune import parse_layers
@@ -47,6 +50,7 @@ class PlanKeywords(TypedDict, total=False):
     pre_tokenizer: str | None  #: llama.cpp's name of the pre-tokenizer; default: the recognised one
     imatrix: str | Path | ImportanceMatrix | None  #: importance matrix, or its file; default: that of `calibration`
     calibration: str | Path | None  #: file of `quantize calibrate`, by which types are chosen within a budget
+    method: str | None  #: what rounds the tensors: "reference" (default), or one that needs `calibration`: "gptq"
     target_size: int | str | None  #: a budget, in a format's place: most bytes of the file, or "5.5G"
     target_bpw: float | str | None  #: a budget: most bits of a weight, over all tensors
     like: str | None  #: a budget: the bytes of the file in this format
@@ -82,6 +86,7 @@ class Keywords(PlanKeywords, total=False):
     keep_failed: bool  #: keep files that do not pass one of these gates
     write_tensor_types: str | Path | None  #: file for the types of the tensors, as `tensor_types` and llama-quantize
     #: take it
+    device: str | None  #: where `method` computes: "cpu" (default), "cuda", "cuda:1", "mps"
     stream: bool  #: read the weights from the Hub while they are quantized, instead of downloading them first
     restart: bool  #: start anew where an earlier run was stopped; default: go on with what it has left
     push_to: str | None  #: upload the files and a model card to this repository on the Hub; it is made private
@@ -144,6 +149,7 @@ def plan_options(said: PlanKeywords) -> PlanOptions:
     file = said.get("calibration")
     calibration = None if file is None else read_calibration(Path(file))
     entries = _entries(said.get("tensor_types") or ())
+    method = _method(said, calibration)
     importance, unmatched_weights = _importance(said)
     options = PlanOptions(
         overrides=TypeOverrides(
@@ -162,8 +168,9 @@ def plan_options(said: PlanKeywords) -> PlanOptions:
         no_fallback=said.get("no_fallback", False),
         keep_split=said.get("keep_split", False),
         split_max_size=_size(said.get("split_max_size")),
-        budget=_budget(said, calibration),
+        budget=_budget(said, calibration, method),
         calibration=calibration,
+        method=method,
         files=_files(said, entries),
     )
     if said.get("no_provenance"):
@@ -201,7 +208,7 @@ def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _budget(said: PlanKeywords, calibration: Calibration | None) -> Budget | None:
+def _budget(said: PlanKeywords, calibration: Calibration | None, method: PlannedMethod | None) -> Budget | None:
     option = budget_of(said)
     if option is None:
         if said.get("types") is not None:
@@ -210,6 +217,8 @@ def _budget(said: PlanKeywords, calibration: Calibration | None) -> Budget | Non
     if said.get("pure"):
         raise UsageError(f"{option} and --pure cannot be combined, because the budget chooses the types.")
     costs = None if calibration is None else {tensor.name: tensor.costs for tensor in calibration.tensors}
+    if costs is not None and method is not None:
+        costs = {name: costs_with(METHODS[method.name], held) for name, held in costs.items()}
     return Budget(_amount(said), _given(parse_types, said.get("types")), costs)
 
 
@@ -225,6 +234,33 @@ def _amount(said: PlanKeywords) -> Amount:
     if context is not None and context < 1:
         raise UsageError(f"--context takes a number of at least 1, not {context}.")
     return Memory(f"--memory {memory}", parse_memory(memory), context)
+
+
+def _method(said: PlanKeywords, calibration: Calibration | None) -> PlannedMethod | None:
+    """Return the method; None for the reference's own search."""
+    name, file = said.get("method"), said.get("calibration")
+    if name is None:
+        return None
+    if name not in METHODS:
+        raise UsageError(f"{shown(name)} is not a method; choose one with --method: {', '.join(METHODS)}.")
+    if METHODS[name].is_reference:
+        return None
+    if file is None or calibration is None:
+        raise UsageError(
+            f"--method {name} needs a calibration of the model; make one with `quantize calibrate`, and give it with "
+            "--calibration."
+        )
+    if not calibration.tokens.size:
+        raise UsageError(
+            f"{file} is a calibration of an earlier version, and lacks the tokens that --method {name} needs; run "
+            "`quantize calibrate` again."
+        )
+    if said.get("prune_layers"):
+        raise UsageError(f"--method {name} and --prune-layers cannot be combined; leave one of them out.")
+    like = said.get("like")
+    with Path(file).open("rb") as held:
+        digest = hashlib.file_digest(held, "sha256").hexdigest()
+    return PlannedMethod(name, COMPARED_TEXT, digest, None if like is None else find_format(like).name)
 
 
 def _bytes(said: int | str) -> int:

@@ -24,7 +24,7 @@ _SIDE = 1024
 #: Products, the fastest of which counts; the first one is slow.
 _TRIES = 5
 #: What torch, its libraries and buffers take beside the model.
-_BASE_BYTES = 700 << 20
+BASE_BYTES = 700 << 20
 
 
 def estimate(model: Model, found: Sequences, types: Sequence[str]) -> str:
@@ -35,13 +35,13 @@ def estimate(model: Model, found: Sequences, types: Sequence[str]) -> str:
     block = max((size for part, size in sizes.items() if part != OUTSIDE), default=0)
     most = max((len(candidates_of(tensor, None, types)) for tensor in model.plan.tensors), default=0)
     # What types change is kept in a byte; weights, their gradients, and some matrices in float32 stand beside.
-    memory = _BASE_BYTES + 2 * sizes[OUTSIDE] * item + block * (2 * item + 4 + most)
+    memory = BASE_BYTES + 2 * sizes[OUTSIDE] * item + block * (2 * item + 4 + most)
     hidden = int(getattr(skeleton.model.config, "hidden_size", 0))
     disk = (len(skeleton) + 2) * tokens * hidden * item
     weights = sum(sizes.values())
-    seconds = _OPERATIONS * tokens * weights / _speed(model) + _SEARCHES * weights / available_threads()
+    seconds = _OPERATIONS * tokens * weights / speed(model) + _SEARCHES * weights / available_threads()
     return (
-        f"Measuring {tokens:,} tokens takes about {_minutes(seconds)}, {memory / 2**30:.1f} GiB of memory, and "
+        f"Measuring {tokens:,} tokens takes about {minutes(seconds)}, {memory / 2**30:.1f} GiB of memory, and "
         f"{disk / 2**30:.1f} GiB of disk space beside the output."
     )
 
@@ -50,7 +50,7 @@ def _parts(model: Model) -> range:
     return range(OUTSIDE, len(model.skeleton))
 
 
-def _speed(model: Model) -> float:
+def speed(model: Model) -> float:
     """Measure operations a second by a product of matrices."""
     settings = model.skeleton.settings
     matrix = torch.ones(_SIDE, _SIDE, device=settings.device, dtype=settings.dtype)
@@ -65,5 +65,6 @@ def _timed(matrix: Tensor) -> float:
     return time.perf_counter() - started
 
 
-def _minutes(seconds: float) -> str:
+def minutes(seconds: float) -> str:
+    """Spell a time, rounded up: "90 seconds", "12 minutes"."""
     return f"{math.ceil(seconds / 60)} minutes" if seconds > 90 else f"{math.ceil(seconds)} seconds"

@@ -24,7 +24,7 @@ from quantize_cli.evaluation.figures import TokenDivergences, divergence, paired
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.methods.chosen import Chosen
 from quantize_cli.methods.outcome import Measured, Outcome
-from quantize_cli.methods.table import Method
+from quantize_cli.methods.table import COMPARED_TEXT, Method
 from quantize_cli.observer import Observer
 from quantize_cli.planning.model import Plan
 from quantize_cli.sensitivity.model import Calibration
@@ -32,7 +32,8 @@ from quantize_cli.texts.model import Part
 
 #: Tokens of part C that files are compared on.
 COMPARED_TOKENS = 8192
-TEXT = "part C of the built-in texts"
+#: Grows whenever the same inputs give other blocks, so that what an older version has left is not taken.
+ENGINE = 1
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -102,7 +103,7 @@ def choose(request: Request, work: Work, threads: int, observer: Observer) -> tu
     measured = _measured(titles, plans, found)
     return chosen, Outcome(
         method=request.method.name,
-        text=TEXT,
+        text=COMPARED_TEXT,
         ours=measured[0],
         others=tuple(measured[1:]),
         chosen=rounding.chosen,

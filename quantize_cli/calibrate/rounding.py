@@ -99,8 +99,9 @@ class Rounding:
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """The tensors whose blocks are ours."""
-        return tuple(name for name, errors in self.errors.items() if errors.ours < errors.searched)
+        """The tensors that the method changes."""
+        result = self.result
+        return tuple(tensor.name for tensor in self._assignment.tensors if result.changes(tensor))
 
     @property
     def searched(self) -> tuple[str, ...]:

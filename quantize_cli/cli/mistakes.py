@@ -20,7 +20,7 @@ _OF_OTHERS = {
         ("--outtype", "--bits", "--quant", "--quantize", "--quantization", "--qtype", "--ftype", "--type", "--dtype"),
         "write --format NAME, for example --format q4_k_m",
     ),
-    **dict.fromkeys(("-q", "-b", "--method", "--wbits"), "write --format NAME, for example --format q4_k_m"),
+    **dict.fromkeys(("-q", "-b", "--wbits"), "write --format NAME, for example --format q4_k_m"),
     **dict.fromkeys(("--outfile", "--out", "--out-file", "--output-dir", "--outdir", "--dest"), "write --output PATH"),
     **dict.fromkeys(
         ("--model", "-m", "--input", "-i", "--in", "--infile", "--model-path", "--model-id", "--repo", "--repo-id"),

@@ -166,6 +166,15 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
             help="Write the types of the tensors, as --tensor-type-file takes them, here and in llama-quantize.",
         ),
     ),
+    "Rounding": (
+        _option(
+            "--method",
+            value="NAME",
+            help="How tensors are rounded: reference, as llama.cpp does (default); or gptq, awq or awq+gptq, by what the "
+            "model computes, which need --calibration and the extra [calibrate].",
+        ),
+        _option("--device", value="NAME", help="Where --method computes: cpu, cuda, cuda:1, mps. Default: cpu."),
+    ),
     "Types of tensors": (
         _option(
             "--tensor-type",
@@ -272,6 +281,7 @@ OWN = frozenset(
 #: Keywords of a run, which a plan does not have.
 OF_A_RUN = frozenset(
     {
+        "device",
         "force",
         "keep_failed",
         "max_rmse",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from quantize_cli.evaluation.model import Difference, Divergence
 
+REFERENCE = "reference"
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -33,6 +35,21 @@ class Outcome:
     seconds: float
 
     @property
+    def files(self) -> tuple[Measured, ...]:
+        """All files that were compared, the method's first."""
+        return self.ours, *self.others
+
+    @property
+    def best(self) -> Measured:
+        """The file that is the nearest to the original; the method's if several are."""
+        return min(self.files, key=lambda file: file.divergence.mean_kld)
+
+    @property
     def better(self) -> bool:
-        """Whether the method's file is nearer to the original than all others."""
-        return all(self.ours.divergence.mean_kld <= other.divergence.mean_kld for other in self.others)
+        """Whether no other file is nearer to the original than the method's."""
+        return self.best is self.ours
+
+    @property
+    def rounded_by(self) -> str:
+        """What has rounded the best file: the method, or the reference's search."""
+        return self.method if self.better else REFERENCE

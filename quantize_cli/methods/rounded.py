@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.blocks.table import BLOCK_TYPES
+from quantize_cli.outputs.refusals import writing
 from quantize_cli.planning.model import PlannedTensor
 
 Packed = NDArray[np.uint8]
@@ -27,15 +28,20 @@ class Rounded:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Callable[[Packed], None]]:
-        """Keep the blocks of a tensor, once all are written: give what writes rows, one call behind the other."""
+        """Keep the blocks of a tensor, once all are written: give what writes rows, one call behind the other.
+
+        Raises:
+            OutputError: The disk is full, for example.
+        """
         begun = self._folder / f"{name}.blocks.part"
-        with begun.open("wb") as file:
+        with writing(self._path(name)):
+            with begun.open("wb") as file:
 
-            def write(packed: Packed) -> None:
-                file.write(packed.tobytes())
+                def write(packed: Packed) -> None:
+                    file.write(packed.tobytes())
 
-            yield write
-        begun.rename(self._path(name))
+                yield write
+            begun.rename(self._path(name))
 
     def remove(self, name: str) -> None:
         """Give up the blocks of a tensor."""

@@ -21,6 +21,9 @@ class Method:
         return not (self.folds or self.feeds_back)
 
 
+#: What files are compared on.
+COMPARED_TEXT = "part C of the built-in texts"
+
 #: Name -> method; the first one is the default.
 METHODS: Mapping[str, Method] = {
     method.name: method

@@ -9,6 +9,7 @@ from quantize_cli.gguf_file.fields import Field
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.mixes.overrides import TypeOverrides
 from quantize_cli.planning.budget import Budget
+from quantize_cli.planning.method_fields import PlannedMethod
 from quantize_cli.sensitivity.model import Calibration
 
 
@@ -28,6 +29,7 @@ class PlanOptions:
     split_max_size: int | None = None  #: most bytes of tensors in a file; a larger tensor is alone in its file
     budget: Budget | None = None  #: what the file may take, in a format's place
     calibration: Calibration | None = field(default=None, compare=False)  #: it has to be of this model
+    method: PlannedMethod | None = None  #: what rounds the tensors; None is the reference's own search
     #: The options as JSON text, for the file's provenance; None writes what the reference writes, and nothing else.
     recipe: str | None = None
     files: tuple[Path, ...] = field(default=(), compare=False)  #: files that the options came from

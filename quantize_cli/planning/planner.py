@@ -21,6 +21,7 @@ from quantize_cli.mixes.base import Candidate, Choice, Mix
 from quantize_cli.planning.digest import importance_digest
 from quantize_cli.planning.fitting import Tensors, plan_within
 from quantize_cli.planning.metadata import final_metadata, uint32
+from quantize_cli.planning.method_fields import check_original, method_fields
 from quantize_cli.planning.model import Plan, PlannedFile, PlannedTensor
 from quantize_cli.planning.options import PlanOptions
 from quantize_cli.planning.provenance import provenance_fields, with_provenance
@@ -61,6 +62,8 @@ def make_plans(
         UnsupportedError: The model is of a kind that cannot be converted, or it is quantized already.
         UsageError: The options do not fit the model; for example, an importance matrix is missing.
     """
+    if options.method is not None:
+        check_original(checkpoint)
     description = describe(checkpoint, pre_tokenizer)
     check_description(description, options)
     kept = pruned(in_file_order(description.recipes), options.prune_layers)
@@ -144,11 +147,14 @@ def _plan(
         files = by_size(tensors, metadata, options.split_max_size)
     else:
         files = whole(tensors, metadata)
+    provenance = provenance_fields(checkpoint, options, chosen=bool(chosen))
+    if provenance:
+        provenance += method_fields(options.method, len(tensors))
     return Plan(
         model=checkpoint.name,
         architecture=model.architecture,
         format=mix.name,
-        files=tuple(_with_provenance(files, provenance_fields(checkpoint, options, chosen=bool(chosen)))),
+        files=tuple(_with_provenance(files, provenance)),
         warnings=(
             *description.notes,
             *unmatched(options, mix, kept, model.architecture),

@@ -12,6 +12,7 @@ from typing import Any
 
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.gguf_file.fields import Field, ValueType
+from quantize_cli.planning.method_fields import METHOD
 from quantize_cli.planning.options import PlanOptions
 from quantize_cli.version import __version__
 
@@ -29,7 +30,7 @@ NAME, REPOSITORY, COMMIT, FILES, SIZES, HASHES = (
 
 def is_ours(key: str) -> bool:
     """Tell whether a key is one of provenance; the other keys that begin with `quantize.` are llama-quantize's."""
-    return key in (VERSION, RECIPE, IMATRIX_SHA256) or key.startswith(SOURCE)
+    return key in (VERSION, RECIPE, IMATRIX_SHA256, METHOD) or key.startswith((SOURCE, f"{METHOD}."))
 
 
 def usual_options(pre_tokenizer: str | None) -> PlanOptions:

@@ -11,15 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize_cli.gates.result import GateResult
+from quantize_cli.gguf_file.types import GGML_TYPES
 from quantize_cli.measure.errors import error_from_sums, weighted_error
 from quantize_cli.measure.sums import Sums
+from quantize_cli.methods.outcome import REFERENCE, Outcome
 from quantize_cli.outputs.sinks import Written
-from quantize_cli.planning.model import Plan
+from quantize_cli.planning.model import Plan, PlannedTensor
 from quantize_cli.report.memory import peak_memory
 from quantize_cli.report.model import (
     SCHEMA_VERSION,
     FileReport,
     ImatrixReport,
+    MethodReport,
     Report,
     SourceReport,
     TensorReport,
@@ -42,7 +45,12 @@ class RunFacts:
 
 
 def build_report(
-    plan: Plan, sums: Sums, written: Sequence[Written], facts: RunFacts, gates: Sequence[GateResult] = ()
+    plan: Plan,
+    sums: Sums,
+    written: Sequence[Written],
+    facts: RunFacts,
+    gates: Sequence[GateResult] = (),
+    outcome: Outcome | None = None,
 ) -> Report:
     """Report what a run made of `plan`.
 
@@ -52,6 +60,7 @@ def build_report(
         written: The parts of the model, or the stream.
         facts: What else is known of the run.
         gates: What became of the gates.
+        outcome: What a method gave; None without a method.
     """
     files = tuple(FileReport(str(file.path or "-"), file.nbytes, file.sha256) for file in written)
     by_type: dict[str, list[int]] = defaultdict(list)
@@ -71,14 +80,36 @@ def build_report(
         files=files,
         totals=_totals(plan, sums, facts),
         types=tuple(sorted(types, key=lambda row: -row.bytes)),
-        tensors=tuple(_tensor_report(plan, sums, index) for index in range(len(plan.tensors))),
+        tensors=tuple(_tensor_report(plan, sums, index, outcome) for index in range(len(plan.tensors))),
         warnings=plan.warnings,
         gates=tuple(gates),
         budget=plan.budget,
+        method=None if outcome is None else _method_report(outcome),
     )
 
 
-def _tensor_report(plan: Plan, sums: NDArray[np.float64], index: int) -> TensorReport:
+def _method_report(outcome: Outcome) -> MethodReport:
+    return MethodReport(
+        name=outcome.method,
+        rounded_by=outcome.rounded_by,
+        kept=outcome.best.title,
+        text=outcome.text,
+        files=outcome.files,
+        chosen=outcome.chosen,
+        searched=outcome.searched,
+        without=outcome.without,
+        seconds=outcome.seconds,
+    )
+
+
+def _rounded_by(tensor: PlannedTensor, outcome: Outcome | None) -> str | None:
+    """Return what has rounded a tensor, or None if nothing has."""
+    if tensor.copied or not GGML_TYPES[tensor.type].quantized:
+        return None
+    return outcome.method if outcome is not None and outcome.better and tensor.name in outcome.chosen else REFERENCE
+
+
+def _tensor_report(plan: Plan, sums: NDArray[np.float64], index: int, outcome: Outcome | None) -> TensorReport:
     tensor = plan.tensors[index]
     return TensorReport(
         name=tensor.name,
@@ -93,6 +124,7 @@ def _tensor_report(plan: Plan, sums: NDArray[np.float64], index: int) -> TensorR
         error=error_from_sums(sums[[index]], tensor.weights),
         weighted_error=weighted_error(sums[[index]]),
         cost=tensor.cost,
+        rounded_by=_rounded_by(tensor, outcome),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from quantize_cli.report import heat, markup, tables
+from quantize_cli.report import heat, markup, methods, tables
 from quantize_cli.report.model import Report
 from quantize_cli.report.page_data import packed
 
@@ -41,6 +41,7 @@ def summary(report: Report) -> str:
         markup.table(tables.totals(report)),
         *map(markup.warning, report.warnings),
     ]
+    parts += _method(report, 4)
     parts += [markup.heading(4, "Types"), markup.table(tables.types(report)), *_largest(report, 4)]
     parts += (
         [markup.heading(4, "Relative RMSE by layer and kind"), heat.table(report)] if heat.has_table(report) else []
@@ -77,6 +78,7 @@ def _report(report: Report, most_rows: int) -> Iterator[str]:
     if gates.rows:
         yield markup.heading(2, "Gates")
         yield markup.table(gates)
+    yield from _method(report, 2)
     yield markup.heading(2, "Where the bytes are")
     yield markup.chart("bytes")
     yield markup.folded("Kinds of tensors", tables.beginning(tables.kinds(report), MOST_KINDS))
@@ -93,6 +95,14 @@ def _report(report: Report, most_rows: int) -> Iterator[str]:
     yield from _tensors(report, most_rows)
     yield markup.heading(2, "The run")
     yield markup.table(tables.totals(report))
+
+
+def _method(report: Report, level: int) -> Iterator[str]:
+    if report.method is not None:
+        yield markup.heading(level, f"Method: {methods.title(report.method)}")
+        yield f"<p>{markup.escaped(methods.verdict(report.method))}</p>"
+        yield markup.table(tables.method(report))
+        yield f'<p class="faint">Rounded: {markup.escaped(methods.counts(report.method))}</p>'
 
 
 def _tensors(report: Report, most: int) -> Iterator[str]:

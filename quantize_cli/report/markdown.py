@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from quantize_cli.report import figures, tables
+from quantize_cli.report import figures, methods, tables
 from quantize_cli.report.model import Report
 
 #: Characters that Markdown would read as markup; an underscore inside a word is not markup.
@@ -42,6 +42,11 @@ def _summary(report: Report) -> Iterator[str]:
     if gates.rows:
         yield "## Gates"
         yield table(gates)
+    if report.method is not None:
+        yield f"## Method: {escaped(methods.title(report.method))}"
+        yield escaped(methods.verdict(report.method))
+        yield table(tables.method(report))
+        yield f"Rounded: {escaped(methods.counts(report.method))}"
     yield "## Types"
     yield table(tables.types(report))
     yield "## Reasons"

@@ -12,6 +12,7 @@ from typing import Any
 
 from quantize_cli.gates.result import GateResult
 from quantize_cli.measure.errors import TensorError, WeightedError
+from quantize_cli.methods.outcome import Measured
 from quantize_cli.planning.model import Budgeted
 
 SCHEMA_VERSION = 2
@@ -61,6 +62,8 @@ class TensorReport:
     error: TensorError
     weighted_error: WeightedError | None  #: None without importance
     cost: float | None = None  #: what its type costs, measured before, in nats a token; None where no cost decided
+    #: what has rounded it: "reference", or a method's name; None if it is copied, or not quantized
+    rounded_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,21 @@ class Totals:
     weighted_error: WeightedError | None  #: None without importance
 
 
+@dataclass(frozen=True, slots=True)
+class MethodReport:
+    """A method, and what it gave."""
+
+    name: str  #: what --method has asked for
+    rounded_by: str  #: what has rounded the file: that name, or "reference" if that is better
+    kept: str  #: the title of the file that was written, the best of `files`
+    text: str  #: what files were compared on
+    files: tuple[Measured, ...]  #: the method's file first
+    chosen: tuple[str, ...]  #: tensors for which the method's blocks are better, by inputs of texts that are held out
+    searched: tuple[str, ...]  #: tensors for which those of the reference's own search are
+    without: tuple[str, ...]  #: quantized tensors that the method cannot round
+    seconds: float  #: for choosing and comparing; those of earlier runs, which were stopped, are not in it
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Report:
     """A finished run in one format."""
@@ -115,6 +133,7 @@ class Report:
     warnings: tuple[str, ...]
     gates: tuple[GateResult, ...] = ()  #: those that were checked, and what became of each
     budget: Budgeted | None = None  #: what decided the types in a format's place
+    method: MethodReport | None = None  #: None where all tensors are rounded by the reference's own search
 
     @property
     def unchanged(self) -> bool:

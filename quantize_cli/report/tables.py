@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from quantize_cli.report import figures, spread
+from quantize_cli.report import figures, methods, spread
 from quantize_cli.report.model import Report, TensorReport, TypeReport
 from quantize_cli.report.places import place_of
 
@@ -89,6 +89,11 @@ def gates(report: Report) -> Table:
     return Table(("Gate", "Result", "Value", "Where"), rows, 4)
 
 
+def method(report: Report) -> Table:
+    """Compare the file of a method with the others; the table is empty without a method."""
+    return Table(methods.HEADER, [] if report.method is None else methods.rows(report.method), 1)
+
+
 def distribution(report: Report) -> Table:
     """Count the tensors of each type by their SQNR; the table is empty if every tensor is exact."""
     found = spread.distribution(report)
@@ -120,6 +125,7 @@ def tensors(report: Report) -> Table:
         "Source dtype",
         "Type",
         "Reason",
+        "Rounded by",
         "Source bytes",
         "Bytes",
         "Bits per weight",
@@ -130,7 +136,7 @@ def tensors(report: Report) -> Table:
         "Cosine",
         _WEIGHTED,
     )
-    return _errors(Table(header, [_tensor_row(row) for row in report.tensors], 6), [report])
+    return _errors(Table(header, [_tensor_row(row) for row in report.tensors], 7), [report])
 
 
 def _errors(table: Table, reports: Sequence[Report]) -> Table:
@@ -241,6 +247,7 @@ def _tensor_row(row: TensorReport) -> Row:
         row.source_dtype,
         row.type,
         row.reason,
+        row.rounded_by or figures.NONE,
         f"{row.source_bytes:,}",
         f"{row.bytes:,}",
         figures.fixed(row.bits_per_weight, 2),

@@ -9,8 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from quantize_cli.report import figures
-from quantize_cli.report.model import Report, Totals
+from quantize_cli.report import figures, methods
+from quantize_cli.report.model import MethodReport, Report, Totals
 from quantize_cli.report.terminal_tables import Narrowing, facts, listing
 
 _ERROR_HEADERS = ("rel. RMSE", "SQNR dB")
@@ -30,7 +30,10 @@ def render(reports: Sequence[Report]) -> RenderableType:
 
 def _one(report: Report) -> RenderableType:
     """Render totals, a row for each target type, the tensors with the largest errors, and the warnings."""
-    parts = [_title(report, f"as {report.format}"), _sizes(report), _run(report), _types(report)]
+    parts = [_title(report, f"as {report.format}"), _sizes(report), _run(report)]
+    if report.method is not None:
+        parts.append(_method(report.method))
+    parts.append(_types(report))
     if figures.largest_errors(report):
         parts.append(_largest_errors(report))
     if report.warnings:
@@ -143,6 +146,22 @@ def _error(report: Report) -> str:
     if error.rmse == 0:
         return "0, every weight is exact"
     return f"{figures.percent(error.relative_rmse)} relative RMSE, SQNR {figures.sqnr(error)} dB"
+
+
+def _method(method: MethodReport) -> RenderableType:
+    """Render a row for each file that was compared, and what has rounded how many tensors."""
+    table = listing()
+    table.add_column(Text(methods.title(method)), overflow="fold")
+    for header in ("KLD", "+-", "less this", "+-"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for name, _, *columns in methods.rows(method):
+        table.add_row(Text(figures.printable(name)), *columns)
+    rounded = facts()
+    rounded.add_column(overflow="fold")
+    rounded.add_row("kept", Text(figures.printable(methods.verdict(method))))
+    rounded.add_row("rounded", Text(figures.printable(methods.counts(method))))
+    rounded.add_row("rounding", f"{method.seconds:.0f} s")
+    return Group(table, rounded)
 
 
 def _types(report: Report) -> RenderableType:

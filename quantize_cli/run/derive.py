@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.measure.accumulate import accumulate
 from quantize_cli.measure.decoded import measure
 from quantize_cli.measure.sums import SUM_D2, SUMS
-from quantize_cli.methods.factors import Factors
+from quantize_cli.methods.chosen import Chosen
 from quantize_cli.planning.model import PlannedTensor
 from quantize_cli.run.rows import Rows, SourceRows, Weights, checked
 from quantize_cli.run.slabs import Slab
@@ -38,16 +39,16 @@ class Derive:
     Args:
         checkpoint: where rows come from.
         importance: the matrix that the plans were made with.
-        factors: foldings that change the rows; None if there are none.
+        chosen: for each plan what a method has chosen, or None; the search makes all other blocks.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, importance: ImportanceMatrix | None, factors: Factors | None = None
+        self, checkpoint: Checkpoint, importance: ImportanceMatrix | None, chosen: Sequence[Chosen | None] = ()
     ) -> None:
         self._checkpoint = checkpoint
         self._importance = importance
-        self._factors = factors
-        self._sources = SourceRows(checkpoint, factors)
+        self._chosen = chosen
+        self._sources = SourceRows(checkpoint)
 
     def __call__(self, slab: Slab) -> list[Result]:
         """Return what each plan makes of the slab; what plans make alike is made once.
@@ -55,21 +56,32 @@ class Derive:
         Raises:
             CheckpointError: the files have changed, hold NaN or infinite weights, or weights that a type cannot hold.
         """
-        made: dict[tuple[str, str | None, bool], Result] = {}
-        keys = [(tensor.type, tensor.importance, tensor.copied) for tensor in slab.tensors]
+        made: dict[tuple[str, str | None, bool, Chosen | None], Result] = {}
+        chosen = [self._of_method(number, tensor) for number, tensor in enumerate(slab.tensors)]
+        keys = [
+            (tensor.type, tensor.importance, tensor.copied, held)
+            for tensor, held in zip(slab.tensors, chosen, strict=True)
+        ]
         rows: Rows | None = None
-        for tensor, key in zip(slab.tensors, keys, strict=True):
+        for tensor, key, held in zip(slab.tensors, keys, chosen, strict=True):
             if key in made:
                 continue
-            if tensor.copied and not self._folded(tensor):
+            if tensor.copied and held is None:
                 made[key] = self._copied(slab, tensor)
+                continue
+            rows = self._source_rows(slab) if rows is None else rows
+            importance = self._importance_of(slab, tensor)
+            if held is None:
+                made[key] = _within_range(tensor, rows, importance)
             else:
-                rows = self._source_rows(slab) if rows is None else rows
-                made[key] = _within_range(tensor, rows, self._importance_of(slab, tensor))
+                folded, importance = held.folded(tensor, rows, importance, slab.start)
+                made[key] = _within_range(tensor, folded, importance, held.blocks(tensor, slab.start, slab.stop))
         return [made[key] for key in keys]
 
-    def _folded(self, tensor: PlannedTensor) -> bool:
-        return self._factors is not None and tensor.name in self._factors
+    def _of_method(self, plan: int, tensor: PlannedTensor) -> Chosen | None:
+        """Return what a method has chosen for a plan, if that changes a tensor."""
+        chosen = self._chosen[plan] if self._chosen else None
+        return chosen if chosen is not None and chosen.changes(tensor) else None
 
     def _importance_of(self, slab: Slab, tensor: PlannedTensor) -> Rows | None:
         if self._importance is None or tensor.importance is None:
@@ -78,7 +90,7 @@ class Derive:
         assert experts is not None, "the plan has looked"
         # With four dimensions the experts come again and again.
         row: Rows = experts[slab.start // tensor.rows_of_an_expert % len(experts)]
-        return row if self._factors is None else self._factors.importance(tensor, row, slab.start)
+        return row
 
     def _copied(self, slab: Slab, tensor: PlannedTensor) -> Result:
         if len(tensor.shape) > 1:
@@ -121,11 +133,14 @@ class Derive:
         )
 
 
-def _within_range(tensor: PlannedTensor, rows: Rows, importance: Rows | None) -> Result:
-    """Quantize rows; refuse what llama.cpp refuses to write and to load (ggml-quants.c, `ggml_validate_row_data`)."""
+def _within_range(tensor: PlannedTensor, rows: Rows, importance: Rows | None, packed: Packed | None = None) -> Result:
+    """Quantize rows unless they are `packed`, and measure them.
+
+    What llama.cpp refuses to write and to load is refused (ggml-quants.c, `ggml_validate_row_data`).
+    """
     held = BLOCK_TYPES[tensor.type]
     try:
-        result = _quantized(rows, held, importance)
+        result = _measured(rows, held, importance, packed)
     except OverflowError:
         result = None
     if result is None or not np.isfinite(result.sums[:, SUM_D2]).all() or held.has_invalid_byte(result.packed):
@@ -136,9 +151,10 @@ def _within_range(tensor: PlannedTensor, rows: Rows, importance: Rows | None) ->
     return result
 
 
-def _quantized(rows: Rows, block_type: BlockType, importance: Rows | None) -> Result:
-    packed = np.empty((rows.shape[0], block_type.row_bytes(rows.shape[1])), np.uint8)
-    block_type.quantize(rows, packed, importance)
+def _measured(rows: Rows, block_type: BlockType, importance: Rows | None, packed: Packed | None) -> Result:
+    if packed is None:
+        packed = np.empty((rows.shape[0], block_type.row_bytes(rows.shape[1])), np.uint8)
+        block_type.quantize(rows, packed, importance)
     sums = np.empty((rows.shape[0], SUMS))
     measure(block_type.unpack, packed.reshape(-1, block_type.block_bytes), rows, importance, sums)
     return Result(packed, sums)

@@ -18,7 +18,7 @@ from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.gguf_file.trailer import encode_trailer
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.measure.sums import NOTHING, RunningSums, merge_each
-from quantize_cli.methods.factors import Factors
+from quantize_cli.methods.chosen import Chosen
 from quantize_cli.observer import Observer
 from quantize_cli.outputs.sinks import Sink
 from quantize_cli.planning.model import Plan, PlannedTensor
@@ -48,7 +48,7 @@ def run(
     sinks: Sequence[Sequence[Sink]],
     *,
     importance: ImportanceMatrix | None = None,
-    factors: Factors | None = None,
+    chosen: Sequence[Chosen | None] = (),
     threads: int | None = None,
     observer: Observer | None = None,
     slab_weights: int = SLAB_WEIGHTS,
@@ -56,9 +56,9 @@ def run(
 ) -> list[RunResult]:
     """Write the GGUF files that `plans`, all of the same tensors, describe: `sinks` has one for each file of each plan.
 
-    The bytes depend on the plans, the checkpoint, the importance and the factors of foldings alone, never on `threads`
-    or `slab_weights`. With `progress` the run goes on from where an earlier one was stopped, and notes what it does for
-    a later one.
+    `chosen` has for each plan what a method has chosen, or None. The bytes depend on the plans, the checkpoint, the
+    importance and what is chosen alone, never on `threads` or `slab_weights`. With `progress` the run goes on from
+    where an earlier one was stopped, and notes what it does for a later one.
 
     Raises:
         CheckpointError: the checkpoint's files changed or hold NaN or infinite weights.
@@ -74,7 +74,7 @@ def run(
         observer.weights_done(sum(slab.weights for slab in islice(slabs, done)))
     outputs = [_Output(plan, files, place) for plan, files, place in zip(plans, sinks, places, strict=True)]
     reading = reading_of(checkpoint, observer)
-    crew = Crew(Derive(checkpoint, importance, factors), threads)
+    crew = Crew(Derive(checkpoint, importance, chosen), threads)
     if crew.threads < threads:
         observer.noted(f"The system allows {crew.threads} of {threads} threads; the run goes on with that.")
     try:

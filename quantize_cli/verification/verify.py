@@ -15,6 +15,7 @@ from quantize_cli.keywords import PlanKeywords, plan_options
 from quantize_cli.observer import Observer
 from quantize_cli.planning.planner import make_plan
 from quantize_cli.planning.type_list import type_entries
+from quantize_cli.verification.chosen import chosen_tensors, note_on_chosen
 from quantize_cli.verification.file import check_file
 from quantize_cli.verification.headers import compare_headers
 from quantize_cli.verification.model import SCHEMA_VERSION, CheckedFile, Compared, Findings, Verification
@@ -113,6 +114,10 @@ def _compared(
             raise UsageError(f"{against.model} is the file itself; give the model that it was made from.")
         plan = make_plan(source, mix, keywords.get("pre_tokenizer"), options)
         names = compare_headers(file, plan, findings, notes)
+        chosen = chosen_tensors(file) & names
+        if chosen:
+            notes.append(note_on_chosen(file, chosen))
+        names -= chosen
         source.fetch(observer)
         # Numba is slow to import, and neither planning nor a refusal needs it.
         from quantize_cli.run.bounds import available_threads

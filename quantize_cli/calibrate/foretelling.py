@@ -1,0 +1,76 @@
+"""What the choice of blocks by a method will take, said before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from quantize_cli.calibrate.estimate import BASE_BYTES, minutes, speed
+from quantize_cli.calibrate.method import COMPARED_TOKENS
+from quantize_cli.calibrate.settings import settings_of
+from quantize_cli.calibrate.skeleton import OUTSIDE
+from quantize_cli.calibrate.subject import Model, model_of
+from quantize_cli.checkpoints.base import Checkpoint
+from quantize_cli.gguf_file.types import GGML_TYPES
+from quantize_cli.planning.model import Plan, PlannedTensor
+from quantize_cli.sensitivity.model import Calibration
+
+#: Forward passes of all tokens through each block, whose matrices are rounded in stages.
+_PASSES = 2.7
+#: Models that are compared on the tokens of `COMPARED_TOKENS`: the original, the method's, and those beside it.
+_COMPARED = 4
+#: CPU seconds for the rounding of a weight, for each column of its matrix.
+_ROUNDING = 0.35e-6 / 576
+
+
+def foretell(
+    checkpoint: Checkpoint, plans: Sequence[Plan], calibration: Calibration, device: str | None, threads: int
+) -> str:
+    """Return a sentence with the time, the memory and the disk space that the choice will take.
+
+    Raises:
+        QuantizeError: The engine cannot run the model.
+    """
+    model = model_of(checkpoint, settings_of(device, None))
+    tokens = calibration.tokens.size
+    seconds = sum(_seconds(model, plan, tokens, threads) for plan in plans)
+    disk = sum(_disk(model, plan, tokens) for plan in plans)
+    return (
+        f"Rounding for {tokens:,} tokens takes about {minutes(seconds)}, {_memory(model) / 2**30:.1f} GiB of memory, "
+        f"and {disk / 2**30:.1f} GiB of disk space beside the output."
+    )
+
+
+def _seconds(model: Model, plan: Plan, tokens: int, threads: int) -> float:
+    weights = sum(held.numel() for part in _parts(model) for held in model.skeleton.parameters(part).values())
+    rounded = [tensor for tensor in plan.tensors if GGML_TYPES[tensor.type].quantized]
+    passes = 2 * weights * (_PASSES * tokens + _COMPARED * COMPARED_TOKENS)
+    hessians = sum(2 * tokens * tensor.columns**2 for tensor in rounded if not _has_a_row_of_each_token(tensor))
+    rounding = sum(_ROUNDING * tensor.columns * tensor.weights for tensor in rounded)
+    return (passes + hessians) / speed(model) + rounding / threads
+
+
+def _memory(model: Model) -> float:
+    """Return the bytes for the base, what is outside of the blocks, and the largest block with its Hessians."""
+    item = model.skeleton.settings.dtype.itemsize
+    of_part = {
+        part: sum(held.numel() for held in model.skeleton.parameters(part).values()) * (2 * item + 4)
+        + sum(2 * 4 * held.shape[-1] ** 2 for held in model.skeleton.parameters(part).values() if held.ndim > 1)
+        for part in _parts(model)
+    }
+    outside = of_part.pop(OUTSIDE)
+    return BASE_BYTES + outside + max(of_part.values(), default=0)
+
+
+def _disk(model: Model, plan: Plan, tokens: int) -> int:
+    """Return the bytes of the hidden states before and behind a block, and of the blocks that are chosen."""
+    hidden = int(getattr(model.skeleton.model.config, "hidden_size", 0))
+    return 2 * tokens * hidden * model.skeleton.settings.dtype.itemsize + sum(held.nbytes for held in plan.tensors)
+
+
+def _has_a_row_of_each_token(tensor: PlannedTensor) -> bool:
+    """Tell whether the calibration has the tensor's Hessian."""
+    return not tensor.name.startswith("blk.")
+
+
+def _parts(model: Model) -> range:
+    return range(OUTSIDE, len(model.skeleton))
