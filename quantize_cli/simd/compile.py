@@ -29,8 +29,8 @@ def _compiled(function: Callable[P, R], **options: Any) -> Any:
 def _name_after_cells(function: Callable[..., Any]) -> None:
     """Let functions of one text that close over different values have different names.
 
-    Machine code names what it calls by qualified name, types and a number that counts the functions of a process. If two
-    kernels come from the cache that two processes have filled, these numbers can be the same, and one of them would call
+    Machine code names what it calls by qualified name, types and a number that counts the functions of a process. If
+    two kernels come from a cache that two processes have filled, the numbers can be the same, and one would call
     the other's function: Q5_0 was decoded as Q4_0.
     """
     cells = getattr(function, "__closure__", None)

@@ -353,13 +353,13 @@ import sys, numpy as np
 from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.measure.decoded import measure
 from quantize_cli.measure.sums import SUMS
-rows = np.linspace(-1, 1, 64, dtype=np.float32).reshape(1, 64)
+rows, importance = np.linspace(-1, 1, 64, dtype=np.float32).reshape(1, 64), np.ones(64, np.float32)
 for name in sys.argv[1:]:
     held = BLOCK_TYPES[name]
     packed, decoded, sums = np.empty((1, held.row_bytes(64)), np.uint8), np.empty_like(rows), np.empty((1, SUMS))
-    held.quantize(rows, packed)
+    held.quantize(rows, packed, importance)
     held.dequantize(packed, decoded)
-    measure(held.unpack, packed.reshape(-1, held.block_bytes), rows, None, sums)
+    measure(held.unpack, packed.reshape(-1, held.block_bytes), rows, importance, sums)
     np.testing.assert_allclose(sums[0, SUM_D2], np.square(decoded - rows, dtype=np.float64).sum(), rtol=1e-6)
 """.replace("import SUMS\n", "import SUM_D2, SUMS\n")
 
