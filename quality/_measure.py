@@ -38,6 +38,11 @@ from quantize_cli.texts.overlap import overlap
 FORMATS = ("F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "IQ4_XS", "Q3_K_M", "Q2_K")
 #: The mixes whose bytes a budget gets.
 LIKE = ("Q4_K_M", "Q3_K_M", "Q2_K")
+#: What is compared: types chosen by a calibration, the same rounded by a method, and the latter with the next mix.
+PAIRS = (
+    *((f"{like} with imatrix", f"budget of {like}{rounded}") for rounded in ("", ", gptq") for like in LIKE),
+    ("Q4_K_M with imatrix", "budget of Q3_K_M, gptq"),
+)
 _CALIBRATION = "calibration.gguf"
 #: Tokens by which LLM.int8() finds its outlier columns.
 _TOKENS_OF_INPUTS = 8192
@@ -108,7 +113,7 @@ def measure(subject: Subject, work: Path, device: str, observer: Observer) -> Qu
         overlaps=tuple((text.title, overlap(documents, text.documents)) for text in subject.texts),
         evaluation=evaluation,
         others=tuple(divergence(held[1]) if len(held) > 1 else None for held in tokens.values()),
-        pairs=tuple(_pair(like, subject, files, tokens) for like in LIKE),
+        pairs=tuple(_pair(theirs, ours, subject, files, tokens) for theirs, ours in PAIRS),
         seconds=time.perf_counter() - started,
     )
 
@@ -124,11 +129,11 @@ def _earlier(file: Path, model: Model, documents: Sequence[Document], subject: S
 
 
 def _files(model: Path, calibration: Path, work: Path, observer: Observer) -> dict[str, Path]:
-    """Make llama.cpp's formats, its mixes with an importance matrix, and at the bytes of each mix a choice of types."""
+    """Make llama.cpp's formats, its mixes with an importance matrix, and our files at the bytes of each mix."""
     made: dict[str, Path] = {}
 
     def make(label: str, format_: str | None, **options: Unpack[Keywords]) -> None:
-        observer.stage("quantizing", len(made), len(FORMATS) + 2 * len(LIKE))
+        observer.stage("quantizing", len(made), len(FORMATS) + 3 * len(LIKE))
         path = made[label] = work / f"{label}.gguf"
         options |= Keywords(no_provenance=True, force=True)
         if format_ is None:
@@ -139,14 +144,10 @@ def _files(model: Path, calibration: Path, work: Path, observer: Observer) -> di
     for format_ in FORMATS:
         make(format_, format_)
     for like in LIKE:
-        theirs, ours = _labels(like)
-        make(theirs, like, imatrix=calibration)
-        make(ours, None, like=like, calibration=calibration)
+        make(f"{like} with imatrix", like, imatrix=calibration)
+        make(f"budget of {like}", None, like=like, calibration=calibration)
+        make(f"budget of {like}, gptq", None, like=like, calibration=calibration, method="gptq")
     return made
-
-
-def _labels(like: str) -> tuple[str, str]:
-    return f"{like} with imatrix", f"budget of {like}"
 
 
 def _methods(model: Model, texts: Sequences, observer: Observer) -> dict[str, Candidate]:
@@ -213,11 +214,15 @@ def _evaluation(
 
 
 def _pair(
-    like: str, subject: Subject, files: Mapping[str, Path], tokens: Mapping[str, Sequence[TokenDivergences]]
+    theirs: str,
+    ours: str,
+    subject: Subject,
+    files: Mapping[str, Path],
+    tokens: Mapping[str, Sequence[TokenDivergences]],
 ) -> Pair:
-    theirs, ours = _labels(like)
     return Pair(
-        like=like,
+        theirs=theirs,
+        ours=ours,
         their_bytes=files[theirs].stat().st_size,
         our_bytes=files[ours].stat().st_size,
         texts=tuple(

@@ -12,9 +12,21 @@ from quantize_cli.report.evaluations import tables
 from quantize_cli.report.markdown import escaped, table
 from quantize_cli.report.tables import Row, Table
 
-#: Model -> mix -> how much of the KLD of llama.cpp with an importance matrix is asked for at most, by text.
+#: Model -> our file -> how much of the KLD of llama.cpp with an importance matrix is asked for at most, by text.
 ASKED: Mapping[str, Mapping[str, tuple[float, ...]]] = {
-    "smollm2": {"Q4_K_M": (0.66,), "Q3_K_M": (0.46, 0.75), "Q2_K": (0.30,)}
+    "smollm2": {
+        "budget of Q4_K_M": (0.66,),
+        "budget of Q3_K_M": (0.46, 0.75),
+        "budget of Q2_K": (0.30,),
+        "budget of Q4_K_M, gptq": (0.38,),
+        "budget of Q3_K_M, gptq": (0.26, 0.50),
+        "budget of Q2_K, gptq": (0.175,),
+    },
+    "wide-llama": {
+        "budget of Q4_K_M, gptq": (0.55,),
+        "budget of Q3_K_M, gptq": (0.42,),
+        "budget of Q2_K, gptq": (0.35,),
+    },
 }
 #: What rounding in float32 alone may give.
 _LEAST_KLD = 1e-6
@@ -66,19 +78,20 @@ def methods(quality: Quality) -> Table:
 def pairs(quality: Quality) -> Table:
     """List the pairs, on each text."""
     header = (
-        "Bytes of",
+        "llama.cpp's file",
+        "Our file",
         "Text",
         "Asked",
         "",
-        "Bytes, llama.cpp",
-        "Bytes, budget",
-        "KLD, llama.cpp with imatrix",
-        "KLD, budget",
+        "Their bytes",
+        "Our bytes",
+        "Their KLD",
+        "Our KLD",
         "Difference",
         "Ratio",
     )
     rows = [_row(quality.model, pair, number) for pair in quality.pairs for number in range(len(pair.texts))]
-    return Table(header, rows, 4)
+    return Table(header, rows, 5)
 
 
 def verdict(model: str, pair: Pair, number: int) -> tuple[str, bool | None]:
@@ -89,15 +102,17 @@ def verdict(model: str, pair: Pair, number: int) -> tuple[str, bool | None]:
     compared = pair.texts[number]
     if model not in ASKED:
         return f"not worse by {ERRORS} errors", compared.difference.mean <= ERRORS * compared.difference.error
-    asked = ASKED[model][pair.like][number : number + 1] if len(pair.texts) > 1 else ()
-    return (f"at most {asked[0]:.2f}", compared.ratio <= asked[0]) if asked else ("", None)
+    by_text = ASKED[model].get(pair.ours, ()) if pair.like_for_like else (1.0,)
+    asked = by_text[number : number + 1] if len(pair.texts) > 1 else ()
+    return (f"at most {asked[0]:.3g}", compared.ratio <= asked[0]) if asked else ("", None)
 
 
 def _row(model: str, pair: Pair, number: int) -> Row:
     compared = pair.texts[number]
     asked, kept = verdict(model, pair, number)
     return (
-        pair.like,
+        pair.theirs,
+        pair.ours,
         compared.text,
         asked,
         {None: "", True: "ok", False: "short"}[kept],

@@ -15,7 +15,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """llama.cpp's mix with an importance matrix, and types chosen by a calibration, on one text."""
+    """llama.cpp's mix with an importance matrix, and a file of ours, on one text."""
 
     text: str
     theirs: Divergence
@@ -30,12 +30,18 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two files of the same size."""
+    """Two files, in most pairs of the same size."""
 
-    like: str  #: name of llama.cpp's mix
+    theirs: str  #: label of the file of llama.cpp's mix, "Q3_K_M with imatrix"
+    ours: str  #: label of our file, "budget of Q3_K_M, gptq"
     their_bytes: int  #: of the whole file
-    our_bytes: int  #: at most as many
+    our_bytes: int
     texts: tuple[Compared, ...]  #: the reported text comes first
+
+    @property
+    def like_for_like(self) -> bool:
+        """Whether our file has the bytes of theirs, and not those of a smaller mix."""
+        return self.theirs.partition(" ")[0] in self.ours
 
 
 @dataclass(frozen=True, slots=True)

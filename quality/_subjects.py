@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smollm2 import write_smollm2
@@ -39,10 +39,15 @@ class Subject:
 
 
 def smollm2(work: Path, text: Path | None, tokens: int, calibration_tokens: int | None) -> Subject:
-    """Make SmolLM2. One half of the text calibrates, and the other is reported; without a text, our own do both."""
+    """Make SmolLM2, and take it as any original."""
     folder = write_smollm2(work / "checkpoint")
+    return replace(original(work, folder, text, tokens, calibration_tokens), name="smollm2")
+
+
+def original(work: Path, folder: Path, text: Path | None, tokens: int, calibration_tokens: int | None) -> Subject:
+    """Take a checkpoint. One half of the text calibrates, and the other is reported; without one, our own do both."""
     calibration, texts = _halved(text, work, tokens) if text is not None else ((), (_part_c(tokens),))
-    return Subject("smollm2", folder, 512, calibration, calibration_tokens, texts)
+    return Subject(folder.resolve().name, folder, 512, calibration, calibration_tokens, texts)
 
 
 def example(work: Path, tokens: int, calibration_tokens: int | None) -> Subject:

@@ -1,8 +1,9 @@
 """What each format, each method of the literature and each byte budget loses, on two models.
 
-    python quality/measure_quality.py [--text FILE] [--model NAME] [--work FOLDER]
+    python quality/measure_quality.py [--text FILE] [--model NAME] [--checkpoint FOLDER] [--work FOLDER]
 
-For each model FOLDER gets NAME.json, NAME.md and NAME.html, and a folder with the files that were measured.
+With --checkpoint, the model in a folder takes the place of the two. For each model, the folder of --work gets
+NAME.json, NAME.md and NAME.html, and a folder with the files that were measured.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 import _page
 import _results
 from _measure import measure
-from _subjects import Subject, example, smollm2
+from _subjects import Subject, example, original, smollm2
 
 from quantize_cli.cli.console import progress
 from quantize_cli.errors import QuantizeError
@@ -27,11 +28,15 @@ def main() -> None:
     """Measure the models one after the other, and write what was found as soon as it is known."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--text", type=Path, help="one half calibrates SmolLM2, the other is reported; else our own texts"
+        "--text",
+        type=Path,
+        help="one half calibrates SmolLM2 or FOLDER's model, the other is reported; else our own texts",
     )
     parser.add_argument("--tokens", type=int, default=10_240, help="most tokens of the reported text; default 10240")
     parser.add_argument("--calibration-tokens", type=int, help="most tokens that calibrate; default 16384")
-    parser.add_argument("--model", choices=("shakespeare-llama", "smollm2"), help="this one alone")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--model", choices=("shakespeare-llama", "smollm2"), help="this one alone")
+    which.add_argument("--checkpoint", type=Path, metavar="FOLDER", help="the model in FOLDER alone")
     parser.add_argument("--device", default="cpu", help="torch's name of a device")
     parser.add_argument("--work", type=Path, default=Path("out/quality"), help="default out/quality")
     arguments = parser.parse_args()
@@ -40,6 +45,9 @@ def main() -> None:
         "shakespeare-llama": partial(example, **most),
         "smollm2": partial(smollm2, text=arguments.text, **most),
     }
+    if arguments.checkpoint is not None:
+        folder = arguments.checkpoint.resolve()
+        subjects = {folder.name: partial(original, folder=folder, text=arguments.text, **most)}
     for name, make in subjects.items():
         if arguments.model in (None, name):
             work = arguments.work / name

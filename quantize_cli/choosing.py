@@ -36,8 +36,8 @@ from quantize_cli.sensitivity.model import Calibration
 if TYPE_CHECKING:
     from quantize_cli.calibrate.method import Request
     from quantize_cli.calibrate.work import Work
+    from quantize_cli.methods.chosen import Chosen
     from quantize_cli.methods.outcome import Measured, Outcome
-    from quantize_cli.methods.rounded import Rounded
 
 #: Where an outcome is kept for a run that goes on.
 _OUTCOME = "outcome.json"
@@ -50,7 +50,7 @@ class Kept:
     """What is written in a plan's place."""
 
     plan: Plan  #: of the best file, which tells how good it is
-    blocks: Rounded | None = None  #: those that the method has chosen, if its file is the best
+    blocks: Chosen | None = None  #: what the method has chosen, if its file is the best
     outcome: Outcome | None = None  #: None without a method
 
 
@@ -168,11 +168,11 @@ def _chosen(step: Step, number: int, checkpoint: Checkpoint) -> Iterator[Kept]:
                 raise
 
 
-def _done(request: Request, work: Work, step: Step) -> tuple[Rounded, Outcome]:
+def _done(request: Request, work: Work, step: Step) -> tuple[Chosen, Outcome]:
     """Choose blocks, or take those that an earlier run has chosen."""
     from quantize_cli.calibrate.method import choose
+    from quantize_cli.methods.chosen import Chosen
     from quantize_cli.methods.outcome_file import read_outcome, write_outcome
-    from quantize_cli.methods.rounded import Rounded
 
     if step.restart:
         _clear(work)
@@ -181,10 +181,11 @@ def _done(request: Request, work: Work, step: Step) -> tuple[Rounded, Outcome]:
     path = work.folder / _OUTCOME
     outcome = read_outcome(path)
     if outcome is not None:
-        return Rounded(work.folder), outcome
-    rounded, outcome = choose(request, work, step.threads, step.observer)
+        return Chosen.of_folder(work.folder), outcome
+    chosen, outcome = choose(request, work, step.threads, step.observer)
+    chosen.keep(work.folder)
     write_outcome(outcome, path)
-    return rounded, outcome
+    return chosen, outcome
 
 
 def _clear(work: Work) -> None:
@@ -212,7 +213,7 @@ def _key(request: Request, method: PlannedMethod) -> Mapping[str, object]:
     }
 
 
-def _best(request: Request, rounded: Rounded, outcome: Outcome, observer: Observer) -> Kept:
+def _best(request: Request, chosen: Chosen, outcome: Outcome, observer: Observer) -> Kept:
     """Return the file whose predictions are the nearest to the original's."""
     reference, *rivals = outcome.others
     plan = request.rival if request.rival is not None and outcome.best in rivals else request.plan
@@ -229,7 +230,7 @@ def _best(request: Request, rounded: Rounded, outcome: Outcome, observer: Observ
         },
     )
     if outcome.better:
-        return Kept(told, rounded, outcome)
+        return Kept(told, chosen, outcome)
     sentence = (
         f"{outcome.method} is not better here: its KLD is {outcome.ours.divergence.mean_kld:.4g} nats a token on "
         f"{outcome.text}, and that of {outcome.best.title} is {outcome.best.divergence.mean_kld:.4g}; so the file "

@@ -16,7 +16,7 @@ from quantize_cli.gates.kinds import KINDS
 from quantize_cli.gates.parse import Limits
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.importance.read import read_importance
-from quantize_cli.methods.table import COMPARED_TEXT, METHODS
+from quantize_cli.methods.table import COMPARED_TEXT, METHODS, costs_with
 from quantize_cli.mixes.budget import parse_types
 from quantize_cli.mixes.find import find_format
 from quantize_cli.mixes.overrides import TypeOverrides, TypePattern, read_tensor_type_file, type_pattern
@@ -168,7 +168,7 @@ def plan_options(said: PlanKeywords) -> PlanOptions:
         no_fallback=said.get("no_fallback", False),
         keep_split=said.get("keep_split", False),
         split_max_size=_size(said.get("split_max_size")),
-        budget=_budget(said, calibration),
+        budget=_budget(said, calibration, method),
         calibration=calibration,
         method=method,
         files=_files(said, entries),
@@ -208,7 +208,7 @@ def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _budget(said: PlanKeywords, calibration: Calibration | None) -> Budget | None:
+def _budget(said: PlanKeywords, calibration: Calibration | None, method: PlannedMethod | None) -> Budget | None:
     option = budget_of(said)
     if option is None:
         if said.get("types") is not None:
@@ -217,6 +217,8 @@ def _budget(said: PlanKeywords, calibration: Calibration | None) -> Budget | Non
     if said.get("pure"):
         raise UsageError(f"{option} and --pure cannot be combined, because the budget chooses the types.")
     costs = None if calibration is None else {tensor.name: tensor.costs for tensor in calibration.tensors}
+    if costs is not None and method is not None:
+        costs = {name: costs_with(METHODS[method.name], held) for name, held in costs.items()}
     return Budget(_amount(said), _given(parse_types, said.get("types")), costs)
 
 

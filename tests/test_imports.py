@@ -124,6 +124,7 @@ ALLOWED = {
         "errors",
         "evaluation",
         "gguf_file",
+        "methods",
         "mixes",
         "observer",
         "outputs",
@@ -142,6 +143,7 @@ ALLOWED = {
         "importance",
         "interrupts",
         "measure",
+        "methods",
         "mixes",
         "observer",
         "outputs",
@@ -149,6 +151,7 @@ ALLOWED = {
         "simd",
         "version",
     },
+    "methods": {"architectures", "blocks", "evaluation", "planning", "simd"},
     "evaluation": {"errors", "gguf_file", "texts"},
     "literature": set(),
     "planning": {

@@ -129,13 +129,17 @@ class Llama(nn.Module):
                 is_last = name.endswith(("o_proj.weight", "down_proj.weight"))
                 nn.init.normal_(parameter, std=into_residual if is_last else 0.02)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Map token ids (batch, positions) to logits (batch, positions, vocabulary)."""
+    def hidden(self, tokens: Tensor) -> Tensor:
+        """Map token ids (batch, positions) to what the output embeddings see, (batch, positions, hidden)."""
         cos, sin = self.cos[: tokens.shape[1]], self.sin[: tokens.shape[1]]
         x = self.embed_tokens(tokens)
         for layer in self.layers:
             x = layer(x, cos, sin)
-        return functional.linear(self.norm(x), self.embed_tokens.weight)
+        return self.norm(x)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map token ids (batch, positions) to logits (batch, positions, vocabulary)."""
+        return functional.linear(self.hidden(tokens), self.embed_tokens.weight)
 
 
 def train_tokenizer(text: str, vocab_size: int) -> Tokenizer:

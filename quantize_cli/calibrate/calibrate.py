@@ -22,6 +22,7 @@ from quantize_cli.sensitivity.check import identity_of
 from quantize_cli.sensitivity.model import Calibration
 from quantize_cli.sensitivity.write import write_calibration
 from quantize_cli.texts.model import Document, Part, Sequences
+from quantize_cli.texts.sequences import behind
 
 #: With so many, SmolLM2's types within a budget reach what docs/quality.md shows.
 DEFAULT_TOKENS = 16_384
@@ -71,7 +72,7 @@ def calibrate(
     documents = documents_for(texts, Part.CALIBRATE)
     with within_memory(settings), opened_model(model, revision, settings, observer) as opened:
         found = _sequences(opened, documents, context, tokens or DEFAULT_TOKENS, None if texts else seed)
-        everything = _with_held_out(opened, found, context)
+        everything = _with_held_out(opened, documents, found, own=not texts)
         identity = identity_of(opened.checkpoint)
         evaluation = documents_for((), Part.REPORT)
         observer.noted(
@@ -126,10 +127,22 @@ def _sequences(opened: Model, documents: Sequence[Document], context: int, token
     )
 
 
-def _with_held_out(opened: Model, found: Sequences, context: int) -> Sequences:
-    """Add sequences of part B of our own texts, by which methods choose, if it has some of this length."""
-    wanted = found.tokens.size // _HELD_OUT_SHARE
+def _with_held_out(opened: Model, documents: Sequence[Document], found: Sequences, *, own: bool) -> Sequences:
+    """Add sequences by which methods choose: of the user's texts what follows, or of our own texts part B.
+
+    Args:
+        opened: The model.
+        documents: The user's texts, or part A of our own.
+        found: The sequences that are measured on.
+        own: Whether the texts are our own.
+    """
+    measured, context = found.tokens.size, found.tokens.shape[1]
+    wanted = measured // _HELD_OUT_SHARE
     try:
+        if not own:
+            following = behind(tokens_of(opened, documents, context, measured + wanted), found)
+            if len(following.tokens):
+                return joined(found, following)
         return joined(found, tokens_of(opened, documents_for((), Part.CHOOSE), context, wanted))
     except QuantizeError:  # few tokens are asked for, or the tokenizer does not know what is in our texts
         return found

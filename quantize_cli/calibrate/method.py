@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from quantize_cli.architectures.folds import folds_of
 from quantize_cli.calibrate.divergence import Scores, scores
 from quantize_cli.calibrate.memory import within_memory
 from quantize_cli.calibrate.planned import Planned
@@ -21,8 +22,8 @@ from quantize_cli.calibrate.work import Work
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.evaluation.figures import TokenDivergences, divergence, paired
 from quantize_cli.importance.matrix import ImportanceMatrix
+from quantize_cli.methods.chosen import Chosen
 from quantize_cli.methods.outcome import Measured, Outcome
-from quantize_cli.methods.rounded import Rounded
 from quantize_cli.methods.table import COMPARED_TEXT, Method
 from quantize_cli.observer import Observer
 from quantize_cli.planning.model import Plan
@@ -48,8 +49,8 @@ class Request:
     device: str | None = None
 
 
-def choose(request: Request, work: Work, threads: int, observer: Observer) -> tuple[Rounded, Outcome]:
-    """Choose the blocks of a plan's tensors, and measure what that gave.
+def choose(request: Request, work: Work, threads: int, observer: Observer) -> tuple[Chosen, Outcome]:
+    """Choose the blocks of a plan's tensors, and what is folded, and measure what that gave.
 
     Args:
         request: What to do.
@@ -69,13 +70,23 @@ def choose(request: Request, work: Work, threads: int, observer: Observer) -> tu
         try:
             searched = [Planned(request.checkpoint, plan.tensors, request.importance, pool) for plan in plans[1:]]
             assignment = Assignment(
-                request.checkpoint, model.skeleton, request.plan.tensors, request.calibration, searched[0]
+                request.checkpoint,
+                model.skeleton,
+                request.plan.tensors,
+                request.calibration,
+                request.importance,
+                request.method,
+                folds_of(request.plan.files[0].metadata, {held.name: held.shape for held in request.plan.tensors}),
+                threads,
             )
-            rounding = Rounding(assignment, work, pool, threads, observer.stage)
+            rounding = Rounding(assignment, work, pool, observer.stage)
             rounding.run()
         finally:
             torch.set_num_threads(before)
-        ours = Planned(request.checkpoint, request.plan.tensors, request.importance, pool, rounding.rounded)
+        chosen = rounding.result
+        ours = Planned(
+            request.checkpoint, request.plan.tensors, request.importance, pool, chosen.rounded, chosen.factors
+        )
         texts = tokens_of(model, documents_for((), Part.REPORT), request.calibration.context, COMPARED_TOKENS)
         found = scores(
             model.skeleton,
@@ -90,7 +101,7 @@ def choose(request: Request, work: Work, threads: int, observer: Observer) -> tu
         *(f"{held.format} with imatrix" for held in plans[2:]),
     )
     measured = _measured(titles, plans, found)
-    return rounding.rounded, Outcome(
+    return chosen, Outcome(
         method=request.method.name,
         text=COMPARED_TEXT,
         ours=measured[0],
@@ -98,6 +109,7 @@ def choose(request: Request, work: Work, threads: int, observer: Observer) -> tu
         chosen=rounding.chosen,
         searched=rounding.searched,
         without=rounding.without,
+        foldings=rounding.foldings,
         seconds=time.perf_counter() - started,
     )
 

@@ -13,6 +13,7 @@ from quantize_cli.calibrate.candidates import stored
 from quantize_cli.calibrate.weights import Converted
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.importance.matrix import ImportanceMatrix
+from quantize_cli.methods.factors import Factors
 from quantize_cli.methods.rounded import Rounded
 from quantize_cli.planning.model import PlannedTensor
 from quantize_cli.run.rows import SourceRows
@@ -29,6 +30,7 @@ class Planned(Converted):
         importance: The matrix that the plan was made with.
         pool: Where kernels run.
         rounded: Blocks that were chosen.
+        factors: Foldings, which change the rows before they are quantized.
     """
 
     def __init__(
@@ -38,8 +40,9 @@ class Planned(Converted):
         importance: ImportanceMatrix | None,
         pool: Executor,
         rounded: Rounded | None = None,
+        factors: Factors | None = None,
     ) -> None:
-        self._checkpoint, self._sources = checkpoint, SourceRows(checkpoint)
+        self._sources, self._factors = SourceRows(checkpoint, factors), factors
         self._importance, self._pool, self._rounded = importance, pool, rounded
         super().__init__(checkpoint, tensors, self.rows)
 
@@ -51,18 +54,27 @@ class Planned(Converted):
             BLOCK_TYPES[tensor.type].dequantize(packed, rows)
             return rows
         rows = self.original(tensor)
-        return rows if tensor.copied else self.searched(tensor, rows)
+        folded = self._factors is not None and tensor.name in self._factors
+        return rows if tensor.copied and not folded else self.searched(tensor, rows)
 
-    def original(self, tensor: PlannedTensor) -> Rows:
-        """Return the weights of a tensor before they are quantized; maps work on one matrix at a time."""
+    def original(self, tensor: PlannedTensor, some: slice | None = None) -> Rows:
+        """Return weights before they are quantized: all, or some rows of one matrix; maps need whole matrices."""
+        if some is not None:
+            return self._sources.rows(tensor, some.start, some.stop).rows
         step = tensor.rows_of_an_expert if tensor.maps else tensor.rows
         return np.concatenate(
-            [self._sources.rows(tensor, start, start + step).rows for start in range(0, tensor.rows, step)]
+            [self.original(tensor, slice(start, start + step)) for start in range(0, tensor.rows, step)]
         )
 
-    def searched(self, tensor: PlannedTensor, rows: Rows) -> Rows:
-        """Return what the reference's search makes of a tensor's weights."""
-        importance = None
+    def searched(self, tensor: PlannedTensor, rows: Rows, start: int = 0) -> Rows:
+        """Return what the reference's search makes of rows from number `start` on, all of one matrix or the whole."""
+        importance, size = None, tensor.rows_of_an_expert
         if self._importance is not None and tensor.importance is not None:
             importance = self._importance.for_tensor(tensor.importance, tensor.shape)
-        return stored(rows, tensor.type, importance, tensor.rows_of_an_expert, self._pool)
+        if importance is not None and self._factors is not None:
+            importance = np.stack(
+                [self._factors.importance(tensor, row, expert * size) for expert, row in enumerate(importance)]
+            )
+        if importance is not None and len(rows) <= size:
+            importance = importance[start // size % len(importance)][None]
+        return stored(rows, tensor.type, importance, min(size, len(rows)), self._pool)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Container, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,10 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from quantize_cli.blocks.base import BlockType
-from quantize_cli.blocks.table import BLOCK_TYPES
+from quantize_cli.architectures.folds import Fold
 from quantize_cli.calibrate.backwards import Meaning
-from quantize_cli.calibrate.curving import both_sides, curvature, shrunk
+from quantize_cli.calibrate.choosing import Chooser, Errors, Evidence
+from quantize_cli.calibrate.curving import both_sides, shrunk
+from quantize_cli.calibrate.fold_choice import chosen_factors
+from quantize_cli.calibrate.folding import TOLERANCE, Folded
 from quantize_cli.calibrate.forward import batches, outside
 from quantize_cli.calibrate.hessians import MOST_WEIGHT, Collector, Key, Summed, in_order, stages_of
 from quantize_cli.calibrate.joining import Joined
@@ -23,19 +25,19 @@ from quantize_cli.calibrate.passage import Passage
 from quantize_cli.calibrate.planned import Planned
 from quantize_cli.calibrate.skeleton import OUTSIDE, Skeleton
 from quantize_cli.calibrate.states import States
+from quantize_cli.calibrate.weights import Original
 from quantize_cli.calibrate.work import Work
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.gguf_file.types import GGML_TYPES
-from quantize_cli.methods.curvature import Curvature
-from quantize_cli.methods.gptq import ROWS_AT_ONCE, round_rows
+from quantize_cli.importance.matrix import ImportanceMatrix
+from quantize_cli.methods.chosen import Chosen
+from quantize_cli.methods.factors import Factors
 from quantize_cli.methods.rounded import Rounded
-from quantize_cli.methods.two_sides import descend_rows
+from quantize_cli.methods.table import ROUNDED_TYPES, Method
 from quantize_cli.planning.model import PlannedTensor
 from quantize_cli.sensitivity.model import Calibration
 
 Rows = NDArray[np.float32]
-TWO = True
-KEEP = False
 #: Called with what is being done, how much of it is done, and how much there is.
 Tell = Callable[[str, int, int], None]
 
@@ -48,12 +50,19 @@ class Assignment:
     skeleton: Skeleton
     tensors: Sequence[PlannedTensor]  #: of the file that is planned
     calibration: Calibration
-    weights: Planned  #: of the file, as the reference's search makes it
+    importance: ImportanceMatrix | None  #: that the plan was made with
+    method: Method
+    folds: Sequence[Fold]  #: that the model allows
+    threads: int
 
-    @property
-    def measured(self) -> int:
-        """How many of the sequences Hessians are of."""
-        return len(self.calibration.tokens) - self.calibration.held_out
+    def of_part(self, part: int) -> list[PlannedTensor]:
+        """Return the tensors with rows that are made of a part's tensors alone."""
+        names = set(self.skeleton.names(part))
+        return [
+            tensor
+            for tensor in self.tensors
+            if tensor.sources and len(tensor.shape) > 1 and names.issuperset(tensor.sources)
+        ]
 
 
 class Rounding:
@@ -61,281 +70,270 @@ class Rounding:
 
     Args:
         assignment: What is to be done.
-        work: Keeps what is done.
-        pool: Where sequences, and rows, are worked on.
-        threads: Number of the pool's threads.
+        work: Keeps what is done, so that a stopped run goes on at its block.
+        pool: Where sequences, and rows, are worked on; torch uses one thread in each.
         tell: Hears of the progress.
     """
 
-    def __init__(self, assignment: Assignment, work: Work, pool: ThreadPoolExecutor, threads: int, tell: Tell) -> None:
-        self._assignment, self._work, self._pool, self._threads, self._tell = assignment, work, pool, threads, tell
-        settings = assignment.skeleton.settings
-        self._tokens = torch.from_numpy(assignment.calibration.tokens).to(settings.device, torch.int64)
-        self._known = {tensor.name: tensor for tensor in assignment.calibration.tensors}
-        self.rounded = Rounded(work.folder)
-        self._weights = Planned(
-            assignment.checkpoint, assignment.tensors, assignment.weights._importance, pool, self.rounded
-        )
-        #: Name of each tensor that was rounded -> the errors of our blocks and of the reference's search, which the
-        #: inputs of the texts that are held out have.
-        self.figures: dict[str, tuple[float, float]] = {}
+    def __init__(self, assignment: Assignment, work: Work, pool: Executor, tell: Tell) -> None:
+        self._assignment, self._work, self._pool, self._tell = assignment, work, pool, tell
+        self._device = assignment.skeleton.settings.device
+        calibration = assignment.calibration
+        self._tokens = torch.from_numpy(calibration.tokens).to(self._device, torch.int64)
+        self._measured = len(calibration.tokens) - calibration.held_out
+        self._known = {tensor.name: tensor for tensor in calibration.tensors}
+        self._rounded = Rounded(work.folder)
+        self._folded: list[tuple[Fold, Rows]] = []
+        #: Name -> the errors of each tensor that was rounded.
+        self.errors: dict[str, Errors] = {}
+
+    @property
+    def result(self) -> Chosen:
+        """What has been chosen."""
+        return Chosen(self._rounded, self._factors)
+
+    @property
+    def foldings(self) -> int:
+        """How many foldings are kept."""
+        return len(self._folded)
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """The tensors whose blocks are ours."""
-        return tuple(name for name, (ours, theirs) in self.figures.items() if ours < theirs)
+        """The tensors that the method changes."""
+        result = self.result
+        return tuple(tensor.name for tensor in self._assignment.tensors if result.changes(tensor))
 
     @property
     def searched(self) -> tuple[str, ...]:
         """The tensors for which the reference's search was better."""
-        return tuple(name for name, (ours, theirs) in self.figures.items() if ours >= theirs)
+        return tuple(name for name, errors in self.errors.items() if errors.ours >= errors.searched)
 
     @property
     def without(self) -> tuple[str, ...]:
         """The quantized tensors that could not be rounded: of another type, or without inputs to go by."""
+        if not self._assignment.method.feeds_back:
+            return ()
         return tuple(
             tensor.name
             for tensor in self._assignment.tensors
-            if GGML_TYPES[tensor.type].quantized and tensor.name not in self.figures
+            if GGML_TYPES[tensor.type].quantized and tensor.name not in self.errors
         )
 
+    @torch.no_grad()
     def run(self) -> None:
         """Round what is outside of the blocks, and then one block after the other."""
+        count = len(self._assignment.skeleton)
+        self._tell("rounding", 0, count)
+        self._step("vocabulary", self._vocabulary)
+        passage = self._embed()
+        for number in range(count):
+            self._step(f"rounded-{number}", partial(self._block, passage, number))
+            self._work.forget(_states_of(number))
+            self._tell("rounding", number + 1, count)
+
+    @property
+    def _factors(self) -> Factors | None:
+        return Factors.of(self._folded) if self._folded else None
+
+    @property
+    def _planned(self) -> Planned:
+        """The file as far as it is known."""
+        assignment = self._assignment
+        return Planned(
+            assignment.checkpoint, assignment.tensors, assignment.importance, self._pool, self._rounded, self._factors
+        )
+
+    def _choose(self, tensor: PlannedTensor, evidence: Evidence) -> Errors:
+        return Chooser(self._planned, self._rounded, self._pool)(tensor, evidence)
+
+    def _step(self, name: str, work: Callable[[], Mapping[str, Errors]]) -> None:
+        """Do a step, or take the figures of the earlier run that has done it."""
+        if not self._work.has(name):
+            self._work.keep(name, {tensor: np.array(errors) for tensor, errors in work().items()})
+        self.errors |= {tensor: Errors(*held.tolist()) for tensor, held in self._work.kept(name).items()}
+
+    def _vocabulary(self) -> dict[str, Errors]:
+        """Round the embedding and the output matrix: all rows have one Hessian, which the calibration holds."""
+        found = {}
+        for tensor in self._assignment.of_part(OUTSIDE):
+            known = self._known.get(tensor.name)
+            if known is not None and known.hessian.size and self._rounds(tensor):
+                hessian = torch.from_numpy(known.hessian).to(self._device)
+                found[tensor.name] = self._choose(tensor, Evidence([hessian], [hessian], None))
+        return found
+
+    def _embed(self) -> Passage:
+        """Compute what the first block gets."""
         skeleton = self._assignment.skeleton
-        if not self._earlier("vocabulary"):
-            for tensor in self._of_part(OUTSIDE):
-                self._vocabulary(tensor)
-            self._keep("vocabulary", [tensor.name for tensor in self._of_part(OUTSIDE)])
-        outside(skeleton, self._weights)
-        self._passage = Passage(skeleton, self._tokens.shape[1])
-        with torch.no_grad():
-            first = self._passage.embed(self._tokens[:1])
-            self._shape, self._dtype = (*self._tokens.shape, first.shape[-1]), first.dtype
-            if not self._work.has("inputs"):
-                hidden = self._states(0)
-                for some in batches(self._tokens):
-                    hidden.write(some.start, self._passage.embed(self._tokens[some]))
-                self._work.keep("inputs", {})
+        outside(skeleton, Original(self._assignment.checkpoint))  # which decides whether the head is the embedding
+        outside(skeleton, self._planned)
+        passage = Passage(skeleton, self._tokens.shape[1])
+        first = passage.embed(self._tokens[:1])
+        self._shape, self._dtype = (*self._tokens.shape, first.shape[-1]), first.dtype
+        if not self._work.has("inputs"):
+            hidden = self._states(0)
+            for some in batches(self._tokens):
+                hidden.write(some.start, passage.embed(self._tokens[some]))
+            self._work.keep("inputs", {})
         skeleton.unload(OUTSIDE)
-        self._tell("rounding", 0, len(skeleton))
-        for number in range(len(skeleton)):
-            if not self._earlier(f"rounded-{number}"):
-                self._block(number)
-                self._keep(f"rounded-{number}", [tensor.name for tensor in self._of_part(number)])
-                self._work.forget(f"rounded-{number}")
-            self._tell("rounding", number + 1, len(skeleton))
+        return passage
 
-    def _earlier(self, step: str) -> bool:
-        """Tell whether an earlier run has done a step; take its figures if it has."""
-        if not self._work.has(step):
-            return False
-        self.figures |= {name: (float(held[0]), float(held[1])) for name, held in self._work.kept(step).items()}
-        return True
-
-    def _keep(self, step: str, names: Sequence[str]) -> None:
-        """Remember that a step is done."""
-        self._work.keep(step, {name: np.array(self.figures[name]) for name in names if name in self.figures})
-
-    def _vocabulary(self, tensor: PlannedTensor) -> None:
-        """Round the embedding or the output matrix: all rows have one Hessian, which the calibration holds."""
-        known = self._known.get(tensor.name)
-        held = BLOCK_TYPES.get(tensor.type)
-        if known is None or not known.hessian.size or held is None or held.grid is None:
-            return
-        rows = self._weights.original(tensor)
-        hessian = torch.from_numpy(known.hessian)
-        packed = self._packed(rows, held, curvature(hessian))
-        self._keep_better(tensor, rows, packed, [hessian])
-
-    def _block(self, number: int) -> None:
-        assignment, skeleton = self._assignment, self._assignment.skeleton
-        with torch.no_grad():
-            skeleton.load(number, _Originals(assignment.weights))
-            joined = Joined(skeleton, self._of_part(number), assignment.checkpoint.infos)
-            parameters = skeleton.parameters(number)
-            before, behind = self._states(number), self._states(number + 1)
-            wanted = {
-                name: parameters[name]
-                for name in joined.parameters
-                if any(self._gridded(tensor) and joined.has(name, tensor) for tensor in joined.tensors)
-            }
-            first = before.read(0, 1, self._tokens.device)
-            stages = stages_of(wanted, lambda: self._passage.block(number, first))
-            rows: dict[str, Rows] = {}
-            for place, stage in enumerate(stages):
-                later = [name for rest in stages[place + 1 :] for name in rest]
-                collector = Collector(joined, self._token_weights(joined), stage, later)
-                collect = partial(self._collected, collector, number, before)
-                measured, held_out = collect(0, assignment.measured), collect(assignment.measured, len(self._tokens))
-                self._stage(joined, stage, measured, held_out, rows)
-            self._place(joined, set(joined.parameters), rows, rest=True)
-            tasks = (partial(self._through, number, before, behind, some) for some in batches(self._tokens))
-            for some, made in self._pool.map(lambda task: task(), tasks):
-                behind.write(some.start, made)
+    def _block(self, passage: Passage, number: int) -> dict[str, Errors]:
+        """Round a block stage by stage, and take all sequences through what became of it."""
+        skeleton, infos = self._assignment.skeleton, self._assignment.checkpoint.infos
+        original = Original(self._assignment.checkpoint)
+        skeleton.load(number, original)
+        joined = Joined(skeleton, self._assignment.of_part(number), infos)
+        before, behind = self._states(number), self._states(number + 1)
+        run = partial(self._through, passage, number, before)
+        if self._assignment.method.folds:
+            self._fold(joined, number, run)
+            if (factors := self._factors) is not None:
+                skeleton.load(number, Folded(original, factors, self._assignment.tensors, infos))
+        found: dict[str, Errors] = {}
+        stages = stages_of(self._wanted(joined, number), partial(run, slice(0, 1)))
+        for place, stage in enumerate(stages):
+            later = [name for rest in stages[place + 1 :] for name in rest]
+            measured, held_out = self._hessians(joined, number, stage, later, run)
+            for index, tensor in enumerate(joined.tensors):
+                if self._rounds(tensor) and (evidence := self._evidence(joined, index, measured, held_out)) is not None:
+                    found[tensor.name] = self._choose(tensor, evidence)
+            self._place(joined, stage, done=found)
+        self._place(joined, joined.parameters)
+        parts = list(batches(self._tokens))
+        for some, made in zip(parts, self._pool.map(run, parts), strict=True):
+            behind.write(some.start, made)
         skeleton.unload(number)
+        return found
 
-    def _stage(
+    def _fold(self, joined: Joined, number: int, run: Callable[[slice], Tensor]) -> None:
+        """Choose the foldings of a block, or take those of an earlier run; give up what changes the block's outputs."""
+        folds = {fold.maker: fold for fold in self._assignment.folds if fold.block == number}
+        step = f"folds-{number}"
+        if not self._work.has(step):
+            hessians = (
+                {tensor.name: _of_experts(joined, index, held) for index, tensor in enumerate(joined.tensors)}
+                for held in self._hessians(joined, number, joined.parameters, (), run)
+            )
+            measured, held_out = ({name: held for name, held in found.items() if held} for found in hessians)
+            chosen = chosen_factors(
+                [*folds.values()], joined.tensors, measured, {**measured, **held_out}, self._planned, self._pool
+            )
+            if chosen and not self._holds(number, chosen, run):
+                chosen = []
+            self._work.keep(step, {fold.maker: factors for fold, factors in chosen})
+        self._folded += [(folds[maker], factors) for maker, factors in self._work.kept(step).items()]
+
+    def _holds(self, number: int, chosen: Sequence[tuple[Fold, Rows]], run: Callable[[slice], Tensor]) -> bool:
+        """Tell whether a block with foldings makes of a sequence what it makes without them."""
+        assignment, original = self._assignment, Original(self._assignment.checkpoint)
+        expected = run(slice(0, 1))
+        factors = Factors.of(chosen)
+        assignment.skeleton.load(number, Folded(original, factors, assignment.tensors, assignment.checkpoint.infos))
+        found = run(slice(0, 1))
+        assignment.skeleton.load(number, original)
+        return float((found - expected).abs().max()) <= TOLERANCE * float(expected.std())
+
+    def _wanted(self, joined: Joined, number: int) -> dict[str, Tensor]:
+        """Return the parameters of a block with tensors that are rounded."""
+        return {
+            name: parameter
+            for name, parameter in self._assignment.skeleton.parameters(number).items()
+            if any(self._rounds(tensor) and joined.has(name, tensor) for tensor in joined.tensors)
+        }
+
+    def _hessians(
         self,
         joined: Joined,
+        number: int,
         stage: Sequence[str],
-        measured: Mapping[Key, Summed],
-        held_out: Mapping[Key, Summed],
-        rows: dict[str, Rows],
-    ) -> None:
-        """Round the tensors of a stage, and place them in the block."""
-        for number, tensor in enumerate(joined.tensors):
-            keys = [key for key in measured if key.tensor == number]
-            if not keys or not self._gridded(tensor):
-                continue
-            originals = self._weights.original(tensor)
-            held = BLOCK_TYPES[tensor.type]
-            hessians = self._of_experts(joined, tensor, keys, measured)
-            curved = [curvature(hessian) for hessian in hessians]
-            packed = np.concatenate(
-                [
-                    self._packed(
-                        originals[expert * tensor.rows_of_an_expert :][: tensor.rows_of_an_expert], held, curvature
-                    )
-                    for expert, curvature in enumerate(curved)
-                ]
-            )
-            known = self._known[tensor.name].output_factors
-            outputs = both_sides(torch.from_numpy(known)) if known.size and TWO else None
-            if outputs is not None:
-                error = torch.from_numpy(originals) - torch.from_numpy(_values(packed, held, originals.shape))
-                slope = outputs @ error @ torch.from_numpy(curved[0].hessian)
-                descend_rows(packed, held, error.numpy(), slope.numpy(), curved[0].hessian, outputs.numpy())
-            judges = self._of_experts(joined, tensor, [key for key in keys if key in held_out], held_out) or hessians
-            rows[tensor.name] = self._keep_better(tensor, originals, packed, judges, outputs)
-        self._place(joined, set(stage), rows)
+        later: Sequence[str],
+        run: Callable[[slice], Tensor],
+    ) -> tuple[dict[Key, Summed], dict[Key, Summed]]:
+        """Return the Hessians of what is measured on, and of what is held out."""
+        collector = Collector(joined, self._weights_of_tokens(joined), stage, later)
+        collect = partial(self._collected, collector, run, self._assignment.skeleton.parameters(number))
+        return collect(0, self._measured), collect(self._measured, len(self._tokens))
 
-    def _of_experts(
-        self, joined: Joined, tensor: PlannedTensor, keys: Sequence[Key], found: Mapping[Key, Summed]
-    ) -> list[Tensor]:
-        """Return the Hessian of each expert of a tensor, or of the tensor."""
-        experts = tensor.rows // tensor.rows_of_an_expert
-        if not keys:
-            return []
-        if experts == 1:
-            return [sum(found[key].hessian for key in keys)]
-        layer = sum(found[key].hessian for key in keys)
-        tokens = sum(found[key].tokens for key in keys)
-        hessians = [layer / tokens] * experts
-        for key in keys:
-            place = joined.places[key.parameter, key.matrix]
-            expert = int(place.rows[place.tensors == key.tensor].min()) // tensor.rows_of_an_expert
-            hessians[expert] = shrunk(found[key].hessian, found[key].tokens, layer, tokens)
-        return hessians
+    @torch.no_grad()  # which is a thread's own
+    def _through(self, passage: Passage, number: int, before: States, some: slice) -> Tensor:
+        """Take some sequences through a block."""
+        return passage.block(number, before.read(some.start, some.stop, self._device))
 
-    def _keep_better(
+    def _collected(
         self,
-        tensor: PlannedTensor,
-        rows: Rows,
-        packed: NDArray[np.uint8],
-        judges: Sequence[Tensor],
-        outputs: Tensor | None = None,
-    ) -> Rows:
-        """Keep blocks if they are better than those of the reference's search; return the values of what is kept."""
-        ours = np.empty_like(rows)
-        BLOCK_TYPES[tensor.type].dequantize(packed, ours)
-        theirs = self._weights.searched(tensor, rows)
-        mine, other = (
-            sum(
-                _error(rows[some] - made[some], judge, outputs)
-                for expert, judge in enumerate(judges)
-                for some in [slice(expert * tensor.rows_of_an_expert, (expert + 1) * tensor.rows_of_an_expert)]
-            )
-            for made in (ours, theirs)
-        )
-        self.figures[tensor.name] = mine, other
-        if mine < other or KEEP:
-            self.rounded.write(tensor.name, packed)
-            return ours
-        return theirs
+        collector: Collector,
+        run: Callable[[slice], Tensor],
+        parameters: Mapping[str, Tensor],
+        start: int,
+        stop: int,
+    ) -> dict[Key, Summed]:
+        """Collect the Hessians of sequences `start:stop`."""
+        parts = (some for some in batches(self._tokens, self._measured) if start <= some.start < stop)
+        tasks = (partial(collector.of_sequences, parameters, some, partial(run, some)) for some in parts)
+        return in_order(self._pool, tasks, self._assignment.threads)
 
-    def _packed(self, rows: Rows, held: BlockType, curved: Curvature) -> NDArray[np.uint8]:
-        chunks = [rows[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE)]
-        return np.concatenate(list(self._pool.map(lambda chunk: round_rows(chunk, held, curved), chunks)))
+    def _evidence(
+        self, joined: Joined, number: int, measured: Mapping[Key, Summed], held_out: Mapping[Key, Summed]
+    ) -> Evidence | None:
+        """Return what is known of a tensor of a stage, or None if it is of another one."""
+        inputs = _of_experts(joined, number, measured)
+        if not inputs:
+            return None
+        known = self._known.get(joined.tensors[number].name)
+        outputs = None
+        if known is not None and known.output_factors.size:
+            outputs = both_sides(torch.from_numpy(known.output_factors).to(self._device))
+        return Evidence(inputs, _of_experts(joined, number, held_out) or inputs, outputs)
 
-    def _place(self, joined: Joined, names: set[str], rows: Mapping[str, Rows], *, rest: bool = False) -> None:
-        """Give parameters the values of tensors that are rounded; the others' are the original's, or with `rest` too."""
-        skeleton = self._assignment.skeleton
+    def _place(self, joined: Joined, parameters: Sequence[str], done: Container[str] | None = None) -> None:
+        """Give parameters the values that the file will have; those of `done` alone if that is given."""
+        settings, skeleton = self._assignment.skeleton.settings, self._assignment.skeleton
+
+        planned = self._planned
 
         def read(tensor: PlannedTensor) -> Rows:
-            if tensor.name in rows:
-                return rows[tensor.name]
-            return self._weights.rows(tensor) if rest else self._weights.original(tensor)
+            return planned.rows(tensor) if done is None or tensor.name in done else planned.original(tensor)
 
-        for parameters, tensors in joined.groups:
-            if names.intersection(parameters):
+        for names, tensors in joined.groups:
+            if not {*names}.isdisjoint(parameters):
                 made = joined.values(read, Meaning.WEIGHTS, tensors)
-                skeleton.place(
-                    {name: value.to(skeleton.settings.device, skeleton.settings.dtype) for name, value in made.items()}
-                )
+                skeleton.place({name: held.to(settings.device, settings.dtype) for name, held in made.items()})
 
-    def _collected(self, collector: Collector, number: int, before: States, start: int, stop: int) -> dict[Key, Summed]:
-        """Collect Hessians of sequences `start:stop` on all threads."""
-        parameters = self._assignment.skeleton.parameters(number)
-
-        def task(some: slice) -> dict[Key, Summed]:
-            with torch.no_grad():
-                hidden = before.read(some.start, some.stop, self._tokens.device)
-                return collector.of_sequences(parameters, some, lambda: self._passage.block(number, hidden))
-
-        parts = (
-            [some for some in batches(self._tokens, start) if start <= some.start < stop]
-            if start
-            else [some for some in batches(self._tokens, stop) if some.start < stop]
-        )
-        return in_order(self._pool, (partial(task, some) for some in parts), self._threads)
-
-    def _through(self, number: int, before: States, behind: States, some: slice) -> tuple[slice, Tensor]:
-        with torch.no_grad():
-            return some, self._passage.block(number, before.read(some.start, some.stop, self._tokens.device))
-
-    def _token_weights(self, joined: Joined) -> dict[int, Tensor]:
+    def _weights_of_tokens(self, joined: Joined) -> dict[int, Tensor]:
+        """Return how much each token counts, by the number of the tensor."""
         found = {}
         for number, tensor in enumerate(joined.tensors):
             known = self._known.get(tensor.name)
             if known is not None and known.token_weights.size:
-                weights = torch.from_numpy(known.token_weights).to(self._tokens.device)
-                found[number] = weights.clamp_max(MOST_WEIGHT)
+                found[number] = torch.from_numpy(known.token_weights).to(self._device).clamp_max(MOST_WEIGHT)
         return found
 
-    def _gridded(self, tensor: PlannedTensor) -> bool:
-        held = BLOCK_TYPES.get(tensor.type) if tensor.type in BLOCK_TYPES else None
-        return held is not None and held.grid is not None
-
-    def _of_part(self, part: int) -> list[PlannedTensor]:
-        names = set(self._assignment.skeleton.names(part))
-        return [
-            tensor
-            for tensor in self._assignment.tensors
-            if tensor.sources and len(tensor.shape) > 1 and names.issuperset(tensor.sources)
-        ]
+    def _rounds(self, tensor: PlannedTensor) -> bool:
+        return self._assignment.method.feeds_back and tensor.type in ROUNDED_TYPES
 
     def _states(self, number: int) -> States:
-        return self._work.states(f"rounded-{number}", self._shape, self._dtype)
+        """Return what block `number` gets from the rounded blocks before it."""
+        return self._work.states(_states_of(number), self._shape, self._dtype)
 
 
-class _Originals:
-    """The original's weights."""
-
-    def __init__(self, planned: Planned) -> None:
-        self._planned = planned
-
-    def read(self, names: Sequence[str]) -> dict[str, Rows]:
-        """Return tensors of the checkpoint."""
-        return self._planned._original.read(names)
+def _states_of(number: int) -> str:
+    return f"rounded-{number}"
 
 
-def _error(change: Rows, judge: Tensor, outputs: Tensor | None = None) -> float:
-    held = torch.from_numpy(change)
-    other = held if outputs is None else outputs @ held
-    return float(((held @ judge) * other).sum(dtype=torch.float64))
-
-
-def _values(packed: NDArray[np.uint8], held: BlockType, shape: tuple[int, ...]) -> Rows:
-    values = np.empty(shape, np.float32)
-    held.dequantize(packed, values)
-    return values
+def _of_experts(joined: Joined, number: int, found: Mapping[Key, Summed]) -> list[Tensor]:
+    """Return the Hessian of a tensor, or of each of its experts; none if there is nothing to go by."""
+    tensor, mine = joined.tensors[number], {key: summed for key, summed in found.items() if key.tensor == number}
+    experts = tensor.rows // tensor.rows_of_an_expert
+    if not mine:
+        return []
+    layer = torch.stack([summed.hessian for summed in mine.values()]).sum(0)
+    if experts == 1:
+        return [layer]
+    tokens = sum(summed.tokens for summed in mine.values())
+    hessians = [layer / tokens] * experts
+    for key, summed in mine.items():
+        place = joined.places[key.parameter, key.matrix]
+        expert = int(place.rows[place.tensors == number].min()) // tensor.rows_of_an_expert
+        hessians[expert] = shrunk(summed.hessian, summed.tokens, layer, tokens)
+    return hessians

@@ -170,8 +170,8 @@ SECTIONS: Mapping[str, Sequence[click.Option]] = {
         _option(
             "--method",
             value="NAME",
-            help="How tensors are rounded: reference, as llama.cpp does, or gptq, by what the model computes, which needs "
-            "--calibration and the extra [calibrate]. Default: reference.",
+            help="How tensors are rounded: reference, as llama.cpp does (default); or gptq, awq or awq+gptq, by what "
+            "the model computes, which need --calibration and the extra [calibrate].",
         ),
         _option("--device", value="NAME", help="Where --method computes: cpu, cuda, cuda:1, mps. Default: cpu."),
     ),

@@ -31,6 +31,7 @@ class Outcome:
     chosen: tuple[str, ...]  #: tensors whose blocks are the method's
     searched: tuple[str, ...]  #: quantized tensors whose blocks are the reference's search's, which was better there
     without: tuple[str, ...]  #: quantized tensors that the method cannot round; the reference's search rounds them
+    foldings: int  #: how many scales' moves are kept
     seconds: float
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +26,22 @@ class Rounded:
         """Tell whether the blocks of a tensor are here; if not, the reference's own search makes them."""
         return self._path(name).is_file()
 
-    def write(self, name: str, packed: Packed) -> None:
-        """Keep the blocks of a tensor.
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Callable[[Packed], None]]:
+        """Keep the blocks of a tensor, once all are written: give what writes rows, one call behind the other.
 
         Raises:
             OutputError: The disk is full, for example.
         """
+        begun = self._folder / f"{name}.blocks.part"
         with writing(self._path(name)):
-            self._path(name).write_bytes(packed.tobytes())
+            with begun.open("wb") as file:
+
+                def write(packed: Packed) -> None:
+                    file.write(packed.tobytes())
+
+                yield write
+            begun.rename(self._path(name))
 
     def remove(self, name: str) -> None:
         """Give up the blocks of a tensor."""

@@ -1,7 +1,7 @@
 """Descent over the levels of a matrix whose rows' errors add: what one row gets wrong, others make up for.
 
-What falls is tr(H_out D H_in D^T), D = W - Q, for a matrix whose outputs the loss does not take for independent, such as
-those of attention's queries and keys. Rows are gone through one after the other. Tseng et al., "Model-Preserving
+What falls is tr(H_out D H_in D^T), D = W - Q, of a matrix whose outputs the loss does not take for independent, such
+as those of attention's queries and keys. Rows are gone through one after the other. Tseng et al., "Model-Preserving
 Adaptive Rounding", 2025, have the idea of two factors. Scales stay as they are.
 """
 

@@ -16,7 +16,7 @@ from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.measure.accumulate import accumulate
 from quantize_cli.measure.decoded import measure
 from quantize_cli.measure.sums import SUM_D2, SUMS
-from quantize_cli.methods.rounded import Rounded
+from quantize_cli.methods.chosen import Chosen
 from quantize_cli.planning.model import PlannedTensor
 from quantize_cli.run.rows import Rows, SourceRows, Weights, checked
 from quantize_cli.run.slabs import Slab
@@ -39,11 +39,11 @@ class Derive:
     Args:
         checkpoint: where rows come from.
         importance: the matrix that the plans were made with.
-        chosen: for each plan the blocks that a method has chosen, or None; the search makes all others.
+        chosen: for each plan what a method has chosen, or None; the search makes all other blocks.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, importance: ImportanceMatrix | None, chosen: Sequence[Rounded | None] = ()
+        self, checkpoint: Checkpoint, importance: ImportanceMatrix | None, chosen: Sequence[Chosen | None] = ()
     ) -> None:
         self._checkpoint = checkpoint
         self._importance = importance
@@ -56,28 +56,32 @@ class Derive:
         Raises:
             CheckpointError: the files have changed, hold NaN or infinite weights, or weights that a type cannot hold.
         """
-        made: dict[tuple[str, str | None, bool, Rounded | None], Result] = {}
-        blocks = [self._blocks(number, tensor) for number, tensor in enumerate(slab.tensors)]
+        made: dict[tuple[str, str | None, bool, Chosen | None], Result] = {}
+        chosen = [self._of_method(number, tensor) for number, tensor in enumerate(slab.tensors)]
         keys = [
             (tensor.type, tensor.importance, tensor.copied, held)
-            for tensor, held in zip(slab.tensors, blocks, strict=True)
+            for tensor, held in zip(slab.tensors, chosen, strict=True)
         ]
         rows: Rows | None = None
-        for tensor, key, held in zip(slab.tensors, keys, blocks, strict=True):
+        for tensor, key, held in zip(slab.tensors, keys, chosen, strict=True):
             if key in made:
                 continue
-            if tensor.copied:
+            if tensor.copied and held is None:
                 made[key] = self._copied(slab, tensor)
                 continue
             rows = self._source_rows(slab) if rows is None else rows
-            packed = None if held is None else held.read(tensor, slab.start, slab.stop)
-            made[key] = _within_range(tensor, rows, self._importance_of(slab, tensor), packed)
+            importance = self._importance_of(slab, tensor)
+            if held is None:
+                made[key] = _within_range(tensor, rows, importance)
+            else:
+                folded, importance = held.folded(tensor, rows, importance, slab.start)
+                made[key] = _within_range(tensor, folded, importance, held.blocks(tensor, slab.start, slab.stop))
         return [made[key] for key in keys]
 
-    def _blocks(self, plan: int, tensor: PlannedTensor) -> Rounded | None:
-        """Return what holds the blocks that a method has chosen of a tensor of a plan, or None."""
+    def _of_method(self, plan: int, tensor: PlannedTensor) -> Chosen | None:
+        """Return what a method has chosen for a plan, if that changes a tensor."""
         chosen = self._chosen[plan] if self._chosen else None
-        return chosen if chosen is not None and not tensor.copied and chosen.has(tensor.name) else None
+        return chosen if chosen is not None and chosen.changes(tensor) else None
 
     def _importance_of(self, slab: Slab, tensor: PlannedTensor) -> Rows | None:
         if self._importance is None or tensor.importance is None:

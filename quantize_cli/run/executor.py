@@ -18,7 +18,7 @@ from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.gguf_file.trailer import encode_trailer
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.measure.sums import NOTHING, RunningSums, merge_each
-from quantize_cli.methods.rounded import Rounded
+from quantize_cli.methods.chosen import Chosen
 from quantize_cli.observer import Observer
 from quantize_cli.outputs.sinks import Sink
 from quantize_cli.planning.model import Plan, PlannedTensor
@@ -48,7 +48,7 @@ def run(
     sinks: Sequence[Sequence[Sink]],
     *,
     importance: ImportanceMatrix | None = None,
-    chosen: Sequence[Rounded | None] = (),
+    chosen: Sequence[Chosen | None] = (),
     threads: int | None = None,
     observer: Observer | None = None,
     slab_weights: int = SLAB_WEIGHTS,
@@ -56,9 +56,9 @@ def run(
 ) -> list[RunResult]:
     """Write the GGUF files that `plans`, all of the same tensors, describe: `sinks` has one for each file of each plan.
 
-    `chosen` has for each plan the blocks that a method has chosen, or None. The bytes depend on the plans, the
-    checkpoint, the importance and these blocks alone, never on `threads` or `slab_weights`. With
-    `progress` the run goes on from where an earlier one was stopped, and notes what it does for a later one.
+    `chosen` has for each plan what a method has chosen, or None. The bytes depend on the plans, the checkpoint, the
+    importance and what is chosen alone, never on `threads` or `slab_weights`. With `progress` the run goes on from
+    where an earlier one was stopped, and notes what it does for a later one.
 
     Raises:
         CheckpointError: the checkpoint's files changed or hold NaN or infinite weights.

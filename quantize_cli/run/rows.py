@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from quantize_cli.architectures.maps import Values, Window
 from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.checkpoints.base import Checkpoint, Extent
+from quantize_cli.methods.factors import Factors
 from quantize_cli.planning.model import PlannedTensor
 from quantize_cli.run.bounds import BAND_BYTES, BANDS_KEPT
 from quantize_cli.run.stored import Packed, StoredRows, row_length
@@ -39,10 +40,16 @@ class Weights(NamedTuple):
 
 
 class SourceRows:
-    """The rows of tensors behind their moves and maps; safe to use from several threads."""
+    """The rows of tensors behind their moves and maps; safe to use from several threads.
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    Args:
+        checkpoint: where rows come from.
+        factors: foldings that change the rows; None if there are none.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, factors: Factors | None = None) -> None:
         self.stored = StoredRows(checkpoint)
+        self._factors = factors
         self._checkpoint = checkpoint
         self._lock = Lock()
         self._bands: dict[tuple[str, Window], Values] = {}
@@ -59,7 +66,11 @@ class SourceRows:
             weights = Weights(rows, is_finite(rows.reshape(-1)))
         else:
             weights = checked(self.stored.read(tensor, windows[0].start, windows[0].stop), tensor.source_dtype)
-        return weights if len(tensor.shape) > 1 else weights._replace(rows=weights.rows.reshape(1, -1))
+        if len(tensor.shape) == 1:
+            weights = weights._replace(rows=weights.rows.reshape(1, -1))
+        if self._factors is None:
+            return weights
+        return weights._replace(rows=self._factors.apply(tensor, weights.rows, start))
 
     def extents(self, tensor: PlannedTensor, start: int, stop: int) -> Iterator[Extent]:
         """Yield what is read for the output rows `start:stop`, unless a band of it has been kept."""

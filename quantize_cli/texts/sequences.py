@@ -86,6 +86,23 @@ def sequences(
     )
 
 
+def behind(more: Sequences, fewer: Sequences) -> Sequences:
+    """Return what `more` sequences of some texts have behind those that `fewer` have of each kind.
+
+    Both begin with the same sequences of each kind, as they do where a kind is a single text.
+    """
+    counts = Counter(fewer.kinds)
+    kept, kinds, records = [], [], []
+    for record in more.records:
+        rows = more.tokens[[kind == record.kind for kind in more.kinds]][counts[record.kind] :]
+        if len(rows):
+            kept.append(rows)
+            kinds += [record.kind] * len(rows)
+            records.append(TextRecord(record.kind, record.documents, rows.size, _digest(rows)))
+    empty = np.zeros((0, more.tokens.shape[1]), np.int32)
+    return Sequences(np.concatenate([empty, *kept]), tuple(kinds), tuple(records))
+
+
 def _kinds(documents: Sequence[Document], encoder: Encoder, context: int) -> list[_Kind]:
     by_kind: dict[str, list[Document]] = {}
     for document in documents:
@@ -122,5 +139,8 @@ def _shares(available: Sequence[int], wanted: int) -> Mapping[int, int]:
 
 
 def _record(kind: _Kind, rows: NDArray[np.int32]) -> TextRecord:
-    digest = hashlib.sha256(np.ascontiguousarray(rows, "<i4").tobytes()).hexdigest()
-    return TextRecord(kind.name, tuple(document.name for document in kind.documents), rows.size, digest)
+    return TextRecord(kind.name, tuple(document.name for document in kind.documents), rows.size, _digest(rows))
+
+
+def _digest(rows: NDArray[np.int32]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(rows, "<i4").tobytes()).hexdigest()

@@ -38,8 +38,15 @@ def quality(results, model="smollm2", texts=("second half of x.txt", "part C")):
     evaluation = evaluated("Q2_K", "Q8_0", "Q4_K_M")
     others = tuple(divergence(tokens(2 * file.all.mean_kld)) if texts[1:] else None for file in evaluation.files)
     pairs = tuple(
-        results.Pair(like, 1000, 998, tuple(compared(results, text, 0.1, 0.1 * share) for text in texts))
-        for like, share in (("Q4_K_M", 0.6), ("Q3_K_M", 0.5), ("Q2_K", 0.2))
+        results.Pair(
+            f"{like} with imatrix", ours, 1000, 998, tuple(compared(results, text, 0.1, 0.1 * share) for text in texts)
+        )
+        for like, ours, share in (
+            ("Q4_K_M", "budget of Q4_K_M", 0.6),
+            ("Q3_K_M", "budget of Q3_K_M", 0.5),
+            ("Q2_K", "budget of Q2_K, gptq", 0.2),
+            ("Q4_K_M", "budget of Q3_K_M, gptq", 0.9),
+        )
     )
     setting = results.Setting("2026-01-02", "a machine", {"torch": "2.13.0"})
     overlaps = tuple((text, 0.0123) for text in texts)
@@ -62,25 +69,33 @@ def test_there_is_not_a_column_for_a_second_text_without_one(page, results):
 
 
 def test_a_pair_has_a_row_for_each_text_with_what_is_asked_for(page, results):
-    rows = [row[:4] for row in page.pairs(quality(results)).rows]
+    rows = [row[1:5] for row in page.pairs(quality(results)).rows]
     assert rows == [
-        ("Q4_K_M", "second half of x.txt", "at most 0.66", "ok"),
-        ("Q4_K_M", "part C", "", ""),
-        ("Q3_K_M", "second half of x.txt", "at most 0.46", "short"),
-        ("Q3_K_M", "part C", "at most 0.75", "ok"),
-        ("Q2_K", "second half of x.txt", "at most 0.30", "ok"),
-        ("Q2_K", "part C", "", ""),
+        ("budget of Q4_K_M", "second half of x.txt", "at most 0.66", "ok"),
+        ("budget of Q4_K_M", "part C", "", ""),
+        ("budget of Q3_K_M", "second half of x.txt", "at most 0.46", "short"),
+        ("budget of Q3_K_M", "part C", "at most 0.75", "ok"),
+        ("budget of Q2_K, gptq", "second half of x.txt", "at most 0.175", "short"),
+        ("budget of Q2_K, gptq", "part C", "", ""),
+        ("budget of Q3_K_M, gptq", "second half of x.txt", "at most 1", "ok"),
+        ("budget of Q3_K_M, gptq", "part C", "", ""),
     ]
 
 
 def test_the_built_in_texts_alone_do_not_decide(page, results):
-    assert {row[2] for row in page.pairs(quality(results, texts=("part C",))).rows} == {""}
+    assert {row[3] for row in page.pairs(quality(results, texts=("part C",))).rows} == {""}
 
 
 @pytest.mark.parametrize(("difference", "kept"), [(0.0019, True), (0.0021, False), (-1.0, True)])
 def test_another_model_may_be_worse_by_two_errors(page, results, difference, kept):
     (one, *_), *_ = (pair.texts for pair in quality(results).pairs)
-    pair = results.Pair("Q2_K", 9, 9, (dataclasses.replace(one, difference=Difference(difference, 0.001)),))
+    pair = results.Pair(
+        "Q2_K with imatrix",
+        "budget of Q2_K",
+        9,
+        9,
+        (dataclasses.replace(one, difference=Difference(difference, 0.001)),),
+    )
     assert page.verdict("shakespeare-llama", pair, 0)[1] is kept
 
 

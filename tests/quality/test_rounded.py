@@ -95,3 +95,15 @@ def test_smollm2_has_its_own_tokenizer(script, tmp_path):
     shared = QUALITY.parents[1] / "shared" / "tokenizers" / "smollm2" / "tokenizer.json"
     if shared.is_file():
         assert json.loads((folder / "tokenizer.json").read_text()) == json.loads(shared.read_text())
+
+
+def test_any_checkpoint_is_calibrated_and_measured_on_halves_of_a_text(script, tmp_path):
+    (tmp_path / "text.txt").write_text("one\ntwo\nthree\nfour\n")
+    folder = tmp_path / "wide-llama"
+    folder.mkdir()
+    subject = script("_subjects").original(tmp_path, folder, tmp_path / "text.txt", 10, None)
+    assert (subject.name, subject.folder, subject.context) == ("wide-llama", folder, 512)
+    assert [path.read_text() for path in subject.calibration] == ["one\ntwo\n"]
+    assert subject.texts[0].documents[0].content == "three\nfour"
+    assert subject.texts[1:], "text of another kind is measured too"
+    assert script("_subjects").original(tmp_path, folder, None, 10, None).calibration == ()

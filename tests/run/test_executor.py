@@ -29,7 +29,7 @@ def run_with(monkeypatch, planned, arrays, plan_of):
     """(derive, shapes, ...) -> what `run` measures where slabs are made by `derive`; nothing is as large as it says."""
 
     def run(derive, *shapes, sink=None, **options):
-        monkeypatch.setattr(executor, "Derive", lambda _checkpoint, _importance: derive)
+        monkeypatch.setattr(executor, "Derive", lambda *_: derive)
         source = arrays(source=np.zeros(1, np.float32))
         plan = plan_of(*(planned(source, shape) for shape in shapes))
         return executor.run([plan], source, [[sink or Sink()]], **options)[0].sums

@@ -37,7 +37,7 @@ from quantize_cli.blocks.iq4.levels import (
 from quantize_cli.blocks.search.inverses import inverse_unless_zero
 from quantize_cli.blocks.search.symmetric import first_extreme, levels_from_zero
 from quantize_cli.blocks.search.weights import squares, sum_of_squares, weigh_importance
-from quantize_cli.simd.compile import inner, kernel, kernel_and_part, maker
+from quantize_cli.simd.compile import inner, kernel, kernel_and_part, maker, part
 from quantize_cli.simd.half import load_half, store_half, to_half
 from quantize_cli.simd.lanes import Lanes, load_lanes, new_lanes, store_lane
 from quantize_cli.simd.vector import (
@@ -140,7 +140,7 @@ def _scale_level(stored: Lanes, j: int) -> Ints:
     return to_ints(load(stored, j * LANES)) - I(BOTTOM)
 
 
-@inner
+@part
 def _scale(block: Packed, j: int) -> np.float32:
     """Read scale j, less 32."""
     low = block[SCALES_L + j // 2] >> 4 * (j % 2) & 15

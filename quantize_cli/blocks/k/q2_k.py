@@ -113,7 +113,7 @@ def unpack(packed: Packed, out: Blocks) -> None:
         d, dmin = load_half(block, D), load_half(block, DMIN)
         for plane in range(PLANES):
             heads = _heads(block, plane)
-            levels = load_two_bits(block, QS, plane)
+            levels = load_two_bits(block, QS, plane // 4, plane % 4)
             scale, low = d * to_floats(heads & I(15)), dmin * to_floats(heads >> I(4))
             store(values, plane * LANES, scale * to_floats(levels) - low)
 
@@ -127,7 +127,7 @@ def read(packed: Packed, heads: Heads, scales: Groups, lows: Groups, levels: Lev
         for j in range(SUB_BLOCKS):
             scales[number, j], lows[number, j] = F(block[j] & 15), F(block[j] >> 4)
         for plane in range(PLANES):
-            store_bytes(out, plane * LANES, load_two_bits(block, QS, plane))
+            store_bytes(out, plane * LANES, load_two_bits(block, QS, plane // 4, plane % 4))
 
 
 @kernel

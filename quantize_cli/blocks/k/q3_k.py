@@ -180,7 +180,7 @@ def _store_levels(levels: Packed, block: Packed) -> None:
 def _load_levels(block: Packed, pair: int) -> Ints:
     """Read the levels of a pair of sub-blocks, counted from 0."""
     high = load_bytes(block, HMASK) >> I(pair) & I(1)
-    return load_two_bits(block, QS, pair) | high << I(2)
+    return load_two_bits(block, QS, pair // 4, pair % 4) | high << I(2)
 
 
 @kernel

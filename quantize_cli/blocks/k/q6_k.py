@@ -127,7 +127,7 @@ def _load_levels(block: Packed, pair: int) -> Ints:
     """Read the levels of a pair of sub-blocks, counted from 0."""
     half, quarter = pair // 4, pair % 4
     low = load_bytes(block, 64 * half + quarter % 2 * 32) >> I(quarter // 2 * 4) & I(15)
-    return low | load_two_bits(block, QH, pair) << I(4)
+    return low | load_two_bits(block, QH, half, quarter) << I(4)
 
 
 @inner
@@ -162,8 +162,13 @@ def unpack(packed: Packed, out: Blocks) -> None:
         block, values = packed[number], out[number]
         d = load_half(block, D)
         for pair in range(PAIRS):
-            level = to_floats(_load_levels(block, pair) + I(BOTTOM))
-            first, second = d * _scale(block, 2 * pair), d * _scale(block, 2 * pair + 1)
+            # With `_load_levels` and `_scale`, which do the same, this takes 6 % longer.
+            half, quarter = pair // 4, pair % 4
+            low = load_bytes(block, 64 * half + quarter % 2 * 32) >> I(quarter // 2 * 4) & I(15)
+            high = load_bytes(block, QH + 32 * half) >> I(quarter * 2) & I(3)
+            level = to_floats((low | high << I(4)) + I(BOTTOM))
+            first = d * F(np.int8(block[SCALES + 2 * pair]))
+            second = d * F(np.int8(block[SCALES + 2 * pair + 1]))
             store(values, pair * LANES, halves(first, second) * level)
 
 

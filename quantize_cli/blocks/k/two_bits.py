@@ -28,6 +28,6 @@ def store_two_bits(levels: Packed, shift: np.int32, block: Packed, at: int) -> N
 
 
 @inner
-def load_two_bits(block: Packed, at: int, vector: int) -> Ints:
-    """Read those of elements 32 * vector to 32 * vector + 31."""
-    return load_bytes(block, at + vector // PLANES * LANES) >> I(vector % PLANES * 2) & I(3)
+def load_two_bits(block: Packed, at: int, half: int, p: int) -> Ints:
+    """Read those of elements 128 * half + 32 * p and the 31 after it."""
+    return load_bytes(block, at + half * LANES) >> I(2 * p) & I(3)
