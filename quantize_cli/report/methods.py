@@ -33,6 +33,8 @@ def verdict(method: MethodReport) -> str:
 def counts(method: MethodReport) -> str:
     """Count the tensors by what rounds them best."""
     parts = [f"{len(method.chosen):,} tensors by {method.name}"]
+    if method.foldings:
+        parts.append(f"scales folded in {method.foldings:,} places before")
     if method.searched:
         parts.append(f"{len(method.searched):,} by the reference's search, which is better there")
     if method.without:
