@@ -44,7 +44,10 @@ def test_options_that_do_not_go_together(llama, options, sentence, tmp_path):
 
 @pytest.mark.parametrize(
     ("option", "sentence"),
-    [(("--stream",), "reads the weights several times"), (("--prune-layers", "1"), "--prune-layers cannot be combined")],
+    [
+        (("--stream",), "reads the weights several times"),
+        (("--prune-layers", "1"), "--prune-layers cannot be combined"),
+    ],
 )
 def test_options_that_a_method_cannot_have(llama, calibrations, option, sentence, tmp_path):
     said = ("-f", "q4_0", "--method", "gptq", "--calibration", calibrations[0], *option, "-o", tmp_path / "x.gguf")
