@@ -97,7 +97,7 @@ def choose(request: Request, work: Work, threads: int, observer: Observer) -> tu
         )
     titles = (
         request.method.name,
-        "the same types, rounded as llama.cpp does",
+        "the same types by llama.cpp's search",
         *(f"{held.format} with imatrix" for held in plans[2:]),
     )
     measured = _measured(titles, plans, found)
