@@ -7,6 +7,7 @@ of the outputs is found by trying.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -66,7 +67,7 @@ def factors_of(squares: Rows) -> list[Rows]:
 def error(matrices: Sequence[Rows], types: Sequence[str], squares: Rows, hessian: Rows, factors: Rows) -> float:
     """Return the sum over matrices of tr(D H D^T), D what rounding with the columns' factors changes."""
     importance = (squares / np.square(factors)).astype(np.float32)
-    return sum(
+    return math.fsum(
         _quadratic(_rounded(rows * factors, name, importance) / factors - rows, hessian)
         for rows, name in zip(matrices, types, strict=True)
         if BLOCK_TYPES[name].facts.quantized

@@ -115,11 +115,11 @@ class KernelCache(FunctionCache):
         function = self._py_func
         text = folders.text_digest(Path(function.__code__.co_filename))  # which may lie outside the package
         versions = numba.__version__, platform.python_version(), [getattr(config, name, None) for name in _SETTINGS]
-        key = repr((versions, _spelled(function), text, sig, codegen.magic_tuple()))
+        key = repr((versions, spelled(function), text, sig, codegen.magic_tuple()))
         return f"{function.__name__}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.kernel"
 
 
-def _spelled(value: Any) -> object:
+def spelled(value: Any) -> object:
     """Spell a function by its place and what it closes over, among that other functions, and any other value as bytes.
 
     Numba's own key pickles what is closed over, and a function that it compiles with a number drawn at random.
@@ -127,7 +127,7 @@ def _spelled(value: Any) -> object:
     function = getattr(value, "py_func", value)
     if not isinstance(function, FunctionType):
         return dumps(value)
-    cells = [_spelled(cell.cell_contents) for cell in function.__closure__ or ()]
+    cells = [spelled(cell.cell_contents) for cell in function.__closure__ or ()]
     return function.__module__, function.__qualname__, function.__code__.co_firstlineno, cells
 
 

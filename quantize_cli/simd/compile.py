@@ -6,12 +6,13 @@ No fastmath and no contraction: kernels are IEEE float32 in element order. `nogi
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
-from quantize_cli.simd.cache import KernelCache
+from quantize_cli.simd.cache import KernelCache, spelled
 from quantize_cli.simd.linking import LinkedCompiler
 
 P = ParamSpec("P")
@@ -20,8 +21,23 @@ R = TypeVar("R")
 
 def _compiled(function: Callable[P, R], **options: Any) -> Any:
     """Make what compiles `function` for the types of a call; the function itself under NUMBA_DISABLE_JIT."""
+    _name_after_cells(function)
     options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, **options}
     return numba.njit(function, **options)
+
+
+def _name_after_cells(function: Callable[..., Any]) -> None:
+    """Let functions of one text that close over different values have different names.
+
+    Machine code names what it calls by qualified name, types and a number that counts the functions of a process. If two
+    kernels come from the cache that two processes have filled, these numbers can be the same, and one of them would call
+    the other's function: Q5_0 was decoded as Q4_0.
+    """
+    cells = getattr(function, "__closure__", None)
+    if cells:
+        digest = hashlib.sha256(repr([spelled(cell.cell_contents) for cell in cells]).encode()).hexdigest()[:16]
+        if not function.__qualname__.endswith(digest):
+            function.__qualname__ += f"_{digest}"
 
 
 class _Inner:

@@ -346,3 +346,27 @@ def test_a_module_s_name_counts_too(tmp_path):
     (tmp_path / "blocks" / "b.py").rename(tmp_path / "blocks" / "c.py")
     (tmp_path / "blocks" / "c.py").write_text("b.py")
     assert _kernels_digest.__wrapped__(tmp_path) != before
+
+
+_MEASURED = """
+import sys, numpy as np
+from quantize_cli.blocks.table import BLOCK_TYPES
+from quantize_cli.measure.decoded import measure
+from quantize_cli.measure.sums import SUMS
+rows = np.linspace(-1, 1, 64, dtype=np.float32).reshape(1, 64)
+for name in sys.argv[1:]:
+    held = BLOCK_TYPES[name]
+    packed, decoded, sums = np.empty((1, held.row_bytes(64)), np.uint8), np.empty_like(rows), np.empty((1, SUMS))
+    held.quantize(rows, packed)
+    held.dequantize(packed, decoded)
+    measure(held.unpack, packed.reshape(-1, held.block_bytes), rows, None, sums)
+    np.testing.assert_allclose(sums[0, SUM_D2], np.square(decoded - rows, dtype=np.float64).sum(), rtol=1e-6)
+""".replace("import SUMS\n", "import SUM_D2, SUMS\n")
+
+
+@pytest.mark.slow
+def test_kernels_that_two_processes_have_compiled_do_not_call_each_others_functions(tmp_path):
+    """Each process counts its functions from the same number on."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": os.fspath(tmp_path)}
+    for types in (["Q4_0"], ["Q5_0"], ["Q4_0", "Q5_0"]):
+        subprocess.run([sys.executable, "-c", _MEASURED, *types], env=environment, check=True)
