@@ -217,13 +217,12 @@ def _best(request: Request, chosen: Chosen, outcome: Outcome, observer: Observer
     """Return the file whose predictions are the nearest to the original's."""
     reference, *rivals = outcome.others
     plan = request.rival if request.rival is not None and outcome.best in rivals else request.plan
-    names = {*outcome.chosen} if outcome.better else set()
     told = with_outcome(
         plan,
         {
             METHOD: outcome.rounded_by,
             INSTEAD_OF: REFERENCE if outcome.better else outcome.method,
-            TENSORS: tuple(tensor.name in names for tensor in plan.tensors),
+            TENSORS: tuple(outcome.better and chosen.changes(tensor) for tensor in plan.tensors),
             **_figures(KLD, outcome.best),
             **_figures(REFERENCE_KLD, reference),
             **{key: value for rival in rivals for key, value in _figures(RIVAL_KLD, rival).items()},

@@ -54,6 +54,7 @@ ALLOWED = {
     },
     "job": {
         "checkpoints",
+        "choosing",
         "errors",
         "gates",
         "hub_upload",
@@ -67,6 +68,7 @@ ALLOWED = {
         "run",
         "tokenizers",
     },
+    "choosing": {"calibrate", "checkpoints", "errors", "methods", "observer", "outputs", "planning", "sensitivity"},
     "verification": {
         "checkpoints",
         "errors",
@@ -90,7 +92,7 @@ ALLOWED = {
         "report",
         "version",
     },
-    "keywords": {"errors", "gates", "importance", "mixes", "planning", "sensitivity", "tokenizers"},
+    "keywords": {"errors", "gates", "importance", "methods", "mixes", "planning", "sensitivity", "tokenizers"},
     "hub_upload": {"checkpoints", "errors", "gguf_file", "observer", "report"},
     "report": {
         "errors",
@@ -98,6 +100,7 @@ ALLOWED = {
         "gates",
         "gguf_file",
         "measure",
+        "methods",
         "outputs",
         "planning",
         "sensitivity",
@@ -124,6 +127,7 @@ ALLOWED = {
         "errors",
         "evaluation",
         "gguf_file",
+        "importance",
         "methods",
         "mixes",
         "observer",
@@ -151,7 +155,7 @@ ALLOWED = {
         "simd",
         "version",
     },
-    "methods": {"architectures", "blocks", "evaluation", "planning", "simd"},
+    "methods": {"architectures", "blocks", "evaluation", "outputs", "planning", "simd"},
     "evaluation": {"errors", "gguf_file", "texts"},
     "literature": set(),
     "planning": {

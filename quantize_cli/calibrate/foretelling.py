@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from quantize_cli.calibrate.estimate import BASE_BYTES, minutes, speed
-from quantize_cli.calibrate.method import COMPARED_TOKENS
+from quantize_cli.calibrate.method import compared
 from quantize_cli.calibrate.settings import settings_of
 from quantize_cli.calibrate.skeleton import OUTSIDE
 from quantize_cli.calibrate.subject import Model, model_of
@@ -16,7 +16,7 @@ from quantize_cli.sensitivity.model import Calibration
 
 #: Forward passes of all tokens through each block, whose matrices are rounded in stages.
 _PASSES = 2.7
-#: Models that are compared on the tokens of `COMPARED_TOKENS`: the original, the method's, and those beside it.
+#: Models that are compared, on tokens of their own: the original, the method's, and those beside it.
 _COMPARED = 4
 #: CPU seconds for the rounding of a weight, for each column of its matrix.
 _ROUNDING = 0.35e-6 / 576
@@ -28,11 +28,11 @@ def foretell(
     """Return a sentence with the time, the memory and the disk space that the choice will take.
 
     Raises:
-        QuantizeError: The engine cannot run the model.
+        QuantizeError: The engine cannot run the model, or compare files of it.
     """
     model = model_of(checkpoint, settings_of(device, None))
-    tokens = calibration.tokens.size
-    seconds = sum(_seconds(model, plan, tokens, threads) for plan in plans)
+    tokens, scored = calibration.tokens.size, compared(model, calibration.context).tokens.size
+    seconds = sum(_seconds(model, plan, tokens, scored, threads) for plan in plans)
     disk = sum(_disk(model, plan, tokens) for plan in plans)
     return (
         f"Rounding for {tokens:,} tokens takes about {minutes(seconds)}, {_memory(model) / 2**30:.1f} GiB of memory, "
@@ -40,10 +40,10 @@ def foretell(
     )
 
 
-def _seconds(model: Model, plan: Plan, tokens: int, threads: int) -> float:
+def _seconds(model: Model, plan: Plan, tokens: int, scored: int, threads: int) -> float:
     weights = sum(held.numel() for part in _parts(model) for held in model.skeleton.parameters(part).values())
     rounded = [tensor for tensor in plan.tensors if GGML_TYPES[tensor.type].quantized]
-    passes = 2 * weights * (_PASSES * tokens + _COMPARED * COMPARED_TOKENS)
+    passes = 2 * weights * (_PASSES * tokens + _COMPARED * scored)
     hessians = sum(2 * tokens * tensor.columns**2 for tensor in rounded if not _has_a_row_of_each_token(tensor))
     rounding = sum(_ROUNDING * tensor.columns * tensor.weights for tensor in rounded)
     return (passes + hessians) / speed(model) + rounding / threads

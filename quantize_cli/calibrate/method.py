@@ -16,7 +16,7 @@ from quantize_cli.calibrate.memory import within_memory
 from quantize_cli.calibrate.planned import Planned
 from quantize_cli.calibrate.rounding import Assignment, Rounding
 from quantize_cli.calibrate.settings import settings_of
-from quantize_cli.calibrate.subject import documents_for, model_of, on_device, tokens_of
+from quantize_cli.calibrate.subject import Model, documents_for, model_of, on_device, tokens_of
 from quantize_cli.calibrate.weights import Original
 from quantize_cli.calibrate.work import Work
 from quantize_cli.checkpoints.base import Checkpoint
@@ -28,7 +28,7 @@ from quantize_cli.methods.table import COMPARED_TEXT, Method
 from quantize_cli.observer import Observer
 from quantize_cli.planning.model import Plan
 from quantize_cli.sensitivity.model import Calibration
-from quantize_cli.texts.model import Part
+from quantize_cli.texts.model import Part, Sequences
 
 #: Tokens of part C that files are compared on.
 COMPARED_TOKENS = 8192
@@ -66,6 +66,7 @@ def choose(request: Request, work: Work, threads: int, observer: Observer) -> tu
     before = torch.get_num_threads()
     with within_memory(settings), ThreadPoolExecutor(threads) as pool:
         model = model_of(request.checkpoint, settings)
+        texts = compared(model, request.calibration.context)
         torch.set_num_threads(1)  # sequences are worked on side by side, each by one thread: so the sums are the same
         try:
             searched = [Planned(request.checkpoint, plan.tensors, request.importance, pool) for plan in plans[1:]]
@@ -87,7 +88,6 @@ def choose(request: Request, work: Work, threads: int, observer: Observer) -> tu
         ours = Planned(
             request.checkpoint, request.plan.tensors, request.importance, pool, chosen.rounded, chosen.factors
         )
-        texts = tokens_of(model, documents_for((), Part.REPORT), request.calibration.context, COMPARED_TOKENS)
         found = scores(
             model.skeleton,
             Original(request.checkpoint),
@@ -97,7 +97,7 @@ def choose(request: Request, work: Work, threads: int, observer: Observer) -> tu
         )
     titles = (
         request.method.name,
-        "the same types, rounded as llama.cpp does",
+        "the same types by llama.cpp's search",
         *(f"{held.format} with imatrix" for held in plans[2:]),
     )
     measured = _measured(titles, plans, found)
@@ -112,6 +112,17 @@ def choose(request: Request, work: Work, threads: int, observer: Observer) -> tu
         foldings=rounding.foldings,
         seconds=time.perf_counter() - started,
     )
+
+
+def compared(model: Model, context: int) -> Sequences:
+    """Return the sequences that files are compared on: at least one of each kind of text.
+
+    Raises:
+        QuantizeError: The texts are too short for this context, or the model's tokenizer cannot encode them.
+    """
+    documents = documents_for((), Part.REPORT)
+    kinds = {document.kind for document in documents}
+    return tokens_of(model, documents, context, max(COMPARED_TOKENS, len(kinds) * context))
 
 
 def _measured(titles: Sequence[str], plans: Sequence[Plan], found: Sequence[Scores]) -> list[Measured]:

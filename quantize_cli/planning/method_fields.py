@@ -24,7 +24,7 @@ TEXT, CALIBRATION_SHA256 = f"{METHOD}.text", f"{METHOD}.calibration_sha256"
 #: search; and that of a format whose file has the same bytes, of which RIVAL is the name.
 KLD, REFERENCE_KLD, RIVAL_KLD = f"{METHOD}.kld", f"{METHOD}.reference_kld", f"{METHOD}.rival_kld"
 RIVAL = f"{METHOD}.rival"
-#: For each tensor, in the order of the files, whether its blocks are those that the method has chosen.
+#: For each tensor, in the order of the files, whether the method has made its bytes: by its blocks, or by foldings.
 TENSORS = f"{METHOD}.tensors"
 
 

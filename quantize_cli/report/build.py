@@ -98,6 +98,7 @@ def _method_report(outcome: Outcome) -> MethodReport:
         chosen=outcome.chosen,
         searched=outcome.searched,
         without=outcome.without,
+        foldings=outcome.foldings,
         seconds=outcome.seconds,
     )
 

@@ -102,7 +102,7 @@ def _method(report: Report, level: int) -> Iterator[str]:
         yield markup.heading(level, f"Method: {methods.title(report.method)}")
         yield f"<p>{markup.escaped(methods.verdict(report.method))}</p>"
         yield markup.table(tables.method(report))
-        yield f'<p class="faint">Rounded: {markup.escaped(methods.counts(report.method))}</p>'
+        yield f'<p class="faint">Tensors: {markup.escaped(methods.counts(report.method))}</p>'
 
 
 def _tensors(report: Report, most: int) -> Iterator[str]:

@@ -46,7 +46,7 @@ def _summary(report: Report) -> Iterator[str]:
         yield f"## Method: {escaped(methods.title(report.method))}"
         yield escaped(methods.verdict(report.method))
         yield table(tables.method(report))
-        yield f"Rounded: {escaped(methods.counts(report.method))}"
+        yield f"Tensors: {escaped(methods.counts(report.method))}"
     yield "## Types"
     yield table(tables.types(report))
     yield "## Reasons"

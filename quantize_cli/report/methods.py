@@ -9,7 +9,7 @@ from quantize_cli.evaluation.model import Difference
 from quantize_cli.report.figures import NONE
 from quantize_cli.report.model import MethodReport
 
-HEADER = ("Compared", "Bytes of tensors", "KLD (nats a token)", "Error", "KLD less this", "Error")
+HEADER = ("Compared", "Bytes of tensors", "KLD (nats a token)", "Error", "Difference", "Error")
 
 
 def title(method: MethodReport) -> str:
@@ -31,12 +31,14 @@ def verdict(method: MethodReport) -> str:
 
 
 def counts(method: MethodReport) -> str:
-    """Count the tensors by what rounds them best."""
-    parts = [f"{len(method.chosen):,} tensors by {method.name}"]
+    """Count the tensors by whose blocks are better, by inputs of texts that are held out."""
+    parts = [f"the blocks of {method.name} are better in {len(method.chosen):,} tensors"]
     if method.searched:
-        parts.append(f"{len(method.searched):,} by the reference's search, which is better there")
+        parts.append(f"those of the reference's search in {len(method.searched):,}")
+    if method.foldings:
+        parts.append(f"scales are folded in {method.foldings:,} places")
     if method.without:
-        parts.append(f"{len(method.without):,} that {method.name} cannot round ({printable(listed(method.without))})")
+        parts.append(f"{len(method.without):,} cannot be rounded by it ({printable(listed(method.without))})")
     return f"{'; '.join(parts)}."
 
 

@@ -110,6 +110,7 @@ class MethodReport:
     chosen: tuple[str, ...]  #: tensors for which the method's blocks are better, by inputs of texts that are held out
     searched: tuple[str, ...]  #: tensors for which those of the reference's own search are
     without: tuple[str, ...]  #: quantized tensors that the method cannot round
+    foldings: int  #: how many times scales are moved from one matrix to another before the rounding
     seconds: float  #: for choosing and comparing; those of earlier runs, which were stopped, are not in it
 
 

@@ -152,16 +152,16 @@ def _method(method: MethodReport) -> RenderableType:
     """Render a row for each file that was compared, and what has rounded how many tensors."""
     table = listing()
     table.add_column(Text(methods.title(method)), overflow="fold")
-    for header in ("KLD", "+-", "less this", "+-"):
+    for header in ("KLD", "+-", "difference", "+-"):
         table.add_column(header, justify="right", no_wrap=True)
     for name, _, *columns in methods.rows(method):
         table.add_row(Text(figures.printable(name)), *columns)
-    rounded = facts()
-    rounded.add_column(overflow="fold")
-    rounded.add_row("kept", Text(figures.printable(methods.verdict(method))))
-    rounded.add_row("rounded", Text(figures.printable(methods.counts(method))))
-    rounded.add_row("rounding", f"{method.seconds:.0f} s")
-    return Group(table, rounded)
+    told = facts()
+    told.add_column(overflow="fold")
+    told.add_row("kept", Text(figures.printable(methods.verdict(method))))
+    told.add_row("tensors", Text(figures.printable(methods.counts(method))))
+    told.add_row("rounding", f"{method.seconds:.0f} s")
+    return Group(table, told)
 
 
 def _types(report: Report) -> RenderableType:

@@ -22,7 +22,7 @@ def note_on_chosen(file: GgufCheckpoint, chosen: Collection[str]) -> str:
     """Return a sentence about what is not compared."""
     method = next((field.value for field in file.metadata if field.key == METHOD), None)
     return (
-        f"{file.location} states that the method {shown(method)} has chosen the blocks of {len(chosen):,} of "
+        f"{file.location} states that the method {shown(method)} has made the bytes of {len(chosen):,} of "
         f"{len(file.infos):,} tensors ({listed(sorted(map(shown, chosen)))}); these are not compared with the model, "
-        "because only the engine could choose them again."
+        "because only the engine could make them again."
     )

@@ -8,6 +8,7 @@ import pytest
 
 from quantize_cli.gates import result
 from quantize_cli.measure import errors
+from quantize_cli.methods.outcome import Measured
 from quantize_cli.planning.model import Budgeted
 from quantize_cli.report import model
 
@@ -19,6 +20,8 @@ SECTIONS = {
     "Files": model.FileReport,
     "Gates": result.GateResult,
     "Budget": Budgeted,
+    "Method": model.MethodReport,
+    "Compared files": Measured,
     "Totals": model.Totals,
     "Types": model.TypeReport,
     "Tensors": model.TensorReport,
