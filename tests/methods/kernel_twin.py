@@ -111,17 +111,21 @@ def nearest_level(held: BlockType, wanted: Rows) -> Rows:
 
 @np.errstate(all="ignore")
 def feed_back(rows: Rows, lower: Rows, held: BlockType, parts: Parts, block: int) -> None:
-    """Choose the levels of one block of each row, and move the columns behind; rows and levels are changed."""
+    """Choose the levels of one block of each row, and move the columns behind; rows and levels are changed.
+
+    `parts` are those of all blocks, or of this one alone.
+    """
     first, last = block * held.block_size, (block + 1) * held.block_size
-    scale, low = steps_of(held, parts)
+    start = 0 if parts.levels.shape[1] == held.block_size else first
+    scales, lows = steps_of(held, parts)
     errors = np.zeros_like(rows)
     for column in range(first, last):
-        value = rows[:, column].copy()
-        level = nearest_level(held, (value + low[:, column]) / scale[:, column])
-        level = np.where(scale[:, column] == 0, parts.levels[:, column], level)
-        parts.levels[:, column] = level
-        made = scale[:, column] * points_of(held, level) - low[:, column]
-        errors[:, column] = (made - value) / lower[column, column]
+        place = start + column - first
+        value, scale, low = rows[:, column].copy(), scales[:, place], lows[:, place]
+        level = nearest_level(held, (value + low) / scale)
+        level = np.where(scale == 0, parts.levels[:, place], level)
+        parts.levels[:, place] = level
+        errors[:, column] = (scale * points_of(held, level) - low - value) / lower[column, column]
         rows[:, column + 1 : last] += errors[:, column : column + 1] * lower[column + 1 : last, column]
     for column in range(first, last):
         rows[:, last:] += errors[:, column : column + 1] * lower[last:, column]
