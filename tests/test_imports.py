@@ -124,6 +124,8 @@ ALLOWED = {
         "errors",
         "evaluation",
         "gguf_file",
+        "importance",
+        "methods",
         "mixes",
         "observer",
         "outputs",
@@ -133,6 +135,7 @@ ALLOWED = {
         "texts",
         "version",
     },
+    "methods": {"blocks", "evaluation", "planning", "simd"},
     "run": {
         "architectures",
         "blocks",
