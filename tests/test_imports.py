@@ -138,6 +138,7 @@ ALLOWED = {
         "texts",
         "version",
     },
+    "methods": {"blocks", "evaluation", "planning", "simd"},
     "run": {
         "architectures",
         "blocks",

@@ -93,7 +93,8 @@ class Collector:
         found: dict[Key, Summed] = {}
 
         def tell(product: Product) -> None:
-            if product.parameter in self._later:
+            # An expert's last product comes before another one's first: matrices of a stack do not end a stage.
+            if product.parameter in self._later and parameters[product.parameter].ndim < 3:
                 raise Reached
             if product.parameter in self._stage:
                 for key, summed in self._summed(product, some):

@@ -147,14 +147,15 @@ def _calibration(held: _Held) -> Calibration:
     for what, listed in (("type", types), ("tensor", names)):
         if len({*listed}) < len(listed):
             raise ValueError(f"it lists a {what} twice")
+    tokens = _tokens(held)
     return Calibration(
         model=ModelIdentity(held.text(keys.CONFIG), held.text(keys.SHAPES)),
         architecture=held.text(keys.ARCHITECTURE),
         context=held.number(CHUNK_SIZE),
         texts=tuple(_texts(held)),
-        tensors=tuple(_tensor(held, name, types) for name in names),
+        tensors=tuple(_tensor(held, name, types, tokens.shape) for name in names),
         blocks=tuple(_blocks(held)),
-        tokens=(tokens := _tokens(held)),
+        tokens=tokens,
         held_out=_held_out(held, len(tokens)),
     )
 
@@ -191,7 +192,7 @@ def _texts(held: _Held) -> Iterator[TextRecord]:
         start += number
 
 
-def _tensor(held: _Held, name: str, types: Sequence[str]) -> TensorCalibration:
+def _tensor(held: _Held, name: str, types: Sequence[str], tokens: tuple[int, ...]) -> TensorCalibration:
     sums, counts = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
     if held.has(f"{name}{keys.SUMS}"):
         sums, counts = held.values(f"{name}{keys.SUMS}"), held.values(f"{name}{keys.COUNTS}")
@@ -202,17 +203,16 @@ def _tensor(held: _Held, name: str, types: Sequence[str]) -> TensorCalibration:
     if costs and len(costs) != len(types):
         raise ValueError(f"{shown(name)} has {len(costs)} costs for {len(types)} types")
     measured = {of_type: cost for of_type, cost in zip(types, costs, strict=False) if cost >= 0}
-    return TensorCalibration(name, sums, counts, measured, **_of_methods(held, name))
+    return TensorCalibration(name, sums, counts, measured, **_of_methods(held, name, tokens))
 
 
-def _of_methods(held: _Held, name: str) -> dict[str, NDArray[np.float32]]:
-    """Return what methods round a tensor by, as far as it is there."""
+def _of_methods(held: _Held, name: str, tokens: tuple[int, ...]) -> dict[str, NDArray[np.float32]]:
+    """Return what methods round a tensor by, as far as it is there, for sequences and context as in `tokens`."""
     found = {}
     if held.has(weights := f"{name}{keys.TOKEN_WEIGHTS}"):
         found["token_weights"] = held.matrix(weights, type_name="F16")
-        shape = held.number(CHUNK_SIZE)
-        if found["token_weights"].shape[-1:] != (shape,):
-            raise ValueError(f"{shown(weights)} does not hold sequences of {shape} tokens")
+        if found["token_weights"].shape != tokens:
+            raise ValueError(f"{shown(weights)} does not hold {tokens[0]} sequences of {tokens[1]} tokens")
     if held.has(hessian := f"{name}{keys.HESSIAN}"):
         found["hessian"] = held.matrix(hessian, signed=True)
         if found["hessian"].ndim != 2 or len({*found["hessian"].shape}) > 1:

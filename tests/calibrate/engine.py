@@ -88,10 +88,12 @@ class Engine:
         return torch.stack([passage.logits(of_sequence) for of_sequence in hidden])
 
     def measured(
-        self, tokens: torch.Tensor, work: Path, types: Sequence[str], seed: int = 0
+        self, tokens: torch.Tensor, work: Path, types: Sequence[str], seed: int = 0, held_out: int = 0
     ) -> tuple[dict[str, TensorCalibration], list[BlockActivations]]:
         """Measure the model; return what is known of each tensor by its GGUF name, and of each block."""
-        subject = Subject(self.checkpoint, self.weights, self.skeleton, self.plan.tensors, tokens, seed, types, 1)
+        subject = Subject(
+            self.checkpoint, self.weights, self.skeleton, self.plan.tensors, tokens, held_out, seed, types, 1
+        )
         tensors, blocks = measure(subject, Work(work, {}), lambda *_: None)
         return {tensor.name: tensor for tensor in tensors}, blocks
 
