@@ -57,6 +57,7 @@ def _speed(arguments: argparse.Namespace) -> Iterator[list[str]]:
     given = ["--size", arguments.size, *_given("--work", arguments.work)]
     yield ["kernels.py"]
     yield ["error_sums.py"]
+    yield ["methods.py"]
     converter = _given("--converter", arguments.converter)
     yield ["whole_command.py", "--reference-python", arguments.reference_python, *converter, *given]
     yield ["serial_share.py", *given]

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.methods.grid_shape import Fitted, GridShape, add_products, nearest_level, point_of
+from quantize_cli.methods.grid_shape import Fitted, GridShape, nearest_level, point_of
+from quantize_cli.methods.products import SPAN, add_products, add_to_all, new_tiles
 from quantize_cli.simd.compile import inner, kernel
 from quantize_cli.simd.half import from_halves, to_halves
 from quantize_cli.simd.lanes import Lanes, new_lanes
@@ -30,14 +31,15 @@ from quantize_cli.simd.vector import (
 )
 
 F = np.float32
+Square = NDArray[np.float32]
 #: The largest float16.
 _LARGEST_HALF = F(65504)
 #: The part of its factors that the determinant of d's and dmin's equations needs, so that they can be told apart.
 _APART = F(1e-4)
 
 
-class _Tile(NamedTuple):
-    """One tile of `Fitted`, and room."""
+class _Block(NamedTuple):
+    """One block of a tile, and room."""
 
     heads: Lanes
     scales: Lanes
@@ -45,10 +47,10 @@ class _Tile(NamedTuple):
     levels: Lanes
     error: Lanes  #: D = W - Q
     slope: Lanes  #: G = D H
-    moved: Lanes  #: a block's change of D
-    along: Lanes  #: u of a block
+    moved: Lanes  #: the change of D
+    along: Lanes  #: u
     low_along: Lanes
-    curved: Lanes  #: H u of a block
+    curved: Lanes  #: H u
     low_curved: Lanes
 
 
@@ -65,198 +67,205 @@ def descend(
         shape: The grid.
         sweeps: How often all coordinates are gone through.
     """
-    columns = hessian.shape[0]
-    error, slope = new_lanes(columns), new_lanes(columns)
-    moved, along, low_along = new_lanes(shape.block), new_lanes(shape.block), new_lanes(shape.block)
+    count, columns = tiles.shape[0], hessian.shape[0]
+    error, slope, moved = new_tiles(count, columns), new_tiles(count, columns), new_tiles(count, SPAN)
+    along, low_along = new_lanes(shape.block), new_lanes(shape.block)
     curved, low_curved = new_lanes(shape.block), new_lanes(shape.block)
-    for number in range(tiles.shape[0]):
-        tile = _Tile(
+    for number in range(count):
+        _subtract(
+            tiles[number],
             fitted.heads[number],
             fitted.scales[number],
             fitted.lows[number],
             fitted.levels[number],
-            error,
-            slope,
-            moved,
-            along,
-            low_along,
-            curved,
-            low_curved,
+            shape,
+            error[number],
         )
-        _start(tiles[number], hessian, tile, shape)
-        for _ in range(sweeps):
-            for first in range(0, columns, shape.block):
-                _descend_block(first, hessian, tile, shape)
+    slope[:] = F(0)
+    for first in range(0, columns, SPAN):
+        add_to_all(slope, error, first, hessian, first, min(SPAN, columns - first), 0, columns)
+    for _ in range(sweeps):
+        for first in range(0, columns, SPAN):
+            last = min(first + SPAN, columns)
+            for start in range(first, last, shape.block):
+                stop = start + shape.block
+                inside = hessian[start:stop, start:stop].copy()
+                across = np.ascontiguousarray(inside.T)
+                for number in range(count):
+                    head, group = start // shape.block * 2 * LANES, start // shape.group * LANES
+                    groups = shape.block // shape.group * LANES
+                    block = _Block(
+                        fitted.heads[number, head : head + 2 * LANES],
+                        fitted.scales[number, group : group + groups],
+                        fitted.lows[number, group : group + groups],
+                        fitted.levels[number, start * LANES : stop * LANES],
+                        error[number, start * LANES : stop * LANES],
+                        slope[number, start * LANES : stop * LANES],
+                        moved[number, (start - first) * LANES : (stop - first) * LANES],
+                        along,
+                        low_along,
+                        curved,
+                        low_curved,
+                    )
+                    _descend(inside, across, block, shape)
+                add_to_all(slope, moved, start - first, hessian, start, shape.block, first, start)
+                add_to_all(slope, moved, start - first, hessian, start, shape.block, stop, last)
+            # What lies outside of the span hears of its blocks together.
+            add_to_all(slope, moved, 0, hessian, first, last - first, 0, first)
+            add_to_all(slope, moved, 0, hessian, first, last - first, last, columns)
 
 
 @inner
-def _value(first: int, j: int, tile: _Tile, shape: GridShape) -> Floats:
-    """Compute weight j of the block at column `first`, as the type's decoder does."""
-    head, group = first // shape.block * 2 * LANES, (first + j) // shape.group * LANES
-    level = load(tile.levels, (first + j) * LANES)
-    scale, low = (
-        load(tile.heads, head) * load(tile.scales, group),
-        load(tile.heads, head + LANES) * load(tile.lows, group),
-    )
-    value: Floats = scale * point_of(level, shape) - low
-    return value
+def _subtract(
+    weights: Lanes, heads: Lanes, scales: Lanes, lows: Lanes, levels: Lanes, shape: GridShape, error: Lanes
+) -> None:
+    """Compute D of a tile; a value is what the type's decoder makes of it."""
+    for column in range(levels.size // LANES):
+        head, group = column // shape.block * 2 * LANES, column // shape.group * LANES
+        scale, low = load(heads, head) * load(scales, group), load(heads, head + LANES) * load(lows, group)
+        value = scale * point_of(load(levels, column * LANES), shape) - low
+        store(error, column * LANES, load(weights, column * LANES) - value)
 
 
 @inner
-def _start(weights: Lanes, hessian: NDArray[np.float32], tile: _Tile, shape: GridShape) -> None:
-    columns = hessian.shape[0]
-    for first in range(0, columns, shape.block):
-        for j in range(shape.block):
-            column = (first + j) * LANES
-            store(tile.error, column, load(weights, column) - _value(first, j, tile, shape))
-            store(tile.slope, column, splat(F(0)))
-    add_products(tile.slope, tile.error, hessian, 0, columns, 0, columns)
-
-
-@inner
-def _descend_block(first: int, hessian: NDArray[np.float32], tile: _Tile, shape: GridShape) -> None:
-    """Go through one block, and tell the columns of the other blocks."""
+def _descend(inside: Square, across: Square, block: _Block, shape: GridShape) -> None:
+    """Go through one block; `inside` is its part of H, and `across` the same, transposed."""
     for j in range(shape.block):
-        store(tile.moved, j * LANES, load(tile.error, (first + j) * LANES))
+        store(block.moved, j * LANES, load(block.error, j * LANES))
     if shape.least_scale < shape.largest_scale:
-        _step_scales(first, hessian, tile, shape)
+        _step_scales(inside, block, shape)
     if shape.least_low < shape.largest_low:
-        _step_lows(first, hessian, tile, shape)
-    _step_heads(first, hessian, tile, shape)
-    _step_levels(first, hessian, tile, shape)
-    changed = False
+        _step_lows(inside, block, shape)
+    _step_heads(inside, block, shape)
+    _step_levels(across, block, shape)
     for j in range(shape.block):
-        moved = load(tile.error, (first + j) * LANES) - load(tile.moved, j * LANES)
-        store(tile.moved, j * LANES, moved)
-        changed |= any_lane(moved != F(0))
-    if changed:
-        add_products(tile.slope, tile.moved, hessian, first, shape.block, 0, first)
-        add_products(tile.slope, tile.moved, hessian, first, shape.block, first + shape.block, hessian.shape[0])
+        store(block.moved, j * LANES, load(block.error, j * LANES) - load(block.moved, j * LANES))
 
 
 @inner
-def _step_levels(first: int, hessian: NDArray[np.float32], tile: _Tile, shape: GridShape) -> None:
-    head = first // shape.block * 2 * LANES
+def _step_levels(across: Square, block: _Block, shape: GridShape) -> None:
     for j in range(shape.block):
-        column, group = first + j, (first + j) // shape.group * LANES
-        scale, low = (
-            load(tile.heads, head) * load(tile.scales, group),
-            load(tile.heads, head + LANES) * load(tile.lows, group),
-        )
-        old = load(tile.levels, column * LANES)
+        place, group = j * LANES, j // shape.group * LANES
+        scale = load(block.heads, 0) * load(block.scales, group)
+        low = load(block.heads, LANES) * load(block.lows, group)
+        old = load(block.levels, place)
         value = scale * point_of(old, shape) - low
-        wanted = value + load(tile.slope, column * LANES) / hessian[column, column]
+        wanted = value + load(block.slope, place) / across[j, j]
         level = nearest_level((wanted + low) / scale, shape)
         level = select(scale == F(0), old, level)
         change = value - (scale * point_of(level, shape) - low)
         if any_lane(change != F(0)):
-            store(tile.levels, column * LANES, level)
-            store(tile.error, column * LANES, load(tile.error, column * LANES) + change)
-            for k in range(first, first + shape.block):
-                store(tile.slope, k * LANES, load(tile.slope, k * LANES) + change * hessian[k, column])
+            store(block.levels, place, level)
+            store(block.error, place, load(block.error, place) + change)
+            for k in range(shape.block):
+                store(block.slope, k * LANES, load(block.slope, k * LANES) + change * across[j, k])
 
 
 @inner
-def _move(first: int, start: int, stop: int, step: Floats, along: Lanes, curved: Lanes, tile: _Tile) -> None:
-    """Change D by -step * along in the columns `start:stop` of a block, and G, in the block, by -step * curved."""
+def _move(start: int, stop: int, step: Floats, along: Lanes, curved: Lanes, block: _Block) -> None:
+    """Change D by -step * along in the columns `start:stop`, and G by -step * curved."""
     for j in range(start, stop):
-        place = (first + j) * LANES
-        store(tile.error, place, load(tile.error, place) - step * load(along, j * LANES))
-    for j in range(tile.moved.size // LANES):
-        place = (first + j) * LANES
-        store(tile.slope, place, load(tile.slope, place) - step * load(curved, j * LANES))
+        store(block.error, j * LANES, load(block.error, j * LANES) - step * load(along, j * LANES))
+    for j in range(curved.size // LANES):
+        store(block.slope, j * LANES, load(block.slope, j * LANES) - step * load(curved, j * LANES))
 
 
 @inner
-def _curve(first: int, start: int, stop: int, hessian: NDArray[np.float32], along: Lanes, curved: Lanes) -> None:
-    """Compute H u in a block for a u that is not 0 in its columns `start:stop`."""
-    size = curved.size // LANES
+def _curve(start: int, stop: int, inside: Square, along: Lanes, curved: Lanes) -> None:
+    """Compute H u for a u that is not 0 in the columns `start:stop`."""
+    size = inside.shape[0]
     for k in range(size):
-        total = splat(F(0))
-        for j in range(start, stop):
-            total += load(along, j * LANES) * hessian[first + k, first + j]
-        store(curved, k * LANES, total)
+        store(curved, k * LANES, splat(F(0)))
+    add_products(curved, along, start, inside, start, stop - start, 0, size)
 
 
 @inner
-def _dot(first: int, second: Lanes, start: int, along: Lanes, stop: int) -> Floats:
-    """Multiply columns `start:stop` of a block's vector by those of `second`, in which the block begins at `first`."""
+def _dot(first: Lanes, second: Lanes, start: int, stop: int) -> Floats:
+    """Multiply the columns `start:stop` of two vectors."""
     total = splat(F(0))
     for j in range(start, stop):
-        total += load(along, j * LANES) * load(second, (first + j) * LANES)
+        total += load(first, j * LANES) * load(second, j * LANES)
     return total
 
 
 @inner
-def _step_scales(first: int, hessian: NDArray[np.float32], tile: _Tile, shape: GridShape) -> None:
-    """Step each scale of a block to the best whole number."""
-    d = load(tile.heads, first // shape.block * 2 * LANES)
+def _step_scales(inside: Square, block: _Block, shape: GridShape) -> None:
+    """Step each scale to the best whole number."""
+    d = load(block.heads, 0)
     for start in range(0, shape.block, shape.group):
-        stop, group = start + shape.group, (first + start) // shape.group * LANES
+        stop, group = start + shape.group, start // shape.group * LANES
         for j in range(start, stop):
-            store(tile.along, j * LANES, d * point_of(load(tile.levels, (first + j) * LANES), shape))
-        _curve(first, start, stop, hessian, tile.along, tile.curved)
-        best = _dot(first, tile.slope, start, tile.along, stop) / _dot(0, tile.curved, start, tile.along, stop)
-        old = load(tile.scales, group)
-        new = clamped(nearest(old + best), shape.least_scale, shape.largest_scale)
-        new = select(magnitude(best) < F(1e6), new, old)  # false for NaN
-        if any_lane(new != old):
-            store(tile.scales, group, new)
-            _move(first, start, stop, new - old, tile.along, tile.curved, tile)
+            store(block.along, j * LANES, d * point_of(load(block.levels, j * LANES), shape))
+        _step_group(start, stop, block.scales, group, shape.least_scale, shape.largest_scale, inside, block)
 
 
 @inner
-def _step_lows(first: int, hessian: NDArray[np.float32], tile: _Tile, shape: GridShape) -> None:
-    """Step each low of a block to the best whole number."""
-    dmin = load(tile.heads, first // shape.block * 2 * LANES + LANES)
+def _step_lows(inside: Square, block: _Block, shape: GridShape) -> None:
+    """Step each low to the best whole number."""
+    dmin = load(block.heads, LANES)
     for start in range(0, shape.block, shape.group):
-        stop, group = start + shape.group, (first + start) // shape.group * LANES
+        stop, group = start + shape.group, start // shape.group * LANES
         for j in range(start, stop):
-            store(tile.along, j * LANES, F(0) - dmin)
-        _curve(first, start, stop, hessian, tile.along, tile.curved)
-        best = _dot(first, tile.slope, start, tile.along, stop) / _dot(0, tile.curved, start, tile.along, stop)
-        old = load(tile.lows, group)
-        new = clamped(nearest(old + best), shape.least_low, shape.largest_low)
-        new = select(magnitude(best) < F(1e6), new, old)  # false for NaN
-        if any_lane(new != old):
-            store(tile.lows, group, new)
-            _move(first, start, stop, new - old, tile.along, tile.curved, tile)
+            store(block.along, j * LANES, F(0) - dmin)
+        _step_group(start, stop, block.lows, group, shape.least_low, shape.largest_low, inside, block)
 
 
 @inner
-def _step_heads(first: int, hessian: NDArray[np.float32], tile: _Tile, shape: GridShape) -> None:
+def _step_group(
+    start: int,
+    stop: int,
+    steps: Lanes,
+    group: int,
+    least: np.float32,
+    largest: np.float32,
+    inside: Square,
+    block: _Block,
+) -> None:
+    """Step what belongs to the columns `start:stop`, along `block.along`, to the best whole number."""
+    _curve(start, stop, inside, block.along, block.curved)
+    best = _dot(block.along, block.slope, start, stop) / _dot(block.along, block.curved, start, stop)
+    old = load(steps, group)
+    new = clamped(nearest(old + best), least, largest)
+    new = select(magnitude(best) < F(1e6), new, old)  # false for NaN
+    if any_lane(new != old):
+        store(steps, group, new)
+        _move(start, stop, new - old, block.along, block.curved, block)
+
+
+@inner
+def _step_heads(inside: Square, block: _Block, shape: GridShape) -> None:
     """Step d and dmin of a block together to the best float16 of each."""
-    head, size = first // shape.block * 2 * LANES, shape.block
+    size = shape.block
     for j in range(size):
-        group = (first + j) // shape.group * LANES
-        store(tile.along, j * LANES, load(tile.scales, group) * point_of(load(tile.levels, (first + j) * LANES), shape))
-        store(tile.low_along, j * LANES, F(0) - load(tile.lows, group))
-    _curve(first, 0, size, hessian, tile.along, tile.curved)
-    slope, curve = _dot(first, tile.slope, 0, tile.along, size), _dot(0, tile.curved, 0, tile.along, size)
+        group = j // shape.group * LANES
+        store(block.along, j * LANES, load(block.scales, group) * point_of(load(block.levels, j * LANES), shape))
+        store(block.low_along, j * LANES, F(0) - load(block.lows, group))
+    _curve(0, size, inside, block.along, block.curved)
+    slope, curve = _dot(block.along, block.slope, 0, size), _dot(block.along, block.curved, 0, size)
     low_slope = low_curve = across = splat(F(0))
     step, low_step = slope / curve, splat(F(0))
     if shape.least_low != F(0) or shape.largest_low != F(0):
-        _curve(first, 0, size, hessian, tile.low_along, tile.low_curved)
-        low_slope = _dot(first, tile.slope, 0, tile.low_along, size)
-        low_curve = _dot(0, tile.low_curved, 0, tile.low_along, size)
-        across = _dot(0, tile.curved, 0, tile.low_along, size)
+        _curve(0, size, inside, block.low_along, block.low_curved)
+        low_slope = _dot(block.low_along, block.slope, 0, size)
+        low_curve = _dot(block.low_along, block.low_curved, 0, size)
+        across = _dot(block.low_along, block.curved, 0, size)
         determinant = curve * low_curve - across * across
         apart = determinant > _APART * (curve * low_curve)
         step = select(apart, (slope * low_curve - low_slope * across) / determinant, step)
         low_step = select(apart, (low_slope * curve - slope * across) / determinant, low_step)
-    d, dmin = load(tile.heads, head), load(tile.heads, head + LANES)
+    d, dmin = load(block.heads, 0), load(block.heads, LANES)
     new_d, new_dmin = _half(d + step, d), _half(dmin + low_step, dmin)
     step, low_step = new_d - d, new_dmin - dmin
     gain = F(2) * (step * slope + low_step * low_slope)
     loss = step * step * curve + F(2) * (step * low_step * across) + low_step * low_step * low_curve
     better = gain > loss
     if any_lane(better):
-        store(tile.heads, head, select(better, new_d, d))
-        store(tile.heads, head + LANES, select(better, new_dmin, dmin))
+        store(block.heads, 0, select(better, new_d, d))
+        store(block.heads, LANES, select(better, new_dmin, dmin))
         step, low_step = select(better, step, F(0)), select(better, low_step, F(0))
-        _move(first, 0, size, step, tile.along, tile.curved, tile)
+        _move(0, size, step, block.along, block.curved, block)
         if shape.least_low != F(0) or shape.largest_low != F(0):
-            _move(first, 0, size, low_step, tile.low_along, tile.low_curved, tile)
+            _move(0, size, low_step, block.low_along, block.low_curved, block)
 
 
 @inner

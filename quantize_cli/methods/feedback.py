@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize_cli.methods.grid_shape import Fitted, GridShape, add_products, nearest_level, point_of
+from quantize_cli.methods.grid_shape import Fitted, GridShape, nearest_level, point_of
+from quantize_cli.methods.products import add_to_all, new_tiles
 from quantize_cli.simd.compile import inner, kernel
-from quantize_cli.simd.lanes import Lanes, new_lanes
+from quantize_cli.simd.lanes import Lanes
 from quantize_cli.simd.vector import LANES, load, select, store
 
 F = np.float32
@@ -31,19 +32,21 @@ def feed_back(
         fitted: What the search has found for this block; a weight whose scale is 0 keeps the level of the search.
         shape: The grid.
     """
-    errors = new_lanes(shape.block)
+    last = first + shape.block
+    # Columns of a large matrix are slow to read: each number is in another line of the cache.
+    across = np.ascontiguousarray(lower[first:last, first:last].T)
+    errors = new_tiles(tiles.shape[0], shape.block)
     for number in range(tiles.shape[0]):
-        tile, levels = tiles[number], fitted.levels[number]
-        _feed_back(
-            tile, lower, first, fitted.heads[number], fitted.scales[number], fitted.lows[number], levels, shape, errors
-        )
+        tile = tiles[number, first * LANES : last * LANES]
+        heads, scales, lows = fitted.heads[number], fitted.scales[number], fitted.lows[number]
+        _choose(tile, across, heads, scales, lows, fitted.levels[number], shape, errors[number])
+    add_to_all(tiles, errors, 0, lower, first, shape.block, last, lower.shape[0])
 
 
 @inner
-def _feed_back(
+def _choose(
     tile: Lanes,
-    lower: NDArray[np.float32],
-    first: int,
+    across: NDArray[np.float32],
     heads: Lanes,
     scales: Lanes,
     lows: Lanes,
@@ -51,16 +54,15 @@ def _feed_back(
     shape: GridShape,
     errors: Lanes,
 ) -> None:
-    last = first + shape.block
+    """Choose the levels of one block of a tile; `across` is the block's part of L, transposed."""
     for j in range(shape.block):
-        column, group = first + j, j // shape.group * LANES
+        group = j // shape.group * LANES
         scale, low = load(heads, 0) * load(scales, group), load(heads, LANES) * load(lows, group)
-        value = load(tile, column * LANES)
+        value = load(tile, j * LANES)
         level = nearest_level((value + low) / scale, shape)
         level = select(scale == F(0), load(levels, j * LANES), level)
         store(levels, j * LANES, level)
-        error = (scale * point_of(level, shape) - low - value) / lower[column, column]
+        error = (scale * point_of(level, shape) - low - value) / across[j, j]
         store(errors, j * LANES, error)
-        for k in range(column + 1, last):
-            store(tile, k * LANES, load(tile, k * LANES) + error * lower[k, column])
-    add_products(tile, errors, lower, first, shape.block, last, lower.shape[0])
+        for k in range(j + 1, shape.block):
+            store(tile, k * LANES, load(tile, k * LANES) + error * across[j, k])

@@ -10,6 +10,7 @@ from quantize_cli.methods.curvature import Curvature
 from quantize_cli.methods.descent import descend
 from quantize_cli.methods.feedback import feed_back
 from quantize_cli.methods.grid_shape import Fitted, shape_of
+from quantize_cli.methods.products import new_tiles
 from quantize_cli.simd.vector import LANES
 
 Rows = NDArray[np.float32]
@@ -49,7 +50,8 @@ def _round(rows: Rows, block_type: BlockType, curvature: Curvature, packed: Pack
     tiles = -(-len(rows) // LANES)
     count, groups, blocks = tiles * LANES, size // grid.group, columns // size
     weights = _to_lanes(rows, tiles)
-    moving = weights.copy()
+    moving = new_tiles(tiles, columns)
+    moving[:] = weights
     fitted = Fitted(
         np.empty((tiles, blocks * 2 * LANES), np.float32),
         np.empty((tiles, blocks * groups * LANES), np.float32),

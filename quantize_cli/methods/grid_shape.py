@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import BlockType
 from quantize_cli.simd.compile import inner
-from quantize_cli.simd.lanes import Lanes
-from quantize_cli.simd.vector import LANES, Floats, clamped, gather, load, nearest, select, splat, store, to_ints
+from quantize_cli.simd.vector import Floats, clamped, gather, nearest, select, splat, to_ints
 
 F = np.float32
 
@@ -70,26 +69,3 @@ def point_of(level: Floats, shape: GridShape) -> Floats:
         in_a_row: Floats = level + shape.points[0]
         return in_a_row
     return gather(shape.points, to_ints(level))
-
-
-@inner
-def add_products(
-    out: Lanes, inputs: Lanes, matrix: NDArray[np.float32], first: int, count: int, start: int, stop: int
-) -> None:
-    """Add to the vectors `start:stop` of `out` the products of a matrix with `count` vectors of `inputs`.
-
-    out[k] += sum over j of matrix[k, first + j] * inputs[j]. Four rows at a time share what they load.
-    """
-    for k in range(start, stop, 4):
-        one, two = load(out, k * LANES), load(out, (k + 1) * LANES)
-        three, four = load(out, (k + 2) * LANES), load(out, (k + 3) * LANES)
-        for j in range(count):
-            held = load(inputs, j * LANES)
-            one += held * matrix[k, first + j]
-            two += held * matrix[k + 1, first + j]
-            three += held * matrix[k + 2, first + j]
-            four += held * matrix[k + 3, first + j]
-        store(out, k * LANES, one)
-        store(out, (k + 1) * LANES, two)
-        store(out, (k + 2) * LANES, three)
-        store(out, (k + 3) * LANES, four)

@@ -12,13 +12,18 @@ from numpy.typing import NDArray
 
 from quantize_cli.blocks.base import BlockType
 from quantize_cli.methods.grid_shape import GridShape, shape_of
-from quantize_cli.simd.compile import inner, kernel
+from quantize_cli.methods.products import add_to_all, new_tiles
+from quantize_cli.simd.compile import inner, kernel, maker
+from quantize_cli.simd.lanes import Lanes, aligned_floats
+from quantize_cli.simd.vector import LANES, load, store
 
 Rows = NDArray[np.float32]
 Packed = NDArray[np.uint8]
 
 #: How often all levels are gone through.
 SWEEPS = 3
+#: Rows whose changes are handed on to the rows behind and before them together, a multiple of 4.
+_ROWS_AT_ONCE = 32
 
 
 def descend_rows(packed: Packed, block_type: BlockType, error: Rows, slope: Rows, inputs: Rows, outputs: Rows) -> None:
@@ -46,7 +51,7 @@ def descend_rows(packed: Packed, block_type: BlockType, error: Rows, slope: Rows
         error,
         slope,
         inputs,
-        outputs,
+        np.pad(outputs, (0, -len(outputs) % 4)),
         shape,
         SWEEPS,
     )
@@ -65,38 +70,66 @@ def _descend(
     shape: GridShape,
     sweeps: int,
 ) -> None:
+    """Go through all rows; `outputs` is float32[padded, padded], where padded is the rows' multiple of 4."""
     rows, columns = error.shape
-    moved = np.empty(columns, np.float32)
-    for _ in range(sweeps):
+    tiles, padded, flat = columns // LANES, outputs.shape[0], slope.reshape(-1)
+    # Lanes are columns here, and a tile has LANES columns of all rows.
+    slopes, moved = new_tiles(tiles, padded), new_tiles(tiles, _ROWS_AT_ONCE)
+    of_row, of_moved = aligned_floats(columns), aligned_floats(columns)
+    slopes[:] = np.float32(0)
+    for number in range(tiles):
         for row in range(rows):
-            moved[:] = np.float32(0)
-            changed = False
-            weight = outputs[row, row]
-            of_row = slope[row]
-            for column in range(columns):
-                group = column // shape.group
-                scale, low = scales[row, group], lows[row, group]
-                if scale == np.float32(0):
-                    continue
-                value = scale * shape.points[levels[row, column]] - low
-                wanted = value + of_row[column] / (weight * inputs[column, column])
-                level = _nearest((wanted + low) / scale, shape)
-                if level != levels[row, column]:
-                    change = value - (scale * shape.points[level] - low)
-                    levels[row, column] = level
-                    error[row, column] += change
-                    changed = True
-                    across = inputs[column]
-                    step = weight * change
-                    for k in range(columns):
-                        moved[k] += change * across[k]
-                        of_row[k] += step * across[k]
-            if changed:
-                for other in range(rows):
-                    if other != row:
-                        share, of_other = outputs[other, row], slope[other]
-                        for k in range(columns):
-                            of_other[k] += share * moved[k]
+            store(slopes[number], row * LANES, load(flat, row * columns + number * LANES))
+    for _ in range(sweeps):
+        for first in range(0, rows, _ROWS_AT_ONCE):
+            last, end = min(first + _ROWS_AT_ONCE, rows), min(first + _ROWS_AT_ONCE, padded)
+            for row in range(first, last):
+                for number in range(tiles):
+                    store(of_row, number * LANES, load(slopes[number], row * LANES))
+                weight = outputs[row, row]
+                _descend_row(levels[row], scales[row], lows[row], error[row], of_row, of_moved, inputs, weight, shape)
+                for number in range(tiles):
+                    store(moved[number], (row - first) * LANES, load(of_moved, number * LANES))
+                add_to_all(slopes, moved, row - first, outputs, row, 1, first, end)
+                for number in range(tiles):  # the row itself has heard of it column by column
+                    store(slopes[number], row * LANES, load(of_row, number * LANES))
+            add_to_all(slopes, moved, 0, outputs, first, last - first, 0, first)
+            add_to_all(slopes, moved, 0, outputs, first, last - first, end, padded)
+    for number in range(tiles):
+        for row in range(rows):
+            store(flat, row * columns + number * LANES, load(slopes[number], row * LANES))
+
+
+@maker
+def _descend_row(
+    levels: NDArray[np.uint8],
+    scales: Lanes,
+    lows: Lanes,
+    error: Lanes,
+    slope: Lanes,
+    moved: Lanes,
+    inputs: Rows,
+    weight: np.float32,
+    shape: GridShape,
+) -> None:
+    """Go through one row, whose part of H_out is `weight`; `moved` receives its change times H_in."""
+    moved[:] = np.float32(0)
+    for column in range(levels.size):
+        group = column // shape.group
+        scale, low = scales[group], lows[group]
+        if scale == np.float32(0):
+            continue
+        value = scale * shape.points[levels[column]] - low
+        wanted = value + slope[column] / (weight * inputs[column, column])
+        level = _nearest((wanted + low) / scale, shape)
+        if level != levels[column]:
+            change = value - (scale * shape.points[level] - low)
+            levels[column] = level
+            error[column] += change
+            across, step = inputs[column], weight * change
+            for k in range(levels.size):
+                moved[k] += change * across[k]
+                slope[k] += step * across[k]
 
 
 @inner
