@@ -138,7 +138,6 @@ ALLOWED = {
         "texts",
         "version",
     },
-    "methods": {"blocks", "evaluation", "planning", "simd"},
     "run": {
         "architectures",
         "blocks",
