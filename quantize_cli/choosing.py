@@ -89,6 +89,11 @@ def check_engine(method: PlannedMethod | None, device: str | None, *, stream: bo
     settings_of(device, None)
 
 
+def feeds_back(method: PlannedMethod | None) -> bool:
+    """Tell whether kernels of our own choose levels."""
+    return method is not None and METHODS[method.name].feeds_back
+
+
 def rivals_of(
     checkpoint: Checkpoint, plans: Sequence[Plan], pre_tokenizer: str | None, options: PlanOptions
 ) -> list[Plan | None]:

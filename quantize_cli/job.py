@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from quantize_cli.checkpoints.base import Checkpoint
-from quantize_cli.choosing import Kept, Step, check_engine, foretold, identity_of_kept, kept, rivals_of
+from quantize_cli.choosing import Kept, Step, check_engine, feeds_back, foretold, identity_of_kept, kept, rivals_of
 from quantize_cli.errors import OutputError, UsageError
 from quantize_cli.gates.check import check_before, judge, refuse_failed
 from quantize_cli.gates.parse import Gate, parse_gates
@@ -175,11 +175,14 @@ def fill(asked: Asked, ready: Ready, checkpoint: Checkpoint, ahead: KernelsAhead
     # Numba is slow to import, and neither planning nor a refusal needs it.
     from quantize_cli.run.compiling import prepare as compile_kernels
     from quantize_cli.run.executor import run
-    from quantize_cli.run.kernels import kernels_of_plans
+    from quantize_cli.run.kernels import kernels_of_plans, kernels_of_rounding
 
     options, observer = asked.options, asked.observer
     rivals = [rival for rival in ready.rivals if rival is not None]
-    compile_seconds = compile_kernels(kernels_of_plans([*ready.plans, *rivals]), observer, ahead)
+    kernels = kernels_of_plans([*ready.plans, *rivals])
+    if feeds_back(asked.meant.method):
+        kernels += [kernel for kernel in kernels_of_rounding(ready.plans) if kernel not in kernels]
+    compile_seconds = compile_kernels(kernels, observer, ahead)
     with kept(_step(asked, ready), checkpoint) as best:
         started = time.perf_counter()
         plans = [held.plan for held in best]

@@ -75,7 +75,7 @@ def missing_of(kernels: Iterable[Kernel]) -> list[Kernel]:
 
 def _rank(kernel: Kernel) -> int:
     """Rank what takes longest first: searches over super-blocks take three seconds, what measures one, others less."""
-    if kernel.work == "quantize" and GGML_TYPES[kernel.type].block_size == _SUPER_BLOCK:
+    if kernel.work in ("round", "quantize") and GGML_TYPES[kernel.type].block_size == _SUPER_BLOCK:
         return 0
     return 1 if kernel.work == "measure" else 2
 

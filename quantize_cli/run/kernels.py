@@ -12,6 +12,8 @@ from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.gguf_file.types import GGML_TYPES, UseOfImportance
 from quantize_cli.measure.decoded import measure
 from quantize_cli.measure.sums import SUMS
+from quantize_cli.methods.curvature import Curvature
+from quantize_cli.methods.gptq import round_rows
 from quantize_cli.mixes.base import Mix
 from quantize_cli.mixes.rules import types_of
 from quantize_cli.planning.model import Plan, PlannedTensor
@@ -19,7 +21,7 @@ from quantize_cli.simd.sixteen_bits import is_finite
 
 _COLUMNS = 256
 #: In the order in which they are compiled: what takes longest comes first.
-_WORK = ("quantize", "measure", "read", "check")
+_WORK = ("round", "quantize", "measure", "read", "check")
 #: What checkpoints are read from in one pass, and what computed weights are rounded to.
 _SOURCES = ("F16", "BF16")
 
@@ -28,7 +30,7 @@ _SOURCES = ("F16", "BF16")
 class Kernel:
     """One kernel, for one kind of arguments."""
 
-    work: Literal["quantize", "measure", "read", "check"]
+    work: Literal["round", "quantize", "measure", "read", "check"]
     type: str = "F32"  #: GGML name
     weighted: bool = False  #: whether importance is among the arguments
 
@@ -39,6 +41,9 @@ class Kernel:
         held = BLOCK_TYPES[self.type]
         packed = np.zeros((1, held.row_bytes(_COLUMNS)), np.uint8)
         match self.work:
+            case "round":
+                flat = np.eye(_COLUMNS, dtype=np.float32)
+                round_rows(rows, held, Curvature(flat, flat))
             case "quantize":
                 held.quantize(rows, packed, importance)
             case "measure":
@@ -52,6 +57,13 @@ class Kernel:
 def kernels_of_plans(plans: Iterable[Plan]) -> list[Kernel]:
     """List the kernels that fill these plans."""
     return _listed(kernel for plan in plans for tensor in plan.tensors for kernel in _of_tensor(tensor))
+
+
+def kernels_of_rounding(plans: Iterable[Plan]) -> list[Kernel]:
+    """List what a method with feedback needs beside the kernels that fill these plans."""
+    types = {tensor.type for plan in plans for tensor in plan.tensors if tensor.type in BLOCK_TYPES}
+    gridded = [name for name in BLOCK_TYPES if name in types and BLOCK_TYPES[name].grid is not None]
+    return _listed(kernel for name in gridded for kernel in (Kernel("round", name), Kernel("read", name)))
 
 
 def kernels_of_mixes(mixes: Iterable[Mix]) -> list[Kernel]:
