@@ -59,7 +59,7 @@ def test_token_weights_and_factors_are_autograds(model, tmp_path, monkeypatch):
         if not name.endswith(("attn_q.weight", "attn_k.weight", "attn_output.weight")):
             assert not found[name].output_factors.size, name
     for number in range(2):  # of the others, the file has the rows in another order
-        name, hessian = f"blk.{number}.attn_output.weight", 0
+        name, hessian = f"blk.{number}.attn_output.weight", torch.zeros(64, 64, dtype=torch.float64)
         for inputs, gradient in expected[name][:measured]:
             sizes = inputs.square().sum(1)
             hessian += (gradient * sizes.clamp_max(20 * sizes.median())[:, None]).T @ gradient

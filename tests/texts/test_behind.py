@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quantize_cli.texts.model import Document
+from quantize_cli.texts.model import Document, Sequences
 from quantize_cli.texts.sequences import behind, sequences
 from quantize_cli.tokenizers.encoding import Encoded
 
@@ -27,7 +27,7 @@ class Letters:
 DOCUMENTS = [Document("long", "long", "aabbccddeeff"), Document("short", "short", "xxyy")]
 
 
-def cut(tokens: int) -> object:
+def cut(tokens: int) -> Sequences:
     return sequences(DOCUMENTS, Letters(), 2, tokens)
 
 
