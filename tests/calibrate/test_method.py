@@ -94,9 +94,9 @@ def test_a_run_that_is_stopped_within_the_rounding_goes_on_at_its_block(made, ca
     assert left(tmp_path) == [".x.gguf.unfinished"]
     blocks, own = [], Rounding._block
 
-    def block(self, number):
+    def block(self, passage, number):
         blocks.append(number)
-        own(self, number)
+        return own(self, passage, number)
 
     monkeypatch.setattr(Rounding, "_block", block)
     said()
