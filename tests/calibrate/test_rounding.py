@@ -24,6 +24,7 @@ from quantize_cli.calibrate.rounding import Assignment, Rounding
 from quantize_cli.calibrate.settings import settings_of
 from quantize_cli.calibrate.skeleton import Skeleton
 from quantize_cli.calibrate.work import Work
+from quantize_cli.methods.table import METHODS
 
 MEASURED = SEQUENCES - HELD_OUT
 
@@ -56,15 +57,17 @@ def rounded(model, work, threads=1, tell=None):
                     0, SEQUENCES, torch.device("cpu")
                 )
 
-        assignment = Assignment(checkpoint, skeleton, model.plan.tensors, model.calibration, None, threads)
+        assignment = Assignment(
+            checkpoint, skeleton, model.plan.tensors, model.calibration, None, METHODS["gptq"], (), threads
+        )
         made = Rounding(assignment, held, pool, told)
         made.run()
         found.errors, found.chosen = made.errors, made.chosen
         found.searched, found.without = made.searched, made.without
-        planned = Planned(checkpoint, model.plan.tensors, None, pool, made.rounded)
+        planned = Planned(checkpoint, model.plan.tensors, None, pool, made.result.rounded)
         for tensor in model.plan.tensors:
-            if made.rounded.has(tensor.name):
-                found.blocks[tensor.name] = made.rounded.read(tensor, 0, tensor.rows).tobytes()
+            if made.result.rounded.has(tensor.name):
+                found.blocks[tensor.name] = made.result.rounded.read(tensor, 0, tensor.rows).tobytes()
             if len(tensor.shape) > 1:
                 found.values[tensor.name] = planned.rows(tensor)
         arrays = planned.read(list(checkpoint.infos))
@@ -223,7 +226,14 @@ def test_an_expert_that_no_token_hits_is_rounded_by_its_layer(model, tmp_path, m
     checkpoint = model.engine.checkpoint
     with Work(tmp_path / "few", {}) as held, ThreadPoolExecutor(1) as pool:
         assignment = Assignment(
-            checkpoint, Skeleton(checkpoint, settings_of("cpu", "f32")), model.plan.tensors, calibration, None, 1
+            checkpoint,
+            Skeleton(checkpoint, settings_of("cpu", "f32")),
+            model.plan.tensors,
+            calibration,
+            None,
+            METHODS["gptq"],
+            (),
+            1,
         )
         made = Rounding(assignment, held, pool, lambda *_: None)
         made.run()
