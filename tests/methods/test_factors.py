@@ -11,7 +11,9 @@ import pytest
 from quantize_cli.architectures.folds import Fold, folds_of
 from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.checkpoints.open import open_checkpoint
+from quantize_cli.methods.chosen import Chosen
 from quantize_cli.methods.factors import Factors
+from quantize_cli.methods.rounded import Rounded
 from quantize_cli.mixes.find import find_format
 from quantize_cli.planning.planner import make_plan
 from quantize_cli.run.derive import Derive
@@ -78,10 +80,10 @@ def test_slabs_are_parts_of_the_whole(opened):
             assert np.array_equal(np.concatenate(parts), whole(checkpoint, tensor, factors))
 
 
-def test_what_is_quantized_is_folded(opened):
+def test_what_is_quantized_is_folded(opened, tmp_path):
     checkpoint, plan, folds = opened
     factors = Factors.of(drawn(folds))
-    derive = Derive(checkpoint, None, factors)
+    derive = Derive(checkpoint, None, [Chosen(Rounded(tmp_path), factors)])
     tensors = []
     for slab in slabs_of([plan], 1 << 18):
         if slab.tensor.name in factors and slab.first and slab.last:

@@ -164,7 +164,7 @@ def test_experts_are_counted_one_by_one(monkeypatch, planned, arrays, plan_of):
     def derive(slab):
         return [Result(np.zeros((slab.stop - slab.start, 1), np.uint8), table[slab.start : slab.stop])]
 
-    monkeypatch.setattr(executor, "Derive", lambda _checkpoint, _importance: derive)
+    monkeypatch.setattr(executor, "Derive", lambda _checkpoint, _importance, _chosen: derive)
     source = arrays(source=np.zeros(1, np.float32))
     plan = plan_of(*(planned(source, shape) for shape in ((2, 3, 7, 5), (42, 5))))
 
