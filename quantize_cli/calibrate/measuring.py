@@ -62,12 +62,7 @@ class Subject:
 
     def of_part(self, part: int) -> list[PlannedTensor]:
         """Return the GGUF tensors with rows that are made of a part's tensors alone."""
-        names = set(self.skeleton.names(part))
-        return [
-            tensor
-            for tensor in self.tensors
-            if tensor.sources and len(tensor.shape) > 1 and names.issuperset(tensor.sources)
-        ]
+        return self.skeleton.tensors_of(part, self.tensors)
 
 
 def measure(subject: Subject, work: Work, tell: Tell) -> tuple[list[TensorCalibration], list[BlockActivations]]:

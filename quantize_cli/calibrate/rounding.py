@@ -57,12 +57,7 @@ class Assignment:
 
     def of_part(self, part: int) -> list[PlannedTensor]:
         """Return the tensors with rows that are made of a part's tensors alone."""
-        names = set(self.skeleton.names(part))
-        return [
-            tensor
-            for tensor in self.tensors
-            if tensor.sources and len(tensor.shape) > 1 and names.issuperset(tensor.sources)
-        ]
+        return self.skeleton.tensors_of(part, self.tensors)
 
 
 class Rounding:

@@ -7,7 +7,7 @@ parameters the checkpoint's tensors become, as in `from_pretrained`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -22,6 +22,7 @@ from quantize_cli.calibrate.weights import Weights
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.sidecars import read_object
 from quantize_cli.errors import CheckpointError, UnsupportedError, listed, shown
+from quantize_cli.planning.model import PlannedTensor
 
 #: The part of a model that is not in any block: embeddings, the last norm, the output matrix.
 OUTSIDE = -1
@@ -71,6 +72,15 @@ class Skeleton:
     def names(self, part: int) -> Sequence[str]:
         """Return the checkpoint's tensors that a part is made of; the part is a block's number, or OUTSIDE."""
         return self._names.get(part, ())
+
+    def tensors_of(self, part: int, tensors: Iterable[PlannedTensor]) -> list[PlannedTensor]:
+        """Return those of a GGUF file's tensors with rows that are made of a part's tensors alone."""
+        names = set(self.names(part))
+        return [
+            tensor
+            for tensor in tensors
+            if tensor.sources and len(tensor.shape) > 1 and names.issuperset(tensor.sources)
+        ]
 
     def parameter(self, name: str) -> str:
         """Return the parameter that a tensor of the checkpoint becomes, or the first of several."""

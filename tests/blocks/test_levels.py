@@ -32,7 +32,12 @@ HALVES = {
 HARD_HALVES = np.array([0.0, -0.0, 2.0**-24, -(2.0**-24), 3e-6, -3e-6, 65504, -65504, 1], np.float16)
 RECIPES = ("normal", "offset", "zeros", "negative zeros", "scale 1e-7", "scale 1e-38", "all -1e4", "zero sub-blocks")
 
-every_grid = pytest.mark.parametrize("block_type", [BLOCK_TYPES[name] for name in HALVES], ids=lambda held: held.name)
+#: Types whose tests are not slow: each type has two kernels of its own to compile.
+QUICK = ("Q4_0", "Q4_1", "Q3_K")
+every_grid = pytest.mark.parametrize(
+    "block_type",
+    [pytest.param(BLOCK_TYPES[name], id=name, marks=() if name in QUICK else pytest.mark.slow) for name in HALVES],
+)
 
 
 class Parts(NamedTuple):

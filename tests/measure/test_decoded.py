@@ -70,9 +70,9 @@ def test_other_types_are_decoded_a_tile_at_a_time(monkeypatch):
 NAMES = """
 from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.measure.decoded import _measuring
-from quantize_cli.simd.cache import _spelled
+from quantize_cli.simd.cache import spelled
 from quantize_cli.simd.compile import is_part
-print([(name, _spelled(_measuring(held.unpack))) for name, held in BLOCK_TYPES.items() if is_part(held.unpack)])
+print([(name, spelled(_measuring(held.unpack))) for name, held in BLOCK_TYPES.items() if is_part(held.unpack)])
 """
 
 

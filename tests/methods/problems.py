@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from methods.kernel_twin import Parts, Rows, taken_apart
@@ -15,6 +16,14 @@ F = np.float32
 GRIDS = {name: held for name, held in BLOCK_TYPES.items() if held.grid is not None}
 #: Types of each kind: by one scale, by one scale and a low, with points that are not in a row, with scales inside.
 KINDS = ("Q4_0", "Q4_1", "IQ4_NL", "Q2_K", "Q3_K", "IQ4_XS")
+#: Types whose tests are not slow: each type has kernels of its own to compile.
+_QUICK = ("Q4_0", "Q4_1", "Q3_K")
+
+
+def each(names):
+    """Parametrize a test by the name of a type."""
+    marked = [pytest.param(name, marks=() if name in _QUICK else pytest.mark.slow) for name in names]
+    return pytest.mark.parametrize("name", marked)
 
 
 def weights(rows: int, columns: int, seed: int = 0) -> Rows:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from methods import kernel_twin as twin
-from methods.problems import GRIDS, KINDS, F, hessian, loss, same, searched, weights
+from methods.problems import GRIDS, KINDS, F, each, hessian, loss, same, searched, weights
 from quantize_cli.methods.descent import descend
 from quantize_cli.methods.grid_shape import shape_of
 
@@ -30,7 +30,7 @@ def loss_of(name, rows, matrix, parts):
     return loss(rows - twin.values_of(GRIDS[name], parts), matrix)
 
 
-@pytest.mark.parametrize("name", GRIDS)
+@each(GRIDS)
 def test_blocks_are_the_twins(name):
     rows, matrix, parts = problem(name)
     found, expected = descended(name, rows, matrix, parts, 2), parts.copied()
@@ -42,7 +42,7 @@ def test_blocks_are_the_twins(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in GRIDS if GRIDS[name].block_size == 256])
+@each([name for name in GRIDS if GRIDS[name].block_size == 256])
 def test_several_super_blocks_are_the_twins(name):
     rows, matrix, parts = problem(name, blocks=3)
     found, expected = descended(name, rows, matrix, parts, 2), parts.copied()
@@ -52,7 +52,7 @@ def test_several_super_blocks_are_the_twins(name):
     assert same(found, expected)
 
 
-@pytest.mark.parametrize("name", GRIDS)
+@each(GRIDS)
 def test_no_sweep_makes_a_row_worse(name):
     rows, matrix, parts = problem(name, rows=6)
     losses = [loss_of(name, rows, matrix, parts)]
@@ -63,7 +63,7 @@ def test_no_sweep_makes_a_row_worse(name):
     assert (losses[-1] < 0.9 * losses[0]).all()
 
 
-@pytest.mark.parametrize("name", KINDS)
+@each(KINDS)
 def test_at_the_end_no_single_change_helps(name):
     """Any other level of any weight, any other scale or low of any group, and the neighbours of d and dmin."""
     rows, matrix, parts = problem(name, rows=2, blocks=1)
@@ -108,7 +108,7 @@ def _changed(held, parts):
             yield other
 
 
-@pytest.mark.parametrize("name", GRIDS)
+@each(GRIDS)
 def test_rows_of_zeros_stay_as_they_are(name):
     made, matrix, _ = problem(name, rows=2)
     rows = made * F([[1], [0]])
@@ -119,7 +119,7 @@ def test_rows_of_zeros_stay_as_they_are(name):
     assert not twin.values_of(GRIDS[name], found)[1].any()
 
 
-@pytest.mark.parametrize("name", KINDS)
+@each(KINDS)
 def test_levels_without_a_scale_to_be_found_keep_their_level(name):
     """Where d is 0 and all levels stand for 0, neither d nor a scale can be told."""
     rows, matrix, parts = problem(name, rows=1)
@@ -141,7 +141,7 @@ HARD = {
 }
 
 
-@pytest.mark.parametrize("name", GRIDS)
+@each(GRIDS)
 def test_hard_rows_stay_finite_and_do_not_get_worse(name):
     made, matrix, _ = problem(name, rows=1, blocks=1)
     rows = np.ascontiguousarray(np.concatenate([change(made) for change in HARD.values()]), F)
@@ -152,7 +152,7 @@ def test_hard_rows_stay_finite_and_do_not_get_worse(name):
     assert (after <= before * (1 + 1e-5)).all(), dict(zip(HARD, after / np.maximum(before, 1e-300), strict=True))
 
 
-@pytest.mark.parametrize("name", ["Q4_0", "Q4_1"])
+@each(["Q4_0", "Q4_1"])
 def test_other_rows_of_a_tile_do_not_change_a_row(name):
     rows, matrix, parts = problem(name, rows=33)
     found = descended(name, rows, matrix, parts, 3)

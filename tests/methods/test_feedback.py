@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from methods import kernel_twin as twin
-from methods.problems import GRIDS, KINDS, F, curvature, hessian, same, searched, weights
+from methods.problems import GRIDS, KINDS, F, curvature, each, hessian, same, searched, weights
 from quantize_cli.methods.feedback import feed_back
 from quantize_cli.methods.grid_shape import Fitted, shape_of
 
-every_grid = pytest.mark.parametrize("name", GRIDS)
+every_grid = each(GRIDS)
 
 
 def fed_back(name, rows, lower, parts):
@@ -43,7 +42,7 @@ def test_levels_and_moved_weights_are_the_twins(name):
     assert not np.array_equal(found.levels, searched(held, rows).levels)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@each(KINDS)
 def test_the_method_as_it_is_written(name):
     """Column by column, with the inverse of the Hessian of the columns that are left, in float64."""
     held, rows = GRIDS[name], weights(4, columns_of(name))
@@ -77,7 +76,7 @@ def test_where_inputs_do_not_hang_together_levels_are_the_nearest(name):
     assert (scale != 0).mean() > 0.9
 
 
-@pytest.mark.parametrize("name", KINDS)
+@each(KINDS)
 def test_weights_without_a_scale_keep_the_level_of_the_search(name):
     held, rows = GRIDS[name], weights(2, columns_of(name))
     parts = searched(held, rows)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from methods import kernel_twin as twin
-from methods.problems import GRIDS, F, curvature, hessian, loss, searched, weights
+from methods.problems import GRIDS, F, curvature, each, hessian, loss, searched, weights
 from quantize_cli.methods import gptq
 from quantize_cli.methods.gptq import SWEEPS, round_rows
 
@@ -21,7 +21,7 @@ def columns_of(name):
     return GRIDS[name].block_size * (1 if GRIDS[name].block_size == 256 else 3)
 
 
-@pytest.mark.parametrize("name", GRIDS)
+@each(GRIDS)
 def test_blocks_are_better_than_the_searchs(name):
     rows, matrix = weights(5, columns_of(name)), hessian(columns_of(name))
     curved = curvature(matrix)
@@ -32,7 +32,7 @@ def test_blocks_are_better_than_the_searchs(name):
     assert np.array_equal(twin.put_together(GRIDS[name], twin.taken_apart(GRIDS[name], packed)), packed)
 
 
-@pytest.mark.parametrize("name", ["Q4_0", "Q4_1", "IQ4_NL"])
+@each(["Q4_0", "Q4_1", "IQ4_NL"])
 def test_the_steps_follow_one_another(name):
     """Each block is searched where the blocks before it have moved it to; its levels are fed back; all descend."""
     held, rows = GRIDS[name], weights(4, columns_of(name))
@@ -50,7 +50,7 @@ def test_the_steps_follow_one_another(name):
     assert np.array_equal(round_rows(rows, held, curved), twin.put_together(held, expected))
 
 
-@pytest.mark.parametrize("name", ["Q4_0", "Q4_1", "Q8_0", "IQ4_NL"])
+@each(["Q4_0", "Q4_1", "Q8_0", "IQ4_NL"])
 def test_neither_the_number_of_rows_nor_the_chunk_changes_a_row(name, monkeypatch):
     rows, curved = weights(129, 64), curvature(hessian(64))
     whole = round_rows(rows, GRIDS[name], curved)
@@ -62,7 +62,7 @@ def test_neither_the_number_of_rows_nor_the_chunk_changes_a_row(name, monkeypatc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in GRIDS if GRIDS[name].block_size == 256])
+@each([name for name in GRIDS if GRIDS[name].block_size == 256])
 def test_neither_changes_a_row_of_super_blocks(name, monkeypatch):
     rows, curved = weights(65, 512), curvature(hessian(512))
     whole = round_rows(rows, GRIDS[name], curved)
@@ -71,7 +71,7 @@ def test_neither_changes_a_row_of_super_blocks(name, monkeypatch):
     assert np.array_equal(round_rows(rows, GRIDS[name], curved), whole)
 
 
-@pytest.mark.parametrize("name", GRIDS)
+@each(GRIDS)
 def test_hard_rows_give_finite_blocks(name):
     made = weights(1, GRIDS[name].block_size)
     rows = np.concatenate(

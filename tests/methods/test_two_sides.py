@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from methods import kernel_twin as twin
-from methods.problems import GRIDS, KINDS, F, hessian, searched, weights
+from methods.problems import GRIDS, KINDS, F, each, hessian, searched, weights
 from quantize_cli.methods import two_sides
 from quantize_cli.methods.two_sides import descend_rows
 
@@ -33,7 +32,7 @@ def problem(name, rows=ROWS):
     return weights(rows, columns), hessian(columns), hessian(rows, seed=1, damping=1)
 
 
-@pytest.mark.parametrize("name", GRIDS)
+@each(GRIDS)
 def test_it_falls_and_the_blocks_are_what_is_told_of_them(name):
     rows, inputs, outputs = problem(name)
     held = GRIDS[name]
@@ -50,7 +49,7 @@ def test_it_falls_and_the_blocks_are_what_is_told_of_them(name):
     assert np.array_equal(twin.put_together(held, after), packed)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@each(KINDS)
 def test_levels_are_the_twins(name, monkeypatch):
     monkeypatch.setattr(two_sides, "SWEEPS", 1)
     rows, inputs, outputs = problem(name, rows=3)
@@ -64,7 +63,7 @@ def test_levels_are_the_twins(name, monkeypatch):
     assert np.array_equal(error, slow_error)
 
 
-@pytest.mark.parametrize("name", ["Q4_0", "Q4_1", "IQ4_NL", "Q3_K"])
+@each(["Q4_0", "Q4_1", "IQ4_NL", "Q3_K"])
 def test_rows_that_do_not_add_descend_on_their_own(name):
     """The levels of one block are those of the descent of each row."""
     columns = GRIDS[name].block_size
@@ -80,7 +79,7 @@ def test_rows_that_do_not_add_descend_on_their_own(name):
     assert np.array_equal(error, slow.error)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@each(KINDS)
 def test_hard_rows_stay_finite(name):
     rows, inputs, outputs = problem(name)
     rows[0], rows[1], rows[2] = 0, F(1e-40), F(6e4)
