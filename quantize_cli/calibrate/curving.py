@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,11 +23,13 @@ def curvature(hessian: Tensor) -> Curvature:
     while True:
         damped = hessian / mean
         damped.diagonal().add_(damping)
-        whole, failed = torch.linalg.cholesky_ex(damped)
+        factor, failed = torch.linalg.cholesky_ex(damped)
         if not failed:
-            lower, failed = torch.linalg.cholesky_ex(torch.cholesky_inverse(whole))
+            factor = torch.cholesky_inverse(factor)  # one name, because each of these is as large as the Hessian
+            factor, failed = torch.linalg.cholesky_ex(factor)
             if not failed:
-                return Curvature(damped.cpu().numpy(), np.ascontiguousarray(lower.cpu().numpy()))
+                factor = factor.contiguous()
+                return Curvature(damped.cpu().numpy(), factor.cpu().numpy())
         damping *= _MORE
 
 

@@ -266,7 +266,7 @@ class Rounding:
         """Collect the Hessians of sequences `start:stop`."""
         parts = (some for some in batches(self._tokens, self._measured) if start <= some.start < stop)
         tasks = (partial(collector.of_sequences, parameters, some, partial(run, some)) for some in parts)
-        return in_order(self._pool, tasks, self._assignment.threads)
+        return in_order(self._pool, tasks, self._assignment.threads - 1)
 
     def _evidence(
         self, joined: Joined, number: int, measured: Mapping[Key, Summed], held_out: Mapping[Key, Summed]
@@ -322,7 +322,8 @@ def _of_experts(joined: Joined, number: int, found: Mapping[Key, Summed]) -> lis
     experts = tensor.rows // tensor.rows_of_an_expert
     if not mine:
         return []
-    layer = torch.stack([summed.hessian for summed in mine.values()]).sum(0)
+    hessians = [summed.hessian for summed in mine.values()]
+    layer = hessians[0] if len(hessians) == 1 else torch.stack(hessians).sum(0)
     if experts == 1:
         return [layer]
     tokens = sum(summed.tokens for summed in mine.values())
