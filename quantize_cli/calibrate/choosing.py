@@ -26,7 +26,7 @@ Rows = NDArray[np.float32]
 Packed = NDArray[np.uint8]
 
 #: Weights of a tensor that are in memory at once, unless its rows belong together.
-_WEIGHTS_AT_ONCE = 1 << 24
+_WEIGHTS_AT_ONCE = 1 << 23
 
 
 @dataclass(frozen=True, eq=False, slots=True)
