@@ -321,7 +321,7 @@ def modules_with_kernels() -> list[Path]:
 @pytest.mark.slow
 def test_every_change_of_a_module_with_kernels_changes_the_folder(tmp_path):
     modules = modules_with_kernels()
-    assert {path.parts[0] for path in modules} == {"simd", "blocks", "measure"}
+    assert {path.parts[0] for path in modules} == {"simd", "blocks", "measure", "methods"}
     copy = tmp_path / "package"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
 
