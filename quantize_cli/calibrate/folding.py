@@ -17,7 +17,7 @@ from quantize_cli.checkpoints.base import TensorInfo
 from quantize_cli.methods.factors import Factors
 from quantize_cli.planning.model import PlannedTensor
 
-#: The largest `difference` of a model whose foldings hold, computed in float32; that of small models is below a quarter of it.
+#: The largest `difference` of a model whose foldings hold, computed in float32; small models have less than a quarter.
 TOLERANCE = 1e-3
 
 
