@@ -20,11 +20,7 @@ from quantize_cli.blocks.base import (
     SUPER_BLOCK,
     Blocks,
     BlockType,
-    Grid,
-    Groups,
-    Heads,
     Importance,
-    Levels,
     Packed,
 )
 from quantize_cli.blocks.k.one_by_one import BOTTOM, STATE_SIZE, OneByOne, new_one_by_one, search_one_by_one
@@ -32,11 +28,13 @@ from quantize_cli.blocks.k.symmetric import (
     PAIRS,
     SUB_BLOCK,
     SUB_BLOCKS,
+    Layout,
     Work,
     encode_levels,
     halves,
     keep_where_zero,
     new_work,
+    symmetric_grid,
 )
 from quantize_cli.blocks.k.two_bits import load_two_bits, store_two_bits
 from quantize_cli.blocks.search.symmetric import (
@@ -51,7 +49,7 @@ from quantize_cli.blocks.search.symmetric import (
 from quantize_cli.blocks.search.weights import sum_of_squares, weigh_importance
 from quantize_cli.simd.compile import inner, kernel, kernel_and_part
 from quantize_cli.simd.half import load_half, store_half, to_half
-from quantize_cli.simd.lanes import Lanes, load_lanes, new_lanes, store_lane
+from quantize_cli.simd.lanes import Lanes, load_lanes, store_lane
 from quantize_cli.simd.rounding import nearest_ints
 from quantize_cli.simd.vector import (
     LANES,
@@ -220,30 +218,5 @@ def unpack(packed: Packed, out: Blocks) -> None:
             store(values, pair * LANES, d * scale * level)
 
 
-@kernel
-def read(packed: Packed, heads: Heads, scales: Groups, lows: Groups, levels: Levels) -> None:
-    """Take blocks uint8[n, 110] apart, as `Grid.read` says."""
-    for number in range(packed.shape[0]):
-        block, out = packed[number], levels[number]
-        heads[number, 0], heads[number, 1] = load_half(block, D), F(0)
-        for j in range(SUB_BLOCKS):
-            scales[number, j], lows[number, j] = _scale(block, j), F(0)
-        for pair in range(PAIRS):
-            store_bytes(out, pair * LANES, _load_levels(block, pair))
-
-
-@kernel
-def write(heads: Heads, scales: Groups, _lows: Groups, levels: Levels, packed: Packed) -> None:
-    """Put blocks uint8[n, 110] together, as `Grid.write` says."""
-    stored, bytes_of_scales = new_lanes(SUB_BLOCKS), np.empty(SUB_BLOCKS * LANES, np.uint8)
-    for first in range(0, packed.shape[0], LANES):
-        count = min(LANES, packed.shape[0] - first)
-        load_lanes(scales, first, count, stored)
-        _pack_scales(stored, bytes_of_scales)
-        for lane in range(count):
-            _store_head(packed[first + lane], to_half(heads[first + lane, 0]), bytes_of_scales, lane)
-            _store_levels(levels[first + lane], packed[first + lane])
-
-
-_GRID = Grid(tuple(map(float, range(BOTTOM, -BOTTOM))), SUB_BLOCK, (BOTTOM_SCALE, ~BOTTOM_SCALE), (0, 0), read, write)
-Q3_K = BlockType("Q3_K", pack, unpack, grid=_GRID)
+_LAYOUT = Layout(D, _scale, _load_levels, _pack_scales, _store_head, _store_levels)
+Q3_K = BlockType("Q3_K", pack, unpack, grid=symmetric_grid(BOTTOM, BOTTOM_SCALE, _LAYOUT))
