@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ from quantize_cli.planning.method_fields import (
 from quantize_cli.planning.model import Plan
 from quantize_cli.planning.options import PlanOptions
 from quantize_cli.planning.planner import make_plans
+from quantize_cli.sensitivity.check import check_statistics
 from quantize_cli.sensitivity.model import Calibration
 
 if TYPE_CHECKING:
@@ -67,6 +69,14 @@ class Step:
     threads: int
     restart: bool
     observer: Observer
+
+
+@dataclass(frozen=True, slots=True)
+class Foretold:
+    """What a method will take."""
+
+    sentence: str
+    room: Mapping[Path, int]  #: output -> bytes of what lies beside it for the time of the run
 
 
 def check_engine(method: PlannedMethod | None, device: str | None, *, stream: bool) -> None:
@@ -108,15 +118,30 @@ def rivals_of(
     return [*make_plans(checkpoint, [budget.amount.mix], pre_tokenizer, replace(options, budget=None))]
 
 
-def foretold(step: Step, checkpoint: Checkpoint) -> str:
-    """Return a sentence with the time, the memory and the disk space that the method will take.
+def foretold(step: Step, checkpoint: Checkpoint) -> Foretold:
+    """Find out what the method will take.
 
     Raises:
-        QuantizeError: The engine cannot run the model.
+        QuantizeError: The engine cannot run the model, or the calibration does not fit it.
     """
+    from quantize_cli.calibrate.estimate import Cost
     from quantize_cli.calibrate.foretelling import foretell
+    from quantize_cli.calibrate.work import work_left
 
-    return foretell(checkpoint, step.plans, _calibration(step), step.device, step.threads)
+    calibration = _calibration(step)
+    for plan in step.plans:
+        check_statistics(calibration, {tensor.name: (tensor.rows, tensor.columns) for tensor in plan.tensors})
+    costs = foretell(checkpoint, step.plans, calibration, step.device, step.threads)
+    total = Cost(
+        sum(cost.seconds for cost in costs),
+        max(cost.memory_bytes for cost in costs),
+        sum(cost.disk_bytes for cost in costs),
+    )
+    room: Counter[Path] = Counter()
+    for plan, output, cost in zip(step.plans, step.outputs, costs, strict=True):
+        path = Path(tempfile.gettempdir()) / plan.model if output is None else real(output)
+        room[path] += max(0, cost.disk_bytes - work_left(path))
+    return Foretold(f"Rounding for {calibration.tokens.size:,} tokens takes about {total}.", room)
 
 
 @contextmanager

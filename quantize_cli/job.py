@@ -6,6 +6,7 @@ Each step refuses whatever it can before the next one takes time.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -154,15 +155,19 @@ def prepare(asked: Asked, checkpoint: Checkpoint, ahead: KernelsAhead) -> Ready:
     check_files(list(files), asked.place, force=asked.force)
     check_alone(list(files))
     key = key_of(plans, [path.name for path in files])
-    check_room({**room_needed(files, key), **checkpoint.missing})
+    ready = Ready(plans, rivals, targets, key, time.perf_counter() - started)
+    room = Counter({**room_needed(files, key), **checkpoint.missing})
+    method = foretold(_step(asked, ready), checkpoint) if asked.meant.method is not None else None
+    if method is not None:
+        room.update(method.room)
+    check_room(room)
     for sentence in leftovers(dict.fromkeys(path.parent for path in files), but=key, outputs=files):
         asked.observer.noted(sentence)
     if asked.push is not None:
         asked.push.prepare()
-    ready = Ready(plans, rivals, targets, key, time.perf_counter() - started)
-    if asked.meant.method is not None:
-        asked.observer.noted(foretold(_step(asked, ready), checkpoint))
-    return ready
+    if method is not None:
+        asked.observer.noted(method.sentence)
+    return replace(ready, seconds=time.perf_counter() - started)
 
 
 def fill(asked: Asked, ready: Ready, checkpoint: Checkpoint, ahead: KernelsAhead) -> Done:

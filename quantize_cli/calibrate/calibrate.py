@@ -13,10 +13,10 @@ from quantize_cli.calibrate.sampling import fits, joined, sampled, share_of
 from quantize_cli.calibrate.settings import settings_of
 from quantize_cli.calibrate.subject import Model, documents_for, on_device, opened_model, shared_words, tokens_of
 from quantize_cli.calibrate.weights import Original
-from quantize_cli.calibrate.work import Work
+from quantize_cli.calibrate.work import Work, work_left
 from quantize_cli.errors import QuantizeError
 from quantize_cli.observer import Observer
-from quantize_cli.outputs.checks import check_output
+from quantize_cli.outputs.checks import check_output, check_room
 from quantize_cli.run.bounds import available_threads
 from quantize_cli.sensitivity.check import identity_of
 from quantize_cli.sensitivity.model import Calibration
@@ -78,7 +78,9 @@ def calibrate(
         observer.noted(
             shared_words(documents, evaluation, "the built-in texts of `quantize eval` stand in these texts")
         )
-        observer.noted(estimate(opened, everything, types))
+        cost = estimate(opened, everything, types)
+        check_room({output: max(0, cost.disk_bytes - work_left(output))})
+        observer.noted(f"Measuring {everything.tokens.size:,} tokens takes about {cost}.")
         key: Mapping[str, object] = {
             "config": identity.config,
             "shapes": identity.shapes,

@@ -1,10 +1,11 @@
-"""What a calibration will take, said before it starts."""
+"""What the engine will take, said before it starts."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -27,8 +28,22 @@ _TRIES = 5
 BASE_BYTES = 700 << 20
 
 
-def estimate(model: Model, found: Sequences, types: Sequence[str]) -> str:
-    """Return a sentence with the time, the memory and the disk space that a calibration will take."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What some work will take."""
+
+    seconds: float
+    memory_bytes: float
+    disk_bytes: int  #: of the hidden folder beside the output
+
+    def __str__(self) -> str:
+        """Spell it, for a sentence."""
+        memory, disk = (f"{nbytes / 2**30:.1f} GiB" for nbytes in (self.memory_bytes, self.disk_bytes))
+        return f"{minutes(self.seconds)}, {memory} of memory, and {disk} of disk space beside the output"
+
+
+def estimate(model: Model, found: Sequences, types: Sequence[str]) -> Cost:
+    """Estimate what a calibration will take."""
     skeleton, tokens = model.skeleton, found.tokens.size
     item = skeleton.settings.dtype.itemsize
     sizes = {part: sum(held.numel() for held in skeleton.parameters(part).values()) for part in _parts(model)}
@@ -40,10 +55,7 @@ def estimate(model: Model, found: Sequences, types: Sequence[str]) -> str:
     disk = (len(skeleton) + 2) * tokens * hidden * item
     weights = sum(sizes.values())
     seconds = _OPERATIONS * tokens * weights / speed(model) + _SEARCHES * weights / available_threads()
-    return (
-        f"Measuring {tokens:,} tokens takes about {minutes(seconds)}, {memory / 2**30:.1f} GiB of memory, and "
-        f"{disk / 2**30:.1f} GiB of disk space beside the output."
-    )
+    return Cost(seconds, memory, disk)
 
 
 def _parts(model: Model) -> range:

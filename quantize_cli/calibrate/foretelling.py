@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quantize_cli.calibrate.estimate import BASE_BYTES, minutes, speed
+from quantize_cli.calibrate.estimate import BASE_BYTES, Cost, speed
 from quantize_cli.calibrate.method import compared
 from quantize_cli.calibrate.settings import settings_of
 from quantize_cli.calibrate.skeleton import OUTSIDE
@@ -24,29 +24,28 @@ _ROUNDING = 0.35e-6 / 576
 
 def foretell(
     checkpoint: Checkpoint, plans: Sequence[Plan], calibration: Calibration, device: str | None, threads: int
-) -> str:
-    """Return a sentence with the time, the memory and the disk space that the choice will take.
+) -> list[Cost]:
+    """Estimate what the choice will take, plan by plan.
 
     Raises:
         QuantizeError: The engine cannot run the model, or compare files of it.
     """
     model = model_of(checkpoint, settings_of(device, None))
     tokens, scored = calibration.tokens.size, compared(model, calibration.context).tokens.size
-    seconds = sum(_seconds(model, plan, tokens, scored, threads) for plan in plans)
-    disk = sum(_disk(model, plan, tokens) for plan in plans)
-    return (
-        f"Rounding for {tokens:,} tokens takes about {minutes(seconds)}, {_memory(model) / 2**30:.1f} GiB of memory, "
-        f"and {disk / 2**30:.1f} GiB of disk space beside the output."
-    )
+    memory, measured = _memory(model), speed(model)
+    return [
+        Cost(_seconds(model, plan, tokens, scored, measured, threads), memory, _disk(model, plan, tokens))
+        for plan in plans
+    ]
 
 
-def _seconds(model: Model, plan: Plan, tokens: int, scored: int, threads: int) -> float:
+def _seconds(model: Model, plan: Plan, tokens: int, scored: int, measured: float, threads: int) -> float:
     weights = sum(held.numel() for part in _parts(model) for held in model.skeleton.parameters(part).values())
     rounded = [tensor for tensor in plan.tensors if GGML_TYPES[tensor.type].quantized]
     passes = 2 * weights * (_PASSES * tokens + _COMPARED * scored)
     hessians = sum(2 * tokens * tensor.columns**2 for tensor in rounded if not _has_a_row_of_each_token(tensor))
     rounding = sum(_ROUNDING * tensor.columns * tensor.weights for tensor in rounded)
-    return (passes + hessians) / speed(model) + rounding / threads
+    return (passes + hessians) / measured + rounding / threads
 
 
 def _memory(model: Model) -> float:

@@ -41,7 +41,7 @@ class Work:
     """
 
     def __init__(self, output: Path, key: Mapping[str, object]) -> None:
-        self.folder = output.parent / f".{output.name}.unfinished"
+        self.folder = _folder(output)
         with writing(self.folder):
             self._descriptor = _locked(self.folder, output)
             try:
@@ -121,6 +121,16 @@ class Work:
 
     def _figures(self, name: str) -> Path:
         return self.folder / f"{name}.npz"
+
+
+def work_left(output: Path) -> int:
+    """Return how many bytes an earlier run has left in its folder."""
+    folder = _folder(output)
+    return sum(path.lstat().st_size for path in folder.iterdir()) if folder.is_dir() else 0
+
+
+def _folder(output: Path) -> Path:
+    return output.parent / f".{output.name}.unfinished"
 
 
 def _locked(folder: Path, output: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.checkpoints.gguf import GgufCheckpoint
@@ -53,6 +54,32 @@ def check_calibration(calibration: Calibration, checkpoint: Checkpoint) -> None:
         f"The calibration is of another model than {checkpoint.location}: {what}; run `quantize calibrate` on "
         "this model."
     )
+
+
+def check_statistics(calibration: Calibration, shapes: Mapping[str, tuple[int, int]]) -> None:
+    """Check that methods can use what was measured.
+
+    Args:
+        calibration: A calibration of this model.
+        shapes: GGUF name -> rows and columns, of all tensors.
+
+    Raises:
+        UsageError: It is of other shapes or tokens, which `quantize calibrate` would not write.
+    """
+    for tensor in calibration.tensors:
+        rows, columns = shapes.get(tensor.name, (0, 0))
+        for size, expected in ((tensor.hessian.size, columns * columns), (tensor.output_factors[:1].size, rows)):
+            if size not in (0, expected):
+                raise UsageError(
+                    f"The calibration's statistics of {tensor.name} do not fit its {rows} rows of {columns} weights; "
+                    "run `quantize calibrate` on this model again."
+                )
+    vocabulary, _ = shapes.get("token_embd.weight", (0, 0))
+    if calibration.tokens.size and calibration.tokens.max() >= vocabulary:
+        raise UsageError(
+            f"The calibration has token {calibration.tokens.max()}, and the model {vocabulary} tokens; run `quantize "
+            "calibrate` on this model again."
+        )
 
 
 def _relevant(value: Json) -> Json:

@@ -102,8 +102,11 @@ def in_child(request: bytes, what: str, limits: Limits, packages: Sequence[str])
                 env={**os.environ, **_ENVIRONMENT},
                 check=False,
             )
-    except subprocess.TimeoutExpired:
-        raise _too_slow(what, _PATIENCE * limits.seconds) from None
+    except subprocess.TimeoutExpired:  # of a process that waits, has no other limit, or hardly gets to compute
+        raise CheckpointError(
+            f"{what} has not been read after {_PATIENCE * limits.seconds} s; run this again when the machine has less "
+            "to do, or take the model from a source you trust."
+        ) from None
     except OSError as error:
         raise QuantizeError(
             f"{what} is read in a process of its own, but the system does not start one ({error.strerror}); "
@@ -113,7 +116,10 @@ def in_child(request: bytes, what: str, limits: Limits, packages: Sequence[str])
         return ended.stdout
     cause = _cause(ended.returncode)
     if cause == "SIGXCPU":
-        raise _too_slow(what, limits.seconds)
+        raise CheckpointError(
+            f"{what} takes more than {limits.seconds} s to read, which is too much for its size; take the model from a "
+            "source you trust."
+        )
     if ended.returncode == OUT_OF_MEMORY:
         raise CheckpointError(
             f"{what} takes more than {limits.mebibytes} MiB of memory to read, which is too much for its size; "
@@ -122,13 +128,6 @@ def in_child(request: bytes, what: str, limits: Limits, packages: Sequence[str])
     raise CheckpointError(
         f"{what} crashes what reads it, or takes more than {limits.mebibytes} MiB of memory ({cause}); "
         "download it again, from a source you trust."
-    )
-
-
-def _too_slow(what: str, seconds: int) -> CheckpointError:
-    return CheckpointError(
-        f"{what} takes more than {seconds} s to read, which is too much for its size; take the model from a source you "
-        "trust."
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shutil
+from collections import namedtuple
 from dataclasses import replace
 from functools import partial
 
@@ -13,6 +15,7 @@ from quantize_cli import plan, quantize, verify
 from quantize_cli.calibrate import method
 from quantize_cli.calibrate.rounding import Rounding
 from quantize_cli.checkpoints.gguf import GgufCheckpoint
+from quantize_cli.errors import OutputError
 from quantize_cli.observer import Observer
 from quantize_cli.run import executor
 
@@ -122,6 +125,17 @@ def test_a_run_that_is_stopped_behind_the_rounding_does_not_round_again(made, ca
         said()
     assert (tmp_path / "x.gguf").read_bytes() == made[0].read_bytes()
     assert left(tmp_path) == ["x.gguf"]
+
+
+def test_a_disk_without_room_for_what_lies_beside_the_file(calibration, tmp_path, monkeypatch):
+    size = plan(EXAMPLE, "q4_0", pure=True, calibration=calibration).file_bytes
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: usage(1 << 40, 0, 2 * size))
+    said = partial(quantize, EXAMPLE, "q4_0", calibration=calibration)
+    with pytest.raises(OutputError, match=r"x\.gguf will take [\d,]+ bytes, but the disk has [\d,]+ free"):
+        said(tmp_path / "x.gguf", **USUAL)
+    assert left(tmp_path) == []
+    said(tmp_path / "r.gguf", pure=True, threads=1)
 
 
 class Warnings(Observer):

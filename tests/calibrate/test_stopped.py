@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
+from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -159,6 +161,14 @@ def test_states_are_not_written_through_links(tmp_path):
         with pytest.raises(OutputError, match=r"hidden-0\.states cannot be written"):
             work.states("hidden-0", (2, 2), torch.float32)
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_disk_without_room_is_told_before(tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: usage(1 << 40, 0, 1000))
+    with pytest.raises(OutputError, match=r"c\.gguf will take [\d,]+ bytes, but the disk has 1,000 free"):
+        calibrated(tmp_path / "c.gguf")
+    assert left(tmp_path) == []
 
 
 def test_a_full_disk_is_told(tmp_path, monkeypatch):

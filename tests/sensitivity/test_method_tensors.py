@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from calibration_factory import write
 
-from quantize_cli.errors import CheckpointError
+from quantize_cli.errors import CheckpointError, UsageError
 from quantize_cli.importance.read import read_importance
 from quantize_cli.sensitivity import write as writer
+from quantize_cli.sensitivity.check import check_statistics
 from quantize_cli.sensitivity.model import Calibration, ModelIdentity, TensorCalibration
 from quantize_cli.sensitivity.read import read_calibration
 from quantize_cli.texts.model import TextRecord
@@ -156,6 +157,30 @@ def test_tensors_of_another_type(tmp_path, monkeypatch):
     assert content[place : place + 4] == bytes(4)  # F32
     file.write_bytes(content[:place] + bytes([1, 0, 0, 0]) + content[place + 4 :])
     refused(file, "hessian' is F16 instead of F32")
+
+
+SHAPES = {EMBEDDING: (SEQUENCES * CONTEXT, 2), QUERIES: (5, 2), VALUES: (5, 2)}
+
+
+@pytest.mark.parametrize(
+    ("calibration", "says"),
+    [
+        (changed(EMBEDDING, hessian=_random(3, 3)), "statistics of token_embd.weight do not fit its 12 rows of 2 weig"),
+        (
+            changed(QUERIES, output_factors=_random(3, 4)),
+            "statistics of blk.0.attn_q.weight do not fit its 5 rows of 2",
+        ),
+        (
+            replace(EXAMPLE, tokens=EXAMPLE.tokens + 1),
+            "has token 12, and the model 12 tokens; run `quantize",
+        ),
+    ],
+)
+def test_statistics_that_do_not_fit_the_model(calibration, says):
+    check_statistics(EXAMPLE, SHAPES)
+    check_statistics(BEFORE, SHAPES)
+    with pytest.raises(UsageError, match=says):
+        check_statistics(calibration, SHAPES)
 
 
 def refused(file, says):
