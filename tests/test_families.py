@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ def converted(tmp_path_factory):
             }
             names = [name for name in formats_of(case) if is_slow(case, name) == key[1]]
             reports = quantize(folder, names, parent / "out", **options)
+            shutil.rmtree(folder)  # hundreds of models take many GB
             made[key] = {report.format: Path(report.output) for report in reports}
         return made[key][format_name]
 

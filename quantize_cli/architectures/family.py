@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.description import TensorRecipe
+from quantize_cli.architectures.foldings import Folding
 from quantize_cli.architectures.maps import Map
 from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.moves import Move
@@ -148,6 +149,9 @@ class Family:
     extra_layers: Callable[[Model], int] = lambda _model: 0  #: layers that only predict further tokens
     computed: Callable[[Sizes], tuple[TensorRecipe, ...]] = lambda _sizes: ()
     needed: tuple[str, ...] = ("vocab", "hidden", "heads", "ffn")  #: sizes that config.json must give
+    #: Where factors can move from what makes a channel to what reads it; none is here that was not checked with random
+    #: factors on a small model (tests/calibrate/test_folding.py).
+    foldings: tuple[Folding, ...] = ()
     #: The family of models that share the class but are something else, such as rerankers among chat models.
     special: Callable[[Family, Model], Family | None] = lambda _family, _model: None
     check: Callable[[Model], None] = lambda _model: None  #: raises UnsupportedError for models that only look alike

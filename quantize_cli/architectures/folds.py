@@ -1,43 +1,20 @@
-"""Foldings: where a factor for each channel can move from what makes the channel to the matrices that read it.
-
-A norm, the values of attention or the gated products of a feed-forward network make channels that only certain matrices
-read. If row i of the maker is divided by a factor, and the readers' columns of that channel are multiplied by it, the
-model computes what it did. AWQ (arXiv 2306.00978) uses that to round salient channels finer. The names are those of
-GGUF, without "blk.N." and suffix.
-"""
+"""Where the blocks of a model have the foldings that its family allows; see `foldings`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quantize_cli.architectures.families.table import FAMILIES
+from quantize_cli.architectures.foldings import ATTENTION, FFN, Folding, Part
 from quantize_cli.gguf_file.fields import Field
 
 Shape = tuple[int, ...]
-
-
-class Part(Enum):
-    """The rows of a tensor that make channels, beside which it may have others."""
-
-    WHOLE = "whole"
-    VALUES = "values"  #: the last rows of queries, keys and values in one matrix
-    SECOND_HALF = "second half"  #: behind those of the gate
-
-
-@dataclass(frozen=True, slots=True)
-class Folding:
-    """A folding that a family allows, in every block that has its tensors."""
-
-    maker: str  #: a norm, or a matrix; its bias is divided too
-    readers: tuple[str, ...]  #: all matrices that may read the channels, of which a block has some
-    part: Part = Part.WHOLE
-    gate: str | None = None  #: the matrix without which there is something between maker and readers that is not linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +42,6 @@ class Fold:
         return np.repeat(factors, times, axis=1).reshape(self.experts, self.columns)
 
 
-_ATTENTION = ("attn_q", "attn_k", "attn_v", "attn_qkv", "attn_gate")
-_LINEAR_ATTENTION = (*_ATTENTION, "ssm_alpha", "ssm_beta", "ssm_ba")
-_LATENT_ATTENTION = ("attn_q", "attn_q_a", "attn_kv_a_mqa", "indexer.attn_k", "indexer.proj")
-_DELTA_ATTENTION = (*_ATTENTION, *_LATENT_ATTENTION[1:3], "ssm_beta", "ssm_f_a", "ssm_g_a")
-_FFN = (
-    *("ffn_gate", "ffn_up"),
-    *("ffn_gate_inp", "ffn_gate_exps", "ffn_up_exps"),
-    *("ffn_gate_shexp", "ffn_up_shexp", "ffn_gate_inp_shexp"),
-)
 #: Norms of something else than the input of attention or of a feed-forward network.
 _OTHER_NORMS = frozenset(
     {
@@ -91,102 +59,9 @@ _BEHIND = frozenset(
     }
 )
 
-_ATTENTION_NORM = Folding("attn_norm", _ATTENTION)
-_FFN_NORM = Folding("ffn_norm", _FFN)
-#: The norm before the feed-forward network, in families that name it by its place.
-_NORM_BEHIND_ATTENTION = Folding("post_attention_norm", _FFN)
-#: Attention and feed-forward network side by side, behind one norm.
-_ONE_NORM = Folding("attn_norm", (*_ATTENTION, *_FFN))
-_VALUES = Folding("attn_v", ("attn_output",))
-_FUSED_VALUES = Folding("attn_qkv", ("attn_output",), Part.VALUES)
-_LATENT_VALUES = Folding("attn_v_b", ("attn_output",))
-_FUSED_UP = Folding("ffn_up", ("ffn_down",), Part.SECOND_HALF)
-_EXPERTS_UP = (
-    Folding("ffn_up_exps", ("ffn_down_exps",), gate="ffn_gate_exps"),
-    Folding("ffn_up_shexp", ("ffn_down_shexp",), gate="ffn_gate_shexp"),
-)
-_UP = (Folding("ffn_up", ("ffn_down",), gate="ffn_gate"), *_EXPERTS_UP)
-
-_NORMS = (_ATTENTION_NORM, _FFN_NORM)
-_USUAL = (*_NORMS, _VALUES, *_UP)
-_WITHOUT_GATE = (*_NORMS, _VALUES)
-_FUSED = (*_NORMS, _FUSED_VALUES)
-_PARALLEL = (_ONE_NORM, _VALUES, *_UP)
-_POST_NORMS = (_VALUES, *_UP)
-_NAMED_BY_PLACE = (_ATTENTION_NORM, _NORM_BEHIND_ATTENTION, _VALUES, *_UP)
-_LINEAR = (Folding("attn_norm", _LINEAR_ATTENTION), _NORM_BEHIND_ATTENTION, _VALUES, *_UP)
-_LATENT = (
-    Folding("attn_norm", _LATENT_ATTENTION),
-    Folding("attn_q_a_norm", ("attn_q_b", "indexer.attn_q_b")),
-    _FFN_NORM,
-    _LATENT_VALUES,
-    *_UP,
-)
-
-#: Architecture -> its foldings; one that is not here has none. All have been checked with random factors on a small
-#: model (tests/calibrate/test_folding.py). Values that are clamped (`clip_qkv`) or normed (Gemma 4), and products whose
-#: factors are clamped (`swiglu_limit`), cannot be folded.
+#: Architecture -> its families' foldings.
 FOLDINGS: Mapping[str, tuple[Folding, ...]] = {
-    "llama": _USUAL,
-    "qwen2": _USUAL,
-    "qwen2moe": _USUAL,
-    "qwen3": _USUAL,
-    "qwen3moe": _USUAL,
-    "mistral3": _USUAL,
-    "gemma": _USUAL,
-    "gemma2": _USUAL,
-    "gemma3": _USUAL,
-    "gemma4": (*_NORMS, *_UP),
-    "exaone": _USUAL,
-    "exaone-moe": _USUAL,
-    "ernie4_5": _USUAL,
-    "ernie4_5-moe": _USUAL,
-    "dots1": _USUAL,
-    "mellum": _USUAL,
-    "afmoe": _USUAL,
-    "hy_v3": _USUAL,
-    "hunyuan-dense": _USUAL,
-    "granite": _USUAL,
-    "granitemoe": _USUAL,
-    "smollm3": _USUAL,
-    "minimax-m2": _USUAL,
-    "llama4": _USUAL,
-    "stablelm": _USUAL,
-    "lfm2": (Folding("attn_norm", (*_ATTENTION, "shortconv.in_proj")), _FFN_NORM, _VALUES, *_UP),
-    "lfm2moe": (Folding("attn_norm", (*_ATTENTION, "shortconv.in_proj")), _FFN_NORM, _VALUES, *_UP),
-    "falcon-h1": (Folding("attn_norm", (*_ATTENTION, "ssm_in")), _FFN_NORM, _VALUES, *_UP),
-    "granitehybrid": (Folding("attn_norm", (*_ATTENTION, "ssm_in")), _FFN_NORM, _VALUES, *_UP),
-    "nemotron_h": (Folding("attn_norm", (*_ATTENTION, *_FFN, "ssm_in")), _VALUES),
-    "mamba": (Folding("attn_norm", ("ssm_in",)),),
-    "mamba2": (Folding("attn_norm", ("ssm_in",)),),
-    "arcee": _WITHOUT_GATE,
-    "apertus": _WITHOUT_GATE,
-    "nemotron": _WITHOUT_GATE,
-    "jais2": _WITHOUT_GATE,
-    "starcoder2": _WITHOUT_GATE,
-    "starcoder": _FUSED,
-    "gpt2": _FUSED,
-    "gptneox": _FUSED,
-    "phi2": (_ONE_NORM, _VALUES),
-    "falcon": (_ONE_NORM, _FUSED_VALUES),
-    "phi3": (*_FUSED, _FUSED_UP),
-    "chatglm": (*_WITHOUT_GATE, _FUSED_UP),
-    "glm4": (*_WITHOUT_GATE, _FUSED_UP),
-    "glm4moe": _NAMED_BY_PLACE,
-    "seed_oss": _NAMED_BY_PLACE,
-    "command-r": _PARALLEL,
-    "cohere2": _PARALLEL,
-    "olmo": _UP,
-    "olmoe": (*_NORMS, *_UP),
-    "olmo2": _POST_NORMS,
-    "exaone4": _POST_NORMS,
-    "qwen3next": _LINEAR,
-    "qwen35": _LINEAR,
-    "qwen35moe": _LINEAR,
-    "deepseek2": _LATENT,
-    "deepseek32": _LATENT,
-    "minicpm3": (*_LATENT, Folding("attn_kv_a_norm", ("attn_kv_b",))),
-    "kimi-linear": (Folding("attn_norm", _DELTA_ATTENTION), _FFN_NORM, _LATENT_VALUES, *_UP),
+    family.architecture: family.foldings for family in FAMILIES.values() if family.foldings
 }
 
 
@@ -236,7 +111,7 @@ def _inputs_are_known(folding: Folding, block: Mapping[str, Shape], foldings: It
     norms = {name for name in weights if "norm" in name}
     elsewhere = {name for held in makers for name in held.readers}
     if folding.maker not in norms:
-        elsewhere.update(_ATTENTION, _FFN)
+        elsewhere.update(ATTENTION, FFN)
     matrices = {name for name, shape in weights.items() if len(shape) > 1}
     return norms <= {held.maker for held in makers} | _OTHER_NORMS and matrices - norms <= elsewhere | _BEHIND
 

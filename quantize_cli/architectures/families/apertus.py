@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.families.llama import LLAMA
 from quantize_cli.architectures.family import leave_out
 from quantize_cli.architectures.model import Model
@@ -39,4 +39,5 @@ APERTUS = replace(
     outside=("token_embd.weight", "output_norm.weight", "output.weight"),
     namings=(leave_out(r"\.act_fn\.(alpha_n|alpha_p|beta|eps)$"),),
     rules=(),
+    foldings=foldings.WITHOUT_GATE,
 )

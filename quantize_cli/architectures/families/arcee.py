@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.families.llama import LLAMA
 from quantize_cli.architectures.parts import ATTENTION, FFN_NORM, PLAIN_FFN
 from quantize_cli.architectures.pooling import pooling_type
@@ -17,4 +17,5 @@ ARCEE = replace(
     demands=demands.ATTENTION,
     parts=(ATTENTION, FFN_NORM, PLAIN_FFN),
     optional=(),
+    foldings=foldings.WITHOUT_GATE,
 )

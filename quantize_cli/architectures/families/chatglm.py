@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.family import Family, Part, leave_out, rename
 from quantize_cli.architectures.model import Model
 from quantize_cli.architectures.parts import FFN_NORM, FUSED_ATTENTION, PLAIN_FFN, PROJECTIONS, QKV_BIAS
@@ -72,4 +72,5 @@ CHATGLM = Family(
         "attn_qkv.bias": ("qkv",),
         "ffn_up.weight": ("two_ffn", "hidden"),
     },
+    foldings=(*foldings.WITHOUT_GATE, foldings.FUSED_UP),
 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON, CONTEXT
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.family import Family, Part, leave_out
@@ -35,6 +35,7 @@ COHERE = Family(
     optional=(Part(("attn_q_norm.weight", "attn_k_norm.weight")),),
     optional_outside=(),
     shapes={"attn_q_norm.weight": ("heads", "head"), "attn_k_norm.weight": ("kv_heads", "head")},
+    foldings=foldings.PARALLEL,
 )
 
 

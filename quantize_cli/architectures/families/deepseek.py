@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.family import Family, Part, leave_out_tied_head
@@ -81,6 +81,7 @@ DEEPSEEK2 = Family(
         "shared_experts": Named("n_shared_experts"),
         "shared_ffn": product("shared_experts", "expert_ffn"),
     },
+    foldings=foldings.LATENT,
 )
 
 #: Parts of an MTP layer that follows the others, and what else it may have.

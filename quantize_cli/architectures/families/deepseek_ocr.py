@@ -35,4 +35,5 @@ DEEPSEEK2_OCR = replace(
     namings=(leave_out("sam_model|qwen2_model"), *DEEPSEEK2.namings),
     rules=(),
     sizes={symbol: size for symbol, size in DEEPSEEK2.sizes.items() if symbol not in LATENT_SIZES},
+    foldings=(),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.experts import STACKED_EXPERTS
@@ -50,4 +50,5 @@ DOTS1 = Family(
     outside=("token_embd.weight", "output_norm.weight", "output.weight"),
     rules=STACKED_EXPERTS,
     sizes={"shared_experts": Named("n_shared_experts"), "shared_ffn": product("shared_experts", "expert_ffn")},
+    foldings=foldings.USUAL,
 )

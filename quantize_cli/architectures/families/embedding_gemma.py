@@ -23,4 +23,5 @@ EMBEDDING_GEMMA = replace(
         demands.Demand("attention.sliding_window", required=True),
         demands.Demand("rope.freq_base_swa", ValueType.FLOAT32),
     ),
+    foldings=(),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.experts import STACKED_EXPERTS, half
@@ -40,6 +40,7 @@ ERNIE4_5 = Family(
         Rule(r"qkv_proj\.weight$", tuple(Output(f"{kind}_proj.weight", _of_kind(n)) for n, kind in enumerate("qkv"))),
         Rule(r"up_gate_proj\.weight$", (half(0, "gate_proj.weight"), half(1, "up_proj.weight"))),
     ),
+    foldings=foldings.USUAL,
 )
 
 
@@ -47,6 +48,7 @@ PADDLE_OCR = replace(
     ERNIE4_5,
     architecture="paddleocr",
     demands=(*demands.ATTENTION, Demand("rope.dimension_sections", ValueType.INT32, items=4)),
+    foldings=(),
 )
 
 

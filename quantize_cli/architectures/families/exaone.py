@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.families.llama import LLAMA
 from quantize_cli.architectures.family import Family
@@ -31,4 +31,5 @@ EXAONE = Family(
     vocabulary=BPE,
     parts=(ATTENTION, FFN_NORM, FFN),
     computed=LLAMA.computed,
+    foldings=foldings.USUAL,
 )

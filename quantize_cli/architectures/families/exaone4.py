@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.families.llama import LLAMA
 from quantize_cli.architectures.family import Family
@@ -42,6 +42,7 @@ EXAONE4 = Family(
     vocabulary=BPE,
     parts=(PROJECTIONS, QK_NORM, POST_NORMS, FFN),
     computed=LLAMA.computed,
+    foldings=foldings.POST_NORMS,
 )
 
 _MTP_LAYER = (PROJECTIONS, QK_NORM, POST_NORMS, FFN, MTP)

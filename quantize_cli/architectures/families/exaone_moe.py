@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.experts import STACKED_EXPERTS
 from quantize_cli.architectures.families.exaone4 import EXAONE4, EXAONE4_5
@@ -66,4 +66,5 @@ EXAONE_MOE = replace(
     outside=("token_embd.weight", "output_norm.weight", "output.weight"),
     rules=STACKED_EXPERTS,
     sizes={"shared_ffn": lambda sizes: _shared_ffn(sizes.model)},
+    foldings=foldings.USUAL,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import HEADS
 from quantize_cli.architectures.family import Family, Part, move
 from quantize_cli.architectures.model import Model
@@ -76,4 +76,5 @@ FALCON = Family(
         "attn_norm_2.bias": ("hidden",),
     },
     check=_refuse_alibi,
+    foldings=(foldings.ONE_NORM, foldings.FUSED_VALUES),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.family import Family, Maps, Output, Part, Rule
 from quantize_cli.architectures.mamba2 import (
     MAMBA2,
@@ -102,4 +102,10 @@ FALCON_H1 = Family(
         "ssm_kernel": Named("mamba_d_conv", default=4),
     },
     shapes={**MAMBA2_SHAPES, "ffn_norm": ("hidden",)},
+    foldings=(
+        foldings.Folding("attn_norm", (*foldings.ATTENTION, "ssm_in")),
+        foldings.FFN_NORM,
+        foldings.VALUES,
+        *foldings.UP,
+    ),
 )

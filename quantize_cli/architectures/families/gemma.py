@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import CONTEXT, FFN, HEADS, HIDDEN, KV_HEADS
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.family import Family, Part, change, leave_out_tied_head
@@ -34,6 +34,7 @@ GEMMA = Family(
     optional_outside=(),  # the embedding is the head
     namings=(leave_out_tied_head,),
     rules=(change(r"norm\.weight$", Add(1.0)),),
+    foldings=foldings.USUAL,
 )
 
 GEMMA2 = replace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON, HEADS, KV_HEADS
 from quantize_cli.architectures.config import Config
 from quantize_cli.architectures.family import Family, Part, change, move
@@ -70,4 +70,5 @@ GEMMA3 = Family(
         "head": or_default("head", 256, "head_dim"),
     },
     shapes={"token_embd.weight": ("tokens", "hidden")},  # as many as the tokenizer has, see _of_vocabulary
+    foldings=foldings.USUAL,
 )

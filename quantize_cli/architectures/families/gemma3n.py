@@ -98,4 +98,5 @@ GEMMA3N = replace(
     },
     shapes={**PER_LAYER_SHAPES, **ALTUP_SHAPES},
     check=_check,
+    foldings=(),
 )

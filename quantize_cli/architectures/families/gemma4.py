@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from quantize_cli.architectures import foldings
 from quantize_cli.architectures.demands import EXPERT_WIDTH
 from quantize_cli.architectures.experts_beside_ffn import (
     BESIDE_FFN,
@@ -100,4 +101,5 @@ GEMMA4 = replace(
     },
     computed=proportional_factors,
     check=_check,
+    foldings=(*foldings.NORMS, *foldings.UP),
 )

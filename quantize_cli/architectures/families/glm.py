@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON, GATING
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.family import Family, Part, move
@@ -50,6 +50,7 @@ GLM4 = Family(
     rules=(move(r"\.[qk]_proj\.(weight|bias)$", _halves),),  # llama.cpp's rope for images rotates halves
     sizes={"two_ffn": product("two", "ffn"), "two": lambda _sizes: 2},
     shapes={"ffn_up.weight": ("two_ffn", "hidden")},  # gates and others
+    foldings=(*foldings.WITHOUT_GATE, foldings.FUSED_UP),
 )
 
 _OCR_MTP = (ATTENTION, FFN_NORM, PLAIN_FFN, POST_NORMS, MTP)
@@ -104,6 +105,7 @@ GLM4_MOE = Family(
         "shared_ffn": product("shared_experts", "expert_ffn"),
     },
     extra_layers=appended_mtp_layers,
+    foldings=foldings.NAMED_BY_PLACE,
 )
 
 SOLAR_OPEN = replace(GLM4_MOE, vocabulary=SOLAR_VOCABULARY)

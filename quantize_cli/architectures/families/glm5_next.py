@@ -114,4 +114,5 @@ GLM5_NEXT = replace(
     shapes=DELTA_SHAPES | POOL_SHAPES | MANIFOLD_SHAPES | {"ssm_a": ("heads",)},
     extra_layers=appended_mtp_layers,
     check=_refuse_others,
+    foldings=(),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.family import Family, Output, Part, Rule, leave_out
 from quantize_cli.architectures.maps import Map, Transpose
 from quantize_cli.architectures.model import Model
@@ -55,4 +55,5 @@ GPT2 = Family(
         "qkv": product("three", "hidden"),
     },
     shapes={"attn_qkv.weight": ("qkv", "hidden"), "attn_qkv.bias": ("qkv",)},
+    foldings=foldings.FUSED,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from quantize_cli.architectures import foldings
 from quantize_cli.architectures.demands import EXPERTS, RMS_NORM, SHARED_EXPERT_WIDTH, Demand
 from quantize_cli.architectures.experts import half
 from quantize_cli.architectures.families.granite import GRANITE, GRANITE_MOE
@@ -91,6 +92,12 @@ _DENSE = replace(
     rules=(*MAMBA2_RULES, *_GRANITE.rules),
     sizes={**hybrid_sizes(_inner), **_SHARED},
     shapes=MAMBA2_SHAPES,
+    foldings=(
+        foldings.Folding("attn_norm", (*foldings.ATTENTION, "ssm_in")),
+        foldings.FFN_NORM,
+        foldings.VALUES,
+        *foldings.UP,
+    ),
 )
 _EXPERTS = replace(
     _DENSE,

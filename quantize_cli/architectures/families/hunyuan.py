@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.family import Family, leave_out_tied_head
 from quantize_cli.architectures.model import Model
@@ -84,6 +84,7 @@ HUNYUAN_DENSE = Family(
     optional=(QKV_BIAS, OUTPUT_BIAS),
     namings=(leave_out_tied_head,),
     check=_refuse_other_scaling,
+    foldings=foldings.USUAL,
 )
 
 
@@ -120,4 +121,5 @@ HUNYUAN_MOE = replace(
         "expert_ffn": lambda sizes: _of_all("moe_intermediate_size")(sizes.model),
         "shared_ffn": Named("intermediate_size"),
     },
+    foldings=(),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON, GATING
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.experts import STACKED_EXPERTS
@@ -78,4 +78,5 @@ HUNYUAN3 = Family(
     sizes={"shared_ffn": lambda sizes: _shared_ffn(sizes.model)},
     shapes={"exp_probs_b": ("experts",)},
     extra_layers=appended_mtp_layers,
+    foldings=foldings.USUAL,
 )

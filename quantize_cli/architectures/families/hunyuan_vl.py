@@ -35,4 +35,5 @@ HUNYUAN_VL = replace(
         ARRAY(ValueType.INT32, "{arch}.rope.dimension_sections", value=_sections),
     ),
     demands=(*demands.ATTENTION, Demand("rope.dimension_sections", ValueType.INT32, items=4)),
+    foldings=(),
 )

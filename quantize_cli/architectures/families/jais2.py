@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.family import Family
 from quantize_cli.architectures.parts import (
@@ -30,4 +30,5 @@ JAIS2 = Family(
     ),
     optional=(QKV_BIAS,),
     outside=("token_embd.weight", "output_norm.weight", "output_norm.bias"),
+    foldings=foldings.WITHOUT_GATE,
 )

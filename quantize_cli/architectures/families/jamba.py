@@ -88,4 +88,5 @@ JAMBA = replace(
     },
     needed=("vocab", "hidden", "heads", "ffn"),
     check=lambda _model: None,
+    foldings=(),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.delta_attention import (
     DELTA_ATTENTION,
@@ -82,4 +82,10 @@ KIMI_LINEAR = Family(
         "expert_ffn": Named("moe_intermediate_size"),
     },
     shapes={**DELTA_SHAPES, "ssm_a": ("heads", "one")},
+    foldings=(
+        foldings.Folding("attn_norm", foldings.DELTA_ATTENTION),
+        foldings.FFN_NORM,
+        foldings.LATENT_VALUES,
+        *foldings.UP,
+    ),
 )

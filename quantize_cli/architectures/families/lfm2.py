@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.family import Family, Part, move, rename
@@ -89,6 +89,12 @@ LFM2 = Family(
         "shortconv.in_proj.weight": ("three_hidden", "hidden"),
         "shortconv.out_proj.weight": ("hidden", "hidden"),
     },
+    foldings=(
+        foldings.Folding("attn_norm", (*foldings.ATTENTION, "shortconv.in_proj")),
+        foldings.FFN_NORM,
+        foldings.VALUES,
+        *foldings.UP,
+    ),
 )
 
 #: The name table knows the experts without `model.` alone.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.description import TensorRecipe
 from quantize_cli.architectures.experts import STACKED_EXPERTS
@@ -54,7 +54,8 @@ LLAMA = Family(
     # Queries and keys in the order in which ggml's "norm" RoPE rotates them.
     rules=(move(r"\.[qk]_proj\.(weight|bias)$", _interleaved), *STACKED_EXPERTS),
     computed=_rope_factors,
+    foldings=foldings.USUAL,
 )
 
 #: Embedding models whose tokens attend to those behind them too.
-LLAMA_EMBED = replace(LLAMA, architecture="llama-embed")
+LLAMA_EMBED = replace(LLAMA, architecture="llama-embed", foldings=())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from quantize_cli.architectures import foldings
 from quantize_cli.architectures.demands import RMS_NORM
 from quantize_cli.architectures.family import Family, Naming, Part, change, move, rename
 from quantize_cli.architectures.hybrid_mamba2 import padded
@@ -118,6 +119,7 @@ MAMBA1 = Family(
     },
     needed=("vocab", "hidden"),
     check=_check_expansion,
+    foldings=(foldings.Folding("attn_norm", ("ssm_in",)),),
 )
 
 MAMBA_2 = Family(
@@ -146,4 +148,5 @@ MAMBA_2 = Family(
     },
     shapes=MAMBA2_SHAPES,
     needed=("vocab", "hidden"),
+    foldings=(foldings.Folding("attn_norm", ("ssm_in",)),),
 )

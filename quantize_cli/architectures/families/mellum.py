@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.experts import STACKED_EXPERTS
@@ -41,4 +41,5 @@ MELLUM = Family(
     parts=(ATTENTION, QK_NORM, FFN_NORM, EXPERT_FFN),
     outside=("token_embd.weight", "output_norm.weight", "output.weight"),
     rules=STACKED_EXPERTS,
+    foldings=foldings.USUAL,
 )

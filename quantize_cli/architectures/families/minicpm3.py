@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import CONTEXT, FFN, HEADS, HIDDEN, KV_HEADS
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.family import Family, Part
@@ -57,4 +57,5 @@ MINICPM3 = Family(
     },
     shapes={"attn_kv_b.weight": ("keys_and_values", "kv_lora")},
     computed=lambda sizes: factor_tensors(sizes.model, sizes.known("rope")),
+    foldings=(*foldings.LATENT, foldings.Folding("attn_kv_a_norm", ("attn_kv_b",))),
 )

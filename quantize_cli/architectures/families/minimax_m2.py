@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.experts import STACKED_EXPERTS
@@ -33,4 +33,5 @@ MINIMAX_M2 = Family(
     rules=STACKED_EXPERTS,
     sizes={"expert_ffn": Named("intermediate_size")},
     shapes={"attn_q_norm.weight": ("query",), "attn_k_norm.weight": ("key",)},
+    foldings=foldings.USUAL,
 )

@@ -86,4 +86,5 @@ MINIMAX_M3 = replace(
         "indexer.q_norm.weight": ("index_head",),
         "indexer.k_norm.weight": ("index_head",),
     },
+    foldings=(),
 )

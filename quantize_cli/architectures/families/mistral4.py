@@ -20,4 +20,5 @@ MISTRAL4 = replace(
     namings=(leave_out_tied_head, rename(r"(\.experts\.(?:gate_up|down)_proj)$", r"\1.weight")),
     sizes={**DEEPSEEK2.sizes, "two_expert_ffn": lambda sizes: 2 * sizes.known("expert_ffn")},
     shapes={"ffn_gate_up_exps.weight": ("experts", "two_expert_ffn", "hidden")},
+    foldings=(),
 )

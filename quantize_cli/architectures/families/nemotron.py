@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON, HEADS, HIDDEN
 from quantize_cli.architectures.family import Family, change
 from quantize_cli.architectures.maps import Add
@@ -50,4 +50,5 @@ NEMOTRON_4 = Family(
     optional=(QKV_BIAS, OUTPUT_BIAS, PLAIN_FFN_BIAS),
     outside=("token_embd.weight", "output_norm.weight", "output_norm.bias", "output.weight"),
     rules=(change(r"norm\.weight$", Add(1.0)),),
+    foldings=foldings.WITHOUT_GATE,
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from quantize_cli.architectures import foldings
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.demands import LAYER_NORM, Demand
 from quantize_cli.architectures.families.granite import GRANITE
@@ -93,4 +94,5 @@ NEMOTRON_H = replace(
     rules=(*MAMBA2_RULES, *GRANITE.rules[:1]),
     sizes=hybrid_sizes(_inner),
     shapes=MAMBA2_SHAPES,
+    foldings=(foldings.Folding("attn_norm", (*foldings.ATTENTION, *foldings.FFN, "ssm_in")), foldings.VALUES),
 )

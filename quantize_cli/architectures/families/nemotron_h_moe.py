@@ -112,6 +112,7 @@ NEMOTRON_H_MOE = replace(
     stored_types=((r"^blk\.{mtp}\.ffn_gate_inp\.", None),),
     extra_layers=appended_mtp_layers,
     check=_check_mtp,
+    foldings=(),
 )
 
 

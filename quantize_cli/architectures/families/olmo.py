@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.experts import STACKED_EXPERTS
@@ -40,6 +40,7 @@ OLMO2 = Family(
     parts=(PROJECTIONS, QK_NORM, POST_NORMS, FFN),
     outside=_UNTIED,
     shapes=_QK_NORM_SHAPES,
+    foldings=foldings.POST_NORMS,
 )
 
 OLMOE = Family(
@@ -51,6 +52,7 @@ OLMOE = Family(
     outside=_UNTIED,
     rules=STACKED_EXPERTS,
     shapes=_QK_NORM_SHAPES,
+    foldings=(*foldings.NORMS, *foldings.UP),
 )
 
 OLMO = Family(
@@ -65,4 +67,5 @@ OLMO = Family(
     parts=(PROJECTIONS, FFN),
     outside=_UNTIED[:1],
     rules=LLAMA.rules[:1],
+    foldings=foldings.UP,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import HIDDEN
 from quantize_cli.architectures.families.phi3 import CONTEXT, ENDS, rotated
 from quantize_cli.architectures.family import Family
@@ -42,4 +42,5 @@ PHI2 = Family(
     outside=ENDS,
     sizes={"ffn": lambda sizes: _four_hidden(sizes.model), "kv_heads": lambda sizes: sizes["heads"]},
     shapes={"output.bias": ("vocab",)},
+    foldings=(foldings.ONE_NORM, foldings.VALUES),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from quantize_cli.architectures import demands, longrope
+from quantize_cli.architectures import demands, foldings, longrope
 from quantize_cli.architectures.common import EXPERTS, EXPERTS_USED, HEADS, HIDDEN
 from quantize_cli.architectures.description import TensorRecipe
 from quantize_cli.architectures.family import Family
@@ -63,6 +63,7 @@ PHI3 = Family(
     computed=_factors,
     sizes={"qkv": total("query", "key", "value"), "two_ffn": total("ffn", "ffn")},
     shapes={"attn_qkv.weight": ("qkv", "hidden"), "ffn_up.weight": ("two_ffn", "hidden")},
+    foldings=(*foldings.FUSED, foldings.FUSED_UP),
 )
 
 PHIMOE = replace(
@@ -77,4 +78,5 @@ PHIMOE = replace(
     parts=(ATTENTION, ATTENTION_NORM_BIAS, QKV_BIAS, OUTPUT_BIAS, FFN_NORM, FFN_NORM_BIAS, EXPERT_FFN),
     outside=ENDS,
     shapes={"output.bias": ("vocab",)},
+    foldings=(),
 )

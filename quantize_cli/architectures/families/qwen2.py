@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.family import Family
 from quantize_cli.architectures.parts import ATTENTION, FFN, FFN_NORM, QKV_BIAS
@@ -18,6 +18,7 @@ QWEN2 = Family(
     demands=demands.ATTENTION,
     vocabulary=QWEN2_VOCABULARY,
     parts=(ATTENTION, QKV_BIAS, FFN_NORM, FFN),
+    foldings=foldings.USUAL,
 )
 
 KORMO = replace(QWEN2, parts=(ATTENTION, FFN_NORM, FFN), optional=(QKV_BIAS,))

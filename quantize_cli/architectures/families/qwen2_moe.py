@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.experts import STACKED_EXPERTS
 from quantize_cli.architectures.families.qwen3 import EXPERT_ROWS
@@ -26,4 +26,5 @@ QWEN2_MOE = Family(
     outside=("token_embd.weight", "output_norm.weight", "output.weight"),
     rules=STACKED_EXPERTS,
     needed=("vocab", "hidden", "heads", "expert_ffn"),
+    foldings=foldings.USUAL,
 )

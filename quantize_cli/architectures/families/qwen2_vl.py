@@ -15,4 +15,5 @@ QWEN2_VL = replace(
     metadata=COMMON,
     demands=(*QWEN2.demands, SECTIONS),
     namings=(rename(r"^thinker\.", ""),),  # Omni's part that understands; the part that speaks is left out
+    foldings=(),
 )

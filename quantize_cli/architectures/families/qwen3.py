@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.experts import STACKED_EXPERTS
 from quantize_cli.architectures.families.qwen2 import QWEN2
@@ -37,4 +37,5 @@ QWEN3_MOE = Family(
     parts=(ATTENTION, QK_NORM, FFN_NORM, EXPERT_FFN),
     optional=(QKV_BIAS, OUTPUT_BIAS),
     rules=STACKED_EXPERTS,
+    foldings=foldings.USUAL,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.experts import STACKED_EXPERTS
 from quantize_cli.architectures.families.qwen3 import EXPERT_ROWS
@@ -63,4 +63,5 @@ QWEN3_NEXT = Family(
     sizes=LINEAR_SIZES,
     extra_layers=mtp_layers,
     needed=("vocab", "hidden", "heads", "expert_ffn"),
+    foldings=foldings.LINEAR,
 )

@@ -37,6 +37,7 @@ QWEN3_VL = replace(
     metadata=(*QWEN3.metadata, U32(_DEEPSTACK, value=_deepstack)),
     demands=(*QWEN3.demands, *_DEMANDS),
     namings=_NAMINGS,
+    foldings=(),
 )
 QWEN3_VL_MOE = replace(
     QWEN3_MOE,
@@ -45,6 +46,7 @@ QWEN3_VL_MOE = replace(
     demands=(*QWEN3_MOE.demands, *_DEMANDS),
     namings=_NAMINGS,
     rules=TRANSPOSED_EXPERTS,
+    foldings=(),
 )
 #: The reference leaves the inner features out of these two, and ends texts where a message ends.
 QWEN3_OMNI_MOE = replace(

@@ -39,4 +39,5 @@ QWEN4_EXP = replace(
     shapes={**hyper.HYPER_SHAPES, **indexer.INDEXER_SHAPES, **ngram.NGRAM_SHAPES},
     extra_layers=lambda _model: 0,
     check=ngram.check_ngrams,
+    foldings=(),
 )

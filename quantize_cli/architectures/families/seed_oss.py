@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.common import COMMON
 from quantize_cli.architectures.family import Family, Part
 from quantize_cli.architectures.parts import ATTENTION, FFN, QKV_BIAS
@@ -15,4 +15,5 @@ SEED_OSS = Family(
     vocabulary=BPE,
     parts=(ATTENTION, Part(("post_attention_norm.weight",)), FFN),
     optional=(QKV_BIAS,),
+    foldings=foldings.NAMED_BY_PLACE,
 )

@@ -94,4 +94,5 @@ GLM_DSA = replace(
     vocabulary=GLM4_MOE_LITE.vocabulary,
     parts=(*DEEPSEEK2.parts, _QUERIES, _QUERIES.among(stored_appended_layers), *MTP_PARTS),
     optional=(*DEEPSEEK32.optional, INDEXER, INDEXER.among(stored_appended_layers)),
+    foldings=(),
 )

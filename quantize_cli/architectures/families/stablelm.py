@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantize_cli.architectures import demands
+from quantize_cli.architectures import demands, foldings
 from quantize_cli.architectures.demands import Demand
 from quantize_cli.architectures.family import EXPERTS, Family, Part, Stack
 from quantize_cli.architectures.parts import (
@@ -40,4 +40,5 @@ STABLELM = Family(
     # The reference loses these norms of the 12B model.
     stacks=(EXPERTS, Stack(r"(.*\.[qk]_layernorm)\.norms\.(\d{1,9})\.(weight)")),
     shapes={"attn_q_norm.weight": ("heads", "head"), "attn_k_norm.weight": ("kv_heads", "head")},
+    foldings=foldings.USUAL,
 )
