@@ -81,7 +81,8 @@ class Chooser:
             self._round_sides(rows, packed, held, curved, outputs)
         values = _values(packed, held, rows.shape)
         searched = self._planned.searched(tensor, rows, some.start)
-        return packed, Errors(*(_error(made - rows, judge, outputs) for made in (values, searched)))
+        errors = self._pool.map(lambda made: _error(made - rows, judge, outputs), (values, searched))
+        return packed, Errors(*errors)
 
     def _round(self, rows: Rows, held: BlockType, curved: Curvature) -> Packed:
         chunks = [rows[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE)]

@@ -13,6 +13,7 @@ from torch import Tensor
 from quantize_cli.calibrate.candidates import candidates_of
 from quantize_cli.calibrate.skeleton import OUTSIDE
 from quantize_cli.calibrate.subject import Model
+from quantize_cli.planning.method_needs import ENGINE_BYTES
 from quantize_cli.run.bounds import available_threads
 from quantize_cli.texts.model import Sequences
 
@@ -24,8 +25,6 @@ _SEARCHES = 0.7e-6
 _SIDE = 1024
 #: Products, the fastest of which counts; the first one is slow.
 _TRIES = 5
-#: What torch, its libraries and buffers take beside the model.
-BASE_BYTES = 700 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class Cost:
 
     def __str__(self) -> str:
         """Spell it, for a sentence."""
-        memory, disk = (f"{nbytes / 2**30:.1f} GiB" for nbytes in (self.memory_bytes, self.disk_bytes))
+        memory, disk = size(self.memory_bytes), size(self.disk_bytes)
         return f"{minutes(self.seconds)}, {memory} of memory, and {disk} of disk space beside the output"
 
 
@@ -50,7 +49,7 @@ def estimate(model: Model, found: Sequences, types: Sequence[str]) -> Cost:
     block = max((size for part, size in sizes.items() if part != OUTSIDE), default=0)
     most = max((len(candidates_of(tensor, None, types)) for tensor in model.plan.tensors), default=0)
     # What types change is kept in a byte; weights, their gradients, and some matrices in float32 stand beside.
-    memory = BASE_BYTES + 2 * sizes[OUTSIDE] * item + block * (2 * item + 4 + most)
+    memory = ENGINE_BYTES + 2 * sizes[OUTSIDE] * item + block * (2 * item + 4 + most)
     hidden = int(getattr(skeleton.model.config, "hidden_size", 0))
     disk = (len(skeleton) + 2) * tokens * hidden * item
     weights = sum(sizes.values())
@@ -75,6 +74,11 @@ def _timed(matrix: Tensor) -> float:
     started = time.perf_counter()
     (matrix @ matrix)[0, 0].item()
     return time.perf_counter() - started
+
+
+def size(nbytes: float) -> str:
+    """Spell an amount of memory, rounded up: "300 MiB", "1.5 GiB"."""
+    return f"{math.ceil(nbytes / 2**30 * 10) / 10} GiB" if nbytes >= 1 << 30 else f"{math.ceil(nbytes / 2**20)} MiB"
 
 
 def minutes(seconds: float) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quantize_cli.calibrate.estimate import BASE_BYTES, Cost, speed
+from quantize_cli.calibrate.estimate import Cost, speed
 from quantize_cli.calibrate.method import compared
 from quantize_cli.calibrate.settings import settings_of
 from quantize_cli.calibrate.skeleton import OUTSIDE
 from quantize_cli.calibrate.subject import Model, model_of
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.gguf_file.types import GGML_TYPES
+from quantize_cli.planning.method_needs import needs_of_method
 from quantize_cli.planning.model import Plan, PlannedTensor
 from quantize_cli.sensitivity.model import Calibration
 
@@ -32,11 +33,13 @@ def foretell(
     """
     model = model_of(checkpoint, settings_of(device, None))
     tokens, scored = calibration.tokens.size, compared(model, calibration.context).tokens.size
-    memory, measured = _memory(model), speed(model)
-    return [
-        Cost(_seconds(model, plan, tokens, scored, measured, threads), memory, _disk(model, plan, tokens))
-        for plan in plans
-    ]
+    measured = speed(model)
+    costs = []
+    for plan in plans:
+        needs = needs_of_method(plan, tokens)
+        seconds = _seconds(model, plan, tokens, scored, measured, threads)
+        costs.append(Cost(seconds, needs.memory_bytes, needs.disk_bytes))
+    return costs
 
 
 def _seconds(model: Model, plan: Plan, tokens: int, scored: int, measured: float, threads: int) -> float:
@@ -46,24 +49,6 @@ def _seconds(model: Model, plan: Plan, tokens: int, scored: int, measured: float
     hessians = sum(2 * tokens * tensor.columns**2 for tensor in rounded if not _has_a_row_of_each_token(tensor))
     rounding = sum(_ROUNDING * tensor.columns * tensor.weights for tensor in rounded)
     return (passes + hessians) / measured + rounding / threads
-
-
-def _memory(model: Model) -> float:
-    """Return the bytes for the base, what is outside of the blocks, and the largest block with its Hessians."""
-    item = model.skeleton.settings.dtype.itemsize
-    of_part = {
-        part: sum(held.numel() for held in model.skeleton.parameters(part).values()) * (2 * item + 4)
-        + sum(2 * 4 * held.shape[-1] ** 2 for held in model.skeleton.parameters(part).values() if held.ndim > 1)
-        for part in _parts(model)
-    }
-    outside = of_part.pop(OUTSIDE)
-    return BASE_BYTES + outside + max(of_part.values(), default=0)
-
-
-def _disk(model: Model, plan: Plan, tokens: int) -> int:
-    """Return the bytes of the hidden states before and behind a block, and of the blocks that are chosen."""
-    hidden = int(getattr(model.skeleton.model.config, "hidden_size", 0))
-    return 2 * tokens * hidden * model.skeleton.settings.dtype.itemsize + sum(held.nbytes for held in plan.tensors)
 
 
 def _has_a_row_of_each_token(tensor: PlannedTensor) -> bool:

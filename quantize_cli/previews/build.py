@@ -14,6 +14,7 @@ from quantize_cli.mixes.base import Mix
 from quantize_cli.mixes.tables import FORMATS
 from quantize_cli.planning.format_sizes import FormatSize, format_sizes
 from quantize_cli.planning.memory import memory_to_run
+from quantize_cli.planning.method_needs import ENGINE_BYTES, needs_of_method
 from quantize_cli.planning.model import Plan
 from quantize_cli.planning.options import PlanOptions
 from quantize_cli.planning.planner import check_description, make_plans
@@ -47,6 +48,7 @@ def preview_of_plans(
     plans = make_plans(checkpoint, mixes, pre_tokenizer, options)
     choices = [_choice(_size_of(plan), plan.files[0].metadata, circumstances) for plan in plans]
     threads = circumstances.threads or available_threads()
+    memory, disk = _of_run(plans, threads, options)
     download = sum(checkpoint.missing.values())
     return Preview(
         model=plans[0].model,
@@ -56,9 +58,9 @@ def preview_of_plans(
         plans=tuple(plans),
         needs=Needs(
             threads=threads,
-            memory_bytes=memory_of_run(plans, threads, options.importance),
+            memory_bytes=memory,
             download_bytes=download,
-            disk_bytes=download + sum(plan.file_bytes for plan in plans),
+            disk_bytes=download + disk,
         ),
         limit=circumstances.limit,
     )
@@ -92,6 +94,18 @@ def check_circumstances(circumstances: Circumstances) -> None:
     for name, number in (("threads", circumstances.threads), ("context", circumstances.context)):
         if number is not None and number < 1:
             raise UsageError(f"--{name} takes a number of at least 1, not {number}.")
+
+
+def _of_run(plans: Sequence[Plan], threads: int, options: PlanOptions) -> tuple[int, int]:
+    """Return the bytes of memory and of disk space that a run takes, with those of its method."""
+    memory, disk = memory_of_run(plans, threads, options.importance), sum(plan.file_bytes for plan in plans)
+    if options.method is None or options.calibration is None:
+        return memory, disk
+    rounding = [needs_of_method(plan, options.calibration.tokens.size) for plan in plans]
+    return (
+        max(ENGINE_BYTES + memory, *(needs.memory_bytes for needs in rounding)),
+        disk + sum(needs.disk_bytes for needs in rounding),
+    )
 
 
 def _largest_first(sizes: Iterable[FormatSize]) -> list[FormatSize]:

@@ -34,7 +34,7 @@ class Needs:
     threads: int
     memory_bytes: int  #: peak resident memory, an estimate
     download_bytes: int
-    disk_bytes: int  #: the files and the download; nothing else is written
+    disk_bytes: int  #: the files, the download, and what a method keeps beside the files; nothing else is written
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,9 @@ from quantize_cli.calibrate.rounding import Rounding
 from quantize_cli.checkpoints.gguf import GgufCheckpoint
 from quantize_cli.errors import OutputError
 from quantize_cli.observer import Observer
+from quantize_cli.planning.method_needs import needs_of_method
 from quantize_cli.run import executor
+from quantize_cli.sensitivity.read import read_calibration
 
 #: One type for all tensors, whose kernels are compiled soon.
 USUAL = {"pure": True, "method": "gptq", "threads": 1}
@@ -106,6 +108,25 @@ def test_a_run_that_is_stopped_within_the_rounding_goes_on_at_its_block(made, ca
     assert blocks == [2, 3]
     assert (tmp_path / "x.gguf").read_bytes() == made[0].read_bytes()
     assert left(tmp_path) == ["x.gguf"]
+
+
+class Measuring(Observer):
+    """Notes the most bytes that a folder has had."""
+
+    def __init__(self, folder):
+        self.folder, self.most = folder, 0
+
+    def stage(self, name, done, total):
+        files = [path for path in self.folder.rglob("*") if path.is_file()]
+        self.most = max(self.most, sum(path.stat().st_size for path in files))
+
+
+def test_the_disk_space_is_about_what_was_foretold(calibration, tmp_path):
+    heard = Measuring(tmp_path)
+    quantize(EXAMPLE, "q4_0", tmp_path / "x.gguf", calibration=calibration, observer=heard, **USUAL)
+    planned = plan(EXAMPLE, "q4_0", calibration=calibration, pure=True, method="gptq")
+    foretold = needs_of_method(planned, read_calibration(calibration).tokens.size).disk_bytes
+    assert 0.8 * foretold < heard.most < 1.2 * foretold
 
 
 class Late(Observer):
