@@ -68,11 +68,20 @@ def arrays_of(
     arrays: Arrays = {}
     fill = np.nan if meaning is Meaning.WEIGHTS else 0
     for tensor in tensors:
+        if _is_its_source(tensor, infos):
+            arrays[tensor.sources[0]] = read(tensor).reshape(infos[tensor.sources[0]].shape)
+            continue
         for name in tensor.sources:
             if name not in arrays:
                 arrays[name] = np.full(infos[name].shape, fill, np.float32)
         _scatter(tensor, read(tensor), [arrays[name] for name in tensor.sources], _INVERSES[meaning])
     return arrays
+
+
+def _is_its_source(tensor: PlannedTensor, infos: Mapping[str, TensorInfo]) -> bool:
+    """Tell whether a tensor has all values of one source, where they were: an embedding is large."""
+    unchanged = len(tensor.sources) == 1 and not tensor.moves and not tensor.maps
+    return unchanged and infos[tensor.sources[0]].elements == tensor.weights
 
 
 def _scatter(

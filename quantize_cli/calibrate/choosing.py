@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from torch import Tensor
 from quantize_cli.blocks.base import BlockType
 from quantize_cli.blocks.table import BLOCK_TYPES
 from quantize_cli.calibrate.curving import curvature
-from quantize_cli.calibrate.planned import Planned
+from quantize_cli.calibrate.planned import Planned, pieces
 from quantize_cli.methods.curvature import Curvature
 from quantize_cli.methods.gptq import ROWS_AT_ONCE, round_rows
 from quantize_cli.methods.rounded import Rounded
@@ -24,9 +24,6 @@ from quantize_cli.planning.model import PlannedTensor
 
 Rows = NDArray[np.float32]
 Packed = NDArray[np.uint8]
-
-#: Weights of a tensor that are in memory at once, unless its rows belong together.
-_WEIGHTS_AT_ONCE = 1 << 23
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -63,7 +60,7 @@ class Chooser:
         with self._rounded.writing(tensor.name) as write:
             for expert, (inputs, judge) in enumerate(zip(evidence.inputs, evidence.judges, strict=True)):
                 curved = curvature(inputs)
-                for some in _pieces(tensor, expert, whole=evidence.outputs is not None):
+                for some in pieces(tensor, expert, whole=evidence.outputs is not None):
                     packed, errors = self._piece(tensor, some, curved, judge, evidence.outputs)
                     total = Errors(total.ours + errors.ours, total.searched + errors.searched)
                     write(packed)
@@ -93,14 +90,6 @@ class Chooser:
         error = torch.from_numpy(rows - _values(packed, held, rows.shape)).to(outputs.device)
         slope = outputs @ error @ torch.from_numpy(curved.hessian).to(outputs.device)
         descend_rows(packed, held, error.cpu().numpy(), slope.cpu().numpy(), curved.hessian, outputs.cpu().numpy())
-
-
-def _pieces(tensor: PlannedTensor, expert: int, *, whole: bool) -> Iterator[slice]:
-    """Yield the rows of an expert in pieces; maps work on a whole one."""
-    size = tensor.rows_of_an_expert
-    step = size if whole or tensor.maps else max(1, _WEIGHTS_AT_ONCE // tensor.columns)
-    for start in range(expert * size, (expert + 1) * size, step):
-        yield slice(start, min(start + step, (expert + 1) * size))
 
 
 def _values(packed: Packed, held: BlockType, shape: tuple[int, ...]) -> Rows:

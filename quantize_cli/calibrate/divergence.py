@@ -65,12 +65,15 @@ def scores(
             through_block(skeleton, passage, number, weights, hidden)
             tell("blocks", done + 1, steps)
     together = max(1, _HEADS_BYTES // sum(held.nbytes for held in head.values()) - 1)
+    first = head = outside(skeleton, original)
     found: list[Scores] = []
     for start in range(0, len(quantized), together):
         some = slice(1 + start, 1 + start + together)
-        heads = [outside(skeleton, weights) for weights in (original, *models[some])]
+        heads = [first, *(outside(skeleton, weights) for weights in models[some])]
         begun = partial(_tell_part, tell, start, len(quantized), len(heads) - 1)
         found += _scored(skeleton, passage, heads, [states[0], *states[some]], tokens, begun)
+        del heads  # each may be as large as the vocabulary
+        skeleton.place(first)
     return found
 
 

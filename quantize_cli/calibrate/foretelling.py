@@ -36,7 +36,7 @@ def foretell(
     measured = speed(model)
     costs = []
     for plan in plans:
-        needs = needs_of_method(plan, tokens)
+        needs = needs_of_method(plan, tokens, threads)
         seconds = _seconds(model, plan, tokens, scored, measured, threads)
         costs.append(Cost(seconds, needs.memory_bytes, needs.disk_bytes))
     return costs

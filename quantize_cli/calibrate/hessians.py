@@ -16,6 +16,7 @@ from torch import Tensor
 
 from quantize_cli.calibrate.joining import Joined
 from quantize_cli.calibrate.products import Product, Watch
+from quantize_cli.planning.method_needs import ITEM
 
 #: A token counts at most so many times the mean.
 MOST_WEIGHT = 50
@@ -86,6 +87,12 @@ class Collector:
     ) -> None:
         self._joined, self._weights, self._stage, self._later = joined, weights, frozenset(stage), frozenset(later)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all Hessians, if every expert is hit."""
+        places = (place for (name, _), place in self._joined.places.items() if name in self._stage)
+        return sum(ITEM * len(place.columns) ** 2 * len({*place.tensors.tolist()} - {-1}) for place in places)
+
     def of_sequences(
         self, parameters: Mapping[str, Tensor], some: slice, run: Callable[[], object]
     ) -> dict[Key, Summed]:
@@ -122,8 +129,8 @@ class Collector:
             yield Key(product.parameter, product.matrix, number), Summed(counted.T @ inputs, len(inputs))
 
 
-def in_order(pool: Executor, tasks: Iterator[Callable[[], dict[Key, Summed]]], ahead: int) -> dict[Key, Summed]:
-    """Run tasks on threads, and add their results in the order of the tasks, so that threads never change the sums."""
+def in_order(pool: Executor, tasks: Iterator[Callable[[], dict[Key, Summed]]], at_once: int) -> dict[Key, Summed]:
+    """Run some tasks at once, and add the results in the order of the tasks, so that threads never change the sums."""
     total: dict[Key, Summed] = {}
     waiting: list[Future[dict[Key, Summed]]] = []
 
@@ -133,7 +140,7 @@ def in_order(pool: Executor, tasks: Iterator[Callable[[], dict[Key, Summed]]], a
 
     for task in tasks:
         waiting.append(pool.submit(task))
-        if len(waiting) > ahead:
+        if len(waiting) == at_once:
             take()
     while waiting:
         take()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,26 @@ from quantize_cli.planning.model import PlannedTensor
 from quantize_cli.run.rows import SourceRows
 
 Rows = NDArray[np.float32]
+
+#: Weights of a tensor that are worked on at once, unless its rows belong together.
+_WEIGHTS_AT_ONCE = 1 << 23
+
+
+def pieces(tensor: PlannedTensor, expert: int, *, whole: bool = False) -> Iterator[slice]:
+    """Yield the rows of an expert in pieces, or `whole`, as maps want them."""
+    size = tensor.rows_of_an_expert
+    step = size if whole or tensor.maps else max(1, _WEIGHTS_AT_ONCE // tensor.columns)
+    for start in range(expert * size, (expert + 1) * size, step):
+        yield slice(start, min(start + step, (expert + 1) * size))
+
+
+def _in_pieces(tensor: PlannedTensor, read: Callable[[slice], Rows]) -> Rows:
+    """Make a tensor piece by piece, so that no second array of its size is needed."""
+    made = np.empty((tensor.rows, tensor.columns), np.float32)
+    for expert in range(tensor.rows // tensor.rows_of_an_expert):
+        for some in pieces(tensor, expert):
+            made[some] = read(some)
+    return made
 
 
 class Planned(Converted):
@@ -53,18 +74,16 @@ class Planned(Converted):
             rows = np.empty((tensor.rows, tensor.columns), np.float32)
             BLOCK_TYPES[tensor.type].dequantize(packed, rows)
             return rows
-        rows = self.original(tensor)
         folded = self._factors is not None and tensor.name in self._factors
-        return rows if tensor.copied and not folded else self.searched(tensor, rows)
+        if tensor.copied and not folded:
+            return self.original(tensor)
+        return _in_pieces(tensor, lambda some: self.searched(tensor, self.original(tensor, some), some.start))
 
     def original(self, tensor: PlannedTensor, some: slice | None = None) -> Rows:
         """Return weights before they are quantized: all, or some rows of one matrix; maps need whole matrices."""
-        if some is not None:
-            return self._sources.rows(tensor, some.start, some.stop).rows
-        step = tensor.rows_of_an_expert if tensor.maps else tensor.rows
-        return np.concatenate(
-            [self.original(tensor, slice(start, start + step)) for start in range(0, tensor.rows, step)]
-        )
+        if some is None:
+            return _in_pieces(tensor, partial(self.original, tensor))
+        return self._sources.rows(tensor, some.start, some.stop).rows
 
     def searched(self, tensor: PlannedTensor, rows: Rows, start: int = 0) -> Rows:
         """Return what the reference's search makes of rows from number `start` on, all of one matrix or the whole."""

@@ -34,6 +34,7 @@ from quantize_cli.methods.chosen import Chosen
 from quantize_cli.methods.factors import Factors
 from quantize_cli.methods.rounded import Rounded
 from quantize_cli.methods.table import ROUNDED_TYPES, Method
+from quantize_cli.planning.method_needs import hessians_at_once
 from quantize_cli.planning.model import PlannedTensor
 from quantize_cli.sensitivity.model import Calibration
 
@@ -266,7 +267,7 @@ class Rounding:
         """Collect the Hessians of sequences `start:stop`."""
         parts = (some for some in batches(self._tokens, self._measured) if start <= some.start < stop)
         tasks = (partial(collector.of_sequences, parameters, some, partial(run, some)) for some in parts)
-        return in_order(self._pool, tasks, self._assignment.threads - 1)
+        return in_order(self._pool, tasks, hessians_at_once(collector.nbytes, self._assignment.threads))
 
     def _evidence(
         self, joined: Joined, number: int, measured: Mapping[Key, Summed], held_out: Mapping[Key, Summed]

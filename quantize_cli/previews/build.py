@@ -101,7 +101,7 @@ def _of_run(plans: Sequence[Plan], threads: int, options: PlanOptions) -> tuple[
     memory, disk = memory_of_run(plans, threads, options.importance), sum(plan.file_bytes for plan in plans)
     if options.method is None or options.calibration is None:
         return memory, disk
-    rounding = [needs_of_method(plan, options.calibration.tokens.size) for plan in plans]
+    rounding = [needs_of_method(plan, options.calibration.tokens.size, threads) for plan in plans]
     return (
         max(ENGINE_BYTES + memory, *(needs.memory_bytes for needs in rounding)),
         disk + sum(needs.disk_bytes for needs in rounding),

@@ -68,7 +68,12 @@ def test_the_hessian_of_every_matrix(model):
                 return lambda: collector.of_sequences(parameters, some, lambda: run(some))
 
             some = [slice(0, 2), slice(2, 5), slice(5, SEQUENCES)]
-            found |= in_order(pool, map(task, some), 2)
+            summed_up = in_order(pool, map(task, some), 2)
+            assert len(summed_up) > 0
+            assert collector.nbytes >= sum(held.hessian.nbytes for held in summed_up.values())
+            if len(summed_up) == len({(key.parameter, key.tensor) for key in summed_up}):  # without experts
+                assert collector.nbytes == sum(held.hessian.nbytes for held in summed_up.values())
+            found |= summed_up
     matrices = [held for held in twin.run(model.engine.whole, model.tokens) if held.tensor.startswith("blk.0.")]
     numbers = {tensor.name: number for number, tensor in enumerate(joined.tensors)}
     compared = 0
@@ -150,15 +155,36 @@ def test_a_stage_ends_where_the_next_one_begins():
     assert done == ["first", "first", "second"]
 
 
-@pytest.mark.parametrize("ahead", [0, 1, 5])
-def test_results_are_added_in_the_order_of_the_tasks(ahead):
+def test_no_more_than_some_tasks_are_worked_on_at_once():
+    begun, most = [], []
+
+    def task(number):
+        def work():
+            begun.append(number)
+            most.append(len(begun))
+            return {Key("w", 0, 0): Told(torch.zeros(1, 1), 1)}
+
+        return work
+
+    class Told(Summed):
+        def with_(self, other):
+            begun.pop()
+            return self
+
+    with ThreadPoolExecutor(8) as pool:
+        in_order(pool, (task(number) for number in range(12)), 3)
+    assert max(most) <= 3 + 1  # the first one is what the others are added to
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 6])
+def test_results_are_added_in_the_order_of_the_tasks(at_once):
     """Whichever is there first; float32 tells orders apart."""
     values = [1e8, 1.0, -1e8, 3.0]
     ready = [Event() for _ in values]
 
     def task(number):
         def work():
-            if ahead and number % 2 == 0:
+            if at_once > 1 and number % 2 == 0:
                 assert ready[number + 1].wait(30)  # so the second of each pair ends first
             ready[number].set()
             return {Key("w", 0, number % 2): Summed(torch.tensor([[values[number]]]), number)} | {
@@ -168,7 +194,7 @@ def test_results_are_added_in_the_order_of_the_tasks(ahead):
         return work
 
     with ThreadPoolExecutor(2) as pool:
-        found = in_order(pool, (task(number) for number in range(4)), ahead)
+        found = in_order(pool, (task(number) for number in range(4)), at_once)
     total = np.float32(0)
     for value in values:
         total += np.float32(value)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from calibration_factory import CONTEXT, calibration_of, write
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
 
 from quantize_cli import plan, preview
-from quantize_cli.planning.method_needs import ENGINE_BYTES, needs_of_method
+from quantize_cli.planning.method_needs import ENGINE_BYTES, hessians_at_once, needs_of_method
 
 FEW, MANY = 2, 10
 
@@ -36,8 +37,16 @@ def test_a_preview_counts_the_engine_the_hidden_states_and_the_blocks(llama, tmp
 def test_more_layers_take_no_more_memory_and_wider_ones_do(tmp_path):
     def memory(name, **sizes):
         model = make_checkpoint(tmp_path / name, **sizes)
-        return needs_of_method(plan(model, "q4_0", pre_tokenizer=PRE_TOKENIZER), 512).memory_bytes
+        return needs_of_method(plan(model, "q4_0", pre_tokenizer=PRE_TOKENIZER), 512, 2).memory_bytes
 
     two = memory("two", num_hidden_layers=2)
     assert memory("six", num_hidden_layers=6) == two
     assert memory("wide", num_hidden_layers=2, intermediate_size=1024) > two
+
+
+@pytest.mark.parametrize(
+    ("nbytes", "threads", "expected"),
+    [(0, 16, 16), (1 << 20, 16, 16), (1 << 30, 16, 4), (3 << 30, 16, 2), (1 << 40, 16, 2), (1 << 40, 1, 1)],
+)
+def test_threads_do_not_hold_many_large_hessians(nbytes, threads, expected):
+    assert hessians_at_once(nbytes, threads) == expected
