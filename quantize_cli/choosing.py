@@ -131,7 +131,7 @@ def foretold(step: Step, checkpoint: Checkpoint) -> Foretold:
     calibration = _calibration(step)
     for plan in step.plans:
         check_statistics(calibration, {tensor.name: (tensor.rows, tensor.columns) for tensor in plan.tensors})
-    costs = foretell(checkpoint, step.plans, calibration, step.device, step.threads)
+    costs = foretell(checkpoint, step.plans, METHODS[_method(step).name], calibration, step.device, step.threads)
     total = Cost(
         sum(cost.seconds for cost in costs),
         max(cost.memory_bytes for cost in costs),

@@ -114,6 +114,7 @@ ALLOWED = {
         "errors",
         "gguf_file",
         "inspection",
+        "methods",
         "mixes",
         "planning",
         "run",
@@ -155,7 +156,7 @@ ALLOWED = {
         "simd",
         "version",
     },
-    "methods": {"architectures", "blocks", "evaluation", "outputs", "planning", "simd"},
+    "methods": {"architectures", "blocks", "evaluation", "outputs", "planning", "sensitivity", "simd"},
     "evaluation": {"errors", "gguf_file", "texts"},
     "literature": set(),
     "planning": {

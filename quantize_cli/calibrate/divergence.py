@@ -19,12 +19,10 @@ from quantize_cli.calibrate.forward import embedded, outside, through_block
 from quantize_cli.calibrate.passage import Passage
 from quantize_cli.calibrate.skeleton import Skeleton
 from quantize_cli.calibrate.weights import Weights
+from quantize_cli.methods.needs import HEADS_BYTES
 
 #: Called with what is being done, how much of it is done, and how much there is.
 Tell = Callable[[str, int, int], None]
-
-#: Bytes of embeddings and output matrices, of several models, that are in memory at once.
-_HEADS_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -64,7 +62,7 @@ def scores(
         for done, (weights, hidden) in enumerate(zip(models, states, strict=True), number * len(models)):
             through_block(skeleton, passage, number, weights, hidden)
             tell("blocks", done + 1, steps)
-    together = max(1, _HEADS_BYTES // sum(held.nbytes for held in head.values()) - 1)
+    together = max(1, HEADS_BYTES // sum(held.nbytes for held in head.values()) - 1)
     first = head = outside(skeleton, original)
     found: list[Scores] = []
     for start in range(0, len(quantized), together):

@@ -13,7 +13,7 @@ from torch import Tensor
 from quantize_cli.calibrate.candidates import candidates_of
 from quantize_cli.calibrate.skeleton import OUTSIDE
 from quantize_cli.calibrate.subject import Model
-from quantize_cli.planning.method_needs import ENGINE_BYTES
+from quantize_cli.methods.needs import ENGINE_BYTES
 from quantize_cli.run.bounds import available_threads
 from quantize_cli.texts.model import Sequences
 

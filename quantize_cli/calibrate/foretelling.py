@@ -11,7 +11,8 @@ from quantize_cli.calibrate.skeleton import OUTSIDE
 from quantize_cli.calibrate.subject import Model, model_of
 from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.gguf_file.types import GGML_TYPES
-from quantize_cli.planning.method_needs import needs_of_method
+from quantize_cli.methods.needs import needs_of_method
+from quantize_cli.methods.table import Method
 from quantize_cli.planning.model import Plan, PlannedTensor
 from quantize_cli.sensitivity.model import Calibration
 
@@ -24,7 +25,12 @@ _ROUNDING = 0.35e-6 / 576
 
 
 def foretell(
-    checkpoint: Checkpoint, plans: Sequence[Plan], calibration: Calibration, device: str | None, threads: int
+    checkpoint: Checkpoint,
+    plans: Sequence[Plan],
+    method: Method,
+    calibration: Calibration,
+    device: str | None,
+    threads: int,
 ) -> list[Cost]:
     """Estimate what the choice will take, plan by plan.
 
@@ -36,7 +42,7 @@ def foretell(
     measured = speed(model)
     costs = []
     for plan in plans:
-        needs = needs_of_method(plan, tokens, threads)
+        needs = needs_of_method(plan, method, calibration, threads)
         seconds = _seconds(model, plan, tokens, scored, measured, threads)
         costs.append(Cost(seconds, needs.memory_bytes, needs.disk_bytes))
     return costs

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from quantize_cli.calibrate.joining import Joined
 from quantize_cli.calibrate.products import Product, Watch
-from quantize_cli.planning.method_needs import ITEM
+from quantize_cli.methods.needs import ITEM
 
 #: A token counts at most so many times the mean.
 MOST_WEIGHT = 50

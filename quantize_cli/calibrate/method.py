@@ -23,6 +23,7 @@ from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.evaluation.figures import TokenDivergences, divergence, paired
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.methods.chosen import Chosen
+from quantize_cli.methods.needs import COMPARED_TOKENS
 from quantize_cli.methods.outcome import Measured, Outcome
 from quantize_cli.methods.table import COMPARED_TEXT, Method
 from quantize_cli.observer import Observer
@@ -30,8 +31,6 @@ from quantize_cli.planning.model import Plan
 from quantize_cli.sensitivity.model import Calibration
 from quantize_cli.texts.model import Part, Sequences
 
-#: Tokens of part C that files are compared on.
-COMPARED_TOKENS = 8192
 #: Grows whenever the same inputs give other blocks, so that what an older version has left is not taken.
 ENGINE = 1
 

@@ -32,9 +32,9 @@ from quantize_cli.gguf_file.types import GGML_TYPES
 from quantize_cli.importance.matrix import ImportanceMatrix
 from quantize_cli.methods.chosen import Chosen
 from quantize_cli.methods.factors import Factors
+from quantize_cli.methods.needs import hessians_at_once
 from quantize_cli.methods.rounded import Rounded
 from quantize_cli.methods.table import ROUNDED_TYPES, Method
-from quantize_cli.planning.method_needs import hessians_at_once
 from quantize_cli.planning.model import PlannedTensor
 from quantize_cli.sensitivity.model import Calibration
 

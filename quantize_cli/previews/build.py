@@ -10,11 +10,12 @@ from quantize_cli.checkpoints.base import Checkpoint
 from quantize_cli.errors import UsageError
 from quantize_cli.gguf_file.fields import Field
 from quantize_cli.inspection.model import Source
+from quantize_cli.methods.needs import ENGINE_BYTES, needs_of_method
+from quantize_cli.methods.table import METHODS
 from quantize_cli.mixes.base import Mix
 from quantize_cli.mixes.tables import FORMATS
 from quantize_cli.planning.format_sizes import FormatSize, format_sizes
 from quantize_cli.planning.memory import memory_to_run
-from quantize_cli.planning.method_needs import ENGINE_BYTES, needs_of_method
 from quantize_cli.planning.model import Plan
 from quantize_cli.planning.options import PlanOptions
 from quantize_cli.planning.planner import check_description, make_plans
@@ -101,7 +102,8 @@ def _of_run(plans: Sequence[Plan], threads: int, options: PlanOptions) -> tuple[
     memory, disk = memory_of_run(plans, threads, options.importance), sum(plan.file_bytes for plan in plans)
     if options.method is None or options.calibration is None:
         return memory, disk
-    rounding = [needs_of_method(plan, options.calibration.tokens.size, threads) for plan in plans]
+    method = METHODS[options.method.name]
+    rounding = [needs_of_method(plan, method, options.calibration, threads) for plan in plans]
     return (
         max(ENGINE_BYTES + memory, *(needs.memory_bytes for needs in rounding)),
         disk + sum(needs.disk_bytes for needs in rounding),

@@ -16,8 +16,9 @@ from quantize_cli.calibrate import method
 from quantize_cli.calibrate.rounding import Rounding
 from quantize_cli.checkpoints.gguf import GgufCheckpoint
 from quantize_cli.errors import OutputError
+from quantize_cli.methods.needs import needs_of_method
+from quantize_cli.methods.table import METHODS
 from quantize_cli.observer import Observer
-from quantize_cli.planning.method_needs import needs_of_method
 from quantize_cli.run import executor
 from quantize_cli.sensitivity.read import read_calibration
 
@@ -125,7 +126,7 @@ def test_the_disk_space_is_about_what_was_foretold(calibration, tmp_path):
     heard = Measuring(tmp_path)
     quantize(EXAMPLE, "q4_0", tmp_path / "x.gguf", calibration=calibration, observer=heard, **USUAL)
     planned = plan(EXAMPLE, "q4_0", calibration=calibration, pure=True, method="gptq")
-    foretold = needs_of_method(planned, read_calibration(calibration).tokens.size, 1).disk_bytes
+    foretold = needs_of_method(planned, METHODS["gptq"], read_calibration(calibration), 1).disk_bytes
     assert 0.8 * foretold < heard.most < 1.2 * foretold
 
 

@@ -10,7 +10,8 @@ from calibration_factory import CONTEXT, calibration_of, write
 from checkpoint_factory import PRE_TOKENIZER, make_checkpoint
 
 from quantize_cli import plan, preview
-from quantize_cli.planning.method_needs import ENGINE_BYTES, hessians_at_once, needs_of_method
+from quantize_cli.methods.needs import ENGINE_BYTES, hessians_at_once, needs_of_method
+from quantize_cli.methods.table import METHODS
 
 FEW, MANY = 2, 10
 
@@ -35,13 +36,18 @@ def test_a_preview_counts_the_engine_the_hidden_states_and_the_blocks(llama, tmp
 
 
 def test_more_layers_take_no_more_memory_and_wider_ones_do(tmp_path):
-    def memory(name, **sizes):
+    def memory(name, method="gptq", threads=2, **sizes):
         model = make_checkpoint(tmp_path / name, **sizes)
-        return needs_of_method(plan(model, "q4_0", pre_tokenizer=PRE_TOKENIZER), 512, 2).memory_bytes
+        made = replace(calibration_of(model, pre_tokenizer=PRE_TOKENIZER), tokens=np.zeros((FEW, CONTEXT), np.int32))
+        planned = plan(model, "q4_0", pre_tokenizer=PRE_TOKENIZER)
+        return needs_of_method(planned, METHODS[method], made, threads).memory_bytes
 
-    two = memory("two", num_hidden_layers=2)
-    assert memory("six", num_hidden_layers=6) == two
-    assert memory("wide", num_hidden_layers=2, intermediate_size=1024) > two
+    wide = {"intermediate_size": 8192}
+    two = memory("two", num_hidden_layers=2, **wide)
+    assert memory("six", num_hidden_layers=6, **wide) == two
+    assert memory("wider", num_hidden_layers=2, intermediate_size=8448) > two
+    assert memory("threads", threads=3, num_hidden_layers=2, **wide) == two + 8192**2 * 4
+    assert memory("folds", method="awq", num_hidden_layers=2, **wide) > two
 
 
 @pytest.mark.parametrize(
