@@ -60,7 +60,7 @@ bench: .venv/tested-slow .venv-reference/installed ## Speed against the referenc
 	$(BIN)/python bench/everything.py --reference-python .venv-reference/bin/python $(if $(CONVERTER),--converter "$(CONVERTER)")
 
 # TEXT=wiki.test.raw takes the place of the built-in texts: one half calibrates SmolLM2, and the other half is reported.
-quality: .venv-calibrate/measuring ## What formats, methods of the literature and byte budgets lose, on two models (25 minutes)
+quality: .venv-calibrate/measuring ## What formats, methods of the literature and byte budgets lose, on two models (40 minutes to an hour)
 	.venv-calibrate/bin/python quality/measure_quality.py $(if $(TEXT),--text "$(TEXT)") $(QUALITY)
 
 dist: .venv/packaging ## Build the wheel and the source distribution into dist, check them, and run the installed command
