@@ -20,8 +20,8 @@ COMPARED_TOKENS = 8192
 HEADS_BYTES = 1 << 30
 #: The original, the method's file, and those beside it.
 _COMPARED_FILES = 4
-#: Arrays of what is predicted of a sequence.
-_PREDICTIONS = 4
+#: Arrays of what is predicted of half a sequence: of two files, and what their divergence makes of them.
+_PREDICTIONS = 7
 #: The most bytes of Hessians that threads work on, unless two are larger.
 _HESSIAN_BYTES = 4 << 30
 
