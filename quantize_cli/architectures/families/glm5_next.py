@@ -69,8 +69,7 @@ GLM5_NEXT = replace(
     architecture="glm5-next",
     metadata=(
         *(row for row in COMMON if row.names != ("head_dim",)),
-        KV_HEADS_BY_LAYER,
-        U32("{arch}.vocab_size", "vocab_size"),
+        *(KV_HEADS_BY_LAYER, U32("{arch}.vocab_size", "vocab_size")),
         F32("{arch}.attention.layer_norm_epsilon", value=1e-6),
         U32("{arch}.nextn_predict_layers", value=lambda model: model.extra_layers or None),
         *(*DELTA_ROWS, LOWER_BOUND),

@@ -61,9 +61,7 @@ MINIMAX_M3 = replace(
         *(Demand(f"attention.indexer.{key}", required=True, least=1) for key in _INDEXER),
     ),
     parts=(
-        ATTENTION,
-        QK_NORM,
-        FFN_NORM,
+        *(ATTENTION, QK_NORM, FFN_NORM),
         FFN.among(_dense),
         EXPERT_FFN.among(_sparse),
         EXPERT_BIAS.among(_sparse),
