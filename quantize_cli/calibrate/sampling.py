@@ -62,7 +62,8 @@ def sampled(skeleton: Skeleton, weights: Weights, count: int, context: int, bos:
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.no_grad():
         torch.manual_seed(seed)
-        written = skeleton.model.generate(first.to(device), generation_config=plan)
+        first = first.to(device)
+        written = skeleton.model.generate(first, attention_mask=torch.ones_like(first), generation_config=plan)
     for part in range(len(skeleton)):
         skeleton.unload(part)
     tokens = np.ascontiguousarray(written.cpu().numpy(), "<i4")

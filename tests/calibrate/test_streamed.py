@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from contextlib import ExitStack, closing
 
 import numpy as np
 import pytest
 import torch
+import transformers
 from engine import FAMILIES, Engine, logits_of, lost, noted_labels, relative, written
 
 from quantize_cli.calibrate.costs import BlockCosts
+from quantize_cli.calibrate.sampling import sampled
 from quantize_cli.calibrate.vocabulary_costs import EmbeddingCosts, OutputCosts
+from quantize_cli.calibrate.weights import Original
 
 #: Sequences and tokens of each; the engine takes as many sequences at once as fit, here all.
 SHAPE = 3, 12
@@ -114,3 +118,27 @@ def test_bf16(family, tmp_path):
     tensors, blocks = rounded.measured(tokens, tmp_path / "work", ("Q8_0", "Q4_0"))
     assert all(np.isfinite(block.mean_square).all() for block in blocks)
     assert all(cost > 0 for tensor in tensors.values() for cost in tensor.costs.values() if tensor.counts.all())
+
+
+@pytest.mark.parametrize("bos", [0, 1, None])
+def test_a_model_writes_texts_and_its_library_is_silent(bos, tmp_path, caplog):
+    logger = logging.getLogger("transformers")
+    with closing(Engine(*written("llama", tmp_path))) as engine:
+
+        def write(seed):
+            return sampled(engine.skeleton, Original(engine.checkpoint), 3, 8, bos, seed)
+
+        logger.addHandler(caplog.handler)
+        transformers.logging.set_verbosity_warning()
+        try:
+            one, same, other = (write(seed) for seed in (1, 1, 2))
+        finally:
+            transformers.logging.set_verbosity_error()
+            logger.removeHandler(caplog.handler)
+    assert one.tokens.shape == (3, 8)
+    assert one.tokens.dtype == np.int32
+    assert (one.tokens == same.tokens).all()
+    assert (one.tokens != other.tokens).any()
+    assert bos is None or (one.tokens[:, 0] == bos).all()
+    assert one.records[0].tokens == 24
+    assert caplog.records == []
