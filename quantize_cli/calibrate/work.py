@@ -125,8 +125,10 @@ class Work:
 
 def work_left(output: Path) -> int:
     """Return how many bytes an earlier run has left in its folder."""
-    folder = _folder(output)
-    return sum(path.lstat().st_size for path in folder.iterdir()) if folder.is_dir() else 0
+    try:
+        return sum(path.lstat().st_size for path in _folder(output).iterdir())
+    except OSError:  # there is none, or it is another user's, which `Work` refuses
+        return 0
 
 
 def _folder(output: Path) -> Path:

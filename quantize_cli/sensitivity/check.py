@@ -61,13 +61,15 @@ def check_statistics(calibration: Calibration, shapes: Mapping[str, tuple[int, i
 
     Args:
         calibration: A calibration of this model.
-        shapes: GGUF name -> rows and columns, of all tensors.
+        shapes: GGUF name -> rows and columns, of the tensors that are written.
 
     Raises:
         UsageError: It is of other shapes or tokens, which `quantize calibrate` would not write.
     """
     for tensor in calibration.tensors:
-        rows, columns = shapes.get(tensor.name, (0, 0))
+        if tensor.name not in shapes:  # then nothing asks for it
+            continue
+        rows, columns = shapes[tensor.name]
         for size, expected in ((tensor.hessian.size, columns * columns), (tensor.output_factors[:1].size, rows)):
             if size not in (0, expected):
                 raise UsageError(
@@ -75,7 +77,7 @@ def check_statistics(calibration: Calibration, shapes: Mapping[str, tuple[int, i
                     "run `quantize calibrate` on this model again."
                 )
     vocabulary, _ = shapes.get("token_embd.weight", (0, 0))
-    if calibration.tokens.size and calibration.tokens.max() >= vocabulary:
+    if vocabulary and calibration.tokens.max(initial=0) >= vocabulary:
         raise UsageError(
             f"The calibration has token {calibration.tokens.max()}, and the model {vocabulary} tokens; run `quantize "
             "calibrate` on this model again."

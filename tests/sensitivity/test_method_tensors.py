@@ -179,6 +179,7 @@ SHAPES = {EMBEDDING: (SEQUENCES * CONTEXT, 2), QUERIES: (5, 2), VALUES: (5, 2)}
 def test_statistics_that_do_not_fit_the_model(calibration, says):
     check_statistics(EXAMPLE, SHAPES)
     check_statistics(BEFORE, SHAPES)
+    check_statistics(EXAMPLE, {VALUES: SHAPES[VALUES]})  # nothing asks for the others
     with pytest.raises(UsageError, match=says):
         check_statistics(calibration, SHAPES)
 
